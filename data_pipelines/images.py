@@ -1,0 +1,90 @@
+"""Encoded images checked by their own bytes, whatever their file name claims."""
+
+import io
+import warnings
+from typing import NamedTuple
+
+from PIL import Image
+
+from data_pipelines.errors import DataError
+
+#: Refused before any pixel is decoded: a file of some KB can claim gigabytes of pixels.
+MAX_PIXELS = 64_000_000
+
+_SUFFIX_OF_FORMAT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
+_CONVERTED_FORMATS = ("GIF", "BMP", "TIFF")
+
+
+class ImageInfo(NamedTuple):
+    """What the bytes hold: format name of Pillow ("PNG"), size in pixels, colour mode ("RGB")."""
+
+    format: str
+    width: int
+    height: int
+    mode: str
+
+
+class StorableImage(NamedTuple):
+    """Bytes and suffix to store, and the format they were converted from (None: unchanged)."""
+
+    data: bytes
+    suffix: str
+    converted_from: str | None
+
+
+def check_image(data: bytes) -> ImageInfo:
+    """Decode an image completely and describe it.
+
+    Raises:
+        DataError: "not an image", "too many pixels" or "broken image", with the detail after a
+            colon.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data)) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(f"too many pixels: {image.width} x {image.height}")
+                info = ImageInfo(image.format or "", image.width, image.height, image.mode)
+                image.load()
+    except Image.UnidentifiedImageError:
+        raise DataError(f"not an image: {len(data)} bytes of another kind") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"too many pixels: {error}") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
+        raise DataError(f"broken image: {error}") from error
+    return info
+
+
+def storable(data: bytes) -> StorableImage:
+    """The image as shards store it: png, jpg and webp unchanged, gif, bmp and tiff as png.
+
+    The first frame of an animation is kept.
+
+    Raises:
+        DataError: the image cannot be decoded, or is of another format.
+    """
+    info = check_image(data)
+    if info.format in _SUFFIX_OF_FORMAT:
+        return StorableImage(data, _SUFFIX_OF_FORMAT[info.format], None)
+    if info.format not in _CONVERTED_FORMATS:
+        raise DataError(f"unsupported format: {info.format}")
+    with Image.open(io.BytesIO(data)) as image:
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        return StorableImage(encode_png(image.convert(mode)), "png", info.format.lower())
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """PNG bytes without any metadata; equal pixels give equal bytes."""
+    stream = io.BytesIO()
+    Image.Image.save(image, stream, format="PNG", compress_level=9)
+    return stream.getvalue()
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """The image as RGB, transparent parts composited over white."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    canvas = Image.new("RGBA", image.size, "white")
+    canvas.alpha_composite(image.convert("RGBA"))
+    return canvas.convert("RGB")

@@ -1,0 +1,115 @@
+"""Files that appear whole or not at all: temporary name, fsync, rename."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from data_pipelines.errors import DataError
+
+#: Prefix of unfinished files; a leftover of an interrupted run is removed by the next one.
+TEMPORARY_PREFIX = ".unfinished-"
+
+
+class NewFile:
+    """A file being written: passes bytes on, counts and hashes them."""
+
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self._path = path
+        self._stream = stream
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> int:
+        """Append ``data``; returns its length.
+
+        Raises:
+            DataError: the disk refuses (full, quota, read-only).
+        """
+        self._digest.update(data)
+        self.size += len(data)
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of what was written so far, in hexadecimal."""
+        return self._digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[NewFile]:
+    """Write to a temporary file that takes the name ``path`` when the block ends without error.
+
+    Raises:
+        DataError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    temporary = path.with_name(TEMPORARY_PREFIX + path.name)
+    try:
+        stream = temporary.open("wb")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        yield NewFile(path, stream)
+        _close(path, stream)
+        _rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            stream.close()
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_file(path: Path, content: bytes) -> NewFile:
+    """Write a small file whole or not at all.
+
+    Raises:
+        DataError: the folder cannot be written or the disk is full.
+    """
+    with replacing(path) as file:
+        file.write(content)
+    return file
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents where missing.
+
+    Raises:
+        DataError: it cannot be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _close(path: Path, stream: BinaryIO) -> None:
+    try:
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _rename(temporary: Path, path: Path) -> None:
+    try:
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    reason = error.strerror or str(error)
+    return DataError(
+        f"cannot write {path}: {reason}; free space, mend permissions or choose another folder"
+    )

@@ -1,0 +1,291 @@
+"""Writing shards: the training layout ("pairs") and the evaluation layout ("benchmark").
+
+Equal samples give equal bytes: members carry a fixed time, owner and mode, and no manifest holds
+a time stamp. Each shard appears under its name only when complete; the manifest comes last.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from webdataset.writer import TarWriter
+
+from data_pipelines.errors import DataError
+from data_pipelines.schema import Sample
+from data_pipelines.shards.atomic import NewFile, replacing, write_file
+from data_pipelines.shards.folder import finish_folder, start_folder
+from data_pipelines.shards.manifest import MANIFEST_NAME, FileEntry, Manifest, Origin, ShardEntry
+from data_pipelines.skips import Skips
+
+DEFAULT_MAX_SAMPLES = 10_000
+DEFAULT_MAX_BYTES = 1_000_000_000
+
+#: Prompt templates of an evaluation folder that names none.
+DEFAULT_TEMPLATES = ("a photo of a {c}.",)
+
+KINDS = ("classification", "retrieval")
+
+_BLOCK = 512  # bytes; a tar member takes a header block and whole data blocks
+
+Members = dict[str, Any]
+
+
+def write_pairs(
+    samples: Iterable[Sample],
+    out_dir: Path,
+    *,
+    prefix: str = "shard",
+    max_samples: int = DEFAULT_MAX_SAMPLES,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    origin: Origin | None = None,
+    skips: Skips | None = None,
+) -> Manifest:
+    """Write a training set: ``out_dir/<prefix>-000000.tar`` and so on, then the manifest.
+
+    Members of a sample: image, ``txt`` (first caption), ``json`` (uid, all captions, provenance),
+    and ``cls`` where the sample has a label.
+
+    Args:
+        samples: read once, in order; captions must not be empty.
+        max_samples: of one shard.
+        max_bytes: of one shard; a sample larger than this gets a shard of its own.
+        origin: recorded in the manifest.
+        skips: filled by the source while it is read; its counts go into the manifest.
+    Raises:
+        DataError: out_dir holds a finished set, a uid occurs twice, a sample has no caption,
+            there is no sample at all, or the disk refuses.
+    """
+    start_folder(out_dir)
+    shards = _write_shards(
+        samples,
+        out_dir,
+        name=lambda number: f"{prefix}-{number:06d}.tar",
+        members_of=_pair_members,
+        max_samples=max_samples,
+        max_bytes=max_bytes,
+    )
+    skips = skips or Skips()
+    manifest = Manifest(
+        origin=origin or Origin(),
+        layout="pairs",
+        shards=tuple(shards),
+        skipped=skips.counts,
+        skipped_examples=skips.examples,
+    )
+    finish_folder(out_dir, manifest)
+    return manifest
+
+
+def write_benchmark(
+    samples: Iterable[Sample],
+    out_dir: Path,
+    *,
+    split: str = "test",
+    kind: str = "classification",
+    class_names: Sequence[str] = (),
+    templates: Sequence[str] = DEFAULT_TEMPLATES,
+    max_samples: int = DEFAULT_MAX_SAMPLES,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+    origin: Origin | None = None,
+    skips: Skips | None = None,
+) -> Manifest:
+    """Write one split of an evaluation folder in the layout of CLIP_benchmark.
+
+    ``out_dir`` gets classnames.txt, zeroshot_classification_templates.txt and, for retrieval,
+    dataset_type.txt; ``out_dir/<split>`` gets nshards.txt, 0.tar and so on, and the manifest.
+    ``txt`` holds one caption a line. A retrieval set may have class names and labels as well; it
+    then serves zero-shot classification too. ``json`` (uid, provenance) is ours; readers of the
+    layout ignore it.
+
+    Args:
+        kind: "classification" or "retrieval".
+        class_names: line i is the name of label i; required for classification.
+        templates: prompts with the placeholder "{c}" for the class name.
+    Raises:
+        DataError: as for write_pairs; or a label has no class name, a template no "{c}", or
+            out_dir holds other class names for another split.
+    """
+    _check_benchmark(kind, class_names, templates)
+    folder = out_dir / split
+    start_folder(folder)
+    _write_root_files(out_dir, kind, class_names, templates)
+    members_of = _benchmark_members(kind, num_classes=len(class_names))
+    shards = _write_shards(
+        samples,
+        folder,
+        name=lambda number: f"{number}.tar",
+        members_of=members_of,
+        max_samples=max_samples,
+        max_bytes=max_bytes,
+    )
+    num_shards = _write_lines(folder / "nshards.txt", [str(len(shards))])
+    skips = skips or Skips()
+    manifest = Manifest(
+        origin=origin or Origin(),
+        layout="benchmark",
+        shards=tuple(shards),
+        files=(num_shards,),
+        skipped=skips.counts,
+        skipped_examples=skips.examples,
+        details={"split": split, "kind": kind, "num_classes": len(class_names)},
+    )
+    finish_folder(folder, manifest)
+    return manifest
+
+
+def _write_shards(
+    samples: Iterable[Sample],
+    folder: Path,
+    *,
+    name: Callable[[int], str],
+    members_of: Callable[[Sample], Members],
+    max_samples: int,
+    max_bytes: int,
+) -> list[ShardEntry]:
+    if max_samples < 1 or max_bytes < 1:
+        raise DataError(f"a shard needs room: {max_samples} samples, {max_bytes} bytes asked for")
+    shards: list[ShardEntry] = []
+    rows = _Lookahead(_checked_members(samples, members_of))
+    while rows.next is not None:
+        path = folder / name(len(shards))
+        with replacing(path) as file:
+            entry = _write_one(rows, path.name, file, max_samples=max_samples, max_bytes=max_bytes)
+        shards.append(entry)
+    if not shards:
+        raise DataError(f"no sample to write to {folder}: the source is empty, or all were skipped")
+    return shards
+
+
+def _write_one(
+    rows: "_Lookahead", name: str, file: NewFile, *, max_samples: int, max_bytes: int
+) -> ShardEntry:
+    stream = cast(BinaryIO, file)  # of which TarWriter uses nothing but write
+    writer = TarWriter(stream, encoder=False, mtime=0, user="", group="", mode=0o644)
+    num_samples, num_bytes = 0, 2 * _BLOCK
+    while (members := rows.next) is not None and num_samples < max_samples:
+        size = _tar_size(members)
+        if num_samples and num_bytes + size > max_bytes:
+            break
+        writer.write(members)
+        num_samples += 1
+        num_bytes += size
+        rows.advance()
+    writer.close()
+    return ShardEntry(name=name, samples=num_samples, bytes=file.size, sha256=file.sha256)
+
+
+class _Lookahead:
+    """An iterator whose next element can be looked at before it is taken."""
+
+    def __init__(self, rows: Iterator[Members]) -> None:
+        self._rows = rows
+        self.next: Members | None = next(rows, None)
+
+    def advance(self) -> None:
+        self.next = next(self._rows, None)
+
+
+def _checked_members(
+    samples: Iterable[Sample], members_of: Callable[[Sample], Members]
+) -> Iterator[Members]:
+    seen: set[bytes] = set()
+    for sample in samples:
+        uid = bytes.fromhex(sample.uid)
+        if uid in seen:
+            raise DataError(
+                f"uid {sample.uid} occurs twice ({sample.provenance.get('key', 'no key')}); "
+                "a source must give each image its own key"
+            )
+        seen.add(uid)
+        yield {"__key__": sample.uid, **members_of(sample)}
+
+
+def _pair_members(sample: Sample) -> Members:
+    if not sample.captions or not all(caption.strip() for caption in sample.captions):
+        raise DataError(
+            f"sample {sample.uid} has an empty caption; a source must skip and count it"
+        )
+    return _shared_members(sample) | {"txt": sample.captions[0].encode()}
+
+
+def _benchmark_members(kind: str, *, num_classes: int) -> Callable[[Sample], Members]:
+    def members_of(sample: Sample) -> Members:
+        if kind == "retrieval" and not sample.captions:
+            raise DataError(f"sample {sample.uid} has no caption, which retrieval needs")
+        if kind == "classification" and sample.label is None:
+            raise DataError(f"sample {sample.uid} has no label, which classification needs")
+        if sample.label is not None and not 0 <= sample.label < num_classes:
+            raise DataError(
+                f"sample {sample.uid} has label {sample.label}, but there are "
+                f"{num_classes} class names"
+            )
+        lines = "\n".join(_one_line(caption) for caption in sample.captions)
+        return _shared_members(sample) | ({"txt": lines.encode()} if sample.captions else {})
+
+    return members_of
+
+
+def _shared_members(sample: Sample) -> Members:
+    """Image, json and, where there is a label, cls."""
+    fields = {**sample.provenance, "uid": sample.uid, "captions": list(sample.captions)}
+    members = {
+        sample.image_suffix: sample.image,
+        "json": json.dumps(fields, ensure_ascii=False, sort_keys=True).encode(),
+    }
+    return members if sample.label is None else members | {"cls": str(sample.label).encode()}
+
+
+def _one_line(caption: str) -> str:
+    """A caption without line breaks of any kind: readers of the layout split at all of them."""
+    return "\\n".join(" ".join(part.splitlines()) for part in caption.split("\n"))
+
+
+def _tar_size(members: Members) -> int:
+    return sum(
+        _BLOCK + -(-len(data) // _BLOCK) * _BLOCK
+        for suffix, data in members.items()
+        if suffix != "__key__"
+    )
+
+
+def _check_benchmark(kind: str, class_names: Sequence[str], templates: Sequence[str]) -> None:
+    if kind not in KINDS:
+        raise DataError(f"unknown kind of benchmark '{kind}'; known: {', '.join(KINDS)}")
+    if kind == "classification" and not class_names:
+        raise DataError("a classification benchmark needs class names, one for each label")
+    for text in (*class_names, *templates):
+        if not text.strip() or len(text.splitlines()) != 1:
+            raise DataError(f"class names and templates are single lines, not {text!r}")
+    for template in templates:
+        if "{c}" not in template:
+            raise DataError(f"template {template!r} lacks the placeholder {{c}}")
+
+
+def _write_root_files(
+    root: Path, kind: str, class_names: Sequence[str], templates: Sequence[str]
+) -> None:
+    """The text files that all splits of a folder share; another split may not contradict them."""
+    files = {
+        "classnames.txt": class_names,
+        "zeroshot_classification_templates.txt": templates if class_names else (),
+        "dataset_type.txt": ("retrieval",) if kind == "retrieval" else (),
+    }
+    other_split = next((path.parent.name for path in root.glob(f"*/{MANIFEST_NAME}")), None)
+    for name, lines in files.items():
+        path = root / name
+        stored = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if other_split and stored != list(lines):
+            raise DataError(
+                f"{path} of split '{other_split}' differs from what this split needs; "
+                "choose another folder"
+            )
+        if lines:
+            _write_lines(path, lines)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> FileEntry:
+    file = write_file(path, "".join(line + "\n" for line in lines).encode())
+    return FileEntry(name=path.name, bytes=file.size, sha256=file.sha256)

@@ -1,0 +1,184 @@
+"""The demo collection: Twemoji pictures with their names, split into training and three tests.
+
+The pictures come from ordinary packages (extra "demo"), so nothing is downloaded here. Tests are
+written in the evaluation layout with both captions and labels: image i has class i, so each
+folder serves retrieval and zero-shot classification.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from data_pipelines.errors import DataError
+from data_pipelines.schema import JsonValue, Sample
+from data_pipelines.shards.folder import clear_folder, finish_folder, start_folder
+from data_pipelines.shards.manifest import Manifest, Origin
+from data_pipelines.shards.write import write_benchmark, write_pairs
+from data_pipelines.skips import Skips
+from data_pipelines.sources.source import Source, Target, option
+from data_pipelines.twemoji.collection import LICENCE, Picture, attribution, load_pictures
+from data_pipelines.twemoji.names import PROMPT_TEMPLATES, plain_captions, training_captions
+from data_pipelines.twemoji.splits import Splits, SplitSizes, split
+
+#: Small shards, so that several processes each have some to read.
+SHARD_SAMPLES = 512
+
+#: Name of the one split of each evaluation folder.
+TEST_SPLIT = "test"
+
+_TEMPLATES = (*PROMPT_TEMPLATES, "a drawing of {c}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmojiSource(Source):
+    """Settings of the emoji demo; see the module for what it writes."""
+
+    HELP: ClassVar[str] = "demo: 3,900 emoji with their names, and three tests (no download)"
+    EXAMPLE: ClassVar[str] = "vlsuite data build emoji --out data/emoji"
+
+    seed: int = option("draws the tests; another seed gives other tests", default=0)
+    languages: tuple[str, ...] = option(
+        "languages of the training captions, such as en,de,fr (tests are in English)",
+        default=("en",),
+    )
+    unseen_emoji: int = option("pictures of the test of that name", default=320)
+    unseen_compositions: int = option("pictures of the test of that name", default=320)
+    line_art: int = option("pictures of the test of that name", default=320)
+
+    def samples(self, skips: Skips) -> Iterator[Sample]:
+        """The training samples; the tests are written by ``build`` only."""
+        pictures = self._load(skips)
+        splits = self._split(pictures)
+        return self._training_samples(pictures, splits)
+
+    def build(self, target: Target) -> Manifest:
+        """Write ``train`` and the evaluation folders below ``target.out_dir``.
+
+        Raises:
+            DataError: the extra "demo" is missing, a setting does not fit, or the target cannot
+                be written.
+        """
+        if target.layout != "pairs":
+            raise DataError("the emoji source writes training and tests at once; drop --layout")
+        skips = Skips()
+        pictures = self._load(skips)
+        splits = self._split(pictures)
+        if target.overwrite:
+            clear_folder(target.out_dir)
+        start_folder(target.out_dir)
+        origin = replace(target.origin, licence=LICENCE, attribution=attribution())
+        train = write_pairs(
+            target.progress(self._training_samples(pictures, splits)),
+            target.out_dir / "train",
+            prefix="emoji",
+            max_samples=target.max_samples or SHARD_SAMPLES,
+            max_bytes=target.max_bytes,
+            origin=origin,
+            skips=skips,
+        )
+        manifests = {"train": train}
+        for name, samples in _tests(pictures, splits).items():
+            manifests[f"{name}/{TEST_SPLIT}"] = _write_test(
+                samples, target.out_dir / name, origin=origin
+            )
+        details = _details(self.seed, splits, manifests)
+        whole = _joined(manifests, replace(origin, details=details), skips)
+        finish_folder(target.out_dir, whole)
+        return whole
+
+    def _load(self, skips: Skips) -> dict[str, Picture]:
+        pictures = {picture.emoji.key: picture for picture in load_pictures(skips)}
+        known = {code for picture in pictures.values() for code in picture.name.by_language}
+        for code in self.languages:
+            if code not in known:
+                raise DataError(f"no emoji names in language '{code}'; known: {_listed(known)}")
+        return pictures
+
+    def _split(self, pictures: dict[str, Picture]) -> Splits:
+        sizes = SplitSizes(
+            unseen_emoji=self.unseen_emoji,
+            unseen_compositions=self.unseen_compositions,
+            line_art=self.line_art,
+        )
+        return split([p.emoji for p in pictures.values()], sizes=sizes, seed=self.seed)
+
+    def _training_samples(self, pictures: dict[str, Picture], splits: Splits) -> Iterator[Sample]:
+        reserved = frozenset(picture.name.english.lower() for picture in pictures.values())
+        for key in splits.train:
+            picture = pictures[key]
+            captions = training_captions(picture.name, reserved=reserved)
+            yield picture.sample(_in_languages(picture, captions, self.languages))
+
+
+def _in_languages(
+    picture: Picture, english: Sequence[str], languages: Sequence[str]
+) -> tuple[str, ...]:
+    """Captions in the wanted languages; English where the picture has a name in none of them."""
+    captions = list(english) if "en" in languages else []
+    names = picture.name.by_language
+    captions += [names[code] for code in languages if code != "en" and names.get(code)]
+    return tuple(dict.fromkeys(captions)) or tuple(english)
+
+
+def _tests(pictures: dict[str, Picture], splits: Splits) -> dict[str, list[Sample]]:
+    """Samples of each evaluation folder; label i is the emoji of image i."""
+
+    def colour(keys: Sequence[str]) -> list[Sample]:
+        return [
+            pictures[key].sample(plain_captions(pictures[key].name), label=label)
+            for label, key in enumerate(keys)
+        ]
+
+    lines = [
+        pictures[key].line_sample(plain_captions(pictures[key].name), label=label)
+        for label, key in enumerate(splits.line_art)
+    ]
+    return {
+        "unseen_compositions": colour(splits.unseen_compositions),
+        "unseen_emoji": colour(splits.unseen_emoji),
+        "line_art": lines,
+        "line_art_colour": colour(splits.line_art),
+    }
+
+
+def _write_test(samples: Sequence[Sample], out_dir: Path, *, origin: Origin) -> Manifest:
+    return write_benchmark(
+        samples,
+        out_dir,
+        split=TEST_SPLIT,
+        kind="retrieval",
+        class_names=[sample.captions[0] for sample in samples],
+        templates=_TEMPLATES,
+        origin=origin,
+    )
+
+
+def _details(seed: int, splits: Splits, manifests: dict[str, Manifest]) -> dict[str, JsonValue]:
+    return {
+        "seed": seed,
+        "samples": {name: manifest.num_samples for name, manifest in manifests.items()},
+        "unused_variants_of_unseen_emoji": len(splits.unused),
+    }
+
+
+def _joined(manifests: dict[str, Manifest], origin: Origin, skips: Skips) -> Manifest:
+    """One manifest of all folders, whose entries are named relative to their common root."""
+    return Manifest(
+        origin=origin,
+        layout="collection",
+        shards=tuple(
+            replace(shard, name=f"{name}/{shard.name}")
+            for name, manifest in manifests.items()
+            for shard in manifest.shards
+        ),
+        skipped=skips.counts,
+        skipped_examples=skips.examples,
+    )
+
+
+def _listed(codes: set[str]) -> str:
+    return ", ".join(sorted(codes))
+
+
+SOURCE = EmojiSource

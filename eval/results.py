@@ -1,0 +1,211 @@
+"""A result as it lies on disk: typed, versioned, and complete enough to be read alone."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from data_pipelines.schema import JsonValue
+from eval.errors import EvaluationError
+
+#: Version of the JSON below; raised whenever a field changes its meaning.
+RESULT_VERSION = 1
+
+Settings: TypeAlias = dict[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A share in [0, 1] with its 95% confidence interval.
+
+    Args:
+        value: the estimate.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        n: number of trials behind it (images, or captions).
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A picture or a text in an example.
+
+    Args:
+        text: caption or class name; empty for a picture alone.
+        image: ``data:`` address of a small picture, None for a text.
+        similarity: cosine to the query, None for the query itself.
+        is_correct: whether it belongs to the query.
+    """
+
+    text: str
+    image: str | None = None
+    similarity: float | None = None
+    is_correct: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One query with its best answers, drawn at random rather than picked.
+
+    Args:
+        direction: "image_to_text", "text_to_image" or "image_to_class".
+        query: what was asked.
+        answers: the best answers, best first.
+        rank: place of the best right answer, 1 being the top.
+    """
+
+    direction: str
+    query: Panel
+    answers: tuple[Panel, ...]
+    rank: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What a result was measured with: equal origins give equal results.
+
+    Args:
+        seed: of the bootstrap and of the choice of examples.
+        data_revision: SHA-256 over the images, captions and labels as read.
+        interval: how the intervals were computed, in words.
+        config_hash: SHA-256 over model name, data revision and benchmark settings; empty until
+            the runner fills it in.
+        model_probe: a few coordinates of fixed probe embeddings; tells weights apart that share
+            a name.
+    """
+
+    seed: int
+    data_revision: str
+    interval: str
+    config_hash: str = ""
+    model_probe: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalResult:
+    """Scores of one model in one benchmark on one data set.
+
+    Args:
+        benchmark: what was measured ("zero_shot", "retrieval").
+        family: the folder of eval the benchmark is from ("zero_shot").
+        dataset: name of the data set.
+        split: its split.
+        model: name of the model.
+        scores: by name; shares in [0, 1].
+        chance: what a model that guesses would reach, for each score that has such a level.
+        num_samples: images in the scores.
+        num_skipped: samples left out because they were unreadable.
+        origin: what is needed to reproduce it.
+        details: settings and remarks of this benchmark.
+        examples: for the report; may be empty.
+        version: of this format.
+    """
+
+    benchmark: str
+    family: str
+    dataset: str
+    split: str
+    model: str
+    scores: dict[str, Score]
+    chance: dict[str, float]
+    num_samples: int
+    num_skipped: int
+    origin: Origin
+    details: Settings = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+    version: int = RESULT_VERSION
+
+    def times_chance(self, score: str) -> float | None:
+        """A score as a multiple of its chance level, None where it has no such level."""
+        level = self.chance.get(score)
+        return self.scores[score].value / level if level else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "EvalResult":
+        """The inverse of ``to_dict``, also after a trip through JSON.
+
+        Raises:
+            EvaluationError: another version, or missing and unknown fields.
+        """
+        if data.get("version") != RESULT_VERSION:
+            raise EvaluationError(
+                f"result format {data.get('version')!r} is not {RESULT_VERSION}, the one this "
+                "version of vlsuite reads; run 'vlsuite eval' again"
+            )
+        try:
+            fields = dict(data)
+            fields["scores"] = {k: Score(**v) for k, v in data["scores"].items()}
+            origin = dict(data["origin"])
+            origin["model_probe"] = tuple(origin["model_probe"])
+            fields["origin"] = Origin(**origin)
+            fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
+            return cls(**fields)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(
+                f"not a result: {error!r}; run 'vlsuite eval' again to replace it"
+            ) from error
+
+
+def _example(data: Mapping[str, Any]) -> Example:
+    answers = tuple(Panel(**answer) for answer in data["answers"])
+    return Example(**{**data, "query": Panel(**data["query"]), "answers": answers})
+
+
+def load_result(path: Path) -> EvalResult:
+    """Read one result file.
+
+    Raises:
+        EvaluationError: unreadable, no JSON, or no result of this version; names the file.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict):
+            raise EvaluationError("the file holds no JSON object")
+        return EvalResult.from_dict(data)
+    except OSError as error:
+        raise EvaluationError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EvaluationError) as error:
+        raise EvaluationError(f"{path}: {error}") from error
+
+
+def save_result(result: EvalResult, path: Path) -> None:
+    """Write one result file; readers see the old content or the new one, never half of it.
+
+    Raises:
+        EvaluationError: the folder cannot be written.
+    """
+    text = json.dumps(result.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_atomically(text, path)
+
+
+def write_atomically(text: str, path: Path) -> None:
+    """Write a text file under a temporary name, flush it to disk, then rename it.
+
+    Raises:
+        EvaluationError: the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise EvaluationError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder with --out"
+        ) from error

@@ -1,0 +1,174 @@
+"""Run benchmarks on a model: one result file each, finished ones are not run again.
+
+A finished result is kept if its configuration (model name, data revision, task settings) has the
+same hash and the model still embeds a fixed probe picture and text to the same place. Otherwise
+the old file moves to ``superseded/`` and the benchmark runs: no result is ever overwritten.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from eval.contract import Benchmark, Embedder, EmbeddingModel
+from eval.decode import probe_image
+from eval.embed import RememberingEmbedder
+from eval.errors import EvaluationError
+from eval.process_group import all_agree, ranks
+from eval.results import RESULT_VERSION, EvalResult, load_result, save_result
+
+SUPERSEDED = "superseded"
+
+_PROBE_TEXT = "a photo of a cat."
+_PROBE_COORDINATES = 8
+# Another thread count or device moves a coordinate by about 1e-6, other weights by about 1e-2.
+_PROBE_TOLERANCE = 1e-4
+
+
+class Finished(NamedTuple):
+    """A result, where it lies, and whether an earlier run had left it there."""
+
+    result: EvalResult
+    path: Path
+    was_there: bool
+
+
+def run_benchmarks(
+    model: EmbeddingModel,
+    benchmarks: Sequence[Benchmark],
+    *,
+    embedder: Embedder,
+    out_dir: Path,
+    on_finished: Callable[[Finished], None] | None = None,
+) -> list[Finished]:
+    """Run what is not finished yet; neighbours on the same data set share one pass.
+
+    Args:
+        out_dir: folder for result files, made if need be; process 0 writes.
+        on_finished: called after each benchmark.
+    Raises:
+        EvaluationError: two benchmarks would share a file, or the folder cannot be written.
+    """
+    paths = [result_path(out_dir, model, benchmark) for benchmark in benchmarks]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise EvaluationError(
+                f"two data sets would both write {path.name}; give data folders different names"
+            )
+    probe = probe_model(model)
+    finished = []
+    for _, group in groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset)):
+        shared = RememberingEmbedder(embedder)
+        for benchmark in group:
+            outcome = _run_one(model, benchmark, embedder=shared, out_dir=out_dir, probe=probe)
+            finished.append(outcome)
+            if on_finished:
+                on_finished(outcome)
+    return finished
+
+
+def result_path(out_dir: Path, model: EmbeddingModel, benchmark: Benchmark) -> Path:
+    """Where the result of a model in a benchmark lies."""
+    dataset = benchmark.dataset
+    parts = (model.name, dataset.name, dataset.split, benchmark.name)
+    return out_dir / ("__".join(map(_slug, parts)) + ".json")
+
+
+def config_hash(model: EmbeddingModel, benchmark: Benchmark) -> str:
+    """SHA-256 over all that the result depends on but the weights, as hexadecimal digits."""
+    config = {
+        "version": RESULT_VERSION,
+        "model": model.name,
+        "benchmark": benchmark.name,
+        "dataset": [benchmark.dataset.name, benchmark.dataset.split, benchmark.dataset.revision],
+        "settings": benchmark.settings(),
+    }
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def probe_model(model: EmbeddingModel) -> tuple[float, ...]:
+    """The first coordinates of a fixed picture's and a fixed text's embedding.
+
+    Cheaper than hashing the weights, and it also covers preprocessing and tokenizer.
+    """
+    pixels = model.image_transform(probe_image())[None]
+    with torch.no_grad():
+        image_embed = model.embed_images(pixels.to(model.device))[0]
+        text_embed = model.embed_texts([_PROBE_TEXT])[0]
+    coordinates = [
+        coordinate
+        for embed in (image_embed, text_embed)
+        for coordinate in embed[:_PROBE_COORDINATES].float().cpu().tolist()
+    ]
+    if not np.isfinite(coordinates).all():
+        raise EvaluationError(
+            f"model {model.name} gives NaN or infinity for a plain picture and text; "
+            "check its weights, or evaluate in fp32"
+        )
+    return tuple(round(coordinate, 6) for coordinate in coordinates)
+
+
+def _run_one(
+    model: EmbeddingModel,
+    benchmark: Benchmark,
+    *,
+    embedder: Embedder,
+    out_dir: Path,
+    probe: tuple[float, ...],
+) -> Finished:
+    path = result_path(out_dir, model, benchmark)
+    wanted = config_hash(model, benchmark)
+    earlier = _earlier_result(path)
+    is_done = (
+        earlier is not None
+        and earlier.origin.config_hash == wanted
+        and len(earlier.origin.model_probe) == len(probe)
+        and np.allclose(earlier.origin.model_probe, probe, rtol=0, atol=_PROBE_TOLERANCE)
+    )
+    # All processes take the same way, or the collective calls below would wait for ever.
+    if all_agree(is_done, device=model.device) and earlier is not None:
+        return Finished(earlier, path, was_there=True)
+    measured = benchmark.run(model, embedder)
+    origin = dataclasses.replace(measured.origin, config_hash=wanted, model_probe=probe)
+    result = dataclasses.replace(measured, origin=origin)
+    if ranks().rank == 0:
+        _set_aside(path)
+        save_result(result, path)
+    return Finished(result, path, was_there=False)
+
+
+def _earlier_result(path: Path) -> EvalResult | None:
+    """What an earlier run left; an unreadable file counts as nothing and is set aside later."""
+    if not path.exists():
+        return None
+    try:
+        return load_result(path)
+    except EvaluationError:
+        return None
+
+
+def _set_aside(path: Path) -> None:
+    if not path.exists():
+        return
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    target = path.parent / SUPERSEDED / f"{path.stem}.{digest}.json"
+    try:
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot move {path} to {target.parent}: {error.strerror or error}; "
+            "choose another folder with --out"
+        ) from error
+
+
+def _slug(text: str) -> str:
+    """Text as a part of a file name; what is not kept becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"

@@ -1,0 +1,22 @@
+"""Small pictures for reports, as ``data:`` addresses."""
+
+import base64
+import io
+
+from data_pipelines.errors import DataError
+from vlsuite.batches.decode import decode_image
+
+THUMBNAIL_SIDE = 96  # pixels
+_JPEG_QUALITY = 88
+
+
+def thumbnail(encoded: bytes) -> str | None:
+    """A JPEG of at most 96 pixels a side, transparency on white; None for a broken picture."""
+    try:
+        picture = decode_image(encoded)
+    except DataError:
+        return None
+    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    stream = io.BytesIO()
+    picture.save(stream, format="JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

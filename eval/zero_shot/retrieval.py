@@ -1,0 +1,234 @@
+"""Image-text retrieval in both directions, any number of captions an image.
+
+Definitions of CLIP_benchmark (clip_benchmark/metrics/zeroshot_retrieval.py): an image is a hit
+at k if any of its own captions is among its k nearest captions; a caption is a hit at k if its
+own image is among its k nearest images.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+from eval.metrics.chance import chance_of_any_own
+from eval.metrics.intervals import (
+    CLUSTER_BOOTSTRAP,
+    WILSON,
+    cluster_bootstrap_score,
+    wilson_score,
+)
+from eval.metrics.ranking import best_entries, places_of_best_own, places_of_targets
+from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
+from eval.thumbnails import thumbnail
+from eval.zero_shot import registry
+from eval.zero_shot.request import TaskRequest
+
+RECALL_AT = (1, 5, 10)
+_ANSWERS_SHOWN = 5
+
+
+class _Gallery(NamedTuple):
+    """Everything that is ranked: the images in the scores and their captions."""
+
+    image_rows: Int64[np.ndarray, " images"]
+    image_embeds: Float[Tensor, "images embed_dim"]
+    captions: list[str]
+    owners: Int64[np.ndarray, " captions"]
+    text_embeds: Float[Tensor, "captions embed_dim"]
+
+
+@registry.register("retrieval")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retrieval:
+    """Find the captions of an image, and the image of a caption.
+
+    Scores: image_to_text_recall_at_k and text_to_image_recall_at_k for k = 1, 5, 10. Ties go to
+    the lower number (image or caption) in the data set.
+
+    Args:
+        dataset: with captions.
+        captions_per_image: use the first so many captions of an image; None uses all.
+        num_examples: examples of each direction kept for the report.
+        seed: of the bootstrap and of the choice of examples.
+    """
+
+    dataset: EvalDataset
+    captions_per_image: int | None = None
+    num_examples: int = 0
+    seed: int = 0
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Retrieval":
+        """The task with what the user chose.
+
+        Raises:
+            EvaluationError: the data set has no captions.
+        """
+        if dataset.captions is None:
+            raise EvaluationError(
+                f"{dataset.title} has images without captions (txt or json members); "
+                "use --task zero_shot"
+            )
+        return cls(
+            dataset=dataset,
+            captions_per_image=request.captions_per_image,
+            num_examples=request.num_examples,
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "retrieval"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "captions_per_image": self.captions_per_image,
+            "num_examples": self.num_examples,
+            "seed": self.seed,
+        }
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Embed images and captions, then count the places of the right answers."""
+        images = embedder.images(model, self.dataset)
+        gallery = self._gallery(model, embedder, images)
+        owners = torch.from_numpy(gallery.owners).to(gallery.text_embeds.device)
+        caption_places = places_of_best_own(gallery.image_embeds, gallery.text_embeds, owners)
+        image_places = places_of_targets(gallery.text_embeds, gallery.image_embeds, owners)
+        places = {
+            "image_to_text": caption_places.cpu().numpy(),
+            "text_to_image": image_places.cpu().numpy(),
+        }
+        left_out = self.dataset.left_out(images.num_skipped)
+        remarks: Settings = {"num_captions": len(gallery.captions)}
+        return EvalResult(
+            benchmark=self.name,
+            family="zero_shot",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores=self._scores(places, gallery.owners),
+            chance=_chance(gallery.owners),
+            num_samples=len(gallery.image_rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=_interval(gallery.owners),
+            ),
+            details=self.settings() | remarks | self.dataset.remarks(left_out),
+            examples=self._examples(gallery, places),
+        )
+
+    def _gallery(
+        self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings
+    ) -> _Gallery:
+        assert self.dataset.captions is not None
+        own = [self.dataset.captions[r][: self.captions_per_image] for r in images.rows.tolist()]
+        captions = [caption for group in own for caption in group]
+        return _Gallery(
+            image_rows=images.rows,
+            image_embeds=images.embeds.to(model.device),
+            captions=captions,
+            owners=np.repeat(np.arange(len(own)), [len(group) for group in own]),
+            text_embeds=embedder.texts(model, captions).to(model.device),
+        )
+
+    def _scores(
+        self,
+        places: dict[str, Int64[np.ndarray, " queries"]],
+        owners: Int64[np.ndarray, " queries"],
+    ) -> dict[str, Score]:
+        scores = {
+            f"image_to_text_recall_at_{k}": wilson_score(places["image_to_text"] < k)
+            for k in RECALL_AT
+        }
+        for k in RECALL_AT:
+            is_hit = places["text_to_image"] < k
+            scores[f"text_to_image_recall_at_{k}"] = (
+                wilson_score(is_hit)
+                if _one_caption_each(owners)
+                else cluster_bootstrap_score(is_hit, owners, seed=self.seed)
+            )
+        return scores
+
+    def _examples(
+        self, gallery: _Gallery, places: dict[str, Int64[np.ndarray, " queries"]]
+    ) -> tuple[Example, ...]:
+        generator = np.random.default_rng(self.seed)
+        examples = []
+        for direction, direction_places in places.items():
+            count = min(self.num_examples, len(direction_places))
+            chosen = np.sort(generator.permutation(len(direction_places))[:count])
+            if count:
+                examples += self._direction_examples(gallery, direction, chosen, direction_places)
+        return tuple(examples)
+
+    def _direction_examples(
+        self,
+        gallery: _Gallery,
+        direction: str,
+        chosen: Int64[np.ndarray, " chosen"],
+        places: Int64[np.ndarray, " queries"],
+    ) -> list[Example]:
+        from_image = direction == "image_to_text"
+        sides = (gallery.image_embeds, gallery.text_embeds)
+        query_side, answer_side = sides if from_image else sides[::-1]
+        queries = query_side[torch.from_numpy(chosen)]
+        best = best_entries(queries, answer_side, count=_ANSWERS_SHOWN)
+        cosines = (queries @ answer_side.T).gather(1, best).cpu().tolist()
+        examples = []
+        for i, query in enumerate(chosen.tolist()):
+            answers = []
+            for answer, cosine in zip(best[i].tolist(), cosines[i], strict=True):
+                image, caption = (query, answer) if from_image else (answer, query)
+                answers.append(
+                    Panel(
+                        gallery.captions[answer] if from_image else "",
+                        image=None if from_image else self._picture(gallery, answer),
+                        similarity=round(cosine, 4),
+                        is_correct=int(gallery.owners[caption]) == image,
+                    )
+                )
+            shown = (
+                Panel("", image=self._picture(gallery, query))
+                if from_image
+                else Panel(gallery.captions[query])
+            )
+            examples.append(Example(direction, shown, tuple(answers), int(places[query]) + 1))
+        return examples
+
+    def _picture(self, gallery: _Gallery, image: int) -> str | None:
+        return thumbnail(self.dataset.images.read(int(gallery.image_rows[image])))
+
+
+def _one_caption_each(owners: Int64[np.ndarray, " captions"]) -> bool:
+    return bool((np.bincount(owners) == 1).all())
+
+
+def _chance(owners: Int64[np.ndarray, " captions"]) -> dict[str, float]:
+    """Exact chance levels: of any own caption among k drawn, and of the one own image."""
+    own_counts = np.bincount(owners)
+    one_image = np.ones(1, dtype=np.int64)
+    levels = {}
+    for k in RECALL_AT:
+        levels[f"image_to_text_recall_at_{k}"] = chance_of_any_own(
+            own_counts, gallery_size=len(owners), k=k
+        )
+        levels[f"text_to_image_recall_at_{k}"] = chance_of_any_own(
+            one_image, gallery_size=len(own_counts), k=k
+        )
+    return levels
+
+
+def _interval(owners: Int64[np.ndarray, " captions"]) -> str:
+    if _one_caption_each(owners):
+        return WILSON
+    return f"image to text: {WILSON}; text to image: {CLUSTER_BOOTSTRAP}"

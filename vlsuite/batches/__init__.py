@@ -1,0 +1,1 @@
+"""Samples to batches: decoding, augmentation, tokens, and the order they come in."""

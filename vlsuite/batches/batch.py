@@ -1,0 +1,47 @@
+"""What one forward pass gets."""
+
+from dataclasses import dataclass, field
+
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """One sample that could not be used, and why; another stands in its place."""
+
+    uid: str
+    shard: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """One micro-batch of this process: row i of images belongs to row i of token_ids.
+
+    Attributes:
+        images: 0 to 255, not normalised.
+        token_ids: cut after the longest caption of the batch where the model allows it.
+        uids: permanent ids, by row.
+        sources: position of each sample's source in the config, by row.
+        skipped: samples that were replaced while this batch was made.
+    """
+
+    images: UInt8[Tensor, "batch 3 height width"]
+    token_ids: Int[Tensor, "batch length"]
+    uids: tuple[str, ...]
+    sources: tuple[int, ...]
+    skipped: tuple[Skipped, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def pin_memory(self) -> "Batch":
+        """Page-locked tensors, so that copies to the device overlap with compute."""
+        return Batch(
+            images=self.images.pin_memory(),
+            token_ids=self.token_ids.pin_memory(),
+            uids=self.uids,
+            sources=self.sources,
+            skipped=self.skipped,
+        )

@@ -1,0 +1,151 @@
+"""Captions to token ids: open_clip's tokenizers, cached, and small vocabularies of our own.
+
+A 49,408-word embedding dominates a small model, so ``train_tokenizer`` makes a byte-pair
+vocabulary from the captions at hand. It is saved as a Hugging Face ``tokenizer.json``, which
+plain open_clip reads from an exported folder.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import open_clip
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from vlsuite.errors import DataError, ModelError
+
+START, END, PAD, UNKNOWN = "<start_of_text>", "<end_of_text>", "<pad>", "<unknown>"
+_CACHE_LIMIT = 200_000
+
+
+class TextTokenizer(Protocol):
+    """Texts to padded token ids, int64 [texts, context_length]."""
+
+    def __call__(self, texts: list[str]) -> Tensor: ...
+
+
+class CachedTokenizer:
+    """Any open_clip tokenizer with its results kept: training sees the same captions each epoch.
+
+    Args:
+        tokenizer: maps a list of texts to ids [texts, context_length].
+        limit: most captions kept; the cache is emptied when it is full.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, *, limit: int = _CACHE_LIMIT) -> None:
+        self._tokenizer = tokenizer
+        self._limit = limit
+        self._cache: dict[str, Tensor] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Int[Tensor, "texts context_length"]:
+        """Token ids, int64, padded to the context length; each text costs once."""
+        missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
+        if missing:
+            if len(self._cache) + len(missing) > self._limit:
+                self._cache.clear()
+                missing = list(dict.fromkeys(texts))
+            for text, ids in zip(missing, self._tokenizer(missing), strict=True):
+                self._cache[text] = ids.clone()
+        return torch.stack([self._cache[text] for text in texts])
+
+
+def load_tokenizer(name: str, *, context_length: int | None, folder: str | None) -> CachedTokenizer:
+    """The tokenizer of an architecture, or the one saved in ``folder``.
+
+    Args:
+        name: architecture as open_clip names it, "local-dir:..." and "hf-hub:..." included.
+        context_length: ids per text; None takes the architecture's own.
+        folder: a folder with ``tokenizer.json``; None for the architecture's own tokenizer.
+    Raises:
+        ModelError: the tokenizer cannot be loaded (for example a hub name without network).
+    """
+    try:
+        if folder is not None:
+            tokenizer = open_clip.tokenizer.HFTokenizer(folder, context_length=context_length)
+        else:
+            tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"cannot load the tokenizer of '{name}': {reason}. Without network, put its files "
+            f"in a folder and use --set model.tokenizer=FOLDER"
+        ) from error
+    return CachedTokenizer(tokenizer)
+
+
+def trimmed_length(token_ids: Int[Tensor, "texts length"], *, multiple: int = 8) -> int:
+    """Columns needed for the longest text, rounded up so that few shapes occur.
+
+    The end-of-text token has the highest id of its row (open_clip's 'argmax' pooling), so the
+    last needed column is the row's argmax.
+    """
+    needed = int(token_ids.argmax(dim=1).max()) + 1
+    rounded = (needed + multiple - 1) // multiple * multiple
+    return min(rounded, token_ids.shape[1])
+
+
+def train_tokenizer(
+    captions: Iterable[str], *, vocab_size: int, out_dir: Path, context_length: int
+) -> int:
+    """Learn a lower-case byte-pair vocabulary from captions and save it as ``tokenizer.json``.
+
+    The same captions give the same file. End-of-text gets the highest id, as open_clip's
+    'argmax' pooling needs.
+
+    Args:
+        captions: training texts only; captions of a test split would leak its words.
+        vocab_size: upper bound of the vocabulary; fewer where the texts hold fewer pairs.
+        out_dir: created where missing.
+        context_length: recorded as the tokenizer's default length.
+    Returns:
+        The size of the vocabulary.
+    Raises:
+        DataError: no caption at all, or ``out_dir`` cannot be written.
+    """
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 2,
+        special_tokens=[PAD, UNKNOWN],
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    texts = [caption for caption in captions if caption.strip()]
+    if not texts:
+        raise DataError("no captions to learn a tokenizer from; check the shards' txt members")
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.add_special_tokens([AddedToken(START, special=True), AddedToken(END, special=True)])
+    _save(tokenizer, out_dir, context_length)
+    return tokenizer.get_vocab_size()
+
+
+def _save(tokenizer: Any, out_dir: Path, context_length: int) -> None:
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{START} $A {END}",
+        special_tokens=[(t, tokenizer.token_to_id(t)) for t in (START, END)],
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=START,
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        model_max_length=context_length,
+    )
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        fast.save_pretrained(str(out_dir))
+    except OSError as error:
+        raise DataError(f"cannot write the tokenizer to {out_dir}: {error.strerror}") from error

@@ -1,0 +1,230 @@
+"""Pictures to uint8 tensors: random crops and colour for training, a fixed view for evaluation.
+
+Normalisation to float happens later and on the device; uint8 is a quarter of the bytes to move.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as geometry
+
+from vlsuite.errors import ConfigError
+
+_PILLOW_FILTER = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+_FILL = (255, 255, 255)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentConfig:
+    """Random changes to a training picture, drawn in the order of the fields.
+
+    Attributes:
+        rotation: degrees, drawn from [-rotation, rotation]; corners are filled with white.
+        translation: share of the side, drawn from [-translation, translation] on both axes.
+        zoom_out: the picture is shrunk by up to this share of its side before cropping.
+        crop_scale: range of the cropped share of the area (open_clip's default is 0.9 to 1.0).
+        crop_ratio: range of width over height of the crop.
+        flip_probability: mirrored left to right.
+        color_jitter: strength of brightness, contrast and saturation changes, 0 for none.
+        hue: largest hue shift as a share of the circle, 0 to 0.5.
+        grayscale_probability: made gray.
+        contour_probability: replaced by its dark outlines on white (Pillow's CONTOUR filter).
+    """
+
+    rotation: float = 0.0
+    translation: float = 0.0
+    zoom_out: float = 0.0
+    crop_scale: tuple[float, ...] = (0.9, 1.0)
+    crop_ratio: tuple[float, ...] = (3 / 4, 4 / 3)
+    flip_probability: float = 0.0
+    color_jitter: float = 0.0
+    hue: float = 0.0
+    grayscale_probability: float = 0.0
+    contour_probability: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.crop_scale
+        if not 0 < low <= high <= 1:
+            raise ConfigError(
+                f"crop_scale {self.crop_scale} must satisfy 0 < low <= high <= 1; set "
+                f"data.augment.crop_scale=0.9,1.0"
+            )
+
+
+class TrainTransform:
+    """Random view of a picture as uint8 [3, height, width]; all randomness from the given rng.
+
+    Args:
+        config: what to draw from.
+        size: (height, width) of the view in pixels.
+        interpolation: "bicubic" or "bilinear".
+    """
+
+    def __init__(self, config: AugmentConfig, *, size: tuple[int, int], interpolation: str) -> None:
+        self.config = config
+        self.size = size
+        self._filter = _PILLOW_FILTER[interpolation]
+
+    def __call__(
+        self, image: Image.Image, rng: np.random.Generator
+    ) -> UInt8[Tensor, "3 height width"]:
+        image = self._moved(image, rng)
+        height, width = self.size
+        box = crop_box(image.size, rng, scale=self.config.crop_scale, ratio=self.config.crop_ratio)
+        image = image.resize((width, height), self._filter, box=box)
+        if self.config.flip_probability and rng.random() < self.config.flip_probability:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return to_uint8(self._recoloured(image, rng))
+
+    def _moved(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        config = self.config
+        if not (config.rotation or config.translation or config.zoom_out):
+            return image
+        angle = rng.uniform(-config.rotation, config.rotation)
+        shift = rng.uniform(-config.translation, config.translation, size=2) * image.size
+        return geometry.affine(  # type: ignore[return-value]
+            image,  # type: ignore[arg-type]
+            angle=float(angle),
+            translate=[round(shift[0]), round(shift[1])],
+            scale=float(1.0 - rng.uniform(0.0, config.zoom_out)),
+            shear=[0.0, 0.0],
+            interpolation=InterpolationMode.BILINEAR,
+            fill=list(_FILL),
+        )
+
+    def _recoloured(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        config = self.config
+        if config.color_jitter:
+            low, high = 1 - config.color_jitter, 1 + config.color_jitter
+            brightness, contrast, saturation = rng.uniform(low, high, size=3).tolist()
+            image = geometry.adjust_brightness(image, brightness)  # type: ignore[assignment]
+            image = geometry.adjust_contrast(image, contrast)  # type: ignore[assignment]
+            image = geometry.adjust_saturation(image, saturation)  # type: ignore[assignment]
+        if config.hue:
+            shift = float(rng.uniform(-config.hue, config.hue))
+            image = geometry.adjust_hue(image, shift)  # type: ignore[assignment]
+        if config.grayscale_probability and rng.random() < config.grayscale_probability:
+            image = image.convert("L").convert("RGB")
+        if config.contour_probability and rng.random() < config.contour_probability:
+            image = image.convert("L").filter(ImageFilter.CONTOUR).convert("RGB")
+        return image
+
+
+def crop_box(
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    scale: tuple[float, ...],
+    ratio: tuple[float, ...],
+) -> tuple[int, int, int, int]:
+    """A random box (left, top, right, bottom) in pixels, as torchvision's RandomResizedCrop draws.
+
+    Ten tries at an area share uniform in ``scale`` and a log-uniform width over height in
+    ``ratio``; if none fits, the largest central box within ``ratio``.
+
+    Args:
+        size: (width, height) of the picture in pixels.
+    """
+    width, height = size
+    for _ in range(10):
+        area = width * height * rng.uniform(scale[0], scale[1])
+        aspect = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            left = int(rng.integers(0, width - w + 1))
+            top = int(rng.integers(0, height - h + 1))
+            return left, top, left + w, top + h
+    aspect = min(max(width / height, ratio[0]), ratio[1])
+    w = min(width, max(1, round(height * aspect)))
+    h = min(height, max(1, round(width / aspect)))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalTransform:
+    """The fixed view a model was published with, as uint8 [3, height, width].
+
+    Equal to open_clip's evaluation transform up to its normalisation.
+
+    Attributes:
+        size: (height, width) in pixels.
+        interpolation: "bicubic" or "bilinear".
+        resize_mode: "shortest" (resize, centre crop), "squash", or "longest" (resize, pad).
+        fill_color: gray value of the padding under "longest".
+    """
+
+    size: tuple[int, int]
+    interpolation: str = "bicubic"
+    resize_mode: str = "shortest"
+    fill_color: int = field(default=0)
+
+    def __call__(self, image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+        height, width = self.size
+        resample = _PILLOW_FILTER[self.interpolation]
+        if self.resize_mode == "squash":
+            return to_uint8(image.resize((width, height), resample))
+        if self.resize_mode == "longest":
+            return to_uint8(self._padded(image, resample))
+        if height == width:
+            image = _shortest_side_to(image, height, resample)
+        else:
+            factor = max(height / image.height, width / image.width)
+            scaled = (round(image.width * factor), round(image.height * factor))
+            image = image.resize(scaled, resample)
+        return to_uint8(geometry.center_crop(image, [height, width]))  # type: ignore[arg-type]
+
+    def _padded(self, image: Image.Image, resample: Image.Resampling) -> Image.Image:
+        height, width = self.size
+        factor = min(height / image.height, width / image.width)
+        image = image.resize((round(image.width * factor), round(image.height * factor)), resample)
+        canvas = Image.new("RGB", (width, height), (self.fill_color,) * 3)
+        canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+        return canvas
+
+
+def _shortest_side_to(image: Image.Image, side: int, resample: Image.Resampling) -> Image.Image:
+    width, height = image.size
+    if width <= height:
+        scaled = (side, int(side * height / width))
+    else:
+        scaled = (int(side * width / height), side)
+    return image if scaled == image.size else image.resize(scaled, resample)
+
+
+def eval_transform(preprocess: dict[str, Any]) -> EvalTransform:
+    """The evaluation view that belongs to a model's preprocessing description."""
+    fill = preprocess.get("fill_color", 0)
+    return EvalTransform(
+        size=tuple(preprocess["size"]),
+        interpolation=preprocess.get("interpolation", "bicubic"),
+        resize_mode=preprocess.get("resize_mode", "shortest"),
+        fill_color=fill if isinstance(fill, int) else fill[0],
+    )
+
+
+def to_uint8(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """Pixels of an RGB picture as a tensor of its own."""
+    return torch.from_numpy(np.array(image, copy=True)).permute(2, 0, 1).contiguous()
+
+
+def normalise(
+    images: UInt8[Tensor, "batch 3 height width"], *, mean: Tensor, std: Tensor, dtype: torch.dtype
+) -> Float[Tensor, "batch 3 height width"]:
+    """(pixel / 255 - mean) / std on whatever device the images are.
+
+    Args:
+        images: 0 to 255.
+        mean: per channel in [0, 1], shape [3, 1, 1].
+        std: per channel, same shape.
+        dtype: of the result; computed in fp32.
+    """
+    scaled = images.to(torch.float32)
+    return scaled.div_(255.0).sub_(mean).div_(std).to(dtype)

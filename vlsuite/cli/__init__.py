@@ -1,0 +1,1 @@
+"""The command line: parse, delegate, report errors in one line."""

@@ -1,0 +1,70 @@
+"""``vlsuite``: one subcommand a module of this package."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from vlsuite.errors import UserError
+
+_COMMANDS = ("data", "train", "eval", "report", "export", "doctor")
+
+_DESCRIPTION = """\
+Train and benchmark vision-language models.
+
+  vlsuite doctor                                    what this machine can do
+  vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
+  vlsuite train emoji --out runs/first              train a CLIP on them
+  vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
+  vlsuite report runs/first                         one HTML page of the whole run
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; a user's mistake is one line on stderr and exit code 2."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # The deepspeed launcher adds this before the subcommand; LOCAL_RANK says the same.
+    given = [a for a in given if not a.startswith("--local_rank=")]
+    parser = _build_parser(_wanted(given))
+    parsed = parser.parse_args(given)
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return importlib.import_module(f"vlsuite.cli.{parsed.command}").run(parsed)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # the reader (head, less) went away; keep Python from complaining at shutdown
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _wanted(arguments: Sequence[str]) -> str | None:
+    return next((a for a in arguments if a in _COMMANDS), None)
+
+
+def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
+    """All subcommands by name; only the wanted one's options are built, imports being slow."""
+    parser = argparse.ArgumentParser(
+        prog="vlsuite",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name in _COMMANDS:
+        module = importlib.import_module(f"vlsuite.cli.{name}")
+        subparser = subparsers.add_parser(
+            name,
+            help=module.HELP.splitlines()[0],
+            description=module.HELP,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if name == wanted:
+            module.add_arguments(subparser)
+    return parser

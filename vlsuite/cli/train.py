@@ -1,0 +1,116 @@
+"""``vlsuite train``: one process of a training run, however it was launched."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+HELP = """\
+Train a model with DeepSpeed from WebDataset shards.
+
+One process:      vlsuite train cifar10 --set data.train=shards/ --out runs/first
+Two, one host:    torchrun --nproc-per-node 2 -m vlsuite train cifar10 ...
+DeepSpeed hosts:  deepspeed --hostfile hosts --module vlsuite train clip_vit_b32 ...
+Slurm:            srun --ntasks-per-node 8 vlsuite train clip_vit_b32 ...
+
+Any setting of a recipe can be changed, for example:
+  --set optim.lr=1e-3 --set global_batch_size=4096 --set micro_batch_size=256
+  --set precision=bf16 --set deepspeed=zero2 --set objective=siglip
+  --set model.name=ViT-B-16 --set model.pretrained=openai --set duration=12.8e6samples
+--show-config prints all of them.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the subcommand."""
+    parser.add_argument("recipe", help="a named run; --list-recipes shows them", nargs="?")
+    parser.add_argument("--out", type=Path, help="run folder (default: runs/RECIPE)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting"
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out from its newest checkpoint, with its stored settings",
+    )
+    parser.add_argument(
+        "--show-config", action="store_true", help="print the resolved settings and stop"
+    )
+    parser.add_argument("--list-recipes", action="store_true", help="print the recipes and stop")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train; returns the exit code."""
+    from vlsuite.engine.run_folder import RunFolder
+    from vlsuite.errors import ConfigError
+    from vlsuite.recipes import registry
+    from vlsuite.settings import apply_overrides
+
+    if args.list_recipes or args.recipe is None:
+        return _list_recipes(asked=args.list_recipes)
+    recipe = registry.get(args.recipe)
+    folder = RunFolder(args.out or Path("runs") / args.recipe)
+    base = folder.stored_config(args.recipe) if args.resume else recipe()
+    config = apply_overrides(base, args.set)
+    if args.show_config:
+        return _show(config)
+    if not config.data.train:
+        raise ConfigError(f"recipe '{args.recipe}' needs shards: --set data.train=DIR")
+    return _train(args, config, folder)
+
+
+def _train(args: argparse.Namespace, config: Any, folder: Any) -> int:
+    from vlsuite.engine.distributed import start_distributed
+    from vlsuite.engine.train_loop import train
+
+    evaluators = _evaluators(config)
+    _check_data(config)
+    ctx = start_distributed(threads=config.threads)
+    if ctx.is_first and not args.resume:
+        folder.create(args.recipe, config)
+    train(config, ctx, folder, evaluators)
+    return 0
+
+
+def _check_data(config: Any) -> None:
+    """Fail on missing shards and uneven batches before any process waits for another."""
+    import os
+
+    from vlsuite.batches.stream import PairShards
+
+    PairShards(config.data.train)
+    config.micro_batch_of(int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def _evaluators(config: Any) -> list[Any]:
+    """Evaluators of the config's validation data, returning plain dictionaries."""
+    if not config.validation.data:
+        return []
+    from eval.validation import make_evaluators
+
+    made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
+
+    def as_plain(evaluator: Any) -> Any:
+        return lambda model: [result.to_dict() for result in evaluator(model)]
+
+    return [as_plain(evaluator) for evaluator in made]
+
+
+def _list_recipes(*, asked: bool) -> int:
+    from vlsuite.recipes import registry
+
+    print("recipes:")
+    for name in registry.names():
+        doc = (registry.get(name).__doc__ or "").strip().splitlines()[0]
+        print(f"  {name:24} {doc}")
+    if not asked:
+        print("\nusage: vlsuite train RECIPE --set data.train=DIR; see vlsuite train --help")
+    return 0 if asked else 2
+
+
+def _show(config: Any) -> int:
+    import json
+
+    from vlsuite.settings import to_dict
+
+    print(json.dumps(to_dict(config), indent=2))
+    return 0

@@ -1,0 +1,1 @@
+"""Training: processes, DeepSpeed, optimizer, checkpoints, logs and the loop itself."""

@@ -1,0 +1,34 @@
+"""Lengths of training said in the unit that comes to mind: steps, samples or epochs."""
+
+import math
+import re
+
+from vlsuite.errors import ConfigError
+
+_FORM = re.compile(r"^\s*([0-9.]+(?:[eE][+-]?\d+)?)\s*(steps?|samples?|epochs?)\s*$")
+
+
+class Duration(str):
+    """A number and its unit: "20000steps", "12.8e6samples", "32epochs", "0.5epoch".
+
+    Raises:
+        ConfigError: not of that form.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> "Duration":
+        if _FORM.match(text) is None:
+            raise ConfigError(
+                f"'{text}' is not a duration; write a number and a unit, for example "
+                f"20000steps, 12.8e6samples or 32epochs"
+            )
+        return super().__new__(cls, text)
+
+    def steps(self, *, samples_per_step: int, samples_per_epoch: int) -> int:
+        """Optimizer steps, rounded up, at least one."""
+        match = _FORM.match(self)
+        assert match is not None
+        amount, unit = float(match[1]), match[2].rstrip("s")
+        samples = {"step": samples_per_step, "sample": 1, "epoch": samples_per_epoch}[unit]
+        return max(1, math.ceil(amount * samples / samples_per_step - 1e-9))

@@ -1,0 +1,139 @@
+"""What a run reports: a line on the terminal, JSON lines, TensorBoard, Weights & Biases."""
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vlsuite.errors import ConfigError
+
+
+class StepClock:
+    """Where the time between two log lines went.
+
+    Times are wall-clock seconds of this process.
+    """
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin a new interval."""
+        self._interval = time.perf_counter()
+        self._waiting = 0.0
+        self._paused = 0.0
+
+    def waited(self, seconds: float) -> None:
+        """Count time spent waiting for data."""
+        self._waiting += seconds
+
+    def paused(self, seconds: float) -> None:
+        """Count time that is not training (evaluation, checkpoints)."""
+        self._paused += seconds
+
+    @property
+    def seconds(self) -> float:
+        """Training time of the interval."""
+        return max(1e-9, time.perf_counter() - self._interval - self._paused)
+
+    @property
+    def data_wait_share(self) -> float:
+        """Share of the interval's training time spent waiting for data, 0 to 1."""
+        return self._waiting / self.seconds
+
+
+class MetricsLog:
+    """Writes the metrics of one process to all places that were asked for.
+
+    Only the first process of a run makes one.
+
+    Args:
+        metrics: JSON-lines file, appended to.
+        tensorboard: folder of event files.
+        wandb_project: also log there; None for no.
+        config: shown beside the run in Weights & Biases.
+    Raises:
+        ConfigError: Weights & Biases was asked for and is not installed.
+    """
+
+    def __init__(
+        self, metrics: Path, tensorboard: Path, *, wandb_project: str | None, config: Any
+    ) -> None:
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._file = metrics.open("a")
+        self._board = SummaryWriter(str(tensorboard))
+        self._wandb = _start_wandb(wandb_project, config, metrics.parent) if wandb_project else None
+
+    def record(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Append one JSON line and the same numbers to the dashboards.
+
+        Args:
+            kind: "train" or "eval".
+            values: must hold "step"; nested mappings become slash-separated names.
+        """
+        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self._file.flush()
+        numbers = flatten(values, prefix=kind)
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, values["step"])
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=values["step"])
+
+    def close(self) -> None:
+        """Flush and close everything."""
+        self._file.close()
+        self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def flatten(values: Mapping[str, Any], *, prefix: str) -> dict[str, float]:
+    """Numbers of a nested mapping by slash-separated name; everything else is left out."""
+    found: dict[str, float] = {}
+    for key, value in values.items():
+        name = f"{prefix}/{key}"
+        if isinstance(value, Mapping):
+            found |= flatten(value, prefix=name)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            found[name] = float(value)
+    return found
+
+
+def progress_line(values: Mapping[str, Any], *, total_steps: int) -> str:
+    """One train record as a line for people."""
+    wait, eta = values["data_wait_share"] * 100, format_seconds(values["eta_s"])
+    return (
+        f"step {values['step']}/{total_steps}  loss {values['loss']:.4f}  "
+        f"lr {values['learning_rate']:.2e}  scale {values['logit_scale']:.1f}  "
+        f"{values['samples_per_s']:.0f} samples/s  data wait {wait:.0f}%  ETA {eta}"
+    )
+
+
+def say(message: str) -> None:
+    """A line for the person at the terminal; standard output stays for results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """For example 59s, 12m05s, 3h07m."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def _start_wandb(project: str, config: Any, folder: Path) -> Any:
+    try:
+        import wandb  # type: ignore[import-not-found]
+    except ImportError as error:
+        raise ConfigError(
+            "logging.wandb_project is set but wandb is not installed; run "
+            "'pip install vlsuite[wandb]' or unset it"
+        ) from error
+    return wandb.init(project=project, config=config, dir=str(folder), name=folder.name)

@@ -1,0 +1,113 @@
+"""AdamW over the towers, and the learning rate as a pure function of the step."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from vlsuite.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimConfig:
+    """AdamW (Loshchilov and Hutter 2019) and its schedule.
+
+    Attributes:
+        lr: peak learning rate.
+        betas: decay rates of the first and second moment. open_clip uses 0.9, 0.98 for ViT
+            and 0.9, 0.999 for ResNet.
+        eps: added to the root of the second moment; 1e-6 for ViT in open_clip.
+        weight_decay: decoupled; matrices only, never gains, biases or the logit scale.
+        schedule: "cosine" to zero, "constant", or "rsqrt" (inverse square root of the step).
+        warmup_steps: linear from zero.
+        final_lr_share: share of ``lr`` that "cosine" ends at.
+        cooldown_steps: linear to zero over the last steps ("constant" and "rsqrt").
+        grad_clip_norm: global norm that tower gradients are cut to; None for no clipping.
+    """
+
+    lr: float = 5e-4
+    betas: tuple[float, ...] = (0.9, 0.98)
+    eps: float = 1e-6
+    weight_decay: float = 0.2
+    schedule: Literal["cosine", "constant", "rsqrt"] = "cosine"
+    warmup_steps: int = 2000
+    final_lr_share: float = 0.0
+    cooldown_steps: int = 0
+    grad_clip_norm: float | None = 1.0
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ConfigError(f"optim.lr={self.lr} must be positive")
+        if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
+            raise ConfigError(f"optim.betas={self.betas} must be two numbers in [0, 1)")
+        if self.schedule == "cosine" and self.cooldown_steps:
+            raise ConfigError("optim.cooldown_steps has no meaning under schedule=cosine; unset it")
+        if self.grad_clip_norm is not None and self.grad_clip_norm <= 0:
+            raise ConfigError("optim.grad_clip_norm must be positive; 'none' turns clipping off")
+
+
+def learning_rate(config: OptimConfig, step: int, *, total_steps: int) -> float:
+    """Rate for the update that follows ``step`` finished updates.
+
+    Equal to open_clip's schedules: the first warm-up update uses lr / warmup_steps.
+
+    Args:
+        step: 0 to total_steps - 1.
+    """
+    warmup = min(config.warmup_steps, total_steps)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "cosine":
+        progress = (step - warmup) / max(1, total_steps - warmup)
+        floor = config.final_lr_share
+        return config.lr * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+    rate = config.lr
+    if config.schedule == "rsqrt":
+        rate *= math.sqrt(max(1, warmup) / (step + 1))
+    remaining = total_steps - step
+    return rate * min(1.0, remaining / config.cooldown_steps) if config.cooldown_steps else rate
+
+
+def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -> Optimizer:
+    """AdamW with weight decay on matrices only.
+
+    Args:
+        offload: optimizer states live in host memory; DeepSpeed then needs its own CPU Adam.
+    Raises:
+        ConfigError: nothing is left to train.
+    """
+    groups = parameter_groups(encoder.named_parameters(), weight_decay=config.weight_decay)
+    if not groups:
+        raise ConfigError("both towers are frozen; unset model.lock_image or model.lock_text")
+    if offload:
+        from deepspeed.ops.adam import DeepSpeedCPUAdam
+
+        return DeepSpeedCPUAdam(
+            groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps, adamw_mode=True
+        )
+    beta1, beta2 = config.betas
+    return torch.optim.AdamW(groups, lr=config.lr, betas=(beta1, beta2), eps=config.eps, fused=True)
+
+
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float
+) -> list[dict]:
+    """Trainable parameters in two groups: decayed (two or more axes) and not (gains, biases)."""
+    trainable = [parameter for _, parameter in named if parameter.requires_grad]
+    decayed = [parameter for parameter in trainable if parameter.ndim >= 2]
+    plain = [parameter for parameter in trainable if parameter.ndim < 2]
+    groups = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Use ``rate`` for every parameter group from the next update on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate

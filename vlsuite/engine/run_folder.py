@@ -1,0 +1,150 @@
+"""The folder of one run: what was asked, on which machine, and where each result goes."""
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vlsuite.engine.config import TrainConfig
+from vlsuite.errors import ConfigError, RunFolderError
+from vlsuite.settings import from_dict, to_dict
+
+_PACKAGES = (
+    "vlsuite",
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+    "deepspeed",
+    "webdataset",
+    "numpy",
+    "pillow",
+)
+
+
+class RunFolder:
+    """Paths of a run, and the two files that say what it is.
+
+    Args:
+        path: the folder; made by :meth:`create`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.json"
+        self.environment = path / "environment.json"
+        self.metrics = path / "metrics.jsonl"
+        self.tensorboard = path / "tensorboard"
+        self.checkpoints = path / "checkpoints"
+        self.export = path / "export"
+        self.results = path / "results"
+
+    def create(self, recipe: str, config: TrainConfig) -> None:
+        """Make the folder and write config.json and environment.json.
+
+        Raises:
+            RunFolderError: the folder holds a run already, or cannot be written.
+        """
+        if self.config.exists():
+            raise RunFolderError(
+                f"{self.path} already holds a run; continue it with --resume, or choose another "
+                f"folder with --out"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.config, {"recipe": recipe, "config": to_dict(config)})
+            write_json(self.environment, describe_environment(seed=config.seed))
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write the run folder {self.path}: {error.strerror}; choose another with "
+                f"--out"
+            ) from error
+
+    def stored_config(self, recipe: str) -> TrainConfig:
+        """The config of the run in this folder.
+
+        Raises:
+            RunFolderError: no run here, or one of another recipe.
+        """
+        if not self.config.is_file():
+            raise RunFolderError(f"nothing to resume: no run in {self.path}; leave out --resume")
+        try:
+            stored = json.loads(self.config.read_text())
+            config = from_dict(TrainConfig, stored["config"])
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise RunFolderError(
+                f"{self.config} is not a run config of this version: {error}"
+            ) from error
+        if stored["recipe"] != recipe:
+            raise RunFolderError(
+                f"{self.path} is a run of recipe '{stored['recipe']}', not '{recipe}'; resume it "
+                f"under its own name or choose another --out"
+            )
+        return config
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that readers never see half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def describe_environment(*, seed: int) -> dict[str, Any]:
+    """Commit, command, hardware and versions, for whoever wants to repeat the run."""
+    from datetime import UTC, datetime
+
+    return {
+        "commit": _commit(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "hardware": describe_hardware(),
+        "versions": {"python": platform.python_version(), **package_versions()},
+        "seed": seed,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def describe_hardware() -> str:
+    """CPU, memory and GPUs of this machine in one line."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parts = [f"{os.cpu_count()} x {_cpu_name()}", f"{memory:.0f} GiB"]
+    if torch.cuda.is_available():
+        parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}")
+    return ", ".join(parts)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages a result depends on; missing ones are left out."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _commit() -> str | None:
+    """Commit of the source tree this package runs from, marked where it was changed."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip() or None

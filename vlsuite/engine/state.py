@@ -1,0 +1,254 @@
+"""All that a run is made of, and all that is needed to continue it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlsuite.batches.batch import Batch
+from vlsuite.batches.tokenizer import CachedTokenizer
+from vlsuite.batches.transforms import normalise
+from vlsuite.engine.checkpoint import (
+    Progress,
+    check_matches,
+    list_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
+from vlsuite.engine.distributed import Context
+from vlsuite.engine.master_state import MOMENTS, iterate_master_state, restore_master_state
+from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from vlsuite.export.open_clip_folder import write_open_clip_folder
+from vlsuite.models.dual_encoder import Embeddings
+from vlsuite.models.loading import Clip, channels, tokenizer_of
+from vlsuite.models.open_clip import BuiltModel
+from vlsuite.objectives.objective import Objective
+
+_COMPUTE_TYPE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(kw_only=True)
+class TrainState:
+    """A run in memory.
+
+    Attributes:
+        config, ctx: of the run and of this process.
+        built: the model as built; its encoder is wrapped by the engine.
+        tokenizer: captions to ids.
+        engine: DeepSpeed engine around the towers.
+        objective: the loss and its learned scale, outside ZeRO and the same on every process.
+        objective_optimizer: AdamW of the objective's parameters.
+        step: optimizer updates done.
+        samples_seen: over all processes; also the position in the data stream.
+        skipped: samples replaced so far on this process.
+    """
+
+    config: TrainConfig
+    ctx: Context
+    built: BuiltModel
+    tokenizer: CachedTokenizer
+    engine: Any
+    objective: Objective
+    objective_optimizer: torch.optim.Optimizer
+    step: int = 0
+    samples_seen: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def create(cls, config: TrainConfig, ctx: Context) -> "TrainState":
+        """Build the model, the objective and the engine from seeds.
+
+        Raises:
+            ConfigError, ModelError: see the configs of the parts.
+        """
+        settings = deepspeed_settings(config, world_size=ctx.world_size)
+        torch.manual_seed(config.seed)
+        built: BuiltModel = config.model.build()
+        tokenizer = tokenizer_of(config.model, built)
+        objective: Objective = config.objective.build().to(ctx.device)
+        if built.logit_scale is not None:
+            objective.set_logit_scale(built.logit_scale, logit_bias=built.logit_bias)
+        optimizer = build_optimizer(
+            config.optim, built.encoder, offload=offloads_optimizer(settings)
+        )
+        if config.compile:
+            built.encoder.visual.compile()
+            built.encoder.text.compile(dynamic=True)
+        engine = start_engine(built.encoder, optimizer, settings, ctx=ctx)
+        beta1, beta2 = config.optim.betas
+        objective_optimizer = torch.optim.AdamW(
+            objective.parameters(), betas=(beta1, beta2), eps=config.optim.eps, weight_decay=0.0
+        )
+        return cls(
+            config=config,
+            ctx=ctx,
+            built=built,
+            tokenizer=tokenizer,
+            engine=engine,
+            objective=objective,
+            objective_optimizer=objective_optimizer,
+        )
+
+    def encode(self, batch: Batch) -> Embeddings:
+        """Run the towers on one micro-batch."""
+        device = self.ctx.device
+        pixels = normalise(
+            batch.images.to(device, non_blocking=True),
+            mean=channels(self.built.preprocess["mean"], device),
+            std=channels(self.built.preprocess["std"], device),
+            dtype=_COMPUTE_TYPE[self.config.precision],
+        )
+        return self.engine(pixels, batch.token_ids.to(device, non_blocking=True))
+
+    def begin_step(self, total_steps: int) -> int:
+        """Set the learning rate of the coming update; returns the seed of its dropout masks."""
+        rate = self.learning_rate(total_steps)
+        set_learning_rate(self.engine.optimizer, rate)
+        set_learning_rate(self.objective_optimizer, rate)
+        self.objective_optimizer.zero_grad()
+        mixed = (self.config.seed * 1_000_003 + self.step) * 65_537 + self.ctx.rank
+        return mixed % 2**63
+
+    def finish_step(self) -> None:
+        """Update the objective, unless fp16 overflow made the engine skip its own update."""
+        if self.engine.was_step_applied():
+            self.objective_optimizer.step()
+            self.objective.clamp_()
+        self.step += 1
+        self.samples_seen += self.config.global_batch_size
+
+    def learning_rate(self, total_steps: int) -> float:
+        """Rate of the coming update."""
+        step = min(self.step, total_steps - 1)
+        return learning_rate(self.config.optim, step, total_steps=total_steps)
+
+    def grad_norm(self) -> float | None:
+        """Global norm of the last tower gradients before clipping; None where not computed."""
+        norm = self.engine.get_global_grad_norm()
+        return None if norm is None or not math.isfinite(float(norm)) else float(norm)
+
+    def embedding_model(self, name: str) -> Clip:
+        """The model as it is now, for evaluators; collective under ZeRO 3."""
+        return Clip(
+            name,
+            self.built,
+            self.tokenizer,
+            encode=self.engine,
+            logit_scale=self.objective.logit_scale,
+            logit_bias=self.objective.logit_bias,
+            device=self.ctx.device,
+            dtype=_COMPUTE_TYPE[self.config.precision],
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint; every process calls.
+
+        Raises:
+            CheckpointError: the disk is full or not writable.
+        """
+        scaled = self.config.precision == "fp16"
+        progress = Progress(
+            step=self.step,
+            samples_seen=self.samples_seen,
+            loss_scale=float(self.engine.optimizer.loss_scaler.cur_scale) if scaled else None,
+            skipped=self.skipped,
+        )
+        save_checkpoint(
+            folder,
+            self.engine,
+            self._objective_state(),
+            progress,
+            is_writer=self.ctx.is_first,
+            keep=self.config.checkpoint.keep,
+        )
+        self.ctx.barrier()
+
+    def export(self, folder: Path) -> None:
+        """Write the model as an open_clip folder; every process calls."""
+        weights = {n: s.weight for n, s in iterate_master_state(self.engine, moments=False)}
+        if self.ctx.is_first:
+            weights |= {
+                name: buffer.detach().to("cpu", torch.float32)
+                for name, buffer in persistent_buffers(self.engine.module).items()
+            }
+            write_open_clip_folder(
+                folder,
+                self.built,
+                weights,
+                logit_scale=self.objective.logit_scale,
+                logit_bias=self.objective.logit_bias if self._has_bias() else None,
+            )
+        self.ctx.barrier()
+
+    def _has_bias(self) -> bool:
+        return any(name == "logit_bias" for name, _ in self.objective.named_parameters())
+
+    def _objective_state(self) -> dict[str, Tensor]:
+        found = {name: p.detach().cpu().clone() for name, p in self.objective.named_parameters()}
+        for name, parameter in self.objective.named_parameters():
+            for key, value in self.objective_optimizer.state.get(parameter, {}).items():
+                found[f"{key}.{name}"] = value.detach().cpu().reshape(-1).clone()
+        return found
+
+
+def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:
+    """The state of the newest complete checkpoint in ``folder``, or a fresh one if there is none.
+
+    The number of processes, the ZeRO stage and the micro-batch size may differ from the run that
+    wrote it.
+
+    Raises:
+        CheckpointError: unreadable, or of another model.
+    """
+    state = TrainState.create(config, ctx)
+    found = list_checkpoints(folder)
+    if not found:
+        return state
+    checkpoint = load_checkpoint(found[-1])
+    named = state.engine.module.named_parameters()
+    shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in named}
+    check_matches(found[-1], checkpoint.masters, shapes)
+    _load_live_weights(state, {n: s.weight for n, s in checkpoint.masters.items()})
+    restore_master_state(state.engine, checkpoint.masters, step=checkpoint.progress.step)
+    _restore_objective(state, checkpoint.objective)
+    if checkpoint.progress.loss_scale is not None and config.precision == "fp16":
+        state.engine.optimizer.loss_scaler.cur_scale = checkpoint.progress.loss_scale
+    state.step = checkpoint.progress.step
+    state.samples_seen = checkpoint.progress.samples_seen
+    state.skipped = checkpoint.progress.skipped
+    return state
+
+
+def persistent_buffers(module: torch.nn.Module) -> dict[str, Tensor]:
+    """Buffers that belong to the saved weights (running statistics of batch norm)."""
+    kept = module.state_dict().keys()
+    return {name: buffer for name, buffer in module.named_buffers() if name in kept}
+
+
+@torch.no_grad()
+def _load_live_weights(state: TrainState, weights: dict[str, Tensor]) -> None:
+    """Copy stored masters into the weights the towers compute with."""
+    from deepspeed import zero
+
+    for name, parameter in state.engine.module.named_parameters():
+        if hasattr(parameter, "ds_id"):
+            with zero.GatheredParameters([parameter], modifier_rank=0):
+                if state.ctx.is_first:
+                    parameter.copy_(weights[name].to(parameter.device))
+        else:
+            parameter.copy_(weights[name].to(parameter.device))
+
+
+@torch.no_grad()
+def _restore_objective(state: TrainState, stored: dict[str, Tensor]) -> None:
+    for name, parameter in state.objective.named_parameters():
+        parameter.copy_(stored[name])
+        if f"step.{name}" in stored:
+            moments = {key: stored[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
+            step = stored[f"step.{name}"].reshape(())
+            state.objective_optimizer.state[parameter] = {"step": step, **moments}

@@ -1,0 +1,163 @@
+"""Any CLIP by name or folder, ready to embed pictures and texts."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from vlsuite.batches.tokenizer import CachedTokenizer, load_tokenizer, trimmed_length
+from vlsuite.batches.transforms import eval_transform, normalise
+from vlsuite.errors import ModelError
+from vlsuite.models.dual_encoder import DualEncoder, Embeddings
+from vlsuite.models.open_clip import BuiltModel, OpenClipConfig, architecture
+
+#: What open_clip names the description in a model folder.
+DESCRIPTION = "open_clip_config.json"
+
+_TEXTS_PER_PASS = 256
+
+
+class Clip:
+    """A contrastive model with its own preprocessing, tokenizer and logit scale.
+
+    Satisfies ``eval.contract.EmbeddingModel``.
+
+    Args:
+        name: shown in results.
+        built: the model's description, preprocessing and towers.
+        tokenizer: texts to token ids.
+        encode: runs the towers; ``built.encoder`` itself, or an engine around it.
+        logit_scale: multiplier of cosine similarities.
+        logit_bias: added to every logit; 0 for softmax models.
+        device: where ``encode`` computes.
+        dtype: of the images it takes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        built: BuiltModel,
+        tokenizer: CachedTokenizer,
+        *,
+        encode: Callable[[Tensor | None, Tensor | None], Embeddings],
+        logit_scale: float,
+        logit_bias: float,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.name = name
+        self.embed_dim: int = built.model_cfg["embed_dim"]
+        self.image_transform: Callable[[Image.Image], Tensor] = eval_transform(built.preprocess)
+        self.tokenizer = tokenizer
+        self.logit_scale = logit_scale
+        self.logit_bias = logit_bias
+        self.device = device
+        self._encode = encode
+        self._dtype = dtype
+        self._trim = built.encoder.accepts_trimmed_text
+        self._mean = channels(built.preprocess["mean"], device)
+        self._std = channels(built.preprocess["std"], device)
+
+    @torch.no_grad()
+    def embed_images(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of pictures from ``image_transform``, on the device."""
+        moved = images.to(self.device, non_blocking=True)
+        pixels = normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
+        embeds = self._encode(pixels, None).image_embeds
+        assert embeds is not None
+        return embeds
+
+    @torch.no_grad()
+    def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embed_dim"]:
+        """Unit-norm fp32 embeddings of texts, on the device."""
+        parts = []
+        for first in range(0, len(texts), _TEXTS_PER_PASS):
+            token_ids = self.tokenizer(list(texts[first : first + _TEXTS_PER_PASS]))
+            if self._trim:
+                token_ids = token_ids[:, : trimmed_length(token_ids)]
+            embeds = self._encode(None, token_ids.to(self.device)).text_embeds
+            assert embeds is not None
+            parts.append(embeds)
+        return torch.cat(parts) if parts else torch.zeros(0, self.embed_dim, device=self.device)
+
+
+def load_clip(spec: str, *, device: str | torch.device = "cpu") -> Clip:
+    """Load a model for evaluation.
+
+    Args:
+        spec: one of
+            a run folder of ``vlsuite train`` or a folder of ``vlsuite export``,
+            an open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k",
+            "ViT-B-32:/path/weights.safetensors",
+            "local-dir:FOLDER" or "hf-hub:ORG/REPO" as open_clip reads them.
+        device: "cpu", "cuda", "cuda:1", ...
+    Raises:
+        ModelError: nothing there, no weights, or weights of another architecture.
+        UnknownNameError: no such architecture.
+    """
+    config = config_of(spec)
+    built = config.build()
+    device = torch.device(device)
+    encoder: DualEncoder = built.encoder.to(device).eval()
+    assert built.logit_scale is not None, "config_of asks for weights"
+    return Clip(
+        spec,
+        built,
+        tokenizer_of(config, built),
+        encode=encoder,
+        logit_scale=built.logit_scale,
+        logit_bias=built.logit_bias or 0.0,
+        device=device,
+    )
+
+
+def config_of(spec: str) -> OpenClipConfig:
+    """The model config a spec of :func:`load_clip` stands for.
+
+    Raises:
+        ModelError: a folder without a model, or an architecture without weights.
+    """
+    path = Path(spec)
+    if path.is_dir():
+        for folder in (path / "export", path):
+            if (folder / DESCRIPTION).is_file():
+                return OpenClipConfig(name=f"local-dir:{folder}")
+        raise ModelError(
+            f"no model in {path} (looked for {DESCRIPTION} there and in export/); "
+            f"'vlsuite export {spec}' writes one from the newest checkpoint of a run"
+        )
+    if spec.startswith(("local-dir:", "hf-hub:")):
+        return OpenClipConfig(name=spec)
+    name, colon, pretrained = spec.partition(":")
+    if "/" in name and not colon:
+        raise ModelError(f"no such folder: {spec}; give a run folder, or ARCHITECTURE:WEIGHTS")
+    architecture(name)
+    if not pretrained:
+        raise ModelError(
+            f"'{name}' has no weights; name them as {name}:TAG or {name}:/path/to/weights "
+            f"(tags: {', '.join(_tags(name)) or 'none published'})"
+        )
+    return OpenClipConfig(name=name, pretrained=pretrained)
+
+
+def tokenizer_of(config: OpenClipConfig, built: BuiltModel) -> CachedTokenizer:
+    """The tokenizer that belongs to a built model."""
+    length = built.model_cfg["text_cfg"].get("context_length", 77)
+    return load_tokenizer(config.name, context_length=length, folder=built.tokenizer_folder)
+
+
+def channels(values: Any, device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """Per-channel constants in the shape that broadcasts over pictures."""
+    return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)
+
+
+def _tags(name: str) -> list[str]:
+    import open_clip
+
+    return open_clip.list_pretrained_tags_by_model(name)[:6]

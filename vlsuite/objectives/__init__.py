@@ -1,0 +1,5 @@
+"""Training objectives, one a file. ``registry`` finds them by name."""
+
+from vlsuite.registry import Registry
+
+registry: Registry = Registry("objective", package="vlsuite.objectives")

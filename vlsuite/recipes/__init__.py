@@ -1,0 +1,8 @@
+"""Named runs: functions that return a TrainConfig. ``registry`` finds them by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from vlsuite.registry import Registry
+
+registry: Registry[Callable[[], Any]] = Registry("recipe", package="vlsuite.recipes")
