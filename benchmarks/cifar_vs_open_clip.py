@@ -9,7 +9,6 @@ The peer's model is scored a second time by the peer's own code, which checks ou
 import argparse
 import os
 import sys
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import mean, median_low
@@ -19,7 +18,7 @@ from benchmarks import ours_vlsuite, peer_open_clip
 from benchmarks.environment import describe
 from benchmarks.peer_open_clip import PeerEnvironment
 from benchmarks.report import finish
-from benchmarks.timed_process import BenchmarkError
+from benchmarks.timed_process import BenchmarkError, work_folder
 from benchmarks.trainer_settings import TrainerRun, TrainerSettings, find_shards
 from data_pipelines.errors import UserError
 
@@ -27,7 +26,7 @@ _DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve
 _CLASS_NAMES = "cifar10-classnames.txt"
 #: The form of the training captions; the two models know no other words.
 _TEMPLATES = ("a photo of a {c}",)
-_QUICK = {"samples": 1280, "batch_size": 64, "repeats": 1}
+_QUICK = {"samples": 1024, "batch_size": 64, "repeats": 1}
 
 
 def main() -> int:
@@ -51,9 +50,9 @@ def _compare(args: argparse.Namespace) -> int:
     )
     print(f"{'seed':>4}  {'trainer':<16}  {'top-1':>6}  {'95% interval':>15}  {'seconds':>7}")
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "peer": []}
-    with tempfile.TemporaryDirectory(prefix="cifar_vs_open_clip-", dir=args.work) as work:
+    with work_folder("cifar_vs_open_clip", parent=args.work) as work:
         for seed in range(args.seed, args.seed + args.repeats):
-            seeded, folder = replace(settings, seed=seed), Path(work) / str(seed)
+            seeded, folder = replace(settings, seed=seed), work / str(seed)
             trained = ours_vlsuite.train(seeded, folder / "ours")
             runs["ours"].append(test.score("vlsuite", trained, folder / "ours", seed=seed))
             trained = peer_open_clip.train(seeded, peer, folder / "peer")

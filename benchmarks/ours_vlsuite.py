@@ -65,7 +65,8 @@ def zero_shot(
     prompts.write_text("\n".join(templates) + "\n")
     results = folder / "results"
     command = [sys.executable, "-m", "vlsuite", "eval", model, "--data", shard, "--out", results]
-    command += ["--class-names", class_names, "--templates", prompts]
+    command += ["--task", "zero_shot", "--class-names", class_names, "--templates", prompts]
+    command += ["--device", "cpu"]
     run_timed(command, cwd=_ROOT, threads=threads, log=folder / "output.txt")
     (result,) = [json.loads(path.read_text()) for path in results.glob("*.json")]
     return result["scores"]["top1"]

@@ -10,6 +10,7 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
@@ -22,7 +23,8 @@ def main() -> None:
     """Print top-1 and the number of samples scored on one classification shard."""
     args = _parse()
     name = f"local-dir:{args.model}"
-    model, _, preprocess = open_clip.create_model_and_transforms(name, output_dict=True)
+    loaded: Any = open_clip.create_model_from_pretrained(name, output_dict=True)
+    model, preprocess = loaded
     model.eval()
     classifier = open_clip.build_zero_shot_classifier(
         model,
@@ -42,7 +44,7 @@ def main() -> None:
 
 
 def read_samples(
-    shard: Path, preprocess: Callable[[Image.Image], Tensor]
+    shard: Path, preprocess: Callable[[Image.Image], Any]
 ) -> Iterator[tuple[Tensor, int]]:
     """Preprocessed picture and class number of each pair of jpg and cls members."""
     with tarfile.open(shard) as tar:

@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +83,20 @@ def run_timed(
             f"(command and output: {log})"
         )
     return ProcessReport(lines=lines, seconds=seconds, peak_bytes=usage.ru_maxrss * 1024)
+
+
+@contextmanager
+def work_folder(name: str, *, parent: Path | None) -> Iterator[Path]:
+    """A new folder, removed when the block succeeds and left for inspection when it fails.
+
+    Args:
+        parent: None for the system's temporary folder.
+    """
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent)).resolve()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _environment(threads: int) -> dict[str, str]:

@@ -10,18 +10,18 @@ import argparse
 import os
 import statistics
 import sys
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks import ours_vlsuite, peer_open_clip
 from benchmarks.environment import describe
 from benchmarks.report import finish
+from benchmarks.timed_process import work_folder
 from benchmarks.trainer_settings import TrainerRun, TrainerSettings, find_shards, steady_rate
 from data_pipelines.errors import UserError
 
 _DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()
-_QUICK = {"batch_size": 64, "discard_steps": 5, "steps": 20, "log_every": 5, "repeats": 1}
+_QUICK = {"batch_size": 64, "discard_steps": 5, "steps": 10, "log_every": 5, "repeats": 1}
 
 
 def main() -> int:
@@ -57,10 +57,10 @@ def _compare(args: argparse.Namespace) -> int:
     )
     ours_runs: list[TrainerRun] = []
     peer_runs: list[TrainerRun] = []
-    with tempfile.TemporaryDirectory(prefix="train_throughput-") as folder:
+    with work_folder("train_throughput", parent=args.work) as work:
         for pair in range(args.repeats):
-            ours_runs.append(ours_vlsuite.train(settings, Path(folder) / f"ours-{pair}"))
-            peer_runs.append(peer_open_clip.train(settings, peer, Path(folder) / f"peer-{pair}"))
+            ours_runs.append(ours_vlsuite.train(settings, work / f"ours-{pair}"))
+            peer_runs.append(peer_open_clip.train(settings, peer, work / f"peer-{pair}"))
             rates = [
                 steady_rate(runs[-1].progress, num_samples=num_timed)
                 for runs in (ours_runs, peer_runs)
@@ -117,6 +117,7 @@ def _parse() -> argparse.Namespace:
         default=peer_open_clip.default_environment(),
         help="environment of open_clip_train; installed there on first use",
     )
+    parser.add_argument("--work", type=Path, help="where the run folders live while it runs")
     parser.add_argument("--save", action="store_true", help="append to benchmarks/results")
     parser.add_argument(
         "--quick",

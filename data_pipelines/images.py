@@ -2,11 +2,13 @@
 
 import io
 import warnings
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from data_pipelines.errors import DataError
+from data_pipelines.skips import Skips
 
 #: Refused before any pixel is decoded: a file of some KB can claim gigabytes of pixels.
 MAX_PIXELS = 64_000_000
@@ -88,3 +90,22 @@ def on_white(image: Image.Image) -> Image.Image:
     canvas = Image.new("RGBA", image.size, "white")
     canvas.alpha_composite(image.convert("RGBA"))
     return canvas.convert("RGB")
+
+
+def load_image(path: Path, skips: Skips) -> StorableImage | None:
+    """The image in a file, None where it cannot be used; the reason is then in ``skips``."""
+    try:
+        return storable(path.read_bytes())
+    except FileNotFoundError:
+        skips.add("missing image file", str(path))
+    except OSError as error:
+        skips.add("unreadable image file", f"{path}: {error.strerror}")
+    except DataError as error:
+        skip_image(error, str(path), skips)
+    return None
+
+
+def skip_image(error: DataError, where: str, skips: Skips) -> None:
+    """Count an image that ``storable`` refused, by the part of its message before the colon."""
+    reason, _, detail = str(error).partition(": ")
+    skips.add(reason, f"{where}: {detail}")

@@ -7,7 +7,7 @@ several benchmarks share one pass over the pictures.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from eval.results import EvalResult, Settings
 ImageTransform = Callable[[Image.Image], UInt8[Tensor, "3 height width"]]
 
 
+@runtime_checkable
 class EmbeddingModel(Protocol):
     """A model with a shared embedding space for images and texts.
 
@@ -82,6 +83,7 @@ class ImageEmbeddings(NamedTuple):
     num_skipped: int
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """Turns whole data sets into embeddings; how (streamed, remembered, stored) is its business."""
 
@@ -96,6 +98,7 @@ class Embedder(Protocol):
         ...
 
 
+@runtime_checkable
 class Benchmark(Protocol):
     """One measurement on one data set."""
 
@@ -118,12 +121,10 @@ class Benchmark(Protocol):
         ...
 
 
+@runtime_checkable
 class Evaluator(Protocol):
     """What training calls between steps; collective like ``Benchmark.run``."""
 
     def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
         """Results of the model as it is now."""
         ...
-
-
-TaskName = Literal["auto", "zero_shot", "retrieval"]

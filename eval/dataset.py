@@ -249,7 +249,8 @@ def _update(digest, part: bytes) -> None:
 def _check(dataset: EvalDataset) -> None:
     where = f"{dataset.title} at {dataset.layout.shards[0].parent}"
     if not len(dataset):
-        skipped = ", ".join(f"{n} with {why}" for why, n in dataset.num_skipped.items())
+        reasons = [f"{n} with {why}" for why, n in dataset.num_skipped.items()]
+        skipped = ", ".join([*reasons, *dataset.problems[:_PROBLEMS_SHOWN]])
         needs = "an image and cls" if dataset.task == "zero_shot" else "an image and txt or json"
         raise EvaluationError(
             f"no usable sample for {dataset.task} in {where} (left out: {skipped or 'none'}); "

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class ImageBatch(NamedTuple):
     is_good: Bool[np.ndarray, " batch"]
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """Yields chosen images of a data set as batches, in order."""
 

@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 from typing import cast
 
-from braceexpand import UnbalancedBracesError, braceexpand
+from braceexpand import braceexpand
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from data_pipelines.errors import ShardError
@@ -210,7 +210,7 @@ def _plain_layout(path: str, named: tuple[str, ...] | None) -> Layout:
 def _matching_shards(path: str) -> tuple[Path, ...]:
     try:
         patterns = list(braceexpand(path))
-    except UnbalancedBracesError:
+    except ValueError:  # unbalanced
         raise EvaluationError(f"{path} has unbalanced braces; write {{000..003}}") from None
     shards: list[Path] = []
     for pattern in patterns:

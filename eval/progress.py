@@ -1,9 +1,9 @@
 """A progress line with rate and time left, on standard error."""
 
+import io
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
 
 
 class Progress:
@@ -25,7 +25,7 @@ class Progress:
         *,
         total: int,
         unit: str,
-        stream: TextIO | None = None,
+        stream: io.TextIOBase | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._what, self._total, self._unit = what, total, unit

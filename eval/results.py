@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from data_pipelines.schema import JsonValue
+from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 
 #: Version of the JSON below; raised whenever a field changes its meaning.
@@ -80,6 +80,8 @@ class Origin:
             the runner fills it in.
         model_probe: a few coordinates of fixed probe embeddings; tells weights apart that share
             a name.
+        environment: command, commit, hardware and versions; no clock times, so that a repeated
+            evaluation gives the same file.
     """
 
     seed: int
@@ -87,6 +89,7 @@ class Origin:
     interval: str
     config_hash: str = ""
     model_probe: tuple[float, ...] = ()
+    environment: Settings = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,28 +187,8 @@ def save_result(result: EvalResult, path: Path) -> None:
     """Write one result file; readers see the old content or the new one, never half of it.
 
     Raises:
-        EvaluationError: the folder cannot be written.
+        DataError: the folder cannot be written, or the disk is full.
     """
     text = json.dumps(result.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_atomically(text, path)
-
-
-def write_atomically(text: str, path: Path) -> None:
-    """Write a text file under a temporary name, flush it to disk, then rename it.
-
-    Raises:
-        EvaluationError: the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise EvaluationError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder with --out"
-        ) from error
+    make_folder(path.parent)
+    write_file(path, text.encode())

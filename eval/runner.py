@@ -22,7 +22,7 @@ from eval.decode import probe_image
 from eval.embed import RememberingEmbedder
 from eval.errors import EvaluationError
 from eval.process_group import all_agree, ranks
-from eval.results import RESULT_VERSION, EvalResult, load_result, save_result
+from eval.results import RESULT_VERSION, EvalResult, Settings, load_result, save_result
 
 SUPERSEDED = "superseded"
 
@@ -46,15 +46,18 @@ def run_benchmarks(
     *,
     embedder: Embedder,
     out_dir: Path,
+    environment: Settings | None = None,
     on_finished: Callable[[Finished], None] | None = None,
 ) -> list[Finished]:
     """Run what is not finished yet; neighbours on the same data set share one pass.
 
     Args:
         out_dir: folder for result files, made if need be; process 0 writes.
+        environment: command, commit, hardware and versions, stored with each new result.
         on_finished: called after each benchmark.
     Raises:
-        EvaluationError: two benchmarks would share a file, or the folder cannot be written.
+        EvaluationError: two benchmarks would share a file, or the model gives no numbers.
+        DataError: the folder cannot be written.
     """
     paths = [result_path(out_dir, model, benchmark) for benchmark in benchmarks]
     for path in paths:
@@ -62,12 +65,12 @@ def run_benchmarks(
             raise EvaluationError(
                 f"two data sets would both write {path.name}; give data folders different names"
             )
-    probe = probe_model(model)
+    place = _Place(out_dir, probe_model(model), environment or {})
     finished = []
     for _, group in groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset)):
         shared = RememberingEmbedder(embedder)
         for benchmark in group:
-            outcome = _run_one(model, benchmark, embedder=shared, out_dir=out_dir, probe=probe)
+            outcome = _run_one(model, benchmark, embedder=shared, place=place)
             finished.append(outcome)
             if on_finished:
                 on_finished(outcome)
@@ -115,15 +118,19 @@ def probe_model(model: EmbeddingModel) -> tuple[float, ...]:
     return tuple(round(coordinate, 6) for coordinate in coordinates)
 
 
+class _Place(NamedTuple):
+    """Where results go, and what is the same for all results of one call."""
+
+    out_dir: Path
+    probe: tuple[float, ...]
+    environment: Settings
+
+
 def _run_one(
-    model: EmbeddingModel,
-    benchmark: Benchmark,
-    *,
-    embedder: Embedder,
-    out_dir: Path,
-    probe: tuple[float, ...],
+    model: EmbeddingModel, benchmark: Benchmark, *, embedder: Embedder, place: _Place
 ) -> Finished:
-    path = result_path(out_dir, model, benchmark)
+    path = result_path(place.out_dir, model, benchmark)
+    probe = place.probe
     wanted = config_hash(model, benchmark)
     earlier = _earlier_result(path)
     is_done = (
@@ -136,7 +143,9 @@ def _run_one(
     if all_agree(is_done, device=model.device) and earlier is not None:
         return Finished(earlier, path, was_there=True)
     measured = benchmark.run(model, embedder)
-    origin = dataclasses.replace(measured.origin, config_hash=wanted, model_probe=probe)
+    origin = dataclasses.replace(
+        measured.origin, config_hash=wanted, model_probe=probe, environment=place.environment
+    )
     result = dataclasses.replace(measured, origin=origin)
     if ranks().rank == 0:
         _set_aside(path)

@@ -153,6 +153,6 @@ def _from_json(value: Any, kind: Any, field: dataclasses.Field, *, where: str) -
 
 
 def _unknown(where: str, key: str, known: dict[str, Any]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
     return f"unknown setting '{where}'; {hint}"

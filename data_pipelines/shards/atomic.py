@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from data_pipelines.errors import DataError
 
-#: Prefix of unfinished files; a leftover of an interrupted run is removed by the next one.
-TEMPORARY_PREFIX = ".unfinished-"
+#: End of the hidden names of unfinished files; the next run removes those of an interrupted one.
+TEMPORARY_SUFFIX = ".unfinished"
 
 
 class NewFile:
@@ -20,7 +20,12 @@ class NewFile:
         self._path = path
         self._stream = stream
         self._digest = hashlib.sha256()
+        self._is_discarded = False
         self.size = 0
+
+    def discard(self) -> None:
+        """Ignore all further writes: archives flush their tail even after a failure."""
+        self._is_discarded = True
 
     def write(self, data: bytes) -> int:
         """Append ``data``; returns its length.
@@ -28,6 +33,8 @@ class NewFile:
         Raises:
             DataError: the disk refuses (full, quota, read-only).
         """
+        if self._is_discarded:
+            return len(data)
         self._digest.update(data)
         self.size += len(data)
         try:
@@ -48,16 +55,18 @@ def replacing(path: Path) -> Iterator[NewFile]:
     Raises:
         DataError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(TEMPORARY_PREFIX + path.name)
+    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
     try:
         stream = temporary.open("wb")
     except OSError as error:
         raise _unwritable(path, error) from error
+    file = NewFile(path, stream)
     try:
-        yield NewFile(path, stream)
+        yield file
         _close(path, stream)
         _rename(temporary, path)
     except BaseException:
+        file.discard()
         with suppress(OSError):
             stream.close()
         temporary.unlink(missing_ok=True)

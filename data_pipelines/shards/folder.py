@@ -5,13 +5,22 @@ with the marker and no manifest is the rest of an interrupted build, which the n
 Only files that a build of ours wrote are ever removed.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from data_pipelines.errors import DataError
-from data_pipelines.shards.atomic import TEMPORARY_PREFIX, make_folder, write_file
+from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, make_folder, write_file
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 
 MARKER_NAME = ".vlsuite-unfinished"
+
+#: Text files that the splits of an evaluation folder share; they go with its last split.
+BENCHMARK_ROOT_FILES = (
+    "classnames.txt",
+    "zeroshot_classification_templates.txt",
+    "dataset_type.txt",
+    "shift_of.txt",
+)
 
 _MARKER_TEXT = b"A build of this folder is running or was interrupted; run it again to finish.\n"
 
@@ -30,7 +39,7 @@ def start_folder(folder: Path) -> None:
         )
     if MARKER_NAME in names:
         clear_folder(folder)
-    elif any(not name.startswith(TEMPORARY_PREFIX) for name in names):
+    elif any(not name.endswith(TEMPORARY_SUFFIX) for name in names):
         raise DataError(
             f"{folder} is not empty and was not written by vlsuite; choose another --out"
         )
@@ -61,6 +70,7 @@ def clear_folder(folder: Path) -> None:
     try:
         for found in sorted(ours, key=lambda path: len(path.parts), reverse=True):
             _clear_one(found)
+        _remove_empty_folders(folder)
     except OSError as error:
         raise DataError(f"cannot clear {folder}: {error.strerror}; mend permissions") from error
 
@@ -73,15 +83,25 @@ def _clear_one(found: Path) -> None:
         # The manifest goes first: what an interruption leaves must not look complete.
         write_file(folder / MARKER_NAME, _MARKER_TEXT)
         found.unlink()
-        for entry in (*manifest.shards, *manifest.files):
+        for entry in (*manifest.shards, *manifest.files):  # names that load() found harmless
             (folder / entry.name).unlink(missing_ok=True)
             (folder / f"{entry.name}.index.npz").unlink(missing_ok=True)
     _clear_shards(folder)
     (folder / MARKER_NAME).unlink(missing_ok=True)
+    if not any(folder.parent.glob(f"*/{MANIFEST_NAME}")):
+        for name in BENCHMARK_ROOT_FILES:
+            (folder.parent / name).unlink(missing_ok=True)
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+    for path in below:
+        with suppress(OSError):  # not empty: someone else's files
+            path.rmdir()
 
 
 def _clear_shards(folder: Path) -> None:
-    patterns = ("*.tar", "*.tar.index.npz", "nshards.txt", f"{TEMPORARY_PREFIX}*")
+    patterns = ("*.tar", "*.tar.index.npz", "nshards.txt", f".*{TEMPORARY_SUFFIX}")
     for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink()

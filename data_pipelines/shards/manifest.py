@@ -8,7 +8,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data_pipelines.errors import ShardError
 from data_pipelines.schema import JsonValue
@@ -163,6 +163,11 @@ def _from_json(path: Path, stored: object) -> Manifest:
         fields["origin"] = Origin(**fields["origin"])
         fields["shards"] = tuple(ShardEntry(**entry) for entry in fields["shards"])
         fields["files"] = tuple(FileEntry(**entry) for entry in fields["files"])
-        return Manifest(**fields)
+        manifest = Manifest(**fields)
     except (TypeError, KeyError) as error:
         raise ShardError(f"{path} lacks or misnames a field: {error}") from error
+    for entry in (*manifest.shards, *manifest.files):
+        name = PurePosixPath(entry.name)
+        if name.is_absolute() or ".." in name.parts:
+            raise ShardError(f"{path} names a file outside its folder: {entry.name}")
+    return manifest

@@ -38,7 +38,9 @@ def scan(path: Path) -> ShardLayout:
 
     Members of one sample share a key and are adjacent; suffixes are lower-cased. Links, devices
     and unsafe names are left out and listed in ``problems``. Of a truncated tar, the samples
-    wholly before the cut are kept; the sample that the cut runs through is left out.
+    wholly before the cut are kept; the sample that the cut runs through is left out. A cut may
+    fall between two members: the last sample then counts as whole if it has the same members as
+    the one before it.
 
     Raises:
         ShardError: the file is missing, unreadable, or no uncompressed tar at all.

@@ -9,12 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from webdataset.writer import TarWriter
-
 from data_pipelines.errors import DataError
 from data_pipelines.schema import Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
-from data_pipelines.shards.folder import finish_folder, start_folder
+from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, finish_folder, start_folder
 from data_pipelines.shards.manifest import MANIFEST_NAME, FileEntry, Manifest, Origin, ShardEntry
 from data_pipelines.skips import Skips
 
@@ -85,6 +83,7 @@ def write_benchmark(
     kind: str = "classification",
     class_names: Sequence[str] = (),
     templates: Sequence[str] = DEFAULT_TEMPLATES,
+    shift_of: str | None = None,
     max_samples: int = DEFAULT_MAX_SAMPLES,
     max_bytes: int = DEFAULT_MAX_BYTES,
     origin: Origin | None = None,
@@ -102,6 +101,8 @@ def write_benchmark(
         kind: "classification" or "retrieval".
         class_names: line i is the name of label i; required for classification.
         templates: prompts with the placeholder "{c}" for the class name.
+        shift_of: name of the evaluation folder that this one is a shifted form of; written to
+            shift_of.txt, where our reports look for it.
     Raises:
         DataError: as for write_pairs; or a label has no class name, a template no "{c}", or
             out_dir holds other class names for another split.
@@ -109,7 +110,7 @@ def write_benchmark(
     _check_benchmark(kind, class_names, templates)
     folder = out_dir / split
     start_folder(folder)
-    _write_root_files(out_dir, kind, class_names, templates)
+    _write_root_files(out_dir, kind, class_names, templates, shift_of)
     members_of = _benchmark_members(kind, num_classes=len(class_names))
     shards = _write_shards(
         samples,
@@ -160,6 +161,9 @@ def _write_shards(
 def _write_one(
     rows: "_Lookahead", name: str, file: NewFile, *, max_samples: int, max_bytes: int
 ) -> ShardEntry:
+    # Imported here because it brings torch along, which takes seconds.
+    from webdataset.writer import TarWriter
+
     stream = cast(BinaryIO, file)  # of which TarWriter uses nothing but write
     writer = TarWriter(stream, encoder=False, mtime=0, user="", group="", mode=0o644)
     num_samples, num_bytes = 0, 2 * _BLOCK
@@ -263,16 +267,21 @@ def _check_benchmark(kind: str, class_names: Sequence[str], templates: Sequence[
 
 
 def _write_root_files(
-    root: Path, kind: str, class_names: Sequence[str], templates: Sequence[str]
+    root: Path,
+    kind: str,
+    class_names: Sequence[str],
+    templates: Sequence[str],
+    shift_of: str | None,
 ) -> None:
     """The text files that all splits of a folder share; another split may not contradict them."""
-    files = {
-        "classnames.txt": class_names,
-        "zeroshot_classification_templates.txt": templates if class_names else (),
-        "dataset_type.txt": ("retrieval",) if kind == "retrieval" else (),
-    }
+    contents = (
+        class_names,
+        templates if class_names else (),
+        ("retrieval",) if kind == "retrieval" else (),
+        (shift_of,) if shift_of else (),
+    )
     other_split = next((path.parent.name for path in root.glob(f"*/{MANIFEST_NAME}")), None)
-    for name, lines in files.items():
+    for name, lines in zip(BENCHMARK_ROOT_FILES, contents, strict=True):
         path = root / name
         stored = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if other_split and stored != list(lines):

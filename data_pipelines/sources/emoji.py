@@ -29,6 +29,9 @@ TEST_SPLIT = "test"
 
 _TEMPLATES = (*PROMPT_TEMPLATES, "a drawing of {c}")
 
+#: The line drawings are a shift of the same emoji in colour.
+_SHIFTS = {"line_art": "line_art_colour"}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EmojiSource(Source):
@@ -80,7 +83,7 @@ class EmojiSource(Source):
         manifests = {"train": train}
         for name, samples in _tests(pictures, splits).items():
             manifests[f"{name}/{TEST_SPLIT}"] = _write_test(
-                samples, target.out_dir / name, origin=origin
+                samples, target.out_dir / name, origin=origin, shift_of=_SHIFTS.get(name)
             )
         details = _details(self.seed, splits, manifests)
         whole = _joined(manifests, replace(origin, details=details), skips)
@@ -142,7 +145,9 @@ def _tests(pictures: dict[str, Picture], splits: Splits) -> dict[str, list[Sampl
     }
 
 
-def _write_test(samples: Sequence[Sample], out_dir: Path, *, origin: Origin) -> Manifest:
+def _write_test(
+    samples: Sequence[Sample], out_dir: Path, *, origin: Origin, shift_of: str | None
+) -> Manifest:
     return write_benchmark(
         samples,
         out_dir,
@@ -150,6 +155,7 @@ def _write_test(samples: Sequence[Sample], out_dir: Path, *, origin: Origin) -> 
         kind="retrieval",
         class_names=[sample.captions[0] for sample in samples],
         templates=_TEMPLATES,
+        shift_of=shift_of,
         origin=origin,
     )
 

@@ -57,6 +57,7 @@ _TWINS = {
     (0x1F930,): (0x1FAC4,),  # pregnant woman and man: person
     (0x1FAC3,): (0x1FAC4,),
     (0x1F931,): (_PERSON, 0x1F37C),  # breast-feeding: feeding baby
+    (0x1F9BB,): (0x1F442,),  # ear with hearing aid: ear
     (0x1F64E,): (0x1F64D,),  # pouting and frowning people, drawn almost alike
     (0x1F43B, 0x2744): (0x1F43B,),  # polar bear: bear
     (0x1F1E7, 0x1F1FB): (0x1F1F3, 0x1F1F4),  # flag of Bouvet Island: of Norway

@@ -12,7 +12,7 @@ from data_pipelines.errors import DataError
 from data_pipelines.images import encode_png, on_white
 from data_pipelines.schema import JsonValue, Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.twemoji.bases import PRESENTATION, Points, base_of, num_modifiers
+from data_pipelines.twemoji.bases import PRESENTATION, SKIN_TONES, Points, base_of, num_modifiers
 from data_pipelines.twemoji.line_art import LineArtist, can_shape_sequences
 from data_pipelines.twemoji.names import EmojiName, read_names
 from data_pipelines.twemoji.splits import Emoji
@@ -157,7 +157,9 @@ def _picture(
     same_picture: tuple[str, ...],
 ) -> Picture:
     points = _points(path.stem)
-    line_art = artist.draw(text)
+    # The font has no skin tones, and writes a country code where Twemoji draws the flag.
+    is_drawable = not (_is_region(points) or SKIN_TONES.intersection(points))
+    line_art = artist.draw(text) if is_drawable else None
     return Picture(
         emoji=Emoji(
             key=path.stem,

@@ -12,7 +12,7 @@ PROMPT_TEMPLATES = ("{c}", "an emoji of {c}", "a picture of {c}")
 
 _TONE = re.compile(r"\b(medium-light|medium-dark|light|medium|dark) skin tone\b")
 _PERSON = re.compile(r"(man|woman|person|men|women|people) (?!in |with |and )(.+)")
-_OPAQUE_ALIAS = re.compile(r"u[0-9a-f]{4}|[^a-z]*|.")
+_OPAQUE_ALIAS = re.compile(r"u[0-9a-f]{4}|[a-z]+2|[^a-z]*|.")  # u7121, pig2, +1, m
 
 
 class EmojiName(NamedTuple):

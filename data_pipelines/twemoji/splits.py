@@ -27,7 +27,7 @@ class Emoji:
         base: shared by all its variants (see ``bases.base_of``).
         num_modifiers: skin tones, gender and so on that make it a variant; 0 for plain emoji.
         is_component: a skin-tone or hair swatch; trained on, never tested.
-        drawing: digest of its line drawing, "" where the font has none.
+        drawing: digest of its line drawing, "" where the font has none that shows the same thing.
     """
 
     key: str

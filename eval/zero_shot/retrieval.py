@@ -43,6 +43,13 @@ class _Gallery(NamedTuple):
     text_embeds: Float[Tensor, "captions embed_dim"]
 
 
+class _Places(NamedTuple):
+    """Where each query of a direction ranks its best right answer; 0 is the top."""
+
+    image_to_text: Int64[np.ndarray, " images"]
+    text_to_image: Int64[np.ndarray, " captions"]
+
+
 @registry.register("retrieval")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Retrieval:
@@ -99,13 +106,7 @@ class Retrieval:
         """Embed images and captions, then count the places of the right answers."""
         images = embedder.images(model, self.dataset)
         gallery = self._gallery(model, embedder, images)
-        owners = torch.from_numpy(gallery.owners).to(gallery.text_embeds.device)
-        caption_places = places_of_best_own(gallery.image_embeds, gallery.text_embeds, owners)
-        image_places = places_of_targets(gallery.text_embeds, gallery.image_embeds, owners)
-        places = {
-            "image_to_text": caption_places.cpu().numpy(),
-            "text_to_image": image_places.cpu().numpy(),
-        }
+        places = _places(gallery)
         left_out = self.dataset.left_out(images.num_skipped)
         remarks: Settings = {"num_captions": len(gallery.captions)}
         return EvalResult(
@@ -141,17 +142,13 @@ class Retrieval:
             text_embeds=embedder.texts(model, captions).to(model.device),
         )
 
-    def _scores(
-        self,
-        places: dict[str, Int64[np.ndarray, " queries"]],
-        owners: Int64[np.ndarray, " queries"],
-    ) -> dict[str, Score]:
+    def _scores(self, places: _Places, owners: Int64[np.ndarray, " captions"]) -> dict[str, Score]:
         scores = {
-            f"image_to_text_recall_at_{k}": wilson_score(places["image_to_text"] < k)
+            f"image_to_text_recall_at_{k}": wilson_score(places.image_to_text < k)
             for k in RECALL_AT
         }
         for k in RECALL_AT:
-            is_hit = places["text_to_image"] < k
+            is_hit = places.text_to_image < k
             scores[f"text_to_image_recall_at_{k}"] = (
                 wilson_score(is_hit)
                 if _one_caption_each(owners)
@@ -159,12 +156,10 @@ class Retrieval:
             )
         return scores
 
-    def _examples(
-        self, gallery: _Gallery, places: dict[str, Int64[np.ndarray, " queries"]]
-    ) -> tuple[Example, ...]:
+    def _examples(self, gallery: _Gallery, places: _Places) -> tuple[Example, ...]:
         generator = np.random.default_rng(self.seed)
         examples = []
-        for direction, direction_places in places.items():
+        for direction, direction_places in places._asdict().items():
             count = min(self.num_examples, len(direction_places))
             chosen = np.sort(generator.permutation(len(direction_places))[:count])
             if count:
@@ -207,6 +202,13 @@ class Retrieval:
 
     def _picture(self, gallery: _Gallery, image: int) -> str | None:
         return thumbnail(self.dataset.images.read(int(gallery.image_rows[image])))
+
+
+def _places(gallery: _Gallery) -> _Places:
+    owners = torch.from_numpy(gallery.owners).to(gallery.text_embeds.device)
+    caption_places = places_of_best_own(gallery.image_embeds, gallery.text_embeds, owners)
+    image_places = places_of_targets(gallery.text_embeds, gallery.image_embeds, owners)
+    return _Places(caption_places.cpu().numpy(), image_places.cpu().numpy())
 
 
 def _one_caption_each(owners: Int64[np.ndarray, " captions"]) -> bool:

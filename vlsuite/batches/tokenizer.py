@@ -7,7 +7,7 @@ plain open_clip reads from an exported folder.
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import open_clip
 import torch
@@ -20,6 +20,7 @@ START, END, PAD, UNKNOWN = "<start_of_text>", "<end_of_text>", "<pad>", "<unknow
 _CACHE_LIMIT = 200_000
 
 
+@runtime_checkable
 class TextTokenizer(Protocol):
     """Texts to padded token ids, int64 [texts, context_length]."""
 
@@ -57,12 +58,13 @@ def load_tokenizer(name: str, *, context_length: int | None, folder: str | None)
     Args:
         name: architecture as open_clip names it, "local-dir:..." and "hf-hub:..." included.
         context_length: ids per text; None takes the architecture's own.
-        folder: a folder with ``tokenizer.json``; None for the architecture's own tokenizer.
+        folder: a folder with ``tokenizer.json``, used as it is; None, or the folder that ``name``
+            stands for, takes the architecture's own with the cleaning it asks for.
     Raises:
         ModelError: the tokenizer cannot be loaded (for example a hub name without network).
     """
     try:
-        if folder is not None:
+        if folder is not None and name != f"local-dir:{folder}":
             tokenizer = open_clip.tokenizer.HFTokenizer(folder, context_length=context_length)
         else:
             tokenizer = open_clip.get_tokenizer(name, context_length=context_length)

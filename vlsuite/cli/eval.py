@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
+    from eval.results import Settings
     from eval.runner import Finished
 
 HELP = """\
@@ -125,6 +126,7 @@ def run(args: argparse.Namespace) -> int:
             show_progress=True,
         ),
         out_dir=args.out or _default_out(args.model),
+        environment=_environment(args.seed),
     )
     print(result_table([outcome.result for outcome in finished]))
     _print_files(finished)
@@ -141,6 +143,15 @@ def _check_numbers(args: argparse.Namespace) -> None:
 
 def _default_out(model: str) -> Path:
     return (Path(model) if Path(model).is_dir() else Path()) / "results"
+
+
+def _environment(seed: int) -> "Settings":
+    """Command, commit, hardware and versions; the clock time would differ in each repetition."""
+    from vlsuite.engine.run_folder import describe_environment
+
+    environment = describe_environment(seed=seed)
+    del environment["started"]
+    return environment
 
 
 def _print_files(finished: "list[Finished]") -> None:

@@ -55,7 +55,9 @@ def restore_master_state(engine: Any, state: dict[str, MasterState], *, step: in
         step: finished optimizer updates, which Adam's bias correction counts.
     """
     unpartitioned = _unpartitioned_masters(engine)
-    optimizer = _torch_optimizer(engine)
+    for entry in _torch_optimizer(engine).state.values():
+        counter = entry["step"]
+        entry["step"] = torch.full_like(counter, step) if torch.is_tensor(counter) else step
     for name, parameter in engine.module.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -63,21 +65,34 @@ def restore_master_state(engine: Any, state: dict[str, MasterState], *, step: in
         if id(parameter) in unpartitioned:
             master = unpartitioned[id(parameter)]
             master.copy_(stored.weight)
-            if stored.moments:
-                optimizer.state[master] = {
-                    "step": torch.tensor(float(step)),
-                    **{key: value.to(master.device) for key, value in stored.moments.items()},
-                }
+            for key, value in stored.moments.items():
+                _torch_optimizer(engine).state[master][key].copy_(value)
         elif hasattr(parameter, "ds_id"):
             _restore_stage3(parameter, stored)
         else:
             safe_set_full_fp32_param(parameter, stored.weight.to(parameter.device))
             for key, value in stored.moments.items():
                 safe_set_full_optimizer_state(parameter, value.to(parameter.device), key)
-    for entry in optimizer.state.values():
-        if "step" in entry:
-            counter = entry["step"]
-            entry["step"] = torch.full_like(counter, step) if torch.is_tensor(counter) else step
+
+
+def create_moments(engine: Any) -> None:
+    """Give Adam its state tensors, zero, which it otherwise makes in its first update.
+
+    Call once before training: DeepSpeed's ZeRO 1 and 2 link parameters to their moments after
+    the update of the first parameter group, when later groups have none yet, and never again.
+    """
+    optimizer = _torch_optimizer(engine)
+    masters = [p for group in optimizer.param_groups for p in group["params"]]
+    if engine.zero_optimization_stage() == 3:
+        masters = engine.optimizer.fp32_partitioned_groups_flat
+    for master in masters:
+        counter: Any = 0
+        if isinstance(optimizer, torch.optim.AdamW):
+            counter = torch.tensor(0.0, device=master.device)
+        moments = {key: torch.zeros_like(master, dtype=torch.float32) for key in MOMENTS}
+        optimizer.state[master] = {"step": counter, **moments}
+    if engine.zero_optimization_stage() in (1, 2):
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
 
 
 def _restore_stage3(parameter: nn.Parameter, stored: MasterState) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -75,6 +75,9 @@ def learning_rate(config: OptimConfig, step: int, *, total_steps: int) -> float:
 def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -> Optimizer:
     """AdamW with weight decay on matrices only.
 
+    Its learning rate is 0 until :func:`set_learning_rate`, since some of DeepSpeed's wrappers
+    make an update with zero gradients at the start, which would decay the weights.
+
     Args:
         offload: optimizer states live in host memory; DeepSpeed then needs its own CPU Adam.
     Raises:
@@ -87,10 +90,10 @@ def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -
         from deepspeed.ops.adam import DeepSpeedCPUAdam
 
         return DeepSpeedCPUAdam(
-            groups, lr=config.lr, betas=tuple(config.betas), eps=config.eps, adamw_mode=True
+            groups, lr=0.0, betas=tuple(config.betas), eps=config.eps, adamw_mode=True
         )
     beta1, beta2 = config.betas
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(beta1, beta2), eps=config.eps, fused=True)
+    return torch.optim.AdamW(groups, lr=0.0, betas=(beta1, beta2), eps=config.eps, fused=True)
 
 
 def parameter_groups(
@@ -107,7 +110,7 @@ def parameter_groups(
     return [group for group in groups if group["params"]]
 
 
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Use ``rate`` for every parameter group from the next update on."""
+def set_learning_rate(optimizer: Any, rate: float) -> None:
+    """Use ``rate`` for every parameter group of a torch or DeepSpeed optimizer."""
     for group in optimizer.param_groups:
         group["lr"] = rate

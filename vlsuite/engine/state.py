@@ -21,9 +21,16 @@ from vlsuite.engine.checkpoint import (
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
 from vlsuite.engine.distributed import Context
-from vlsuite.engine.master_state import MOMENTS, iterate_master_state, restore_master_state
+from vlsuite.engine.master_state import (
+    MOMENTS,
+    create_moments,
+    iterate_master_state,
+    restore_master_state,
+)
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from vlsuite.export.model_card import write_model_card
 from vlsuite.export.open_clip_folder import write_open_clip_folder
+from vlsuite.export.run_history import read_run
 from vlsuite.models.dual_encoder import Embeddings
 from vlsuite.models.loading import Clip, channels, tokenizer_of
 from vlsuite.models.open_clip import BuiltModel
@@ -80,6 +87,7 @@ class TrainState:
             built.encoder.visual.compile()
             built.encoder.text.compile(dynamic=True)
         engine = start_engine(built.encoder, optimizer, settings, ctx=ctx)
+        create_moments(engine)
         beta1, beta2 = config.optim.betas
         objective_optimizer = torch.optim.AdamW(
             objective.parameters(), betas=(beta1, beta2), eps=config.optim.eps, weight_decay=0.0
@@ -155,7 +163,7 @@ class TrainState:
         progress = Progress(
             step=self.step,
             samples_seen=self.samples_seen,
-            loss_scale=float(self.engine.optimizer.loss_scaler.cur_scale) if scaled else None,
+            loss_scale=float(_loss_scaler(self.engine).cur_scale) if scaled else None,
             skipped=self.skipped,
         )
         save_checkpoint(
@@ -169,7 +177,13 @@ class TrainState:
         self.ctx.barrier()
 
     def export(self, folder: Path) -> None:
-        """Write the model as an open_clip folder; every process calls."""
+        """Write the model as an open_clip folder with its card; every process calls.
+
+        Args:
+            folder: lies in the run folder, which the card is made from.
+        Raises:
+            ModelError, RunFolderError: see ``write_open_clip_folder``.
+        """
         weights = {n: s.weight for n, s in iterate_master_state(self.engine, moments=False)}
         if self.ctx.is_first:
             weights |= {
@@ -181,12 +195,14 @@ class TrainState:
                 self.built,
                 weights,
                 logit_scale=self.objective.logit_scale,
-                logit_bias=self.objective.logit_bias if self._has_bias() else None,
+                logit_bias=self.objective.logit_bias or None,
+            )
+            run = folder.parent
+            history = read_run(run, step=self.step, samples_seen=self.samples_seen)
+            write_model_card(
+                folder, self.built, name=run.name, library="open_clip", history=history
             )
         self.ctx.barrier()
-
-    def _has_bias(self) -> bool:
-        return any(name == "logit_bias" for name, _ in self.objective.named_parameters())
 
     def _objective_state(self) -> dict[str, Tensor]:
         found = {name: p.detach().cpu().clone() for name, p in self.objective.named_parameters()}
@@ -217,7 +233,7 @@ def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainStat
     restore_master_state(state.engine, checkpoint.masters, step=checkpoint.progress.step)
     _restore_objective(state, checkpoint.objective)
     if checkpoint.progress.loss_scale is not None and config.precision == "fp16":
-        state.engine.optimizer.loss_scaler.cur_scale = checkpoint.progress.loss_scale
+        _loss_scaler(state.engine).cur_scale = checkpoint.progress.loss_scale
     state.step = checkpoint.progress.step
     state.samples_seen = checkpoint.progress.samples_seen
     state.skipped = checkpoint.progress.skipped
@@ -228,6 +244,12 @@ def persistent_buffers(module: torch.nn.Module) -> dict[str, Tensor]:
     """Buffers that belong to the saved weights (running statistics of batch norm)."""
     kept = module.state_dict().keys()
     return {name: buffer for name, buffer in module.named_buffers() if name in kept}
+
+
+def _loss_scaler(engine: Any) -> Any:
+    """Dynamic loss scale of fp16 training; stage 0 keeps it under another name."""
+    optimizer = engine.optimizer
+    return getattr(optimizer, "loss_scale_config", None) or optimizer.loss_scaler
 
 
 @torch.no_grad()

@@ -1,23 +1,24 @@
 """A model as a folder that plain open_clip loads with its ``local-dir:`` scheme."""
 
-import json
 import math
-import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
-from vlsuite.errors import RunFolderError
+from vlsuite.errors import ModelError
+from vlsuite.export.new_file import write_json, write_weights
+from vlsuite.export.tokenizer_files import write_tokenizer
 from vlsuite.models.open_clip import BuiltModel
 
 WEIGHTS = "open_clip_model.safetensors"
 DESCRIPTION = "open_clip_config.json"
+
+#: open_clip reads the tokenizer from the model's own folder, whatever name stands there.
+_TOKENIZER_NAME = "tokenizer"
 
 
 def write_open_clip_folder(
@@ -28,7 +29,7 @@ def write_open_clip_folder(
     logit_scale: float,
     logit_bias: float | None,
 ) -> None:
-    """Write weights, description and tokenizer; existing files of those names are replaced.
+    """Write weights, tokenizer and description; existing files of those names are replaced.
 
     Args:
         built: the model as it was built (its weights are not used).
@@ -36,41 +37,55 @@ def write_open_clip_folder(
         logit_scale: the multiplier itself; stored as its logarithm, 0-dimensional.
         logit_bias: None for a model without one.
     Raises:
+        ModelError: open_clip has no class for these two towers, or the tokenizer is not at hand.
         RunFolderError: the folder cannot be written.
     """
-    model_cfg = portable_model_cfg(built.model_cfg)
-    if logit_bias is not None:
-        model_cfg["init_logit_bias"] = logit_bias
-    state = open_clip_state(weights, custom_text=bool(model_cfg.get("custom_text")))
+    model_cfg = portable_model_cfg(built, logit_bias=logit_bias)
+    state = open_clip_state(weights, custom_text=keeps_text_tower_apart(model_cfg))
     state["logit_scale"] = torch.tensor(math.log(logit_scale))
     if logit_bias is not None:
-        state["logit_bias"] = torch.tensor(logit_bias)
-    description = {"model_cfg": model_cfg, "preprocess_cfg": _preprocess_cfg(built.preprocess)}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in state.items()}, folder / f".{WEIGHTS}.tmp")
-        (folder / f".{WEIGHTS}.tmp").replace(folder / WEIGHTS)
-        (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
-        if built.tokenizer_folder is not None:
-            for source in sorted(Path(built.tokenizer_folder).glob("*token*.json")):
-                shutil.copyfile(source, folder / source.name)
-    except (OSError, SafetensorError, shutil.SameFileError) as error:
-        raise RunFolderError(
-            f"cannot write the exported model to {folder}: {error}; choose another with --out"
-        ) from error
+        state["logit_bias"] = torch.tensor(float(logit_bias))
+    write_weights(folder / WEIGHTS, state)
+    if "hf_tokenizer_name" in model_cfg["text_cfg"]:
+        write_tokenizer(folder, built)
+    preprocess_cfg = {
+        k: list(v) if isinstance(v, tuple) else v for k, v in built.preprocess.items()
+    }
+    write_json(folder / DESCRIPTION, {"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg})
 
 
-def portable_model_cfg(model_cfg: Mapping[str, Any]) -> dict[str, Any]:
-    """The architecture without settings of one machine or of training only."""
-    portable = deepcopy(dict(model_cfg))
+def portable_model_cfg(built: BuiltModel, *, logit_bias: float | None) -> dict[str, Any]:
+    """The architecture without settings of one machine or of training only.
+
+    Raises:
+        ModelError: the architecture has a text decoder (CoCa); a DualEncoder holds none.
+    """
+    portable = deepcopy(built.model_cfg)
+    if "multimodal_cfg" in portable:
+        raise ModelError(
+            "a CoCa architecture has a text decoder that is not trained here, so open_clip could "
+            "not load an export of it; choose one without 'multimodal_cfg'"
+        )
+    portable.pop("init_logit_bias", None)
+    if logit_bias is not None:
+        portable["init_logit_bias"] = logit_bias
     portable["vision_cfg"].pop("patch_dropout", None)
-    if (
-        "hf_tokenizer_name" in portable["text_cfg"]
-        and Path(portable["text_cfg"]["hf_tokenizer_name"]).exists()
-    ):
-        # open_clip reads the tokenizer from the model's own folder whatever the name says
-        portable["text_cfg"]["hf_tokenizer_name"] = "tokenizer"
+    text_cfg = portable["text_cfg"]
+    if built.tokenizer_folder is not None and not _comes_with_model(built):
+        # the model's own cleaning belongs to the tokenizer that was replaced
+        text_cfg.pop("tokenizer_kwargs", None)
+        text_cfg.pop("tokenizer_mode", None)
+    if "hf_tokenizer_name" in text_cfg:
+        text_cfg["hf_tokenizer_name"] = _TOKENIZER_NAME
     return portable
+
+
+def keeps_text_tower_apart(model_cfg: Mapping[str, Any]) -> bool:
+    """Whether open_clip's class for it keeps the text tower as ``text.*`` (CustomTextCLIP).
+
+    Otherwise its parts are spread over the model (CLIP).
+    """
+    return bool(model_cfg.get("custom_text")) or "hf_model_name" in model_cfg["text_cfg"]
 
 
 def open_clip_state(weights: Mapping[str, Tensor], *, custom_text: bool) -> dict[str, Tensor]:
@@ -78,13 +93,13 @@ def open_clip_state(weights: Mapping[str, Tensor], *, custom_text: bool) -> dict
 
     Args:
         weights: by DualEncoder name.
-        custom_text: whether the class keeps its text tower as ``text.*`` (CustomTextCLIP) or
-            spread over the model (CLIP).
+        custom_text: see :func:`keeps_text_tower_apart`.
     """
     if custom_text:
         return dict(weights)
     return {name.removeprefix("text."): value for name, value in weights.items()}
 
 
-def _preprocess_cfg(preprocess: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in preprocess.items()}
+def _comes_with_model(built: BuiltModel) -> bool:
+    """Whether the tokenizer folder is the model's own rather than one that took its place."""
+    return built.model_cfg["text_cfg"].get("hf_tokenizer_name") != built.tokenizer_folder

@@ -106,7 +106,7 @@ def softmax_loss(
         statistics = _statistics(grid)
         loss = _local_loss(statistics)
         if not any(wanted):
-            return gather.all_reduce_sum_(loss).float() / (2 * grid.num_global)
+            return gather.all_reduce_sum_(loss).div(2 * grid.num_global).float()
         sums = GradientSums(grid, image_embeds=wanted[0], text_embeds=wanted[1])
         _add_gradients(grid, statistics, sums)
         gradients = sums.finish(1 / (2 * grid.num_global))
@@ -137,8 +137,14 @@ class _LogSumExp:
         gather.all_reduce_sum_(self.total)
         self.largest = largest
 
-    def value(self) -> Float[Tensor, " length"]:
-        return self.largest + self.total.log()
+    def softmax(self, part: slice, logits: Tensor, *, dim: int, out: Tensor) -> None:
+        """Write to ``out`` a tile's share of the softmax over ``dim`` of the whole grid.
+
+        Subtracting ``largest`` is nearly exact; subtracting the log-sum-exp instead, about 100
+        in size, would cost a relative 4e-6.
+        """
+        torch.sub(logits, self.largest[part].unsqueeze(dim), out=out).exp_()
+        out.mul_(self.total[part].reciprocal().unsqueeze(dim))
 
 
 class _Statistics(NamedTuple):
@@ -169,9 +175,11 @@ def _local_loss(statistics: _Statistics) -> Float[Tensor, ""]:
 
 
 def _add_gradients(grid: LogitGrid, statistics: _Statistics, sums: GradientSums) -> None:
-    rows, columns = statistics.rows.value(), statistics.columns.value()
     for tile in grid:
-        torch.sub(tile.logits, rows[tile.rows, None], out=tile.spare).exp_()
-        tile.logits.sub_(columns[tile.columns]).exp_().add_(tile.spare)
-        tile.positives.sub_(2)
+        statistics.rows.softmax(tile.rows, tile.logits, dim=1, out=tile.spare)
+        statistics.columns.softmax(tile.columns, tile.logits, dim=0, out=tile.logits)
+        # P_ii - 1 + Q_ii - 1 loses less than P_ii + Q_ii - 2 where both are near 1.
+        tile.spare_positives.sub_(1)
+        tile.positives.sub_(1)
+        tile.logits.add_(tile.spare)
         sums.add(tile)

@@ -23,16 +23,31 @@ _CPU_TILE, _DEVICE_TILE = 1024, 4096
 class Tile(NamedTuple):
     """A piece of the logits and where it lies; the next tile overwrites all of it.
 
-    ``positives`` is a view into ``logits``: its matching pairs, which belong to the local images
-    ``positive_rows`` (often none). ``spare`` has the shape of ``logits`` for the caller's use.
+    ``spare`` has the shape of ``logits`` and is the caller's to use. Entry k, k + ``offset`` is a
+    matching pair wherever it lies inside; there are none in most tiles.
     """
 
     rows: slice
     columns: slice
     logits: Float[Tensor, "rows columns"]
     spare: Float[Tensor, "rows columns"]
-    positives: Float[Tensor, " positives"]
-    positive_rows: slice
+    offset: int
+
+    @property
+    def positives(self) -> Float[Tensor, " positives"]:
+        """View of the matching pairs among ``logits``."""
+        return self.logits.diagonal(self.offset)
+
+    @property
+    def spare_positives(self) -> Float[Tensor, " positives"]:
+        """View of the same entries of ``spare``."""
+        return self.spare.diagonal(self.offset)
+
+    @property
+    def positive_rows(self) -> slice:
+        """The local images of :attr:`positives`."""
+        first = self.rows.start + max(0, -self.offset)
+        return slice(first, first + len(self.positives))
 
 
 class LogitGrid:
@@ -55,8 +70,8 @@ class LogitGrid:
         logit_scale: Float[Tensor, " 1"],
         tile_size: int | None,
     ) -> None:
-        self.logit_scale = logit_scale
-        self.scaled_images = image_embeds.float() * logit_scale
+        self.logit_scale = logit_scale.float()
+        self.scaled_images = image_embeds.float() * self.logit_scale
         self.texts = gather.all_gather_rows(text_embeds.detach()).float()
         self.num_local, self.num_global = len(image_embeds), len(self.texts)
         self._first_pair = gather.rank() * self.num_local
@@ -79,10 +94,7 @@ class LogitGrid:
         logits, spare = (buffer[: math.prod(shape)].view(shape) for buffer in self._buffers)
         torch.mm(self.scaled_images[rows], self.texts[columns].T, out=logits)
         # Local image i belongs to global text first_pair + i.
-        offset = self._first_pair + row - column
-        positives = logits.diagonal(offset)
-        first = row + max(0, -offset)
-        return Tile(rows, columns, logits, spare, positives, slice(first, first + len(positives)))
+        return Tile(rows, columns, logits, spare, offset=self._first_pair + row - column)
 
 
 class Gradients(NamedTuple):

@@ -1,0 +1,77 @@
+"""One PNG that shows what is in a set of shards: small pictures with their captions below."""
+
+import io
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from data_pipelines.errors import DataError
+from data_pipelines.images import MAX_PIXELS, encode_png, on_white
+from data_pipelines.inspect import Pair, evenly_spaced, read_pairs
+from data_pipelines.shards.atomic import write_file
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
+
+_CELL = 128  # side of a picture in pixels
+_GAP = 8
+_TEXT_LINES = 3
+_LINE = 13  # height of a line of text in pixels
+_TEXT_WIDTH = 22  # characters
+
+
+def write_contact_sheet(
+    paths: Iterable[str | Path], out_path: Path, *, num_pictures: int = 60, columns: int = 10
+) -> int:
+    """Write a PNG of pictures evenly spaced over the shards behind ``paths``.
+
+    Returns:
+        The number of pictures shown; those that cannot be decoded are crossed out.
+    Raises:
+        ShardError: a path leads to no shard, or a shard is no tar.
+        DataError: there is no sample, or the file cannot be written.
+    """
+    indexes = [ShardIndex.open(path) for path in find_shards(paths)]
+    pairs = list(read_pairs(indexes, evenly_spaced(sum(map(len, indexes)), num_pictures)))
+    if not pairs:
+        raise DataError("the shards hold no image to show; check them by 'vlsuite data validate'")
+    write_file(out_path, encode_png(draw_sheet(pairs, columns=columns)))
+    return len(pairs)
+
+
+def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:
+    """The pictures in rows of ``columns``, each with its first caption."""
+    rows = -(-len(pairs) // columns)
+    columns = min(columns, len(pairs))
+    width, height = _CELL + _GAP, _CELL + _TEXT_LINES * _LINE + _GAP
+    sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), "#e8e8e8")
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(size=10)
+    for number, pair in enumerate(pairs):
+        left = _GAP + number % columns * width
+        top = _GAP + number // columns * height
+        sheet.paste(_thumbnail(pair.image), (left, top))
+        caption = pair.captions[0] if pair.captions else "(no caption)"
+        lines = textwrap.wrap(caption, _TEXT_WIDTH, max_lines=_TEXT_LINES, placeholder="...")
+        for i, line in enumerate(lines):
+            pen.text((left, top + _CELL + i * _LINE), line, fill="black", font=font)
+    return sheet
+
+
+def _thumbnail(data: bytes) -> Image.Image:
+    """The picture fitted into a white cell, a cross where it cannot be decoded."""
+    cell = Image.new("RGB", (_CELL, _CELL), "white")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError("too many pixels")
+            picture = on_white(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        ImageDraw.Draw(cell).line([(0, 0), (_CELL, _CELL)], fill="red", width=3)
+        return cell
+    scale = _CELL / max(picture.size)
+    size = tuple(max(1, round(side * scale)) for side in picture.size)
+    picture = picture.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+    cell.paste(picture, ((_CELL - size[0]) // 2, (_CELL - size[1]) // 2))
+    return cell

@@ -1,0 +1,64 @@
+"""Shards behind the paths that a user names: tars, folders, wildcards, braces."""
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+import braceexpand
+
+from data_pipelines.errors import ShardError
+from data_pipelines.shards.folder import MARKER_NAME
+from data_pipelines.shards.manifest import MANIFEST_NAME
+
+
+def find_shards(paths: Iterable[str | Path]) -> list[Path]:
+    """The tars behind ``paths``, without repetitions, in the order named.
+
+    Args:
+        paths: a tar; a folder, for the tars in it and in its sub-folders; or a pattern such as
+            "train-{000000..000012}.tar" or "train-*.tar".
+    Raises:
+        ShardError: a path leads to no tar, or to a folder that is not completely built.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        tars = _find(str(path))
+        if not tars:
+            _refuse_unfinished([Path(path)])
+            raise ShardError(f"no shard (.tar) at {path}; check the path or pattern")
+        found.update(dict.fromkeys(tars))
+    _refuse_unfinished({path.parent for path in found})
+    return list(found)
+
+
+def _refuse_unfinished(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        if (folder / MARKER_NAME).exists() and not (folder / MANIFEST_NAME).exists():
+            raise ShardError(
+                f"{folder} holds part of a data set: its build is running or was interrupted; "
+                "wait for it or run it again"
+            )
+
+
+def _find(path: str) -> list[Path]:
+    if Path(path).is_dir():
+        return sorted(Path(path).rglob("*.tar"), key=_natural)
+    if Path(path).exists():
+        return [Path(path)]
+    try:
+        patterns = list(braceexpand.braceexpand(path))
+    except ValueError:
+        raise ShardError(f"{path} has unbalanced braces; write {{000000..000012}}") from None
+    tars: list[Path] = []
+    for pattern in patterns:
+        matches = [Path(match) for match in glob.glob(pattern)]
+        if len(patterns) > 1 and not matches:
+            raise ShardError(f"shard {pattern} of {path} does not exist; correct the range")
+        tars += sorted(matches, key=_natural)
+    return tars
+
+
+def _natural(path: Path) -> tuple:
+    """Order 2.tar before 10.tar: evaluation folders number their shards without padding."""
+    stem = path.stem
+    return (str(path.parent), not stem.isdigit(), int(stem) if stem.isdigit() else 0, path.name)

@@ -1,0 +1,147 @@
+"""A data set of the Hugging Face library, from disk or by its name on the Hub."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from data_pipelines.errors import DataError
+from data_pipelines.images import skip_image, storable
+from data_pipelines.schema import Sample, make_uid
+from data_pipelines.skips import Skips
+from data_pipelines.sources.source import Source, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class HuggingFaceDataset(Source):
+    """Settings of the data set."""
+
+    HELP: ClassVar[str] = "a data set of the Hugging Face library (extra 'huggingface')"
+    EXAMPLE: ClassVar[str] = (
+        "vlsuite data build huggingface --dataset saved/flickr --caption-column captions "
+        "--out data/flickr"
+    )
+
+    dataset: str = option("folder written by save_to_disk, or a name on the Hub")
+    config: str | None = option("configuration of the data set", default=None)
+    subset: str = option("which of its splits to read", default="train")
+    image_column: str = option("column of the images", default="image")
+    caption_column: str | None = option(
+        "column of the captions: text or lists of text (default: none, when there are labels)",
+        default=None,
+    )
+    label_column: str | None = option("column of class labels", default=None)
+    template: str = option(
+        "caption made of a label where there is none; {c} is the class", default="a photo of a {c}"
+    )
+
+    def __post_init__(self) -> None:
+        if self.caption_column is None and self.label_column is None:
+            raise DataError("name the captions by --caption-column, or labels by --label-column")
+
+    def samples(self, skips: Skips) -> Iterator[Sample]:
+        """Rows in order; the uid depends on the data set's name, the row and the image."""
+        rows, names = self._rows(), self.class_names()
+        for number, row in enumerate(rows):
+            where = f"row {number}"
+            label = self._label(row)
+            captions = self._captions(row, label, names)
+            if not captions:
+                skips.add("empty caption", where)
+                continue
+            data = _image_bytes(row[self.image_column])
+            if data is None:
+                skips.add("missing image file", where)
+                continue
+            try:
+                image = storable(data)
+            except DataError as error:
+                skip_image(error, where, skips)
+                continue
+            yield Sample(
+                uid=make_uid("huggingface", f"{self.dataset}/{self.subset}/{number}", image.data),
+                image=image.data,
+                image_suffix=image.suffix,
+                captions=captions,
+                label=label,
+                provenance={"source": "huggingface", "key": f"{self.subset}/{number}"},
+            )
+
+    def class_names(self) -> Sequence[str]:
+        """Names of the label column, where it has them."""
+        if self.label_column is None:
+            return ()
+        feature = self._rows().features[self.label_column]
+        names = getattr(feature, "names", None)
+        if not names:
+            raise DataError(
+                f"column '{self.label_column}' of {self.dataset} holds no class labels "
+                f"({type(feature).__name__}); choose another --label-column"
+            )
+        return list(names)
+
+    def _label(self, row: dict[str, Any]) -> int | None:
+        label = row[self.label_column] if self.label_column else None
+        return label if isinstance(label, int) and label >= 0 else None
+
+    def _captions(
+        self, row: dict[str, Any], label: int | None, names: Sequence[str]
+    ) -> tuple[str, ...]:
+        if self.caption_column is not None:
+            cell = row[self.caption_column]
+            texts = cell if isinstance(cell, list) else [cell]
+            return tuple(text.strip() for text in texts if isinstance(text, str) and text.strip())
+        return () if label is None else (self.template.replace("{c}", names[label]),)
+
+    def _rows(self) -> Any:
+        """The wanted split with undecoded images, whose columns are checked."""
+        try:
+            import datasets
+        except ImportError as error:
+            raise DataError(
+                f"the huggingface source needs the package {error.name}; install the extra: "
+                "pip install 'vlsuite[huggingface]'"
+            ) from error
+        loaded = self._load(datasets)
+        if isinstance(loaded, datasets.DatasetDict):
+            if self.subset not in loaded:
+                found = ", ".join(map(str, loaded))
+                raise DataError(
+                    f"{self.dataset} has no split '{self.subset}'; splits: {found}; "
+                    "choose by --subset"
+                )
+            loaded = loaded[self.subset]
+        wanted = (self.image_column, self.caption_column, self.label_column)
+        for column in wanted:
+            if column is not None and column not in loaded.column_names:
+                raise DataError(
+                    f"{self.dataset} has no column '{column}'; columns: "
+                    f"{', '.join(loaded.column_names)}"
+                )
+        return loaded.cast_column(self.image_column, datasets.Image(decode=False))
+
+    def _load(self, datasets: Any) -> Any:
+        path = Path(self.dataset)
+        saved = any((path / n).is_file() for n in ("dataset_dict.json", "dataset_info.json"))
+        try:
+            if saved:
+                return datasets.load_from_disk(self.dataset)
+            return datasets.load_dataset(self.dataset, self.config, split=self.subset)
+        except Exception as error:  # the library raises all kinds for the user's mistakes
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DataError(f"cannot load data set {self.dataset}: {reason}") from error
+
+
+def _image_bytes(cell: Any) -> bytes | None:
+    """Encoded bytes of an undecoded image: stored in the row, or in a file it names."""
+    if not isinstance(cell, dict):
+        return None
+    if cell.get("bytes") is not None:
+        return cell["bytes"]
+    try:
+        return Path(cell["path"]).read_bytes() if cell.get("path") else None
+    except OSError:
+        return None
+
+
+SOURCE = HuggingFaceDataset

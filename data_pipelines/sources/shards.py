@@ -1,0 +1,103 @@
+"""Existing WebDataset shards, of anyone's making, written anew with permanent ids."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from data_pipelines.errors import DataError
+from data_pipelines.images import skip_image, storable
+from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.pairs import captions_of, fields_of, image_of, label_of
+from data_pipelines.skips import Skips
+from data_pipelines.sources.source import Source, option
+
+_UNDERSTOOD = frozenset({"png", "jpg", "jpeg", "webp", "txt", "json", "cls"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistingShards(Source):
+    """Settings of the shards."""
+
+    HELP: ClassVar[str] = "WebDataset shards, written anew: other sizes, ids, evaluation layout"
+    EXAMPLE: ClassVar[str] = (
+        "vlsuite data build shards --shards 'old/{00000..00011}.tar' --shard-samples 5000 "
+        "--out data/new"
+    )
+
+    shards: tuple[str, ...] = option("tars, folders or patterns, separated by commas")
+    class_names_file: Path | None = option(
+        "file with one class name a line, line i for label i (for --layout benchmark)",
+        default=None,
+    )
+    captions_per_line: bool = option(
+        "each line of txt is a caption, as in evaluation folders", default=False
+    )
+
+    def samples(self, skips: Skips) -> Iterator[Sample]:
+        """Samples in shard order; a uid in ``json`` is kept, others are made of shard and key."""
+        seen: set[str] = set()
+        for path in find_shards(self.shards):
+            index = ShardIndex.open(path)
+            for problem in index.problems:
+                skips.add("damaged shard", f"{path}: {problem}")
+            for i in range(len(index)):
+                where = f"{path}: {index.key(i)}"
+                sample = self._sample(index.key(i), path, index.read(i), skips)
+                if sample is not None and sample.uid in seen:
+                    skips.add("uid repeated", where)
+                elif sample is not None:
+                    seen.add(sample.uid)
+                    yield sample
+
+    def class_names(self) -> Sequence[str]:
+        """Lines of the file of class names."""
+        if self.class_names_file is None:
+            return ()
+        try:
+            return self.class_names_file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"cannot read {self.class_names_file}: {error}") from error
+
+    def _sample(
+        self, key: str, path: Path, members: Mapping[str, bytes], skips: Skips
+    ) -> Sample | None:
+        where = f"{path}: {key}"
+        try:
+            captions = captions_of(members, one_per_line=self.captions_per_line)
+            label = label_of(members)
+            fields = fields_of(members)
+            encoded = image_of(members)
+        except DataError as error:
+            skips.add("unusable members", f"{where}: {error}")
+            return None
+        if not captions and label is None:
+            skips.add("no caption", where)
+            return None
+        try:
+            image = storable(encoded.data)
+        except DataError as error:
+            skip_image(error, where, skips)
+            return None
+        for suffix in members.keys() - _UNDERSTOOD:
+            skips.add(f"member .{suffix} dropped", where)
+        uid, captioned = fields.pop("uid", None), fields.pop("captions", None)
+        extra: dict[str, JsonValue] = {}
+        if isinstance(captioned, dict):
+            extra["source_captions"] = captioned
+        if not (isinstance(uid, str) and is_uid(uid)):
+            extra |= {} if uid is None else {"source_uid": uid}
+            uid = make_uid("shards", f"{path.name}/{key}", image.data)
+        return Sample(
+            uid=uid,
+            image=image.data,
+            image_suffix=image.suffix,
+            captions=captions,
+            label=label,
+            provenance={"source": "shards", "shard": path.name, "key": key, **fields, **extra},
+        )
+
+
+SOURCE = ExistingShards

@@ -1,0 +1,234 @@
+"""A run as one HTML page that needs nothing else: no network, no scripts, no other file."""
+
+import math
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+import jinja2
+import numpy as np
+
+from data_pipelines.schema import JsonValue
+from data_pipelines.shards.atomic import make_folder, write_file
+from eval.errors import EvaluationError
+from eval.progress import duration
+from eval.report import figures
+from eval.report.figures import Picture
+from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
+from eval.report.tabulate import result_tables
+from eval.results import EvalResult, Example
+
+#: Scores that stand for a benchmark in plots.
+HEADLINES = {
+    "retrieval": ("image_to_text_recall_at_5", "text_to_image_recall_at_5"),
+    "zero_shot": ("top1",),
+}
+
+EXAMPLES_SHOWN = 6
+
+_THUMBNAIL_PREFIX = "data:image/jpeg;base64,"
+_DIRECTIONS = {
+    "image_to_text": "Captions ranked for an image",
+    "text_to_image": "Images ranked for a caption",
+    "image_to_class": "Classes ranked for an image",
+}
+
+
+class Plate(NamedTuple):
+    """A numbered figure with its caption."""
+
+    number: int
+    picture: Picture
+    title: str
+    caption: str
+
+
+class Gallery(NamedTuple):
+    """Examples of one direction on one data set."""
+
+    title: str
+    direction: str
+    examples: tuple[Example, ...]
+
+
+def build_report(run_dir: Path, out: Path | None = None) -> Path:
+    """Write the report of a run folder.
+
+    Args:
+        run_dir: what ``vlsuite train`` wrote, or a folder of result files.
+        out: the page; None means ``report.html`` in the folder.
+    Returns:
+        Where the page is.
+    Raises:
+        EvaluationError: nothing to report.
+        DataError: the page cannot be written.
+    """
+    record = read_run(run_dir)
+    target = out or run_dir / "report.html"
+    if target.is_dir():
+        raise EvaluationError(f"{target} is a folder; give the page a file name with --out")
+    make_folder(target.parent)
+    write_file(target, render(record).encode())
+    return target
+
+
+def render(record: RunRecord) -> str:
+    """The page as text; equal records give equal pages."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.tests["thumbnail"] = _is_thumbnail
+    plates = _numbered(record)
+    page = resources.files("eval.report").joinpath("report.html").read_text(encoding="utf-8")
+    return environment.from_string(page).render(
+        record=record,
+        facts=_facts(record),
+        tables=result_tables(record.results),
+        result_plates=plates["results"],
+        training_plates=plates["training"],
+        galleries=list(_galleries(record.results)),
+        command=_text(record.environment.get("command")),
+        versions=_versions(record.environment),
+        settings=flattened(record.config),
+        revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
+    )
+
+
+def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
+    """Plates of each section; numbers run through the page."""
+    drafts = {
+        "results": [*_overviews(record.results), *_shifts(record.results)],
+        "training": [*_curves(record.train), *_evaluations(record.evals)],
+    }
+    plates: dict[str, list[Plate]] = {}
+    number = 0
+    for section, entries in drafts.items():
+        plates[section] = []
+        for picture, title, caption in entries:
+            number += 1
+            plates[section].append(Plate(number, picture, title, caption))
+    return plates
+
+
+Draft = tuple[Picture, str, str]
+
+
+def _overviews(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    for model in dict.fromkeys(result.model for result in results):
+        for benchmark, scores in HEADLINES.items():
+            chosen = [r for r in results if (r.model, r.benchmark) == (model, benchmark)]
+            if len(chosen) > 1:
+                yield (
+                    figures.overview_figure(chosen, scores),
+                    "All test sets side by side",
+                    f"{model}: share of queries answered, with 95% intervals; the black tick is "
+                    "chance, computed exactly for the size of each gallery, so compare distances "
+                    "to the tick rather than heights when galleries differ in size.",
+                )
+
+
+def _shifts(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    """Each shifted data set beside the one it is a shifted form of."""
+    for shifted in results:
+        name = shifted.details.get("shift_of")
+        for base in results:
+            same = (base.model, base.benchmark) == (shifted.model, shifted.benchmark)
+            is_base = base.dataset == name or (
+                base.split == name and base.dataset == shifted.dataset
+            )
+            if name and same and is_base and base is not shifted:
+                yield (
+                    figures.shift_figure(base, shifted),
+                    f"Distribution shift: {base.dataset} to {shifted.dataset}",
+                    f"{shifted.model} on {base.dataset} ({base.num_samples:,} images) and on its "
+                    f"shifted form {shifted.dataset} ({shifted.num_samples:,} images). Whiskers: "
+                    f"{shifted.origin.interval}. Dashed: chance.",
+                )
+
+
+def _curves(train: TrainCurves) -> Iterator[Draft]:
+    if not train:
+        return
+    count = len(train["step"])
+    grouping = (
+        f"{count:,} records, drawn as means of {figures.POINTS_SHOWN} groups; the shaded band "
+        "spans the lowest and highest value of each group."
+        if count > figures.POINTS_SHOWN
+        else f"{count:,} records."
+    )
+    yield (
+        figures.training_figure(train),
+        "Training curves",
+        "Loss is that of the global batch. Speed is samples over wall-clock time since the record "
+        f"before, data loading included. {grouping}",
+    )
+
+
+def _evaluations(evals: Sequence[EvalPoint]) -> Iterator[Draft]:
+    present = {name for point in evals for result in point.results for name in result.scores}
+    scores = [name for names in HEADLINES.values() for name in names if name in present]
+    if len(evals) > 1 and scores:
+        yield (
+            figures.evaluation_figure(evals, scores),
+            "Evaluation during training",
+            "The same evaluations as in the tables, run between steps. Bands: 95% intervals. "
+            "Dotted: chance.",
+        )
+
+
+def _galleries(results: Sequence[EvalResult]) -> Iterator[Gallery]:
+    for result in results:
+        for direction, title in _DIRECTIONS.items():
+            chosen = tuple(e for e in result.examples if e.direction == direction)
+            if chosen:
+                yield Gallery(f"{title}: {result.dataset}", direction, chosen[:EXAMPLES_SHOWN])
+
+
+def _facts(record: RunRecord) -> dict[str, str]:
+    """What a reader wants to know first; unknown facts are left out."""
+    environment, train = record.environment, record.train
+    facts = {
+        "Recipe": _text(record.config.get("recipe")),
+        "Model": ", ".join(dict.fromkeys(result.model for result in record.results)),
+        "Started": _text(environment.get("started")),
+        "Commit": _text(environment.get("commit")),
+        "Seed": _text(environment.get("seed")),
+    }
+    if train:
+        speed = float(np.nanmedian(train["samples_per_s"]))
+        seen = float(np.nanmax(train["samples_seen"]))
+        facts["Trained"] = f"{seen:,.0f} samples in {train['step'][-1]:,.0f} steps"
+        facts["Last loss"] = _number(float(train["loss"][-1]))
+        facts["Median speed"] = f"{_number(speed)} samples/s"
+        facts["Data wait"] = f"{100 * float(np.nanmean(train['data_wait_share'])):.1f} % of time"
+        facts["Time in steps"] = duration(_seconds(train))
+    facts["Hardware"] = _text(environment.get("hardware"))
+    return {name: text for name, text in facts.items() if text}
+
+
+def _seconds(train: TrainCurves) -> float:
+    """Time spent training, from samples and speed of each interval; pauses do not count."""
+    samples = np.diff(train["samples_seen"], prepend=0)
+    return float(np.nansum(samples / train["samples_per_s"]))
+
+
+def _versions(environment: dict[str, JsonValue]) -> dict[str, str]:
+    versions = environment.get("versions")
+    return {k: _text(v) for k, v in versions.items()} if isinstance(versions, dict) else {}
+
+
+def _text(value: JsonValue) -> str:
+    return "" if value is None else str(value)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4g}" if math.isfinite(value) else ""
+
+
+def _is_thumbnail(address: object) -> bool:
+    """Result files may come from anywhere: only pictures of our own making are shown."""
+    return isinstance(address, str) and address.startswith(_THUMBNAIL_PREFIX)

@@ -1,0 +1,241 @@
+"""Plots of a report. Colours are Okabe and Ito's, safe for colour-blind readers and in print."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float64
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from eval.report.record import EvalPoint, TrainCurves
+from eval.results import EvalResult
+from eval.tables import score_title
+
+_BLUE, _VERMILLION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+_COLOURS = (_BLUE, _VERMILLION, _GREEN, _PURPLE, "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_INK, _MUTED, _GRID = "#1f2933", "#5f6b7a", "#e3e7ec"
+
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "font.family": "DejaVu Sans",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": "#9aa5b1",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "legend.frameon": False,
+    "svg.hashsalt": "vlsuite",
+    "figure.constrained_layout.use": True,
+}
+
+#: Longest curve drawn point by point; longer ones are averaged in this many groups.
+POINTS_SHOWN = 400
+
+_CHANCE_LABEL = "chance"
+_DIRECTION_TITLES = {"image_to_text": "Image to text", "text_to_image": "Text to image"}
+
+
+class Picture(NamedTuple):
+    """A plot ready for an ``img`` element: its ``data:`` address and its size in pixels."""
+
+    address: str
+    width: int
+    height: int
+
+
+def training_figure(train: TrainCurves) -> Picture:
+    """Loss, learning rate, logit scale and speed over samples seen."""
+    panels = {
+        "loss": ("Loss", "nats"),
+        "learning_rate": ("Learning rate", ""),
+        "logit_scale": ("Logit scale", "multiplier"),
+        "samples_per_s": ("Speed", "samples/s"),
+    }
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.4, 5.0))
+        grid = figure.subplots(2, 2, sharex=True)
+        for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=True):
+            _curve(axes, train["samples_seen"], train[column])
+            axes.set_title(title)
+            axes.set_ylabel(unit)
+            axes.label_outer(remove_inner_ticks=False)
+        grid[1, 1].set_ylim(bottom=0)
+        for axes in grid[1]:
+            axes.set_xlabel("samples seen")
+        return _picture(figure)
+
+
+def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Picture:
+    """Chosen scores over samples seen, one panel a score and one line a data set."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.4, 3.3))
+        panels = np.atleast_1d(figure.subplots(1, len(scores), sharey=True))
+        for axes, score in zip(panels, scores, strict=True):
+            for (label, lines), colour, marker in zip(
+                _lines(evals, score).items(), cycle(_COLOURS), cycle(_MARKERS), strict=False
+            ):
+                seen = lines[0]
+                value, low, high, chance = 100 * lines[1:]
+                axes.fill_between(seen, low, high, color=colour, alpha=0.15, linewidth=0)
+                axes.plot(seen, value, color=colour, marker=marker, ms=4, label=label)
+                axes.plot(seen, chance, color=colour, linestyle=":", linewidth=1.2)
+            axes.set_title(_sentence(score_title(score)))
+            axes.set_xlabel("samples seen")
+            axes.set_ylim(bottom=0)
+            _count_axis(axes)
+        panels[0].set_ylabel("%")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+        return _picture(figure)
+
+
+def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Picture:
+    """One row a data set: each score as a point with its interval, chance as a tick."""
+    rows = [r for r in results if any(score in r.scores for score in scores)]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.4, 0.9 + 0.5 * len(rows)))
+        axes = figure.subplots()
+        offsets = np.linspace(0.16, -0.16, len(scores)) if len(scores) > 1 else [0.0]
+        for score, offset, colour, marker in zip(scores, offsets, _COLOURS, _MARKERS, strict=False):
+            title = _sentence(score_title(score))
+            for y, result in enumerate(reversed(rows)):
+                if score not in result.scores:
+                    continue
+                found = result.scores[score]
+                low, high = 100 * (found.value - found.low), 100 * (found.high - found.value)
+                axes.errorbar(
+                    100 * found.value, y + offset, xerr=[[max(low, 0)], [max(high, 0)]],
+                    color=colour, marker=marker, ms=6, capsize=3, linewidth=1.6, label=title,
+                )  # fmt: skip
+                _chance_tick(axes, 100 * result.chance.get(score, math.nan), y + offset)
+                title = "_nolegend_"
+        axes.set_yticks(range(len(rows)), [_label(r) for r in reversed(rows)], color=_INK)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("%")
+        axes.grid(axis="y", visible=False)
+        _legend_with_chance(axes, figure)
+        return _picture(figure)
+
+
+def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
+    """The same model on a data set and on its shifted form, bars side by side with intervals."""
+    names = [name for name in base.scores if name in shifted.scores]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.4, 3.4))
+        axes = figure.subplots()
+        width = 0.38
+        for side, result, colour, hatch in (
+            (-0.5, base, _BLUE, ""),
+            (0.5, shifted, _VERMILLION, "//"),
+        ):
+            at = np.arange(len(names)) + side * width
+            value = np.array([result.scores[n].value for n in names])
+            low = np.array([result.scores[n].low for n in names])
+            high = np.array([result.scores[n].high for n in names])
+            errors = 100 * np.maximum(np.stack([value - low, high - value]), 0)
+            axes.bar(
+                at, 100 * value, width, color=colour, hatch=hatch, edgecolor="white",
+                label=_label(result), yerr=errors,
+                error_kw={"ecolor": _INK, "capsize": 3, "elinewidth": 1.1},
+            )  # fmt: skip
+            for x, name in zip(at, names, strict=True):
+                level = 100 * result.chance.get(name, math.nan)
+                axes.hlines(level, x - width / 2, x + width / 2, colors=_INK, linestyles="--", lw=1)
+        axes.plot([], [], color=_INK, linestyle="--", linewidth=1, label=_CHANCE_LABEL)
+        axes.set_xticks(range(len(names)), [_sentence(score_title(n)) for n in names], color=_INK)
+        axes.set_ylabel("%")
+        axes.grid(axis="x", visible=False)
+        axes.set_ylim(bottom=0)
+        figure.legend(loc="outside lower center", ncols=3)
+        return _picture(figure)
+
+
+def _lines(
+    evals: Sequence[EvalPoint], score: str
+) -> dict[str, Float64[np.ndarray, "columns points"]]:
+    """Samples seen, value, low, high and chance of each data set that has the score."""
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    for point in evals:
+        for result in point.results:
+            if (found := result.scores.get(score)) is not None:
+                chance = result.chance.get(score, math.nan)
+                row = (float(point.samples_seen), found.value, found.low, found.high, chance)
+                rows.setdefault(_label(result), []).append(row)
+    return {label: np.array(found, dtype=np.float64).T for label, found in rows.items()}
+
+
+def _curve(
+    axes: Axes, x: Float64[np.ndarray, " records"], y: Float64[np.ndarray, " records"]
+) -> None:
+    """A curve; a long one as group means over the range of its values."""
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    if len(x) > POINTS_SHOWN:
+        groups_x, groups_y = np.array_split(x, POINTS_SHOWN), np.array_split(y, POINTS_SHOWN)
+        x = np.array([group.mean() for group in groups_x])
+        y = np.array([group.mean() for group in groups_y])
+        low = [group.min() for group in groups_y]
+        high = [group.max() for group in groups_y]
+        axes.fill_between(x, low, high, color=_BLUE, alpha=0.18, linewidth=0)
+    axes.plot(x, y, color=_BLUE, linewidth=1.5, marker="o" if len(x) == 1 else "")
+    _count_axis(axes)
+
+
+def _count_axis(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda count, _: short_count(count)))
+
+
+def short_count(count: float) -> str:
+    """A count in few characters: 950, 12k, 1.5M, 2B."""
+    for size, suffix in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(count) >= size:
+            return f"{count / size:.3g}{suffix}"
+    return f"{count:.0f}"
+
+
+def _chance_tick(axes: Axes, level: float, y: float) -> None:
+    if math.isfinite(level):
+        axes.plot([level, level], [y - 0.12, y + 0.12], color=_INK, linewidth=1.4)
+
+
+def _legend_with_chance(axes: Axes, figure: Figure) -> None:
+    axes.plot([], [], color=_INK, linewidth=1.4, label=_CHANCE_LABEL)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def _label(result: EvalResult) -> str:
+    split = "" if result.split in {"all", "test"} else f" ({result.split})"
+    return result.dataset.replace("_", " ") + split
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _picture(figure: Figure) -> Picture:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    address = "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    width, height = figure.get_size_inches() * 100
+    return Picture(address, round(width), round(height))

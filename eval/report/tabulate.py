@@ -1,0 +1,102 @@
+"""Results arranged for the tables of a report."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from eval.results import EvalResult
+from eval.tables import interval, percent, score_title, times_chance
+
+
+class Cell(NamedTuple):
+    """One score: all texts, ready to print."""
+
+    value: str
+    interval: str
+    chance: str
+    times_chance: str
+    trials: str
+
+
+class Row(NamedTuple):
+    """One result; a score that it lacks has None."""
+
+    dataset: str
+    split: str
+    num_samples: str
+    num_skipped: int
+    remark: str
+    cells: tuple[Cell | None, ...]
+
+
+class Table(NamedTuple):
+    """Results of one model in one benchmark."""
+
+    model: str
+    benchmark: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    intervals: tuple[str, ...]
+
+
+_TITLES = {"zero_shot": "Zero-shot classification", "retrieval": "Image-text retrieval"}
+
+
+def result_tables(results: Sequence[EvalResult]) -> list[Table]:
+    """One table for each model and benchmark, one row a data set, one column a score."""
+    groups: dict[tuple[str, str], list[EvalResult]] = {}
+    for result in results:
+        groups.setdefault((result.model, result.benchmark), []).append(result)
+    return [_table(model, name, group) for (model, name), group in groups.items()]
+
+
+def _table(model: str, benchmark: str, results: list[EvalResult]) -> Table:
+    scores = list(dict.fromkeys(name for result in results for name in result.scores))
+    return Table(
+        model=model,
+        benchmark=benchmark,
+        title=_TITLES.get(benchmark, benchmark.replace("_", " ").capitalize()),
+        columns=tuple(score_title(name) for name in scores),
+        rows=tuple(_row(result, scores) for result in results),
+        intervals=tuple(dict.fromkeys(result.origin.interval for result in results)),
+    )
+
+
+def _row(result: EvalResult, scores: Sequence[str]) -> Row:
+    return Row(
+        dataset=result.dataset,
+        split=result.split,
+        num_samples=f"{result.num_samples:,}",
+        num_skipped=result.num_skipped,
+        remark=_remark(result),
+        cells=tuple(_cell(result, name) for name in scores),
+    )
+
+
+def _cell(result: EvalResult, name: str) -> Cell | None:
+    score = result.scores.get(name)
+    if score is None:
+        return None
+    level = result.chance.get(name)
+    return Cell(
+        value=percent(score.value),
+        interval=interval(score),
+        chance="" if level is None else percent(level),
+        times_chance="" if level is None else times_chance(result, name),
+        trials=f"{score.n:,}",
+    )
+
+
+def _remark(result: EvalResult) -> str:
+    details = result.details
+    captions, classes, templates = (
+        details.get(key) for key in ("num_captions", "num_classes", "templates")
+    )
+    parts = []
+    if isinstance(captions, int):
+        parts.append(f"{captions:,} captions")
+    if isinstance(classes, int):
+        parts.append(f"{classes:,} classes")
+    if isinstance(templates, list):
+        parts.append(f"{len(templates)} prompt{'s' if len(templates) != 1 else ''} a class")
+    return ", ".join(parts)

@@ -1,0 +1,57 @@
+"""Results as an evaluation would have written them."""
+
+from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
+from eval.thumbnails import thumbnail
+from eval.zero_shot.retrieval import RECALL_AT
+from tests.support.evaluation_data import noise_png
+
+
+def example_result(
+    *,
+    dataset: str = "unseen_emoji",
+    value: float = 0.2,
+    chance: float = 0.015,
+    shift_of: str | None = None,
+    examples: tuple[Example, ...] = (),
+) -> EvalResult:
+    """A retrieval result whose recalls all have the same value."""
+    names = [f"{d}_recall_at_{k}" for d in ("image_to_text", "text_to_image") for k in RECALL_AT]
+    details: Settings = {"num_captions": 320, "left_out": {}, "shift_of": shift_of}
+    return EvalResult(
+        benchmark="retrieval",
+        family="zero_shot",
+        dataset=dataset,
+        split="test",
+        model="runs/first",
+        scores={name: Score(value, max(0, value - 0.03), value + 0.04, 320) for name in names},
+        chance=dict.fromkeys(names, chance),
+        num_samples=320,
+        num_skipped=0,
+        origin=Origin(
+            seed=0,
+            data_revision="0f" * 32,
+            interval="95% Wilson score interval",
+            environment={"commit": "abc1234", "hardware": "2 x CPU"},
+        ),
+        details=details,
+        examples=examples,
+    )
+
+
+def example_pairs() -> tuple[Example, ...]:
+    """One example of each direction, pictures included."""
+    pictures = [thumbnail(noise_png(i)) for i in range(5)]
+    captions = ["red house", "<b>old</b> boat", "cat", "small tree", "lamp"]
+    texts = tuple(
+        Panel(caption, similarity=0.3 - 0.01 * i, is_correct=i == 1)
+        for i, caption in enumerate(captions)
+    )
+    images = tuple(
+        Panel("", image=picture, similarity=0.3 - 0.01 * i, is_correct=i == 2)
+        for i, picture in enumerate(pictures)
+    )
+    return (
+        Example("image_to_text", Panel("", image=pictures[0]), texts, 2),
+        Example("text_to_image", Panel("cat on a roof"), images, 3),
+        Example("image_to_class", Panel("cat", image=pictures[3]), texts, 2),
+    )

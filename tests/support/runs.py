@@ -1,0 +1,54 @@
+"""Small real training runs in this process: drawn shapes, a two-tower ViT, DeepSpeed on CPU."""
+
+import json
+from pathlib import Path
+
+from data_pipelines.sources.source import Target
+from data_pipelines.sources.synthetic import SyntheticSource
+from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
+from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.distributed import start_distributed
+from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.state import TrainState
+from vlsuite.engine.train_loop import train
+from vlsuite.settings import apply_overrides
+
+
+def make_shards(folder: Path, *, num_samples: int = 96) -> Path:
+    """Pairs in shards of 40."""
+    out = folder / "shards"
+    SyntheticSource(num_samples=num_samples, side=32).build(Target(out_dir=out, max_samples=40))
+    return out
+
+
+def small_config(shards: Path, *overrides: str) -> TrainConfig:
+    """16 samples a step, every step logged, no worker processes."""
+    return apply_overrides(
+        TrainConfig(),
+        [
+            "model.name=vlsuite-tiny-32",
+            f"model.context_length={CONTEXT_LENGTH}",
+            f"model.tokenizer={word_tokenizer_folder()}",
+            f"data.train={shards}",
+            "data.num_workers=0",
+            "optim.lr=1e-3",
+            "optim.warmup_steps=2",
+            "global_batch_size=16",
+            "duration=4steps",
+            "logging.every=1steps",
+            "checkpoint.every=1000steps",
+            "threads=1",
+            *overrides,
+        ],
+    )
+
+
+def run_to_end(config: TrainConfig, path: Path) -> tuple[TrainState, list[float]]:
+    """Train in a run folder, new or begun; returns the state and the losses logged so far."""
+    folder = RunFolder(path)
+    ctx = start_distributed(threads=1)
+    if not folder.config.exists():
+        folder.create("test", config)
+    state = train(config, ctx, folder)
+    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+    return state, [line["loss"] for line in lines if line["kind"] == "train"]

@@ -1,0 +1,64 @@
+from pathlib import Path
+
+import pytest
+
+from eval.errors import EvaluationError
+from eval.suite import benchmarks_for, task_names
+from eval.zero_shot.request import TaskRequest
+from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder, write_tar
+from vlsuite.errors import UnknownNameError
+
+
+def test_tasks_follow_the_folders_and_splits(tmp_path: Path) -> None:
+    root = write_evaluation_folder(tmp_path / "a", labelled(3, num_classes=3), class_names="abc")
+    write_evaluation_folder(
+        tmp_path / "b", labelled(3, num_classes=3), class_names="abc", split="val"
+    )
+    (tmp_path / "b" / "val").rename(root / "val")
+    pairs = write_evaluation_folder(tmp_path / "pairs", captioned([["x"]]))
+    plain = write_tar(tmp_path / "plain.tar", captioned([["x"]]))
+
+    found = benchmarks_for([str(root)], split="test,val")
+    assert [(b.name, b.dataset.split) for b in found] == [
+        ("zero_shot", "test"),
+        ("zero_shot", "val"),
+    ]
+    found = benchmarks_for([str(pairs), str(plain)])
+    assert [(b.name, b.dataset.title) for b in found] == [
+        ("retrieval", "pairs (test)"),
+        ("retrieval", "plain (all)"),
+    ]
+
+
+def test_known_tasks() -> None:
+    assert task_names() == ["auto", "retrieval", "zero_shot"]
+
+
+def test_unknown_task_is_named_with_the_closest(tmp_path: Path) -> None:
+    pairs = write_evaluation_folder(tmp_path / "pairs", captioned([["x"]]))
+    with pytest.raises(UnknownNameError, match="closest: retrieval"):
+        benchmarks_for([str(pairs)], tasks=("retrival",))
+
+
+@pytest.mark.parametrize(
+    ("request_", "part"),
+    [
+        (TaskRequest(templates=("a {c}",)), "templates given"),
+        (TaskRequest(captions_per_image=1), None),
+    ],
+)
+def test_choices_that_nothing_uses_are_refused(
+    tmp_path: Path, request_: TaskRequest, part: str | None
+) -> None:
+    pairs = write_evaluation_folder(tmp_path / "pairs", captioned([["x"]]))
+    if part is None:
+        assert benchmarks_for([str(pairs)], request=request_)
+        return
+    with pytest.raises(EvaluationError, match=part):
+        benchmarks_for([str(pairs)], request=request_)
+
+
+def test_task_without_captions(tmp_path: Path) -> None:
+    root = write_evaluation_folder(tmp_path / "a", labelled(3, num_classes=3), class_names="abc")
+    with pytest.raises(EvaluationError, match="without captions"):
+        benchmarks_for([str(root)], tasks=("zero_shot", "retrieval"))

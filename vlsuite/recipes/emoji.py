@@ -1,0 +1,36 @@
+"""The demo: a small CLIP learned from emoji and their names, on two CPU cores in minutes."""
+
+from vlsuite.batches.stream import DataConfig
+from vlsuite.batches.transforms import AugmentConfig
+from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
+from vlsuite.engine.duration import Duration
+from vlsuite.engine.optim import OptimConfig
+from vlsuite.models.open_clip import OpenClipConfig
+from vlsuite.recipes import registry
+
+
+@registry.register("emoji")
+def emoji() -> TrainConfig:
+    """A small CLIP on emoji and their names; data from 'vlsuite data build emoji'."""
+    return TrainConfig(
+        model=OpenClipConfig(name="vlsuite-mini-48"),
+        data=DataConfig(
+            num_workers=1,
+            augment=AugmentConfig(
+                rotation=10.0,
+                translation=0.06,
+                zoom_out=0.15,
+                crop_scale=(0.6, 1.0),
+                flip_probability=0.5,
+                color_jitter=0.3,
+                grayscale_probability=0.3,
+                contour_probability=0.2,
+            ),
+        ),
+        optim=OptimConfig(lr=1e-3, warmup_steps=100, weight_decay=0.2, betas=(0.9, 0.98)),
+        duration=Duration("30epochs"),
+        global_batch_size=256,
+        logging=LoggingConfig(every=Duration("20steps")),
+        checkpoint=CheckpointConfig(every=Duration("10epochs")),
+        validation=ValidationConfig(every=Duration("5epochs")),
+    )
