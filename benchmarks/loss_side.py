@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -38,12 +38,13 @@ class SideConfig:
     device: str
     tile_size: int | None = None
     dtype: str = "float32"
+    runs: int = 1
 
 
 class Measurement(NamedTuple):
-    """Time in seconds, memory in bytes above what was in use right before the loss."""
+    """Times in seconds, peak memory in bytes above what was in use right before the loss."""
 
-    seconds: float
+    seconds: list[float]
     peak_bytes: int
     loss: float
 
@@ -80,19 +81,22 @@ def _pairs(config: SideConfig) -> tuple[Tensor, Tensor]:
 
 
 def measure(config: SideConfig, gradients: Path | None) -> Measurement:
-    """Warm up on few pairs, then run once at full size; write the gradients if asked to."""
-    few = {**asdict(config), "batch": min(config.batch, _WARM_UP_PAIRS)}
-    loss_and_gradients(SideConfig(**few))()
+    """Warm up on few pairs, then run at full size; write the gradients if asked to."""
+    few = min(config.batch, _WARM_UP_PAIRS)
+    loss_and_gradients(replace(config, batch=few))()
     run = loss_and_gradients(config)
     used_before = _start_memory(config.device)
-    start = time.perf_counter()
-    result = run()
-    loss = result.pop("loss").item()  # waits for the device
-    seconds = time.perf_counter() - start
+    seconds, losses, result = [], [], {}
+    for _ in range(config.runs):
+        result.clear()
+        start = time.perf_counter()
+        result |= run()
+        losses.append(result.pop("loss").item())  # waits for the device
+        seconds.append(time.perf_counter() - start)
     peak_bytes = _peak_memory(config.device) - used_before
     if gradients is not None:
         save_file({name: value.cpu().contiguous() for name, value in result.items()}, gradients)
-    return Measurement(seconds, peak_bytes, loss)
+    return Measurement(seconds, peak_bytes, losses[-1])
 
 
 def _start_memory(device: str) -> int:

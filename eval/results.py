@@ -59,12 +59,14 @@ class Example:
         direction: "image_to_text", "text_to_image" or "image_to_class".
         query: what was asked.
         answers: the best answers, best first.
-        rank: place of the best right answer, 1 being the top.
+        right: the best right answer, whether it is among those or not.
+        rank: its place, 1 being the top.
     """
 
     direction: str
     query: Panel
     answers: tuple[Panel, ...]
+    right: Panel
     rank: int
 
 
@@ -163,7 +165,8 @@ class EvalResult:
 
 def _example(data: Mapping[str, Any]) -> Example:
     answers = tuple(Panel(**answer) for answer in data["answers"])
-    return Example(**{**data, "query": Panel(**data["query"]), "answers": answers})
+    panels = {name: Panel(**data[name]) for name in ("query", "right")}
+    return Example(**{**data, **panels, "answers": answers})
 
 
 def load_result(path: Path) -> EvalResult:
@@ -189,6 +192,6 @@ def save_result(result: EvalResult, path: Path) -> None:
     Raises:
         DataError: the folder cannot be written, or the disk is full.
     """
-    text = json.dumps(result.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
+    text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
     make_folder(path.parent)
     write_file(path, text.encode())

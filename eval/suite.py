@@ -30,6 +30,7 @@ def benchmarks_for(
 
     Args:
         paths: see ``eval.folders.open_dataset``, or folders of such folders; at least one.
+            "zero_shot=PATH" forces a task for one path.
         tasks: registered names, or "auto" for what each folder declares.
         split: one split, or several separated by commas; each path is opened for all of them.
         class_names: see ``eval.folders.open_dataset``.
@@ -40,20 +41,31 @@ def benchmarks_for(
         EvaluationError: nothing to evaluate, or data, task and choices that do not fit.
     """
     request = request or TaskRequest()
-    chosen = {name: None if name == AUTO else registry.get(name) for name in tasks}
+    for name in tasks:
+        if name != AUTO:
+            registry.get(name)
     splits = [name.strip() for name in split.split(",") if name.strip()]
-    if not paths or not splits or not chosen:
+    if not paths or not splits or not tasks:
         raise EvaluationError("nothing to evaluate; give a data path, a split and a task")
     benchmarks: list[Benchmark] = []
-    for path in chain.from_iterable(map(evaluation_folders, paths)):
+    for path, own_tasks in chain.from_iterable(_folders(path, tasks) for path in paths):
         for one_split in splits if has_splits(path) else splits[:1]:
             dataset = open_dataset(
-                path, split=one_split, class_names=class_names, task=next(iter(chosen))
+                path, split=one_split, class_names=class_names, task=own_tasks[0]
             )
-            for task in chosen.values():
-                benchmarks.append((task or registry.get(dataset.task)).build(dataset, request))
+            for task in own_tasks:
+                kind = registry.get(dataset.task if task == AUTO else task)
+                benchmarks.append(kind.build(dataset, request))
     _refuse_unused(benchmarks, class_names=class_names, request=request)
     return benchmarks
+
+
+def _folders(path: str, tasks: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """The data sets behind one path, each with its tasks; "TASK=PATH" forces one."""
+    task, _, rest = path.partition("=")
+    if rest and task in task_names():
+        path, tasks = rest, (task,)
+    return [(folder, tasks) for folder in evaluation_folders(path)]
 
 
 def opened_datasets(benchmarks: Sequence[Benchmark]) -> list[EvalDataset]:

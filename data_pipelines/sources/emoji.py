@@ -17,7 +17,7 @@ from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, Target, option
-from data_pipelines.twemoji.collection import LICENCE, Picture, attribution, load_pictures
+from data_pipelines.twemoji.collection import LICENCE, Collection, Picture, attribution
 from data_pipelines.twemoji.names import PROMPT_TEMPLATES, plain_captions, training_captions
 from data_pipelines.twemoji.splits import Splits, SplitSizes, split
 
@@ -51,9 +51,8 @@ class EmojiSource(Source):
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """The training samples; the tests are written by ``build`` only."""
-        pictures = self._load(skips)
-        splits = self._split(pictures)
-        return self._training_samples(pictures, splits)
+        collection = self._load(skips)
+        return self._training_samples(collection, self._split(collection))
 
     def build(self, target: Target) -> Manifest:
         """Write ``train`` and the evaluation folders below ``target.out_dir``.
@@ -65,14 +64,14 @@ class EmojiSource(Source):
         if target.layout != "pairs":
             raise DataError("the emoji source writes training and tests at once; drop --layout")
         skips = Skips()
-        pictures = self._load(skips)
-        splits = self._split(pictures)
+        collection = self._load(skips)
+        splits = self._split(collection)
         if target.overwrite:
             clear_folder(target.out_dir)
         start_folder(target.out_dir)
         origin = replace(target.origin, licence=LICENCE, attribution=attribution())
         train = write_pairs(
-            target.progress(self._training_samples(pictures, splits)),
+            target.progress(self._training_samples(collection, splits)),
             target.out_dir / "train",
             prefix="emoji",
             max_samples=target.max_samples or SHARD_SAMPLES,
@@ -81,7 +80,7 @@ class EmojiSource(Source):
             skips=skips,
         )
         manifests = {"train": train}
-        for name, samples in _tests(pictures, splits).items():
+        for name, samples in _tests(collection, splits).items():
             manifests[f"{name}/{TEST_SPLIT}"] = _write_test(
                 samples, target.out_dir / name, origin=origin, shift_of=_SHIFTS.get(name)
             )
@@ -90,23 +89,25 @@ class EmojiSource(Source):
         finish_folder(target.out_dir, whole)
         return whole
 
-    def _load(self, skips: Skips) -> dict[str, Picture]:
-        pictures = {picture.emoji.key: picture for picture in load_pictures(skips)}
-        known = {code for picture in pictures.values() for code in picture.name.by_language}
+    def _load(self, skips: Skips) -> Collection:
+        collection = Collection(skips)
         for code in self.languages:
-            if code not in known:
-                raise DataError(f"no emoji names in language '{code}'; known: {_listed(known)}")
-        return pictures
+            if code not in collection.languages:
+                known = ", ".join(collection.languages)
+                raise DataError(f"no emoji names in language '{code}'; known: {known}")
+        return collection
 
-    def _split(self, pictures: dict[str, Picture]) -> Splits:
+    def _split(self, collection: Collection) -> Splits:
         sizes = SplitSizes(
             unseen_emoji=self.unseen_emoji,
             unseen_compositions=self.unseen_compositions,
             line_art=self.line_art,
         )
-        return split([p.emoji for p in pictures.values()], sizes=sizes, seed=self.seed)
+        emoji = [picture.emoji for picture in collection.pictures.values()]
+        return split(emoji, sizes=sizes, seed=self.seed, drawing=collection.drawing)
 
-    def _training_samples(self, pictures: dict[str, Picture], splits: Splits) -> Iterator[Sample]:
+    def _training_samples(self, collection: Collection, splits: Splits) -> Iterator[Sample]:
+        pictures = collection.pictures
         reserved = frozenset(picture.name.english.lower() for picture in pictures.values())
         for key in splits.train:
             picture = pictures[key]
@@ -124,8 +125,9 @@ def _in_languages(
     return tuple(dict.fromkeys(captions)) or tuple(english)
 
 
-def _tests(pictures: dict[str, Picture], splits: Splits) -> dict[str, list[Sample]]:
+def _tests(collection: Collection, splits: Splits) -> dict[str, list[Sample]]:
     """Samples of each evaluation folder; label i is the emoji of image i."""
+    pictures = collection.pictures
 
     def colour(keys: Sequence[str]) -> list[Sample]:
         return [
@@ -134,7 +136,7 @@ def _tests(pictures: dict[str, Picture], splits: Splits) -> dict[str, list[Sampl
         ]
 
     lines = [
-        pictures[key].line_sample(plain_captions(pictures[key].name), label=label)
+        collection.line_sample(key, plain_captions(pictures[key].name), label=label)
         for label, key in enumerate(splits.line_art)
     ]
     return {
@@ -181,10 +183,6 @@ def _joined(manifests: dict[str, Manifest], origin: Origin, skips: Skips) -> Man
         skipped=skips.counts,
         skipped_examples=skips.examples,
     )
-
-
-def _listed(codes: set[str]) -> str:
-    return ", ".join(sorted(codes))
 
 
 SOURCE = EmojiSource

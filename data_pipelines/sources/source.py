@@ -11,6 +11,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import MISSING, dataclass, field, fields
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -107,8 +108,14 @@ class Source(ABC):
             DataError: the source is unusable or empty, or the target cannot be written.
         """
         skips = Skips()
-        samples = target.progress(self.samples(skips))
         names = self.class_names()
+        found = self.samples(skips)
+        # The first sample is read before anything is written or replaced: most mistakes show then.
+        first = next(found, None)
+        if first is None:
+            reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
+            raise DataError(f"the source has no usable sample; skipped: {reasons or 'none'}")
+        samples = target.progress(chain([first], found))
         target.clear()
         max_samples = target.max_samples or DEFAULT_MAX_SAMPLES
         if target.layout == "pairs":

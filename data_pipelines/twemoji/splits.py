@@ -9,7 +9,7 @@ Three tests of one model, each with its own promise:
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from data_pipelines.twemoji.bases import Points
@@ -27,14 +27,18 @@ class Emoji:
         base: shared by all its variants (see ``bases.base_of``).
         num_modifiers: skin tones, gender and so on that make it a variant; 0 for plain emoji.
         is_component: a skin-tone or hair swatch; trained on, never tested.
-        drawing: digest of its line drawing, "" where the font has none that shows the same thing.
+        is_drawable: whether a line drawing can show the same thing.
     """
 
     key: str
     base: Points
     num_modifiers: int
     is_component: bool
-    drawing: str
+    is_drawable: bool
+
+
+#: Digest of the line drawing of the emoji with a key, "" where the font has none.
+Drawing = Callable[[str], str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,13 +61,14 @@ class SplitSizes:
     line_art: int = 320
 
 
-def split(emoji: Sequence[Emoji], *, sizes: SplitSizes, seed: int) -> Splits:
+def split(emoji: Sequence[Emoji], *, sizes: SplitSizes, seed: int, drawing: Drawing) -> Splits:
     """Assign every emoji to training, to one test, or to none.
 
     Args:
         emoji: keys must be unique; their order does not matter.
         sizes: wanted pictures; at most a quarter of all bases becomes unseen.
         seed: another seed gives other tests.
+        drawing: asked only until ``line_art`` is full.
     """
     bases: dict[Points, list[Emoji]] = defaultdict(list)
     for one in sorted(emoji, key=lambda one: one.key):
@@ -80,13 +85,12 @@ def split(emoji: Sequence[Emoji], *, sizes: SplitSizes, seed: int) -> Splits:
     compositions = {v.key for v in drawn[: sizes.unseen_compositions]}
     train = [v for variants in seen.values() for v in variants if v.key not in compositions]
 
-    drawable = _one_per_drawing(v for v in train if not v.is_component)
-    line_art = _drawn(drawable, seed, "line art", lambda v: v.key)[: sizes.line_art]
+    line_art = _line_art(train, sizes.line_art, seed, drawing)
     return Splits(
         train=_shuffled([v.key for v in train], seed),
         unseen_emoji=_shuffled(unseen_emoji, seed),
         unseen_compositions=_shuffled(compositions, seed),
-        line_art=_shuffled([v.key for v in line_art], seed),
+        line_art=_shuffled(line_art, seed),
         unused=tuple(sorted(unused)),
     )
 
@@ -95,17 +99,25 @@ def _spare_variants(variants: Sequence[Emoji], seed: int) -> list[Emoji]:
     """Variants of one base that may be held out: never its plainest, which stays in training."""
     quota = min(len(variants) // 3, MAX_COMPOSITIONS_PER_BASE)
     plainest = _plainest(variants)
-    others = [v for v in variants if v.num_modifiers and v is not plainest]
+    others = [v for v in variants if v.num_modifiers and not v.is_component and v is not plainest]
     return _drawn(others, seed, "variants of a base", lambda v: v.key)[:quota]
 
 
-def _one_per_drawing(emoji: Iterable[Emoji]) -> list[Emoji]:
-    """The plainest emoji of each drawing: the font draws all skin tones alike."""
-    groups: dict[str, list[Emoji]] = defaultdict(list)
-    for one in emoji:
-        if one.drawing:
-            groups[one.drawing].append(one)
-    return [_plainest(group) for group in groups.values()]
+def _line_art(train: Sequence[Emoji], wanted: int, seed: int, drawing: Drawing) -> list[str]:
+    """Trained emoji with different drawings, at most one of a base, which is its plainest."""
+    bases: dict[Points, list[Emoji]] = defaultdict(list)
+    for one in train:
+        if one.is_drawable and not one.is_component:
+            bases[one.base].append(one)
+    candidates = [_plainest(variants) for variants in bases.values()]
+    chosen: dict[str, str] = {}
+    for one in _drawn(candidates, seed, "line art", lambda v: v.key):
+        if len(chosen) == wanted:
+            break
+        digest = drawing(one.key)
+        if digest:
+            chosen.setdefault(digest, one.key)
+    return list(chosen.values())
 
 
 def _plainest(variants: Sequence[Emoji]) -> Emoji:
@@ -120,10 +132,10 @@ def _shuffled(keys: Iterable[str], seed: int) -> tuple[str, ...]:
     return tuple(_drawn(keys, seed, "order", str))
 
 
-def _drawn(items, seed: int, purpose: str, name) -> list:
+def _drawn(items: Iterable, seed: int, purpose: str, name: Callable[..., str]) -> list:
     """All items in an order that depends only on their names, the seed and the purpose."""
+    return sorted(items, key=lambda item: _rank(f"{seed}/{purpose}/{name(item)}"))
 
-    def rank(item) -> bytes:
-        return hashlib.sha256(f"{seed}/{purpose}/{name(item)}".encode()).digest()
 
-    return sorted(items, key=rank)
+def _rank(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

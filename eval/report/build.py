@@ -16,7 +16,7 @@ from eval.progress import duration
 from eval.report import figures
 from eval.report.figures import Picture
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
-from eval.report.tabulate import result_tables
+from eval.report.tabulate import BENCHMARK_TITLES, result_tables
 from eval.results import EvalResult, Example
 
 #: Scores that stand for a benchmark in plots.
@@ -93,7 +93,7 @@ def render(record: RunRecord) -> str:
         galleries=list(_galleries(record.results)),
         command=_text(record.environment.get("command")),
         versions=_versions(record.environment),
-        settings=flattened(record.config),
+        settings=_settings(record.config),
         revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
     )
 
@@ -124,7 +124,7 @@ def _overviews(results: Sequence[EvalResult]) -> Iterator[Draft]:
             if len(chosen) > 1:
                 yield (
                     figures.overview_figure(chosen, scores),
-                    "All test sets side by side",
+                    f"{BENCHMARK_TITLES[benchmark]} on all test sets",
                     f"{model}: share of queries answered, with 95% intervals; the black tick is "
                     "chance, computed exactly for the size of each gallery, so compare distances "
                     "to the tick rather than heights when galleries differ in size.",
@@ -194,7 +194,7 @@ def _facts(record: RunRecord) -> dict[str, str]:
     facts = {
         "Recipe": _text(record.config.get("recipe")),
         "Model": ", ".join(dict.fromkeys(result.model for result in record.results)),
-        "Started": _text(environment.get("started")),
+        "Started": _text(environment.get("started"))[:16].replace("T", " "),
         "Commit": _text(environment.get("commit")),
         "Seed": _text(environment.get("seed")),
     }
@@ -214,6 +214,12 @@ def _seconds(train: TrainCurves) -> float:
     """Time spent training, from samples and speed of each interval; pauses do not count."""
     samples = np.diff(train["samples_seen"], prepend=0)
     return float(np.nansum(samples / train["samples_per_s"]))
+
+
+def _settings(stored: dict[str, JsonValue]) -> dict[str, str]:
+    """The resolved settings; config.json keeps them below "config", beside the recipe's name."""
+    settings = stored.get("config", stored)
+    return flattened(settings) if isinstance(settings, dict) else {}
 
 
 def _versions(environment: dict[str, JsonValue]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from eval.report.record import EvalPoint, TrainCurves
@@ -50,7 +51,6 @@ _STYLE: dict[Any, Any] = {
 POINTS_SHOWN = 400
 
 _CHANCE_LABEL = "chance"
-_DIRECTION_TITLES = {"image_to_text": "Image to text", "text_to_image": "Text to image"}
 
 
 class Picture(NamedTuple):
@@ -76,7 +76,6 @@ def training_figure(train: TrainCurves) -> Picture:
             _curve(axes, train["samples_seen"], train[column])
             axes.set_title(title)
             axes.set_ylabel(unit)
-            axes.label_outer(remove_inner_ticks=False)
         grid[1, 1].set_ylim(bottom=0)
         for axes in grid[1]:
             axes.set_xlabel("samples seen")
@@ -99,9 +98,9 @@ def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Pict
                 axes.plot(seen, chance, color=colour, linestyle=":", linewidth=1.2)
             axes.set_title(_sentence(score_title(score)))
             axes.set_xlabel("samples seen")
-            axes.set_ylim(bottom=0)
             _count_axis(axes)
         panels[0].set_ylabel("%")
+        panels[0].set_ylim(bottom=0)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
         return _picture(figure)
@@ -160,12 +159,15 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
             for x, name in zip(at, names, strict=True):
                 level = 100 * result.chance.get(name, math.nan)
                 axes.hlines(level, x - width / 2, x + width / 2, colors=_INK, linestyles="--", lw=1)
-        axes.plot([], [], color=_INK, linestyle="--", linewidth=1, label=_CHANCE_LABEL)
         axes.set_xticks(range(len(names)), [_sentence(score_title(n)) for n in names], color=_INK)
         axes.set_ylabel("%")
         axes.grid(axis="x", visible=False)
         axes.set_ylim(bottom=0)
-        figure.legend(loc="outside lower center", ncols=3)
+        dashes = Line2D([], [], color=_INK, linestyle="--", linewidth=1)
+        handles, labels = axes.get_legend_handles_labels()
+        figure.legend(
+            [*handles, dashes], [*labels, _CHANCE_LABEL], loc="outside lower center", ncols=3
+        )
         return _picture(figure)
 
 
@@ -219,9 +221,14 @@ def _chance_tick(axes: Axes, level: float, y: float) -> None:
 
 
 def _legend_with_chance(axes: Axes, figure: Figure) -> None:
-    axes.plot([], [], color=_INK, linewidth=1.4, label=_CHANCE_LABEL)
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    tick = Line2D([], [], color=_INK, marker="|", markersize=11, mew=1.4, linestyle="")
+    figure.legend(
+        [*handles, tick],
+        [*labels, _CHANCE_LABEL],
+        loc="outside lower center",
+        ncols=len(labels) + 1,
+    )
 
 
 def _label(result: EvalResult) -> str:

@@ -36,10 +36,10 @@ class Table(NamedTuple):
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    intervals: tuple[str, ...]
+    intervals: str
 
 
-_TITLES = {"zero_shot": "Zero-shot classification", "retrieval": "Image-text retrieval"}
+BENCHMARK_TITLES = {"zero_shot": "Zero-shot classification", "retrieval": "Image-text retrieval"}
 
 
 def result_tables(results: Sequence[EvalResult]) -> list[Table]:
@@ -55,10 +55,10 @@ def _table(model: str, benchmark: str, results: list[EvalResult]) -> Table:
     return Table(
         model=model,
         benchmark=benchmark,
-        title=_TITLES.get(benchmark, benchmark.replace("_", " ").capitalize()),
+        title=BENCHMARK_TITLES.get(benchmark, benchmark.replace("_", " ").capitalize()),
         columns=tuple(score_title(name) for name in scores),
         rows=tuple(_row(result, scores) for result in results),
-        intervals=tuple(dict.fromkeys(result.origin.interval for result in results)),
+        intervals=_intervals(results),
     )
 
 
@@ -85,6 +85,16 @@ def _cell(result: EvalResult, name: str) -> Cell | None:
         times_chance="" if level is None else times_chance(result, name),
         trials=f"{score.n:,}",
     )
+
+
+def _intervals(results: Sequence[EvalResult]) -> str:
+    """How intervals were computed, by data set where that differs."""
+    by_method: dict[str, list[str]] = {}
+    for result in results:
+        by_method.setdefault(result.origin.interval, []).append(result.dataset)
+    if len(by_method) == 1:
+        return next(iter(by_method))
+    return ". ".join(f"{', '.join(names)}: {method}" for method, names in by_method.items())
 
 
 def _remark(result: EvalResult) -> str:

@@ -15,8 +15,9 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
+from eval.examples import Side, draw_examples
 from eval.metrics.intervals import WILSON, per_class_score, wilson_score
-from eval.metrics.ranking import best_entries, places_of_targets
+from eval.metrics.ranking import places_of_targets
 from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
 from eval.thumbnails import thumbnail
 from eval.zero_shot import registry
@@ -27,7 +28,6 @@ from eval.zero_shot.templates import TEMPLATE_SETS
 PROMPTS_AT_A_TIME = 8192
 
 _TOP_K = (1, 5)
-_ANSWERS_SHOWN = 5
 
 
 @registry.register("zero_shot")
@@ -146,30 +146,22 @@ class ZeroShotClassification:
         images: ImageEmbeddings,
         places: Int64[np.ndarray, " images"],
     ) -> tuple[Example, ...]:
-        count = min(self.num_examples, len(images.rows))
-        if not count:
-            return ()
         assert self.dataset.labels is not None
-        chosen = np.sort(np.random.default_rng(self.seed).permutation(len(images.rows))[:count])
-        queries = embeds[torch.from_numpy(chosen)]
-        best = best_entries(queries, prototypes, count=_ANSWERS_SHOWN)
-        cosines = (queries @ prototypes.T).gather(1, best).cpu().tolist()
-        examples = []
-        for i, position in enumerate(chosen.tolist()):
-            row = int(images.rows[position])
-            label = int(self.dataset.labels[row])
-            answers = tuple(
-                Panel(
-                    self.class_names[answer],
-                    similarity=round(cosines[i][j], 4),
-                    is_correct=answer == label,
-                )
-                for j, answer in enumerate(best[i].tolist())
-            )
-            picture = thumbnail(self.dataset.images.read(row))
-            query = Panel(self.class_names[label], image=picture)
-            examples.append(Example("image_to_class", query, answers, int(places[position]) + 1))
-        return tuple(examples)
+        labels = self.dataset.labels[images.rows].tolist()
+
+        def picture(position: int) -> Panel:
+            encoded = self.dataset.images.read(int(images.rows[position]))
+            return Panel("", image=thumbnail(encoded))
+
+        return draw_examples(
+            "image_to_class",
+            Side(embeds, picture),
+            Side(prototypes, lambda label: Panel(self.class_names[label])),
+            right_answers=lambda position: [labels[position]],
+            places=places,
+            count=self.num_examples,
+            seed=self.seed,
+        )
 
 
 def class_embeds(

@@ -16,6 +16,7 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
+from eval.examples import Side, draw_examples
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
     CLUSTER_BOOTSTRAP,
@@ -23,14 +24,13 @@ from eval.metrics.intervals import (
     cluster_bootstrap_score,
     wilson_score,
 )
-from eval.metrics.ranking import best_entries, places_of_best_own, places_of_targets
+from eval.metrics.ranking import places_of_best_own, places_of_targets
 from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
 from eval.thumbnails import thumbnail
 from eval.zero_shot import registry
 from eval.zero_shot.request import TaskRequest
 
 RECALL_AT = (1, 5, 10)
-_ANSWERS_SHOWN = 5
 
 
 class _Gallery(NamedTuple):
@@ -157,51 +157,33 @@ class Retrieval:
         return scores
 
     def _examples(self, gallery: _Gallery, places: _Places) -> tuple[Example, ...]:
-        generator = np.random.default_rng(self.seed)
-        examples = []
-        for direction, direction_places in places._asdict().items():
-            count = min(self.num_examples, len(direction_places))
-            chosen = np.sort(generator.permutation(len(direction_places))[:count])
-            if count:
-                examples += self._direction_examples(gallery, direction, chosen, direction_places)
-        return tuple(examples)
+        ends = np.cumsum(np.bincount(gallery.owners)).tolist()
 
-    def _direction_examples(
-        self,
-        gallery: _Gallery,
-        direction: str,
-        chosen: Int64[np.ndarray, " chosen"],
-        places: Int64[np.ndarray, " queries"],
-    ) -> list[Example]:
-        from_image = direction == "image_to_text"
-        sides = (gallery.image_embeds, gallery.text_embeds)
-        query_side, answer_side = sides if from_image else sides[::-1]
-        queries = query_side[torch.from_numpy(chosen)]
-        best = best_entries(queries, answer_side, count=_ANSWERS_SHOWN)
-        cosines = (queries @ answer_side.T).gather(1, best).cpu().tolist()
-        examples = []
-        for i, query in enumerate(chosen.tolist()):
-            answers = []
-            for answer, cosine in zip(best[i].tolist(), cosines[i], strict=True):
-                image, caption = (query, answer) if from_image else (answer, query)
-                answers.append(
-                    Panel(
-                        gallery.captions[answer] if from_image else "",
-                        image=None if from_image else self._picture(gallery, answer),
-                        similarity=round(cosine, 4),
-                        is_correct=int(gallery.owners[caption]) == image,
-                    )
-                )
-            shown = (
-                Panel("", image=self._picture(gallery, query))
-                if from_image
-                else Panel(gallery.captions[query])
-            )
-            examples.append(Example(direction, shown, tuple(answers), int(places[query]) + 1))
-        return examples
+        def picture(image: int) -> Panel:
+            encoded = self.dataset.images.read(int(gallery.image_rows[image]))
+            return Panel("", image=thumbnail(encoded))
 
-    def _picture(self, gallery: _Gallery, image: int) -> str | None:
-        return thumbnail(self.dataset.images.read(int(gallery.image_rows[image])))
+        images = Side(gallery.image_embeds, picture)
+        captions = Side(gallery.text_embeds, lambda caption: Panel(gallery.captions[caption]))
+        from_images = draw_examples(
+            "image_to_text",
+            images,
+            captions,
+            right_answers=lambda image: list(range(ends[image - 1] if image else 0, ends[image])),
+            places=places.image_to_text,
+            count=self.num_examples,
+            seed=self.seed,
+        )
+        from_captions = draw_examples(
+            "text_to_image",
+            captions,
+            images,
+            right_answers=lambda caption: [int(gallery.owners[caption])],
+            places=places.text_to_image,
+            count=self.num_examples,
+            seed=self.seed,
+        )
+        return from_images + from_captions
 
 
 def _places(gallery: _Gallery) -> _Places:

@@ -51,7 +51,7 @@ def example_pairs() -> tuple[Example, ...]:
         for i, picture in enumerate(pictures)
     )
     return (
-        Example("image_to_text", Panel("", image=pictures[0]), texts, 2),
-        Example("text_to_image", Panel("cat on a roof"), images, 3),
-        Example("image_to_class", Panel("cat", image=pictures[3]), texts, 2),
+        Example("image_to_text", Panel("", image=pictures[0]), texts, texts[1], 2),
+        Example("text_to_image", Panel("cat on a roof"), images, images[2], 3),
+        Example("image_to_class", Panel("", image=pictures[3]), texts, Panel("dog"), 7),
     )

@@ -173,7 +173,7 @@ def test_wrong_columns_are_an_error_that_lists_the_columns(tmp_path):
 def test_unreadable_tables_are_errors(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         _read(CaptionTable(table=tmp_path / "none.csv"))
-    with pytest.raises(DataError, match="none of .csv, .tsv, .parquet"):
+    with pytest.raises(DataError, match=r"none of \.csv, \.tsv, \.parquet"):
         _read(CaptionTable(table=tmp_path / "t.xlsx"))
     (tmp_path / "t.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match="as Parquet"):

@@ -58,7 +58,7 @@ def test_each_problem_is_counted_with_its_place(tmp_path):
         ],
     )
     report = validate([path])
-    assert report.num_samples == 11
+    assert report.num_samples == 12
     assert report.problems == {
         "broken caption": 2,
         "broken image": 1,
@@ -71,7 +71,7 @@ def test_each_problem_is_counted_with_its_place(tmp_path):
         "uid repeated in its folder": 1,
     }
     assert report.examples["broken image"][0].startswith(f"{path}: cut: ")
-    assert report.num_without_uid == 9
+    assert report.num_without_uid == 10
 
 
 def test_truncation_and_changed_bytes_are_found(tmp_path):

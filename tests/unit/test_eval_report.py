@@ -46,7 +46,7 @@ def test_page_needs_nothing_else_and_shows_everything(tmp_path: Path) -> None:
     assert all(address.startswith(("data:image/", "#")) for address in addresses)
     assert "<script" not in page
     for title in (
-        "All test sets side by side",
+        "Image-text retrieval on all test sets",
         "Distribution shift: line_art_colour to line_art",
         "Training curves",
         "Evaluation during training",

@@ -62,3 +62,10 @@ def test_task_without_captions(tmp_path: Path) -> None:
     root = write_evaluation_folder(tmp_path / "a", labelled(3, num_classes=3), class_names="abc")
     with pytest.raises(EvaluationError, match="without captions"):
         benchmarks_for([str(root)], tasks=("zero_shot", "retrieval"))
+
+
+def test_task_forced_for_one_path(tmp_path: Path) -> None:
+    samples = [s | {"txt": b"caption"} for s in labelled(4, num_classes=2)]
+    root = write_evaluation_folder(tmp_path / "a", samples, class_names=("cat", "dog"))
+    found = benchmarks_for([f"retrieval={root}", str(root)])
+    assert [b.name for b in found] == ["retrieval", "zero_shot"]

@@ -250,7 +250,7 @@ def _progress(unit: str) -> Callable[[Iterable], Iterable]:
     """A bar on stderr while it is a terminal."""
     from tqdm import tqdm
 
-    return lambda items: tqdm(items, unit=f" {unit}", leave=False, disable=None)
+    return lambda items: iter(tqdm(items, unit=f" {unit}", leave=False, disable=None))
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {

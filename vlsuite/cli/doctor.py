@@ -4,8 +4,7 @@ import argparse
 import contextlib
 import io
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,41 +26,37 @@ def run(args: argparse.Namespace) -> int:
     """Check; returns 0 where training on the CPU works."""
     from vlsuite.cli.doctor_checks import CHECKS
 
-    findings = [examine(name, check) for name, check in CHECKS.items()]
-    can_train = all(finding.state != "fail" for finding in findings)
+    findings = {name: examine(check) for name, check in CHECKS.items()}
+    failed = [name for name, finding in findings.items() if finding.state == "fail"]
     if args.json:
-        rows = {finding.name: finding._asdict() for finding in findings}
-        print(json.dumps({"can_train_on_cpu": can_train, "checks": rows}, indent=2))
+        rows = {name: finding._asdict() for name, finding in findings.items()}
+        print(json.dumps({"can_train_on_cpu": not failed, "checks": rows}, indent=2))
     else:
         print_findings(findings)
-    return 0 if can_train else 1
+        print(f"\ntraining fails here: mend {', '.join(failed)}" if failed else "\nready to train")
+    return 1 if failed else 0
 
 
-def examine(name: str, check: Callable[[], "Finding"]) -> "Finding":
-    """One finding; a check that raises has found that its part does not work.
+def examine(check: Callable[[], "Finding"]) -> "Finding":
+    """Run one check; one that raises has found that its subject does not work.
 
     Libraries that report on themselves while they are imported are kept off the screen.
     """
-    from vlsuite.cli.doctor_checks import Finding
+    from vlsuite.cli.doctor_checks import REINSTALL, Finding
 
     noise = io.StringIO()
     try:
         with contextlib.redirect_stdout(noise), contextlib.redirect_stderr(noise):
-            return check()._replace(name=name)
+            return check()
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return Finding(name, "fail", reason, "reinstall with 'make setup'")
+        return Finding("fail", reason, REINSTALL)
 
 
-def print_findings(findings: "list[Finding]") -> None:
+def print_findings(findings: "Mapping[str, Finding]") -> None:
     """A line each, and below it what to do where something is amiss."""
-    width = max(len(finding.name) for finding in findings)
-    for name, state, text, remedy in findings:
+    width = max(map(len, findings))
+    for name, (state, text, remedy) in findings.items():
         print(f"{state:4}  {name:{width}}  {text}")
         if remedy:
-            print(f"      {'':{width}}  -> {remedy}")
-    failed = [finding.name for finding in findings if finding.state == "fail"]
-    if failed:
-        print(f"\ntraining does not work here: mend {', '.join(failed)}", file=sys.stderr)
-    else:
-        print("\nready to train")
+            print(f"{'':4}  {'':{width}}  -> {remedy}")
