@@ -3,7 +3,7 @@
 import re
 import tarfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Int64, UInt16
@@ -11,6 +11,10 @@ from jaxtyping import Int64, UInt16
 from data_pipelines.errors import ShardError
 
 _BLOCK = 512  # bytes; the unit of the tar format
+_MAX_HEADER = 1 << 20  # bytes; long names and other extended headers are far below this
+
+# What tarfile raises for damaged headers.
+_TAR_FAULTS = (tarfile.TarError, ValueError, OverflowError)
 
 # The naming rule of WebDataset: the key ends at the first dot of the file name.
 _MEMBER_NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)")
@@ -63,12 +67,26 @@ def split_member_name(name: str) -> tuple[str, str] | None:
     return (match.group(1), match.group(2).lower()) if match else None
 
 
-def _walk(path: Path, stream, size: int) -> ShardLayout:
+class _HeaderReader:
+    """A file that refuses huge reads: a hostile header may ask for gigabytes of name."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.seek, self.tell = stream.seek, stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._stream.read(size)
+
+
+def _walk(path: Path, file: BinaryIO, size: int) -> ShardLayout:
     grouping = _Grouping()
+    stream = cast(BinaryIO, _HeaderReader(file))
     try:
         # Opening reads the first header, which tells a tar from anything else.
         tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 (stream is the caller's)
-    except tarfile.TarError as error:
+    except _TAR_FAULTS as error:
         raise ShardError(
             f"{path} is not an uncompressed tar ({error}); "
             "unpack a .tar.gz first: compressed tars cannot be read at random"
@@ -77,7 +95,7 @@ def _walk(path: Path, stream, size: int) -> ShardLayout:
     while damage is None:
         try:
             member = tar.next()
-        except (tarfile.TarError, ValueError, OverflowError) as error:
+        except _TAR_FAULTS as error:
             damage = f"header damaged near byte {tar.offset}: {error}"
             break
         if member is None:
@@ -93,7 +111,7 @@ def _walk(path: Path, stream, size: int) -> ShardLayout:
     return grouping.layout([damage])
 
 
-def _end_problem(stream, offset: int) -> str | None:
+def _end_problem(stream: BinaryIO, offset: int) -> str | None:
     """None where two zero blocks mark a proper end at ``offset``."""
     stream.seek(offset)
     tail = stream.read(2 * _BLOCK)

@@ -17,7 +17,13 @@ from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, Target, option
-from data_pipelines.twemoji.collection import LICENCE, Collection, Picture, attribution
+from data_pipelines.twemoji.collection import (
+    LICENCE,
+    Collection,
+    Picture,
+    attribution,
+    known_languages,
+)
 from data_pipelines.twemoji.names import PROMPT_TEMPLATES, plain_captions, training_captions
 from data_pipelines.twemoji.splits import Splits, SplitSizes, split
 
@@ -90,12 +96,11 @@ class EmojiSource(Source):
         return whole
 
     def _load(self, skips: Skips) -> Collection:
-        collection = Collection(skips)
+        known = known_languages()
         for code in self.languages:
-            if code not in collection.languages:
-                known = ", ".join(collection.languages)
-                raise DataError(f"no emoji names in language '{code}'; known: {known}")
-        return collection
+            if code not in known:
+                raise DataError(f"no emoji names in language '{code}'; known: {', '.join(known)}")
+        return Collection(skips)
 
     def _split(self, collection: Collection) -> Splits:
         sizes = SplitSizes(

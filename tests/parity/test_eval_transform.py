@@ -46,3 +46,8 @@ def test_equals_open_clip(resize_mode, interpolation, view_size):
             pixels[None], mean=channels(MEAN, cpu), std=channels(STD, cpu), dtype=torch.float32
         )
         assert torch.equal(normalised[0], reference(picture(*size))), size
+
+
+def test_a_line_of_pixels_is_padded_rather_than_refused():
+    view = eval_transform({"size": (24, 24), "resize_mode": "longest", "fill_color": 17})
+    assert view(picture(400, 1)).shape == (3, 24, 24)

@@ -47,6 +47,7 @@ def test_eval_prints_a_table_and_the_result_files(
         (["--data", "nowhere"], "no shard matches nowhere"),
         (["--data", "nowhere", "--templates", "imagnet"], "unknown template set 'imagnet'"),
         (["--data", "nowhere", "--batch-size", "0"], "--batch-size is 0"),
+        (["--data", "nowhere", "--task", "retrival"], "closest: retrieval"),
         (["--data", "nowhere", "--class-names", "missing.txt"], "missing.txt does not exist"),
     ],
 )

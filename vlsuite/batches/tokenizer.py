@@ -5,6 +5,7 @@ vocabulary from the captions at hand. It is saved as a Hugging Face ``tokenizer.
 plain open_clip reads from an exported folder.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -17,6 +18,7 @@ from torch import Tensor
 from vlsuite.errors import DataError, ModelError
 
 START, END, PAD, UNKNOWN = "<start_of_text>", "<end_of_text>", "<pad>", "<unknown>"
+_END_OF_WORD = "</w>"
 _CACHE_LIMIT = 200_000
 
 
@@ -106,28 +108,62 @@ def train_tokenizer(
     Raises:
         DataError: no caption at all, or ``out_dir`` cannot be written.
     """
-    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    texts = [caption for caption in captions if caption.strip()]
+    if not texts:
+        raise DataError("no captions to learn a tokenizer from; check the shards' txt members")
+    tokenizer = _learn_pairs(texts, vocab_size=vocab_size - 2)
+    _save(tokenizer, out_dir, context_length)
+    return tokenizer.get_vocab_size()
 
-    tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, end_of_word_suffix="</w>"))
+
+def _learn_pairs(texts: list[str], *, vocab_size: int) -> Any:
+    """A tokenizer of at most ``vocab_size`` learned tokens, then START and END.
+
+    The trainer numbers the last letters of words in the order of a randomly seeded hash table,
+    and equally frequent pairs are merged in the order of their numbers. Naming those letters
+    beforehand fixes both; the learned pairs then go into a tokenizer that never heard of it.
+    """
+    from tokenizers import AddedToken, normalizers, pre_tokenizers, trainers
+
+    tokenizer = _pair_tokenizer({}, [])
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.NFKC(), normalizers.Lowercase(), normalizers.Strip()]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
     )
+    words = {
+        word
+        for text in texts
+        for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(
+            tokenizer.normalizer.normalize_str(text)
+        )
+    }
+    endings = sorted({word[-1] + _END_OF_WORD for word in words})
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - 2,
-        special_tokens=[PAD, UNKNOWN],
-        end_of_word_suffix="</w>",
+        vocab_size=vocab_size,
+        special_tokens=[PAD, UNKNOWN, *endings],
+        end_of_word_suffix=_END_OF_WORD,
         show_progress=False,
     )
-    texts = [caption for caption in captions if caption.strip()]
-    if not texts:
-        raise DataError("no captions to learn a tokenizer from; check the shards' txt members")
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_special_tokens([AddedToken(START, special=True), AddedToken(END, special=True)])
-    _save(tokenizer, out_dir, context_length)
-    return tokenizer.get_vocab_size()
+    learned = json.loads(tokenizer.to_str())["model"]
+    final = _pair_tokenizer(learned["vocab"], [tuple(pair) for pair in learned["merges"]])
+    final.normalizer, final.pre_tokenizer = tokenizer.normalizer, tokenizer.pre_tokenizer
+    final.add_special_tokens(
+        [AddedToken(token, special=True) for token in (PAD, UNKNOWN, START, END)]
+    )
+    return final
+
+
+def _pair_tokenizer(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> Any:
+    from tokenizers import Tokenizer, models
+
+    return Tokenizer(
+        models.BPE(
+            vocab=vocabulary, merges=merges, unk_token=UNKNOWN, end_of_word_suffix=_END_OF_WORD
+        )
+    )
 
 
 def _save(tokenizer: Any, out_dir: Path, context_length: int) -> None:

@@ -205,8 +205,11 @@ class EvalTransform:
 
 
 def _divided(image: Image.Image, ratio: float) -> tuple[int, int]:
-    """(width, height) of the picture divided by ``ratio``, rounded as open_clip rounds."""
-    return round(image.width / ratio), round(image.height / ratio)
+    """(width, height) of the picture divided by ``ratio``, rounded as open_clip rounds.
+
+    Never 0, where open_clip would fail on a very long picture.
+    """
+    return max(1, round(image.width / ratio)), max(1, round(image.height / ratio))
 
 
 def _shortest_side_to(image: Image.Image, side: int, resample: Image.Resampling) -> Image.Image:

@@ -1,6 +1,7 @@
 """``vlsuite eval``: zero-shot classification and retrieval of one model on some data sets."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +9,8 @@ from typing import TYPE_CHECKING
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
+
     from eval.results import Settings
     from eval.runner import Finished
 
@@ -17,6 +20,7 @@ zero-shot classification and image-text retrieval, with intervals
   vlsuite eval runs/first --data data/emoji
   vlsuite eval ViT-B-32:laion2b_s34b_b79k --data wds_imagenet1k --templates imagenet
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
+  torchrun --nproc-per-node 8 -m vlsuite eval ViT-L-14:openai --data wds_imagenet1k
 """
 
 
@@ -38,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task",
         action="append",
-        choices=("auto", "zero_shot", "retrieval"),
-        help="what to measure (repeatable; default: what each data set is for)",
+        metavar="TASK",
+        help="auto, zero_shot or retrieval (repeatable; default: auto, what each data set is for)",
     )
     parser.add_argument(
         "--split",
@@ -91,6 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
     from eval.decode import StreamingDecoder
     from eval.embed import StreamingEmbedder
+    from eval.process_group import ranks
     from eval.runner import run_benchmarks
     from eval.suite import benchmarks_for, opened_datasets
     from eval.tables import result_table
@@ -115,9 +120,9 @@ def run(args: argparse.Namespace) -> int:
     for dataset in opened_datasets(benchmarks):
         for line in dataset.warnings():
             print(f"warning: {line}", file=sys.stderr)
-    model = load_clip(
-        args.model, device=args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    )
+    launched = _launched_device()
+    default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
+    model = load_clip(args.model, device=args.device or default)
     finished = run_benchmarks(
         model,
         benchmarks,
@@ -128,9 +133,19 @@ def run(args: argparse.Namespace) -> int:
         out_dir=args.out or _default_out(args.model),
         environment=_environment(args.seed),
     )
-    print(result_table([outcome.result for outcome in finished]))
-    _print_files(finished)
+    if ranks().rank == 0:
+        print(result_table([outcome.result for outcome in finished]))
+        _print_files(finished)
     return 0
+
+
+def _launched_device() -> "torch.device | None":
+    """Join the other processes where torchrun or srun started several; None for a single one."""
+    if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1") == 1:
+        return None
+    from vlsuite.engine.distributed import start_distributed
+
+    return start_distributed().device
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ def tiny_video(*, num_frames: int, side: int) -> bytes:
 
     Args:
         num_frames: at least 1.
-        side: of a frame in pixels.
+        side: of a frame in pixels; decord miscounts rows that are no multiple of 32.
     """
     frames = [_jpeg(side, (255 * number // num_frames, 0, 255)) for number in range(num_frames)]
     movie, index = b"movi", b""

@@ -1,0 +1,89 @@
+"""The same ``vlsuite train`` under torchrun, DeepSpeed's launcher and Slurm's variables."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.runs import make_shards
+from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
+
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return make_shards(tmp_path_factory.mktemp("launchers"), num_samples=64)
+
+
+def _train(shards, out):
+    return [
+        *("train", "cifar10", "--out", str(out), "--set", f"data.train={shards}"),
+        *("--set", "duration=2steps", "--set", "global_batch_size=8"),
+        *("--set", "data.num_workers=0", "--set", f"model.tokenizer={word_tokenizer_folder()}"),
+        *("--set", f"model.context_length={CONTEXT_LENGTH}", "--set", "logging.every=1steps"),
+        *("--set", "threads=1"),
+    ]
+
+
+def _losses(command, out, **variables):
+    env = {**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", **variables}
+    env["PATH"] = f"{BIN}{os.pathsep}{env['PATH']}"
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        env.pop(name, None)
+    env |= variables
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    assert (out / "export" / "open_clip_config.json").is_file()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if line["kind"] == "train"]
+
+
+def test_every_launcher_trains_the_same_run(shards, tmp_path):
+    hostfile = tmp_path / "hosts"
+    hostfile.write_text("localhost slots=2\n")
+    torchrun = _losses(
+        [
+            BIN / "torchrun",
+            "--nproc-per-node",
+            "2",
+            "-m",
+            "vlsuite",
+            *_train(shards, tmp_path / "a"),
+        ],
+        tmp_path / "a",
+    )
+    deepspeed = _losses(
+        [
+            *(BIN / "deepspeed", "--hostfile", hostfile, "--no_ssh", "--node_rank", "0"),
+            *("--master_addr", "127.0.0.1", "--module", "vlsuite", *_train(shards, tmp_path / "b")),
+        ],
+        tmp_path / "b",
+    )
+    slurm = _losses(
+        [BIN / "vlsuite", *_train(shards, tmp_path / "c")],
+        tmp_path / "c",
+        SLURM_PROCID="0",
+        SLURM_NTASKS="1",
+        SLURM_LOCALID="0",
+        SLURM_STEP_ID="0",
+        SLURM_JOB_ID="7",
+        MASTER_ADDR="127.0.0.1",
+    )
+    assert deepspeed == torchrun
+    assert slurm == pytest.approx(torchrun, abs=1e-5)
+
+
+def test_two_processes_evaluate_and_resume(shards, tmp_path):
+    """Validation inside training and a resume, both with two processes under ZeRO 3."""
+    out = tmp_path / "run"
+    launch = [BIN / "torchrun", "--nproc-per-node", "2", "-m", "vlsuite"]
+    partitioned = ["--set", "deepspeed=zero3", "--set", f"validation.data=retrieval={shards}"]
+    first = _losses([*launch, *_train(shards, out), *partitioned], out)
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines].count("eval") == 1
+    resumed = ["train", "cifar10", "--out", str(out), "--resume", "--set", "duration=3steps"]
+    assert len(_losses([*launch, *resumed], out)) > len(first)
