@@ -38,9 +38,8 @@ demo: install
 	@if test -f $(DEMO)/run/config.json; then resume=--resume; fi; \
 	  $(BIN)/vlsuite train emoji --out $(DEMO)/run $$resume \
 	    --set data.train=$(DATA)/train --set model.tokenizer=$(DEMO)/tokenizer \
-	    --set validation.data=$(DATA)/unseen_compositions,$(DATA)/unseen_emoji
-	$(BIN)/vlsuite eval $(DEMO)/run --data $(DATA)/unseen_compositions --data $(DATA)/unseen_emoji \
-	  --data $(DATA)/line_art --data $(DATA)/line_art_colour --out $(DEMO)/run/results
+	    --set validation.data=$(DATA)/unseen_compositions,$(DATA)/unseen_emoji,$(DATA)/line_art
+	$(BIN)/vlsuite eval $(DEMO)/run --data $(DATA) --task zero_shot --task retrieval
 	$(BIN)/vlsuite report $(DEMO)/run
 
 test: install

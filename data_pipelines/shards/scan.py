@@ -99,7 +99,7 @@ def _walk(path: Path, file: BinaryIO, size: int) -> ShardLayout:
             damage = f"header damaged near byte {tar.offset}: {error}"
             break
         if member is None:
-            damage = _end_problem(stream, tar.offset)
+            damage = _end_problem(file, tar.offset)
             break
         tar.members.clear()  # pyright: ignore[reportAttributeAccessIssue]  # keeps memory flat
         if member.isreg() and member.offset_data + member.size > size:

@@ -142,6 +142,18 @@ def test_damaged_header_ends_the_shard_with_a_problem(tmp_path):
     assert "damaged" in layout.problems[0]
 
 
+def test_header_that_asks_for_gigabytes_is_refused(tmp_path):
+    header = tarfile.TarInfo("x")
+    header.type = tarfile.XHDTYPE
+    header.size = 1 << 40
+    path = write_tar(tmp_path / "s.tar", [("a.png", b"1"), ("b.png", b"2")])
+    start = path.read_bytes()[:2048]
+    path.write_bytes(start + header.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    layout = scan(path)
+    assert "a header of" in layout.problems[0]
+    assert len(layout.key_ends) == 2
+
+
 def test_shard_that_shrinks_after_indexing_is_an_error(shard):
     index = ShardIndex.open(shard)
     os.truncate(shard, 100)
