@@ -64,7 +64,7 @@ def worker(rank: int, num_ranks: int, folder: str) -> None:
         init_method=f"file://{folder}/rendezvous",
         rank=rank,
         world_size=num_ranks,
-        timeout=datetime.timedelta(seconds=60),
+        timeout=datetime.timedelta(seconds=120),
     )
     results = []
     for case in CASES:

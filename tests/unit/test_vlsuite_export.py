@@ -212,6 +212,12 @@ class TestCommand:
         assert export(run, "--step", 15, "--out", tmp_path / "out") == 2
         assert "there are: 10, 20" in capsys.readouterr().err
 
+    def test_no_checkpoint_yet(self, run, tmp_path, capsys):
+        for path in (run / "checkpoints").iterdir():
+            (path / "state.json").unlink()
+        assert export(run, "--out", tmp_path / "out") == 2
+        assert "no complete checkpoint" in capsys.readouterr().err
+
     def test_step_of_what_is_no_run(self, tmp_path, capsys):
         assert export("ViT-B-32:openai", "--step", 3, "--out", tmp_path / "out") == 2
         assert "--step needs a run folder" in capsys.readouterr().err

@@ -134,16 +134,16 @@ def _open(spec: str, step: int | None) -> Exportable:
     """The model of a run's checkpoint, or any that ``load_clip`` knows.
 
     Raises:
-        ConfigError: --step without checkpoints.
+        ConfigError: --step without a run.
         UserError: see ``load_stored_model`` and ``config_of``.
     """
     from vlsuite.errors import ConfigError
     from vlsuite.models.loading import config_of
 
-    if any((Path(spec) / "checkpoints").glob("step_*")):
+    if _is_run(Path(spec)):
         return _open_run(Path(spec), step)
     if step is not None:
-        raise ConfigError(f"--step needs a run folder with checkpoints, and '{spec}' is none")
+        raise ConfigError(f"--step needs a run folder, and '{spec}' is none")
     config = config_of(spec)
     built = config.build()
     assert built.logit_scale is not None, "config_of asks for weights"
@@ -195,8 +195,11 @@ def _clip(
 
 
 def _default_out(spec: str, form: str) -> Path | None:
-    run = Path(spec)
-    return run / _DEFAULT_FOLDERS[form] if (run / "environment.json").is_file() else None
+    return Path(spec) / _DEFAULT_FOLDERS[form] if _is_run(Path(spec)) else None
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "config.json").is_file() and (path / "environment.json").is_file()
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:

@@ -88,7 +88,8 @@ def _checkpoint_of(folder: RunFolder, step: int | None) -> Path:
     found = {int(path.name.removeprefix("step_")): path for path in paths}
     if not found:
         raise CheckpointError(
-            f"no complete checkpoint in {folder.checkpoints}; continue the run with --resume"
+            f"no complete checkpoint in {folder.checkpoints}; continue the run with --resume (what "
+            f"a finished run left in {folder.export} loads as it is)"
         )
     wanted = max(found) if step is None else step
     if wanted not in found:

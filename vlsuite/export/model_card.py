@@ -37,8 +37,8 @@ _REMARKS = {
     "transformers": """\
 Embeddings equal those of the model in training, with two remarks. The processor is loaded with
 its Pillow backend: the default one resizes tensors, which rounds some pixels differently, and
-where an odd number of pixels is cropped away transformers takes the middle one pixel further up
-or left. Captions are not repaired where they were decoded with a wrong character set.
+where an odd number of pixels is cropped away transformers may take the middle one pixel further
+up or left. Captions are not repaired where they were decoded with a wrong character set.
 """,
 }
 

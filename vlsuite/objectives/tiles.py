@@ -134,11 +134,18 @@ class GradientSums:
         """
         image, text, grid = self._image, self._text, self._grid
         if image is not None:
-            log_scale = torch.mul(grid.scaled_images, image).sum(dtype=torch.float64)
+            log_scale = _sum_of_row_dots(grid.scaled_images, image)
             image.mul_(grid.logit_scale * factor)
         else:
             assert text is not None
-            log_scale = torch.mul(grid.texts, text).sum(dtype=torch.float64)
+            log_scale = _sum_of_row_dots(grid.texts, text)
         if text is not None:
             text = gather.reduce_scatter_rows(text.mul_(factor))
         return Gradients(image, text, log_scale * factor)
+
+
+def _sum_of_row_dots(
+    left: Float[Tensor, "rows embed_dim"], right: Float[Tensor, "rows embed_dim"]
+) -> Float[Tensor, ""]:
+    """sum_i left_i . right_i, fp64; rows are reduced first, so that no fp64 matrix appears."""
+    return torch.mul(left, right).sum(dim=1).sum(dtype=torch.float64)
