@@ -168,7 +168,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=_DATA, help="folder with cifar10-*.tar")
     parser.add_argument("--samples", type=int, default=120_000, help="seen by each trainer")
     parser.add_argument("--test-samples", type=int, help="score only the first so many pictures")
-    parser.add_argument("--batch-size", type=int, default=256, help="samples per step")
+    parser.add_argument("--batch-size", type=int, default=128, help="samples per step")
     parser.add_argument("--lr", type=float, default=2e-3, help="peak learning rate")
     parser.add_argument("--weight-decay", type=float, default=0.1)
     parser.add_argument("--warmup-share", type=float, default=0.2, help="of all steps")

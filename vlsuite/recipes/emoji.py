@@ -28,9 +28,9 @@ def emoji() -> TrainConfig:
             ),
         ),
         optim=OptimConfig(lr=1e-3, warmup_steps=100, weight_decay=0.2, betas=(0.9, 0.98)),
-        duration=Duration("18epochs"),
+        duration=Duration("22epochs"),
         global_batch_size=128,
         logging=LoggingConfig(every=Duration("20steps")),
-        checkpoint=CheckpointConfig(every=Duration("9epochs")),
-        validation=ValidationConfig(every=Duration("9epochs")),
+        checkpoint=CheckpointConfig(every=Duration("11epochs")),
+        validation=ValidationConfig(every=Duration("11epochs")),
     )
