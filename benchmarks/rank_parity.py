@@ -28,7 +28,9 @@ def main() -> None:
         _make_data(Path(folder), seed=args.seed)
         losses = {size: _launch(args, Path(folder), size) for size in (1, 2)}
     figures = _compare(losses[1], losses[2])
-    print(f"{'objective':10} {'ZeRO':>4} {'max loss difference':>22} {'first loss':>11} {'last':>9}")
+    print(
+        f"{'objective':10} {'ZeRO':>4} {'max loss difference':>22} {'first loss':>11} {'last':>9}"
+    )
     for name, figure in figures.items():
         first, last = losses[1][name][0], losses[1][name][-1]
         objective, stage = name.split("_zero")
@@ -61,7 +63,6 @@ def _make_data(folder: Path, *, seed: int) -> None:
     from data_pipelines.skips import Skips
     from data_pipelines.sources.source import Target
     from data_pipelines.sources.synthetic import SyntheticSource
-
     from vlsuite.batches.tokenizer import train_tokenizer
 
     source = SyntheticSource(num_samples=300, side=32, seed=seed)
@@ -137,9 +138,7 @@ def _config(folder: Path, objective: str, stage: int, args: argparse.Namespace):
     )
 
 
-def _compare(
-    one: dict[str, list[float]], two: dict[str, list[float]]
-) -> dict[str, float]:
+def _compare(one: dict[str, list[float]], two: dict[str, list[float]]) -> dict[str, float]:
     return {
         name: max(abs(a - b) for a, b in zip(one[name], two[name], strict=True)) for name in one
     }

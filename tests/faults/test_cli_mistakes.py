@@ -87,10 +87,8 @@ def test_no_write_permission(capsys, tmp_path, shards):
     locked = tmp_path / "locked"
     locked.mkdir()
     locked.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    if os.access(locked, os.W_OK):
-        out = "/proc/vlsuite-run"  # even the superuser cannot make a folder here
-    else:
-        out = locked / "run"
+    # even the superuser cannot make a folder in /proc
+    out = "/proc/vlsuite-run" if os.access(locked, os.W_OK) else locked / "run"
     assert "choose another with --out" in _mistake(capsys, *_quick(shards, out))
 
 

@@ -110,5 +110,5 @@ def test_patterns(folder):
 
 
 def test_missing_shard_is_named(tmp_path):
-    with pytest.raises(DataError, match="missing.tar"):
+    with pytest.raises(DataError, match=r"missing\.tar"):
         PairShards([str(tmp_path / "missing.tar")])
