@@ -102,7 +102,7 @@ def describe_environment(*, seed: int) -> dict[str, Any]:
 
     return {
         "commit": _commit(),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": _command(),
         "hardware": describe_hardware(),
         "versions": {"python": platform.python_version(), **package_versions()},
         "seed": seed,
@@ -128,6 +128,13 @@ def package_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _command() -> str:
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
+    return shlex.join([program.name, *sys.argv[1:]])
 
 
 def _cpu_name() -> str:
