@@ -1,8 +1,8 @@
 """Does vlsuite train as good a model as open_clip_train from the same number of samples?
 
-Both trainers train the same small CLIP on the CIFAR-10 training shards with the same settings;
-the peer's learning rate and weight decay were tuned for the peer (see README.md). ``vlsuite eval``
-then scores both models zero-shot on the test shard, with 95% Wilson intervals over its images.
+Both trainers train the same small CLIP on the CIFAR-10 training shards with the same settings,
+which were tuned for neither (``--lr``, ``--weight-decay``). ``vlsuite eval`` then scores both
+models zero-shot on the test shard, with 95% Wilson intervals over its images.
 The peer's model is scored a second time by the peer's own code, which checks our evaluator.
 """
 

@@ -8,9 +8,24 @@ it without a traceback and exits with code 2. ``vlsuite.errors`` extends this fa
 class UserError(Exception):
     """Something the user can mend; the message is the whole report."""
 
+    #: What the command line returns to the shell.
+    exit_code = 2
+
 
 class DataError(UserError):
     """A data source, file or table cannot be used as asked."""
+
+
+class BadSampleError(DataError):
+    """One sample cannot be used; what happens then is the reader's policy.
+
+    Attributes:
+        kind: short and the same for all like cases ("truncated image"), for counting.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(f"{kind}: {message}" if message else kind)
+        self.kind = kind
 
 
 class ShardError(DataError):

@@ -1,14 +1,17 @@
 """Errors a user can cause in training, export and evaluation (family: data_pipelines.errors)."""
 
-from data_pipelines.errors import DataError, ShardError, UserError
+from data_pipelines.errors import BadSampleError, DataError, ShardError, UserError
 
 __all__ = [
+    "BadSampleError",
     "CheckpointError",
     "ConfigError",
     "DataError",
+    "LostContactError",
     "ModelError",
     "RunFolderError",
     "ShardError",
+    "StopRequestedError",
     "TrainingStoppedError",
     "UnknownNameError",
     "UserError",
@@ -37,3 +40,21 @@ class RunFolderError(UserError):
 
 class TrainingStoppedError(UserError):
     """Training cannot go on (not-finite loss, exhausted data)."""
+
+
+class StopRequestedError(UserError):
+    """The run was asked to stop (SIGTERM, SIGUSR1) and has saved its state: continue it.
+
+    75 is EX_TEMPFAIL of sysexits.h.
+    """
+
+    exit_code = 75
+
+
+class LostContactError(UserError):
+    """Another process, host or worker died or hangs; the run continues from its last checkpoint.
+
+    76 is EX_PROTOCOL of sysexits.h.
+    """
+
+    exit_code = 76

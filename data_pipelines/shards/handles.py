@@ -59,6 +59,13 @@ class FileHandles:
             raise ShardError(f"cannot read {path}: {error.strerror}") from error
         return data
 
+    def close_deleted(self) -> None:
+        """Close files that have no name any more, so that their disk space is freed."""
+        with self._lock:
+            for path, handle in list(self._open.items()):
+                if os.fstat(handle.descriptor).st_nlink == 0:
+                    del self._open[path]
+
     def _get(self, path: Path) -> _OpenFile:
         with self._lock:
             handle = self._open.pop(path, None) or _OpenFile(path)

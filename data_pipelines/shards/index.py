@@ -1,21 +1,27 @@
-"""Random access to the samples of a WebDataset shard, without reading it from the start.
+"""Random access to the samples of a WebDataset shard, without reading it from the start."""
 
-The header walk is done once a shard; its result is kept in a sidecar file (``<shard>.index.npz``)
-that is trusted only while size and modification time of the shard are unchanged.
-"""
-
-import hashlib
-import os
-import zipfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.errors import ShardError
 from data_pipelines.shards.handles import FileHandles
+from data_pipelines.shards.remote import CachedShard
 from data_pipelines.shards.scan import ShardLayout, scan
+from data_pipelines.shards.sidecar import (
+    Stamp,
+    Summary,
+    load_layout,
+    load_summary,
+    save_layout,
+    sidecar_paths,
+    stamp_of,
+)
 
-#: Raised when the meaning of a sidecar changes; older files are then rebuilt.
-SIDECAR_VERSION = 1
+#: Bytes that reading a shard from start to end asks for at once.
+READ_SIZE = 4 << 20
 
 _HANDLES = FileHandles()
 
@@ -28,14 +34,18 @@ class ShardIndex:
     Args:
         path: the tar.
         layout: where its samples lie (see ``ShardIndex.open``).
+        remote: where the tar comes from if ``path`` is a copy that may vanish.
     """
 
-    def __init__(self, path: Path, layout: ShardLayout) -> None:
+    def __init__(
+        self, path: Path, layout: ShardLayout, *, remote: CachedShard | None = None
+    ) -> None:
         self.path = path
         self.layout = layout
+        self._remote = remote
 
     @classmethod
-    def open(cls, path: str | Path) -> "ShardIndex":
+    def open(cls, shard: "str | Path | CachedShard") -> "ShardIndex":
         """Index a shard, from its sidecar where that is still valid.
 
         Failure to write the sidecar is no error: the walk is then repeated next time.
@@ -43,11 +53,16 @@ class ShardIndex:
         Raises:
             ShardError: the file is missing, unreadable, or no uncompressed tar.
         """
-        path = Path(path)
-        layout = _load_sidecar(path)
+        if isinstance(shard, CachedShard):
+            _HANDLES.close_deleted()
+            return cls(shard.path, shard.layout(), remote=shard)
+        path = Path(shard)
+        stamp = _stamp(path)
+        layout = _load(path, stamp) if stamp else None
         if layout is None:
             layout = scan(path)
-            _save_sidecar(path, layout)
+            if stamp:
+                _save(path, layout, stamp)
         return cls(path, layout)
 
     def __len__(self) -> int:
@@ -55,6 +70,22 @@ class ShardIndex:
 
     def __repr__(self) -> str:
         return f"ShardIndex({str(self.path)!r}, {len(self)} samples)"
+
+    def __iter__(self) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Key and members of every sample in tar order, read in pieces of ``READ_SIZE``.
+
+        Raises:
+            ShardError: the shard changed since it was indexed, or cannot be read.
+        """
+        starts = self.layout.starts
+        firsts = self.layout.offsets[starts[:-1]]
+        ends = self.layout.offsets[starts[1:] - 1] + self.layout.sizes[starts[1:] - 1]
+        first = 0
+        while first < len(self):
+            within = int(np.searchsorted(ends, firsts[first] + READ_SIZE, side="right"))
+            last = max(first + 1, within)
+            yield from self._read_together(first, last)
+            first = last
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -90,102 +121,78 @@ class ShardIndex:
         offsets = self.layout.offsets[first:last].tolist()
         sizes = self.layout.sizes[first:last].tolist()
         # Members of a sample are neighbours: one read serves them all.
-        span = _HANDLES.read(
-            self.path, offset=offsets[0], size=offsets[-1] + sizes[-1] - offsets[0]
-        )
+        span = self._bytes(offset=offsets[0], size=offsets[-1] + sizes[-1] - offsets[0])
         return {
             suffix: span[offset - offsets[0] : offset - offsets[0] + size]
             for suffix, offset, size in zip(self.suffixes(i), offsets, sizes, strict=True)
         }
 
+    def _read_together(self, first: int, last: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+        """Samples ``first`` to ``last`` (exclusive) from one read."""
+        layout = self.layout
+        rows = slice(int(layout.starts[first]), int(layout.starts[last]))
+        begin = int(layout.offsets[rows.start])
+        offsets = layout.offsets[rows] - begin
+        lows, highs = offsets.tolist(), (offsets + layout.sizes[rows]).tolist()
+        piece = self._bytes(offset=begin, size=highs[-1])
+        names = [layout.suffixes[j] for j in layout.suffix_ids[rows].tolist()]
+        bounds = (layout.starts[first : last + 1] - rows.start).tolist()
+        key_ends = layout.key_ends[first:last].tolist()
+        key_start = int(layout.key_ends[first - 1]) if first else 0
+        for low, high, key_end in zip(bounds, bounds[1:], key_ends, strict=False):
+            key = layout.key_blob[key_start:key_end].decode("utf-8", "surrogateescape")
+            yield key, {names[j]: piece[lows[j] : highs[j]] for j in range(low, high)}
+            key_start = key_end
 
-def _sidecar_paths(path: Path) -> list[Path]:
-    """Where the sidecar may lie: beside the shard, else in the user's cache folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vlsuite" / "index"
-    name = hashlib.sha256(str(path.absolute()).encode("utf-8", "surrogateescape")).hexdigest()
-    return [path.with_name(path.name + ".index.npz"), cache / f"{name[:32]}.npz"]
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [SIDECAR_VERSION, status.st_size, status.st_mtime_ns]
-
-
-def _load_sidecar(path: Path) -> ShardLayout | None:
-    """The stored layout, or None where there is none that fits the shard as it is now."""
-    for sidecar in _sidecar_paths(path):
+    def _bytes(self, *, offset: int, size: int) -> bytes:
+        if self._remote is None:
+            return _HANDLES.read(self.path, offset=offset, size=size)
+        self._remote.keep()
         try:
-            with np.load(sidecar, allow_pickle=False) as stored:
-                if stored["stamp"].tolist() != _stamp(path):
-                    continue
-                layout = ShardLayout(
-                    starts=stored["starts"],
-                    offsets=stored["offsets"],
-                    sizes=stored["sizes"],
-                    suffix_ids=stored["suffix_ids"],
-                    key_ends=stored["key_ends"],
-                    key_blob=stored["key_blob"].tobytes(),
-                    suffixes=_unpack(stored["suffixes"]),
-                    problems=_unpack(stored["problems"]),
-                )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            continue
-        if _is_consistent(layout, path.stat().st_size):
-            return layout
-    return None
+            return _HANDLES.read(self.path, offset=offset, size=size)
+        except ShardError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+        # Left the cache between two reads: what an open handle would have survived.
+        _HANDLES.close_deleted()
+        self._remote.fetch()
+        return _HANDLES.read(self.path, offset=offset, size=size)
 
 
-def _is_consistent(layout: ShardLayout, size: int) -> bool:
-    """Whether every offset, count and name of a stored layout can belong to a file of ``size``."""
-    arrays = (layout.starts, layout.offsets, layout.sizes, layout.suffix_ids, layout.key_ends)
-    kinds = (np.int64, np.int64, np.int64, np.uint16, np.int64)
-    if any(a.ndim != 1 or a.dtype != kind for a, kind in zip(arrays, kinds, strict=True)):
-        return False
-    num_members = len(layout.offsets)
-    return bool(
-        len(layout.sizes) == len(layout.suffix_ids) == num_members
-        and len(layout.starts) == len(layout.key_ends) + 1
-        and layout.starts[0] == 0
-        and layout.starts[-1] == num_members
-        and (np.diff(layout.starts) > 0).all()
-        and (np.diff(layout.key_ends, prepend=0) > 0).all()
-        and (layout.key_ends[-1:] == len(layout.key_blob)).all()
-        and (layout.suffix_ids < len(layout.suffixes)).all()
-        and (layout.sizes >= 0).all()
-        and (np.diff(layout.offsets) > 0).all()
-        and (layout.offsets >= 0).all()
-        and (layout.offsets + layout.sizes <= size).all()
-    )
+def summarise(shard: Path | CachedShard) -> Summary:
+    """Number of samples and problems of a shard, without its layout where a sidecar has them.
+
+    Raises:
+        ShardError: the file is missing, unreadable, or no uncompressed tar.
+    """
+    stamp = _stamp(shard) if isinstance(shard, Path) else None
+    if isinstance(shard, Path) and stamp:
+        for sidecar in sidecar_paths(shard):
+            summary = load_summary(sidecar, stamp=stamp)
+            if summary is not None:
+                return summary
+    index = ShardIndex.open(shard)
+    return Summary(len(index), index.problems)
 
 
-def _save_sidecar(path: Path, layout: ShardLayout) -> None:
-    fields = layout._asdict() | {
-        "stamp": np.array(_stamp(path), dtype=np.int64),
-        "key_blob": np.frombuffer(layout.key_blob, dtype=np.uint8),
-        "suffixes": _pack(layout.suffixes),
-        "problems": _pack(layout.problems),
-    }
-    for sidecar in _sidecar_paths(path):
-        temporary = sidecar.with_name(f".{sidecar.name}.{os.getpid()}.tmp")
-        try:
-            if sidecar.parent != path.parent:
+def _stamp(path: Path) -> Stamp | None:
+    """None where the file cannot be found: walking it says what is wrong."""
+    try:
+        return stamp_of(path)
+    except OSError:
+        return None
+
+
+def _load(path: Path, stamp: Stamp) -> ShardLayout | None:
+    layouts = (load_layout(file, size=stamp.size, stamp=stamp) for file in sidecar_paths(path))
+    return next((layout for layout in layouts if layout is not None), None)
+
+
+def _save(path: Path, layout: ShardLayout, stamp: Stamp) -> None:
+    """In the first place that takes it; none at all is no error."""
+    for sidecar in sidecar_paths(path):
+        if sidecar.parent != path.parent:
+            with suppress(OSError):
                 sidecar.parent.mkdir(parents=True, exist_ok=True)
-            # A folder that nobody may write to stays untouched even for the superuser.
-            if not sidecar.parent.stat().st_mode & 0o222:
-                continue
-            with temporary.open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **fields)
-            temporary.replace(sidecar)
+        if save_layout(sidecar, layout, stamp):
             return
-        except OSError:
-            temporary.unlink(missing_ok=True)
-
-
-def _pack(lines: tuple[str, ...]) -> np.ndarray:
-    blob = "\x00".join(lines).encode("utf-8", "surrogateescape")
-    return np.frombuffer(blob, dtype=np.uint8)
-
-
-def _unpack(blob: np.ndarray) -> tuple[str, ...]:
-    text = blob.tobytes().decode("utf-8", "surrogateescape")
-    return tuple(text.split("\x00")) if text else ()

@@ -6,7 +6,10 @@ come from at least ten shards. The permutations sort by a hash (SplitMix64), not
 generator, so an order stays the same across library versions and a run can resume under another.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, UInt64
@@ -14,12 +17,15 @@ from jaxtyping import Int64, UInt64
 #: Shards that are shuffled together, at least.
 WINDOW_SHARDS = 10
 
+#: Samples that are shuffled together, at least, unless another number is asked for.
+WINDOW_SAMPLES = 4096
+
 _MASK = (1 << 64) - 1
 _GOLDEN = 0x9E3779B97F4A7C15
 
 
 def epoch_order(
-    lengths: Sequence[int], *, seed: int, epoch: int, block: int = 4096
+    lengths: Sequence[int], *, seed: int, epoch: int, block: int = WINDOW_SAMPLES
 ) -> Int64[np.ndarray, " samples"]:
     """A permutation of the global sample ids 0..sum(lengths)-1 for one epoch.
 
@@ -39,7 +45,7 @@ def epoch_order(
 
 
 def shard_windows(
-    lengths: Sequence[int], *, seed: int, epoch: int, block: int = 4096
+    lengths: Sequence[int], *, seed: int, epoch: int, block: int = WINDOW_SAMPLES
 ) -> list[list[int]]:
     """Shard numbers of each window, in reading order; every shard is in exactly one window.
 
@@ -48,7 +54,7 @@ def shard_windows(
     """
     if block < 1 or any(length < 0 for length in lengths):
         raise ValueError(f"block ({block}) must be positive and no length negative")
-    keys = _hashes(np.arange(len(lengths), dtype=np.uint64), _stream(seed, epoch, 0))
+    keys = _hashes(np.arange(len(lengths), dtype=np.uint64), hashed(seed, epoch, 0))
     windows: list[list[int]] = []
     shards: list[int] = []
     samples = 0
@@ -68,17 +74,108 @@ def window_order(
 ) -> Int64[np.ndarray, " window_samples"]:
     """Global sample ids of the shards in ``window``, shuffled together."""
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    ids = np.concatenate([np.arange(starts[shard], starts[shard + 1]) for shard in window])
-    keys = _hashes(ids.astype(np.uint64), _stream(seed, epoch, 1))
-    return ids[np.argsort(keys, kind="stable")]
+    return _shuffled(starts, window, seed=seed, epoch=epoch)
 
 
-def _stream(seed: int, epoch: int, purpose: int) -> int:
-    """A 64-bit start value for one use of the hash in one epoch."""
+class _Epoch(NamedTuple):
+    """Shards of each window, and the number of samples up to the end of each."""
+
+    windows: list[list[int]]
+    ends: list[int]
+
+
+class LazyOrder:
+    """``epoch_order`` by place: what was asked for lately is kept, not whole epochs.
+
+    May be pickled; the copy computes its windows anew.
+
+    Args:
+        lengths, seed, block: see ``epoch_order``.
+        windows_kept: the memory is 8 bytes a sample of these, 0.8 MB for ten shards of 10,000.
+    Raises:
+        ValueError: a length is negative, or block is not positive.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        *,
+        seed: int,
+        block: int = WINDOW_SAMPLES,
+        windows_kept: int = 6,
+    ) -> None:
+        self._lengths = [int(length) for length in lengths]
+        self._starts = np.concatenate([[0], np.cumsum(self._lengths)]).astype(np.int64)
+        self._seed = seed
+        self._block = block
+        self._windows_kept = windows_kept
+        self._epochs: dict[int, _Epoch] = {}
+        self._orders: dict[tuple[int, int], np.ndarray] = {}
+        self._epoch(0)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_epochs": {}, "_orders": {}}
+
+    def __call__(self, epoch: int, place: int) -> int:
+        """The global sample id at ``place`` (0 to ``len(self)`` - 1) of an epoch."""
+        ends = self._epoch(epoch).ends
+        number = bisect_right(ends, place)
+        order = self._order(epoch, number)
+        return int(order[place - ends[number] + len(order)])
+
+    def windows_from(self, epoch: int, place: int, *, count: int) -> list[list[int]]:
+        """Shards of the window that ``place`` lies in and of those read after it."""
+        windows, ends = self._epoch(epoch)
+        first = bisect_right(ends, place)
+        found = windows[first : first + count]
+        if len(found) < count:
+            found = found + self._epoch(epoch + 1).windows[: count - len(found)]
+        return found
+
+    def _epoch(self, number: int) -> _Epoch:
+        found = self._epochs.get(number)
+        if found is None:
+            windows = shard_windows(self._lengths, seed=self._seed, epoch=number, block=self._block)
+            sizes = (sum(self._lengths[shard] for shard in window) for window in windows)
+            found = _Epoch(windows, list(accumulate(sizes)))
+            if len(self._epochs) >= 2:
+                del self._epochs[next(iter(self._epochs))]
+            self._epochs[number] = found
+        return found
+
+    def _order(self, epoch: int, number: int) -> Int64[np.ndarray, " window_samples"]:
+        order = self._orders.pop((epoch, number), None)
+        if order is None:
+            window = self._epoch(epoch).windows[number]
+            order = _shuffled(self._starts, window, seed=self._seed, epoch=epoch)
+            if len(self._orders) >= self._windows_kept:
+                del self._orders[next(iter(self._orders))]
+        self._orders[epoch, number] = order
+        return order
+
+
+def hashed(*parts: int) -> int:
+    """A 64-bit number that depends on all ``parts``, evenly spread over its range."""
     state = 0
-    for part in (seed, epoch, purpose):
+    for part in parts:
         state = int(_hashes(np.array([part & _MASK], dtype=np.uint64), state)[0])
     return state
+
+
+def shuffled_places(count: int, *, seed: int) -> Int64[np.ndarray, " count"]:
+    """A permutation of 0 to ``count`` - 1."""
+    return np.argsort(_hashes(np.arange(count, dtype=np.uint64), seed), kind="stable")
+
+
+def _shuffled(
+    starts: Int64[np.ndarray, " shards_plus_one"], window: Sequence[int], *, seed: int, epoch: int
+) -> Int64[np.ndarray, " window_samples"]:
+    ids = np.concatenate([np.arange(starts[shard], starts[shard + 1]) for shard in window])
+    keys = _hashes(ids.astype(np.uint64), hashed(seed, epoch, 1))
+    return ids[np.argsort(keys, kind="stable")]
 
 
 def _hashes(values: UInt64[np.ndarray, " n"], stream: int) -> UInt64[np.ndarray, " n"]:

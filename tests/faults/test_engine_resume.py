@@ -73,13 +73,14 @@ def test_checkpoint_of_another_model_is_refused(shards, undisturbed, tmp_path):
         run_to_end(config, tmp_path / "run")
 
 
-def test_damaged_checkpoint_is_named(shards, undisturbed, tmp_path):
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_anew(shards, undisturbed, tmp_path):
     _, folder = undisturbed
     shutil.copytree(folder, tmp_path / "run")
     weights = tmp_path / "run" / "checkpoints" / "step_00000004" / "weights.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="step_00000004"):
-        run_to_end(small_config(shards, "duration=8steps"), tmp_path / "run")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"step_00000004: weights\.safetensors has 1000"):
+            run_to_end(small_config(shards, "duration=8steps"), tmp_path / "run")
 
 
 def test_state_holds_the_position_in_the_stream(undisturbed):

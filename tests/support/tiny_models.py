@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import open_clip
 import torch
-from safetensors.torch import save_file
 
 from vlsuite.batches.tokenizer import train_tokenizer
-from vlsuite.engine.checkpoint import Progress
+from vlsuite.engine.checkpoint import Progress, Snapshot, write_checkpoint
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.models.loading import Clip, tokenizer_of
@@ -111,11 +110,7 @@ def tiny_run(path: Path, tiny: TinyModel, *, step: int, objective: str = "clip")
     made: Objective = config.objective.build()
     made.set_logit_scale(tiny.clip.logit_scale, logit_bias=tiny.logit_bias)
     stored = {f"objective.{name}": p.detach() for name, p in made.named_parameters()}
-    checkpoint = folder.checkpoints / f"step_{step:08d}"
-    checkpoint.mkdir(parents=True)
     weights = {name: p.detach() for name, p in tiny.built.encoder.named_parameters()}
-    save_file(weights, checkpoint / "weights.safetensors")
-    save_file(stored, checkpoint / "optimizer.safetensors")
-    progress = Progress(step=step, samples_seen=16 * step, loss_scale=None, skipped=0)
-    (checkpoint / "state.json").write_text(json.dumps(progress._asdict()))
+    progress = Progress(step=step, samples_seen=16 * step, loss_scale=None)
+    write_checkpoint(folder.checkpoints, Snapshot(progress, weights, stored))
     return folder

@@ -8,10 +8,14 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Skipped:
-    """One sample that could not be used, and why; another stands in its place."""
+    """One sample that could not be used, and why; another stands in its place.
+
+    ``kind`` is the same for all like cases, for counting.
+    """
 
     uid: str
     shard: str
+    kind: str
     reason: str
 
 
@@ -25,6 +29,8 @@ class Batch:
         uids: permanent ids, by row.
         sources: position of each sample's source in the config, by row.
         skipped: samples that were replaced while this batch was made.
+        mended: one entry for each thing about its samples that was put right while reading
+            ("EXIF rotation", "caption not UTF-8"), for counting.
     """
 
     images: UInt8[Tensor, "batch 3 height width"]
@@ -32,6 +38,7 @@ class Batch:
     uids: tuple[str, ...]
     sources: tuple[int, ...]
     skipped: tuple[Skipped, ...] = field(default=())
+    mended: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -44,4 +51,5 @@ class Batch:
             uids=self.uids,
             sources=self.sources,
             skipped=self.skipped,
+            mended=self.mended,
         )

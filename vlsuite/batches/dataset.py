@@ -1,137 +1,142 @@
-"""Image-text pairs of many shards by global number, decoded into batches in worker processes."""
+"""Image-text pairs of many shards by their position in the sequence, decoded into batches."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.pairs import captions_of, image_of, uid_of
+from data_pipelines.shards.pairs import image_of, read_captions, uid_of
+from data_pipelines.shards.shard_set import ShardSet
+from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
-from vlsuite.batches.decode import decode_image
+from vlsuite.batches.crops import stacked
+from vlsuite.batches.reading import Reading
+from vlsuite.batches.sequence import Draw, SampleSequence
 from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
 from vlsuite.batches.transforms import TrainTransform
 from vlsuite.errors import DataError
 
-#: How many neighbours may stand in for one unusable sample before the run stops.
+#: How many samples may be tried for one position before the run stops.
 MAX_SUBSTITUTES = 100
 
-
-class Slot(NamedTuple):
-    """A place in the training sequence and the sample that belongs there."""
-
-    position: int
-    sample: int
+_MASK = (1 << 64) - 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImageText:
+class Pair(NamedTuple):
     """One decoded pair."""
 
     uid: str
-    image: Tensor
+    source: int
+    pixels: Tensor
     caption: str
+    mended: tuple[str, ...]
 
 
 class PairDataset(Dataset[Batch]):
-    """Random access to image-text pairs; a list of slots gives one collated batch.
+    """The training sequence; a list of positions gives one collated batch.
 
-    Everything random about a slot (crop, colours, which caption) is drawn from a counter-based
-    generator keyed by the seed and the slot's position, so it does not depend on workers,
+    Everything random about a position (crop, colours, which caption) is drawn from a
+    counter-based generator keyed by the seed and the position, so it does not depend on workers,
     prefetching or restarts.
 
     Args:
-        shards: in the order that defines the global sample numbers.
-        sources: number of the source each shard belongs to.
+        shards: that the sequence draws from.
+        sequence: which sample stands where.
         transform: makes the training view.
         tokenizer: captions to ids.
         caption: "random" draws one of a sample's captions, "first" takes the first.
         trim_text: cut token ids after the longest caption of the batch.
         seed: of the run.
+        handler: decides about samples that cannot be used.
+        reading: told about every position.
     """
 
     def __init__(
         self,
-        shards: Sequence[ShardIndex],
+        shards: ShardSet,
         *,
-        sources: Sequence[int],
+        sequence: SampleSequence,
         transform: TrainTransform,
         tokenizer: CachedTokenizer,
         caption: Literal["first", "random"],
         trim_text: bool,
         seed: int,
+        handler: BadInputHandler,
+        reading: Reading | None = None,
     ) -> None:
-        self._shards = list(shards)
-        self._sources = list(sources)
-        self._ends = np.cumsum([len(shard) for shard in shards])
+        self._shards = shards
+        self._sequence = sequence
         self._transform = transform
         self._tokenizer = tokenizer
         self._caption = caption
         self._trim_text = trim_text
-        self._seed = seed
+        self._seed = seed & _MASK
+        self._handler = handler
+        self._reading = reading
 
-    def __len__(self) -> int:
-        return int(self._ends[-1])
+    def __getitems__(self, positions: Sequence[int]) -> Batch:
+        """The micro-batch of these positions, in their order.
 
-    def __getitems__(self, slots: Sequence[Slot]) -> Batch:
-        """The micro-batch of these slots, in their order."""
+        Raises:
+            DataError: a sample is unusable and the policy is "raise", or too many are.
+        """
         skipped: list[Skipped] = []
-        pairs = [self._usable(slot, skipped) for slot in slots]
+        pairs = [self._usable(position, skipped) for position in positions]
         token_ids = self._tokenizer([pair.caption for pair in pairs])
         if self._trim_text:
             token_ids = token_ids[:, : trimmed_length(token_ids)].contiguous()
         return Batch(
-            images=torch.stack([pair.image for pair in pairs]),
+            images=stacked([pair.pixels for pair in pairs]),
             token_ids=token_ids,
             uids=tuple(pair.uid for pair in pairs),
-            sources=tuple(self._sources[self._locate(slot.sample)[0]] for slot in slots),
+            sources=tuple(pair.source for pair in pairs),
             skipped=tuple(skipped),
+            mended=tuple(label for pair in pairs for label in pair.mended),
         )
 
-    def __getitem__(self, slot: Slot) -> Batch:
-        return self.__getitems__([slot])
+    def __getitem__(self, position: int) -> Batch:
+        return self.__getitems__([position])
 
-    def _usable(self, slot: Slot, skipped: list[Skipped]) -> ImageText:
-        """The pair of a slot, or the next readable one; every failure is recorded."""
-        for offset in range(MAX_SUBSTITUTES):
-            shard, row = self._locate((slot.sample + offset) % len(self))
-            try:
-                return self._load(shard, row, slot.position)
-            except DataError as error:
-                index = self._shards[shard]
-                skipped.append(
-                    Skipped(uid=index.key(row), shard=index.path.name, reason=str(error))
-                )
+    def _usable(self, position: int, skipped: list[Skipped]) -> Pair:
+        """The pair at a position, or its first usable stand-in; every failure is recorded."""
+        if self._reading:
+            self._reading.begin(position)
+        attempts = min(MAX_SUBSTITUTES, self._sequence.max_attempts)
+        for attempt in range(attempts):
+            found = self._try(self._sequence(position, attempt), position)
+            if isinstance(found, Pair):
+                if self._reading:
+                    self._reading.end()
+                return found
+            skipped.append(found)
         raise DataError(
-            f"{MAX_SUBSTITUTES} samples in a row are unusable, the last: {skipped[-1].reason} "
+            f"{attempts} samples in a row are unusable, the last: {skipped[-1].reason} "
             f"({skipped[-1].shard}); run 'vlsuite data validate' on these shards"
         )
 
-    def _load(self, shard: int, row: int, position: int) -> ImageText:
-        index = self._shards[shard]
-        members = index.read(row)
-        captions = captions_of(members, one_per_line=False)
-        if not captions:
-            raise DataError("no caption (txt member, or captions in json)")
+    def _try(self, draw: Draw, position: int) -> Pair | Skipped:
+        address = SampleAddress(self._shards.name(draw.shard), draw.row, f"sample {draw.row}")
+        members = None
+        try:
+            index = self._shards[draw.shard]
+            address = address._replace(key=index.key(draw.row))
+            members = index.read(draw.row)
+            return self._decoded(address.key, members, draw.source, position)
+        except DataError as error:
+            return self._handler.handle(error, address, members)
+
+    def _decoded(self, key: str, members: dict[str, bytes], source: int, position: int) -> Pair:
+        captions = read_captions(members)
         rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
-        pick = int(rng.integers(len(captions))) if self._caption == "random" else 0
-        image = decode_image(image_of(members).data, shrink_to=self._decode_size())
-        return ImageText(
-            uid=uid_of(index.key(row), members),
-            image=self._transform(image, rng),
-            caption=captions[pick],
+        texts = captions.texts
+        pick = int(rng.integers(len(texts))) if self._caption == "random" else 0
+        view = self._transform.view(image_of(members).data, rng)
+        return Pair(
+            uid=uid_of(key, members),
+            source=source,
+            pixels=view.pixels,
+            caption=texts[pick],
+            mended=(*captions.mended, *view.mended),
         )
-
-    def _decode_size(self) -> int:
-        """Smallest side that keeps at least one decoded pixel per output pixel of any crop."""
-        share = self._transform.config.crop_scale[0] ** 0.5
-        return int(max(self._transform.size) / share) + 1
-
-    def _locate(self, sample: int) -> tuple[int, int]:
-        shard = int(np.searchsorted(self._ends, sample, side="right"))
-        start = int(self._ends[shard - 1]) if shard else 0
-        return shard, sample - start

@@ -1,60 +1,32 @@
-"""The endless training sequence: which sample stands where, for any number of processes.
+"""Micro-batches of the endless training sequence for one of any number of processes.
 
-The sequence is a pure function of (seed, shards): epoch after epoch, each a permutation of all
-samples. Global batch g takes positions [g B, (g + 1) B), process r of W its r-th W-th of them.
-So the state of the stream is one number, the samples consumed, and changing the number of
-processes, workers or the prefetch depth changes nothing. Batches run across epoch ends; no
-sample is dropped at a tail.
+Global batch g takes positions [g B, (g + 1) B) of the sequence (see ``sequence``), process r of W
+its r-th W-th of them. So the state of the stream is one number, the samples consumed, and
+changing the number of processes, workers or the prefetch depth changes nothing.
 """
 
-import glob
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Literal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
 from torch.utils.data import DataLoader, Sampler
 
-from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.order import epoch_order
+from data_pipelines.shards.read_ahead import ReadAhead
+from vlsuite.batches.bad_input import BadInputHandler
 from vlsuite.batches.batch import Batch
-from vlsuite.batches.dataset import PairDataset, Slot
+from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.dataset import PairDataset
+from vlsuite.batches.pair_shards import PairShards
+from vlsuite.batches.reading import Reading
+from vlsuite.batches.sequence import SampleSequence
 from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import AugmentConfig, TrainTransform
-from vlsuite.errors import ConfigError, DataError
+from vlsuite.batches.transforms import TrainTransform
+from vlsuite.batches.workers import Failure, WorkerDataset, lost_worker, start_worker
+from vlsuite.errors import DataError
 
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataConfig:
-    """Where the training pairs come from and how they are shown.
-
-    Attributes:
-        train: shard files or patterns: "DIR/train-{000000..000099}.tar", "DIR/*.tar", "DIR".
-        num_workers: decoding processes per training process; 0 decodes in the train loop.
-        prefetch: micro-batches made ahead by each worker.
-        caption: "random" draws one of a sample's captions each time, "first" takes the first.
-        trim_text: cut token ids after the longest caption of a micro-batch, where the text
-            tower cannot tell the difference.
-        max_skip_share: the run stops when more than this share of samples is unusable.
-        augment: random changes to the pictures.
-    """
-
-    train: tuple[str, ...] = ()
-    num_workers: int = 2
-    prefetch: int = 4
-    caption: Literal["first", "random"] = "random"
-    trim_text: bool = True
-    max_skip_share: float = 0.05
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-    def __post_init__(self) -> None:
-        if self.num_workers < 0 or self.prefetch < 1:
-            raise ConfigError("data.num_workers must be >= 0 and data.prefetch >= 1")
+_LOOK_AHEAD_EVERY = 16  # micro-batches between two looks at which shards come next
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,30 +51,6 @@ class Place:
         return self.global_batch_size // (self.world_size * self.micro_batch_size)
 
 
-class PairShards:
-    """The shards of all sources, opened once: sizes and global numbering."""
-
-    def __init__(self, patterns: Sequence[str]) -> None:
-        self.indexes: list[ShardIndex] = []
-        self.sources: list[int] = []
-        for source, pattern in enumerate(patterns):
-            paths = expand_pattern(pattern)
-            self.indexes += [ShardIndex.open(path) for path in paths]
-            self.sources += [source] * len(paths)
-        self.lengths = [len(index) for index in self.indexes]
-        self.num_samples = sum(self.lengths)
-        if self.num_samples == 0:
-            raise DataError(
-                f"no samples in {', '.join(patterns) or 'data.train (empty)'}; name shards with "
-                f"--set data.train=DIR (make some with 'vlsuite data build')"
-            )
-
-    @property
-    def problems(self) -> list[str]:
-        """What is damaged in the shards, one line each."""
-        return [f"{i.path.name}: {line}" for i in self.indexes for line in i.problems]
-
-
 class TrainStream:
     """Micro-batches of this process from any position on, forever.
 
@@ -112,6 +60,7 @@ class TrainStream:
         place: this process's part of a global batch.
         transform, tokenizer, trim_text, seed: see PairDataset.
         pin_memory: page-locked batches, for copies to a GPU.
+        quarantine: folder for copies of unusable samples; needed by data.on_bad=quarantine.
     """
 
     def __init__(
@@ -125,20 +74,31 @@ class TrainStream:
         trim_text: bool,
         seed: int,
         pin_memory: bool,
+        quarantine: Path | None = None,
     ) -> None:
         self._config = config
-        self._shards = shards
+        self._shards = shards.shard_set
         self._place = place
-        self._seed = seed
         self._pin_memory = pin_memory
+        self._reading = Reading(max(config.num_workers, 1))
+        self.sequence = SampleSequence(
+            shards.lengths,
+            seed=seed,
+            weights=config.weights,
+            resample=config.resample,
+            global_batch_size=place.global_batch_size,
+            drop_tail=config.drop_tail,
+        )
         self._dataset = PairDataset(
-            shards.indexes,
-            sources=shards.sources,
+            shards.shard_set,
+            sequence=self.sequence,
             transform=transform,
             tokenizer=tokenizer,
             caption=config.caption,
             trim_text=config.trim_text and trim_text,
             seed=seed,
+            handler=BadInputHandler(config.on_bad, folder=quarantine),
+            reading=self._reading,
         )
 
     def from_position(self, samples_consumed: int) -> Iterator[list[Batch]]:
@@ -146,99 +106,82 @@ class TrainStream:
 
         Args:
             samples_consumed: over all processes, a multiple of the global batch size.
+        Raises:
+            DataError: the data cannot be used or read; a worker stalled or died.
         """
-        sampler = SlotSampler(
-            self._shards.lengths, self._place, seed=self._seed, start=samples_consumed
-        )
-        workers = self._config.num_workers
+        batches = iter(self._loader(samples_consumed))
+        while True:
+            yield [self._next(batches) for _ in range(self._place.num_micro_batches)]
+
+    def _loader(self, start: int) -> DataLoader:
         options: dict[str, Any] = {}
-        if workers:
+        if self._config.num_workers:
             options = {
                 "prefetch_factor": self._config.prefetch,
                 "persistent_workers": True,
-                "worker_init_fn": _one_thread,
+                "worker_init_fn": start_worker,
+                "timeout": self._config.worker_timeout,
+                # Named, since Python 3.14 and parents made by a fork server choose otherwise.
+                "multiprocessing_context": "fork" if sys.platform == "linux" else None,
             }
-        loader = DataLoader(
-            self._dataset,
-            batch_sampler=sampler,
-            num_workers=workers,
+        ahead = ReadAhead(self._shards.shards)
+        return DataLoader(
+            WorkerDataset(self._dataset),
+            batch_sampler=PositionSampler(self.sequence, self._place, start=start, ahead=ahead),
+            num_workers=self._config.num_workers,
             collate_fn=_as_is,
             pin_memory=self._pin_memory,
             **options,
         )
-        batches = iter(loader)
-        while True:
-            yield [next(batches) for _ in range(self._place.num_micro_batches)]
+
+    def _next(self, batches: Iterator[Batch | Failure]) -> Batch:
+        try:
+            found = next(batches)
+        except RuntimeError as error:
+            lost = lost_worker(
+                error, timeout=self._config.worker_timeout, was_reading=self._slowest()
+            )
+            raise lost or error from error
+        if isinstance(found, Failure):
+            raise DataError(found.message)
+        return found
+
+    def _slowest(self) -> str:
+        """What the slowest worker is at, for a message."""
+        slowest = self._reading.longest()
+        if slowest is None:
+            return ""
+        position, seconds = slowest
+        draw = self.sequence(position)
+        name = self._shards.name(draw.shard)
+        return f" (sample {draw.row} of {name} has been in work for {seconds:.0f} s)"
 
 
-class SlotSampler(Sampler[list[Slot]]):
-    """Slots of each micro-batch of one process, from a position on, without end."""
+class PositionSampler(Sampler[list[int]]):
+    """Positions of each micro-batch of one process, from a position on, without end."""
 
-    def __init__(self, lengths: Sequence[int], place: Place, *, seed: int, start: int) -> None:
-        self._lengths = list(lengths)
+    def __init__(
+        self, sequence: SampleSequence, place: Place, *, start: int, ahead: ReadAhead
+    ) -> None:
+        self._sequence = sequence
         self._place = place
-        self._seed = seed
         self._start = start
+        self._ahead = ahead
 
-    def __iter__(self) -> Iterator[list[Slot]]:
+    def __iter__(self) -> Iterator[list[int]]:
         place = self._place
-        sample_at = EpochLookup(self._lengths, seed=self._seed)
         local = place.global_batch_size // place.world_size
         position = self._start + place.rank * local
+        made = 0
         while True:
             for first in range(position, position + local, place.micro_batch_size):
-                rows = range(first, first + place.micro_batch_size)
-                yield [Slot(row, sample_at(row)) for row in rows]
+                if self._ahead.is_needed and made % _LOOK_AHEAD_EVERY == 0:
+                    self._ahead.want(self._sequence.windows_at(first))
+                made += 1
+                yield list(range(first, first + place.micro_batch_size))
             position += place.global_batch_size
-
-
-class EpochLookup:
-    """The sample at a position of the endless sequence; remembers the last two epochs' orders."""
-
-    def __init__(self, lengths: Sequence[int], *, seed: int) -> None:
-        self._num_samples = sum(lengths)
-        self._order = partial(epoch_order, lengths, seed=seed)
-        self._orders: dict[int, np.ndarray] = {}
-
-    def __call__(self, position: int) -> int:
-        epoch, offset = divmod(position, self._num_samples)
-        if epoch not in self._orders:
-            self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
-            self._orders[epoch] = self._order(epoch=epoch)
-        return int(self._orders[epoch][offset])
-
-
-def expand_pattern(pattern: str) -> list[str]:
-    """Shard files named by a path, a glob, a {000..099} range, or a folder, sorted.
-
-    Raises:
-        DataError: nothing matches; the message says what was looked for.
-    """
-    match = _BRACES.search(pattern)
-    if match:
-        low, high = match.groups()
-        numbers = range(int(low), int(high) + 1)
-        filled = [
-            pattern[: match.start()] + str(n).zfill(len(low)) + pattern[match.end() :]
-            for n in numbers
-        ]
-        return [path for part in filled for path in expand_pattern(part)]
-    if any(char in pattern for char in "*?["):
-        found = sorted(glob.glob(pattern))
-    else:
-        found = sorted(glob.glob(f"{glob.escape(pattern.rstrip('/'))}/*.tar")) or [pattern]
-    if not found:
-        raise DataError(
-            f"no shard matches '{pattern}'; check the path, or make shards with "
-            f"'vlsuite data build' ('vlsuite data inspect' lists what a folder holds)"
-        )
-    return found
 
 
 def _as_is(batch: Any) -> Any:
     """The dataset collates by itself."""
     return batch
-
-
-def _one_thread(_worker: int) -> None:
-    torch.set_num_threads(1)

@@ -22,7 +22,10 @@ Train and benchmark vision-language models.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one subcommand; a user's mistake is one line on stderr and exit code 2."""
+    """Run one subcommand; a user's mistake is one line on stderr and exit code 2.
+
+    ``vlsuite.errors`` has two more codes, both for runs that can be continued.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     # The deepspeed launcher adds this before the subcommand; LOCAL_RANK says the same.
     given = [a for a in given if not a.startswith("--local_rank=")]
@@ -34,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return importlib.import_module(f"vlsuite.cli.{parsed.command}").run(parsed)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -1,6 +1,8 @@
 """``vlsuite train``: one process of a training run, however it was launched."""
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,13 @@ Any setting of a recipe can be changed, for example:
   --set precision=bf16 --set deepspeed=zero2 --set objective=siglip
   --set model.name=ViT-B-16 --set model.pretrained=openai --set duration=12.8e6samples
 --show-config prints all of them.
+
+A run that was killed continues exactly where its last checkpoint was, also with another number of
+processes or another ZeRO stage. In batch scripts put --auto-resume, which starts the run the first
+time and continues it ever after. Exit codes: 0 finished; 2 needs you (the message says what);
+75 stopped by SIGTERM or SIGUSR1 with its state saved; 76 lost another process, a host or a worker.
+75 and 76 can be continued at once. Under Slurm: #SBATCH --requeue --signal=USR1@120.
+(torchrun returns 1 for both; its log names the code.)
 """
 
 
@@ -31,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--resume",
         action="store_true",
         help="continue the run in --out from its newest checkpoint, with its stored settings",
+    )
+    parser.add_argument(
+        "--auto-resume",
+        action="store_true",
+        help="as --resume if --out holds this run already, else start it",
     )
     parser.add_argument(
         "--show-config", action="store_true", help="print the resolved settings and stop"
@@ -49,35 +63,46 @@ def run(args: argparse.Namespace) -> int:
         return _list_recipes(asked=args.list_recipes)
     recipe = registry.get(args.recipe)
     folder = RunFolder(args.out or Path("runs") / args.recipe)
-    base = folder.stored_config(args.recipe) if args.resume else recipe()
+    continues = args.resume or (args.auto_resume and folder.config.exists())
+    base = folder.stored_config(args.recipe) if continues else recipe()
     config = apply_overrides(base, args.set)
     if args.show_config:
         return _show(config)
     if not config.data.train:
         raise ConfigError(f"recipe '{args.recipe}' needs shards: --set data.train=DIR")
-    return _train(args, config, folder)
+    return _train(args.recipe, config, folder, continues=continues)
 
 
-def _train(args: argparse.Namespace, config: Any, folder: Any) -> int:
+def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
     from vlsuite.engine.distributed import start_distributed
+    from vlsuite.engine.peers import peers_lost_as_error
     from vlsuite.engine.train_loop import train
+    from vlsuite.errors import LostContactError
 
     evaluators = _evaluators(config)
     _check_data(config)
-    ctx = start_distributed(threads=config.threads)
-    if ctx.is_first and not args.resume:
-        folder.create(args.recipe, config)
-    train(config, ctx, folder, evaluators)
+    if not continues:
+        # Every process looks before it joins the others, the first one writes after that.
+        folder.refuse_existing_run()
+    ctx = start_distributed(threads=config.threads, timeout=config.stall_timeout)
+    try:
+        with peers_lost_as_error(ctx.world_size):
+            if ctx.is_first and not continues:
+                folder.create(recipe, config)
+            ctx.barrier()
+        train(config, ctx, folder, evaluators)
+    except LostContactError as error:
+        # Leaving in the usual way would wait for the lost peer once more.
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(error.exit_code)
     return 0
 
 
 def _check_data(config: Any) -> None:
     """Fail on missing shards and uneven batches before any process waits for another."""
-    import os
-
     from vlsuite.batches.stream import PairShards
 
-    PairShards(config.data.train)
+    PairShards.open(config.data)
     config.micro_batch_of(int(os.environ.get("WORLD_SIZE", "1")))
 
 

@@ -1,14 +1,21 @@
 """Checkpoints that any number of processes and any ZeRO stage can resume.
 
-One folder per checkpoint: ``weights.safetensors`` (fp32 masters by name), ``optimizer.safetensors``
-(Adam moments, and the objective with its own), ``state.json`` (step, samples seen, which is also
-the position in the data stream). It is written under a temporary name and renamed when complete.
-Nothing in it is pickled.
+One folder per checkpoint: ``weights.safetensors`` (fp32 masters and persistent buffers by name),
+``optimizer.safetensors`` (Adam moments, and the objective with its own), ``state.json`` (progress,
+which is also the position in the data stream, and size and SHA-256 of the other two). A folder is
+written under a temporary name, every file synced to the disk, and renamed when complete. Nothing
+in it is pickled.
 """
 
+import hashlib
 import json
+import os
 import re
 import shutil
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,24 +25,42 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vlsuite.engine.master_state import MOMENTS, MasterState, iterate_master_state
-from vlsuite.engine.run_folder import write_json
 from vlsuite.errors import CheckpointError
 
 _NAME = re.compile(r"^step_(\d{8})$")
 _OBJECTIVE = "objective."
+_BUFFER = "buffer."
+_WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+#: Raised when the meaning of a file changes; other formats are refused.
+FORMAT_VERSION = 2
 
 
-class Progress(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
     """How far a run is.
 
-    step: optimizer updates done. samples_seen: over all processes; also the stream's position.
-    loss_scale: of fp16 training, None elsewhere. skipped: samples that were replaced so far.
+    Attributes:
+        step: optimizer updates done.
+        samples_seen: over all processes; also the position in the data stream.
+        loss_scale: of fp16 training, None elsewhere.
+        counts: samples by source, by reason left out, by reason mended (see StreamCounts).
+        data: fingerprint of the training set and how it is mixed, for which the position holds.
     """
 
     step: int
     samples_seen: int
     loss_scale: float | None
-    skipped: int
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    data: str = ""
+
+
+class Snapshot(NamedTuple):
+    """A run's state copied to host memory: what a checkpoint holds."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
 
 
 class Checkpoint(NamedTuple):
@@ -43,74 +68,120 @@ class Checkpoint(NamedTuple):
 
     progress: Progress
     masters: dict[str, MasterState]
+    buffers: dict[str, Tensor]
     objective: dict[str, Tensor]
 
 
-def save_checkpoint(
-    folder: Path,
+def take_snapshot(
     engine: Any,
-    objective_state: dict[str, Tensor],
     progress: Progress,
     *,
+    objective: Mapping[str, Tensor],
+    buffers: Mapping[str, Tensor],
     is_writer: bool,
-    keep: int,
-) -> None:
-    """Write one checkpoint; every process calls, the writer writes.
+) -> Snapshot | None:
+    """Copy the state to host memory; every process calls, the writer gets the copy.
 
     Args:
-        folder: holds all checkpoints of the run.
-        objective_state: parameters of the objective and of its optimizer, by name.
-        keep: newest checkpoints that stay.
-    Raises:
-        CheckpointError: the disk is full or not writable; older checkpoints are untouched.
+        objective: parameters of the objective and of its optimizer, by name.
+        buffers: persistent buffers of the towers (running statistics), by name.
     """
-    weights, moments = {}, {}
+    weights, optimizer = {}, {}
     for name, state in iterate_master_state(engine, moments=True):
         if is_writer:
             weights[name] = state.weight
-            moments |= {f"{key}.{name}": value for key, value in state.moments.items()}
+            optimizer |= {f"{key}.{name}": value for key, value in state.moments.items()}
     if not is_writer:
-        return
-    moments |= {f"{_OBJECTIVE}{key}": value for key, value in objective_state.items()}
-    final = folder / f"step_{progress.step:08d}"
+        return None
+    weights |= {f"{_BUFFER}{k}": v.detach().to("cpu", copy=True) for k, v in buffers.items()}
+    optimizer |= {f"{_OBJECTIVE}{key}": value for key, value in objective.items()}
+    return Snapshot(progress, weights, optimizer)
+
+
+def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
+    """Write one checkpoint, complete or not at all; returns its folder.
+
+    Raises:
+        CheckpointError: the disk is full or not writable; older checkpoints are untouched.
+    """
+    final = folder / f"step_{snapshot.progress.step:08d}"
     temporary = folder / f".{final.name}.tmp"
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        save_file(weights, temporary / "weights.safetensors")
-        save_file(moments, temporary / "optimizer.safetensors")
-        write_json(temporary / "state.json", progress._asdict())
-        shutil.rmtree(final, ignore_errors=True)
+        files = {
+            _WEIGHTS: _write_tensors(temporary / _WEIGHTS, snapshot.weights),
+            _OPTIMIZER: _write_tensors(temporary / _OPTIMIZER, snapshot.optimizer),
+        }
+        head = {"format": FORMAT_VERSION, "written": time.time(), "files": files}
+        _write_synced(temporary / _STATE, json.dumps(head | asdict(snapshot.progress), indent=1))
+        _sync_folder(temporary)
+        _remove(final)
         temporary.rename(final)
+        _sync_folder(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or error
         raise CheckpointError(
-            f"cannot write checkpoint {final}: {error}; free some disk, then continue the run "
+            f"cannot write checkpoint {final}: {reason}; free some disk, then continue the run "
             f"with --resume"
         ) from error
-    for old in list_checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+    return final
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+    """Checkpoints that were written to the end, oldest first."""
     if not folder.is_dir():
         return []
     named = [path for path in folder.iterdir() if _NAME.match(path.name)]
-    return sorted(path for path in named if (path / "state.json").is_file())
+    return sorted(path for path in named if (path / _STATE).is_file())
+
+
+def step_of(path: Path) -> int:
+    """Optimizer updates before the checkpoint, by its name."""
+    return int(path.name.removeprefix("step_"))
+
+
+def damage_of(path: Path) -> str | None:
+    """What is wrong with a checkpoint's files, None where size and checksum of all are right."""
+    try:
+        for name, entry in _read_state(path)["files"].items():
+            file = path / name
+            if file.stat().st_size != entry["bytes"]:
+                return f"{name} has {file.stat().st_size} bytes, {entry['bytes']} were written"
+            with file.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
+                    return f"the content of {name} is not what was written (sha256)"
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"{_STATE} is not readable: {error}"
+    return None
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged checkpoint so that no one takes it for a good one; returns its new name."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+    except OSError:
+        return path  # a read-only folder: it is found damaged again next time
+    return aside
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint back on the CPU.
+    """Read a checkpoint back on the CPU; its checksums are not verified (see ``damage_of``).
 
     Raises:
         CheckpointError: a file is missing or broken.
     """
     try:
-        weights = load_file(path / "weights.safetensors")
-        stored = load_file(path / "optimizer.safetensors")
-        progress = Progress(**json.loads((path / "state.json").read_text()))
-    except (OSError, SafetensorError, ValueError, TypeError) as error:
+        weights = load_file(path / _WEIGHTS)
+        stored = load_file(path / _OPTIMIZER)
+        state = _read_state(path)
+        progress = Progress(**{key: state[key] for key in Progress.__slots__})
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"cannot read checkpoint {path}: {error}; remove that folder to resume from the one "
             f"before it"
@@ -120,13 +191,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
             weight, {m: stored[f"{m}.{name}"] for m in MOMENTS if f"{m}.{name}" in stored}
         )
         for name, weight in weights.items()
+        if not name.startswith(_BUFFER)
     }
-    objective = {
-        key.removeprefix(_OBJECTIVE): value
-        for key, value in stored.items()
-        if key.startswith(_OBJECTIVE)
-    }
-    return Checkpoint(progress, masters, objective)
+    return Checkpoint(
+        progress=progress,
+        masters=masters,
+        buffers=_with_prefix(weights, _BUFFER),
+        objective=_with_prefix(stored, _OBJECTIVE),
+    )
 
 
 def check_matches(
@@ -141,11 +213,93 @@ def check_matches(
     if differing:
         raise CheckpointError(
             f"checkpoint {path} is of another model: '{differing[0]}' is in only one of them; "
-            f"resume with the model settings it was trained with"
+            f"choose another run folder with --out"
         )
     for name, state in masters.items():
-        if state.weight.shape != torch.Size(shapes[name]):
+        if state.weight.shape != shapes[name]:
             raise CheckpointError(
-                f"checkpoint {path} is of another model: '{name}' is "
-                f"{tuple(state.weight.shape)} there and {tuple(shapes[name])} here"
+                f"checkpoint {path} is of another model: '{name}' has shape "
+                f"{tuple(state.weight.shape)}, this model {tuple(shapes[name])}; choose another "
+                f"run folder with --out"
             )
+
+
+def prune(folder: Path, *, keep: int, keep_hours: float | None) -> None:
+    """Remove the checkpoints that :func:`to_keep` leaves out."""
+    paths = list_checkpoints(folder)
+    written = {path: _written(path) for path in paths}
+    kept = to_keep(written, keep=keep, keep_hours=keep_hours)
+    for path in paths:
+        if path not in kept:
+            _remove(path)
+
+
+def to_keep(written: Mapping[Path, float], *, keep: int, keep_hours: float | None) -> set[Path]:
+    """The newest ``keep`` by name, and the first of every span of ``keep_hours``.
+
+    Args:
+        written: seconds since the epoch at which each checkpoint was written.
+    """
+    ordered = sorted(written)
+    kept = set(ordered[-keep:])
+    if keep_hours is not None:
+        spans: dict[int, Path] = {}
+        for path in ordered:
+            spans.setdefault(int(written[path] // (keep_hours * 3600)), path)
+        kept |= set(spans.values())
+    return kept
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint; one that is half removed is no longer listed."""
+    if not path.exists():
+        return
+    going = path.with_name(f".{path.name}.removed")
+    shutil.rmtree(going, ignore_errors=True)
+    path.rename(going)
+    shutil.rmtree(going, ignore_errors=True)
+
+
+def _written(path: Path) -> float:
+    try:
+        return float(_read_state(path)["written"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.stat().st_mtime
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    state = json.loads((path / _STATE).read_text())
+    if state.get("format") != FORMAT_VERSION:
+        raise ValueError(f"format {state.get('format')}, this version reads {FORMAT_VERSION}")
+    return state
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """Write and sync one file; returns its size and checksum."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    save_file(tensors, path)
+    path.chmod(mode)  # safetensors makes its files readable by the owner alone
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w") as stream:
+        stream.write(text + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

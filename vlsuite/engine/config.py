@@ -18,27 +18,37 @@ class LoggingConfig:
     Attributes:
         every: between two log lines.
         wandb_project: also log to this Weights & Biases project (needs the extra ``wandb``).
+        uids: also record the uids of every step, one file a process, in RUN/uids.
     """
 
     every: Duration = Duration("20steps")
     wandb_project: str | None = None
+    uids: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointConfig:
-    """How often the run is saved, and how many saves stay.
+    """How often the run is saved, and which saves stay.
 
     Attributes:
         every: between two checkpoints; the last step is always saved.
-        keep: newest checkpoints kept.
+        every_minutes: also save when this long has passed since the last save.
+        keep: newest checkpoints kept; 2 or more, so that a damaged one has another before it.
+        keep_hours: also keep the first checkpoint of every span of this many hours.
     """
 
     every: Duration = Duration("1epoch")
+    every_minutes: float | None = None
     keep: int = 2
+    keep_hours: float | None = None
 
     def __post_init__(self) -> None:
         if self.keep < 1:
             raise ConfigError("checkpoint.keep must be at least 1")
+        if self.every_minutes is not None and self.every_minutes <= 0:
+            raise ConfigError("checkpoint.every_minutes must be positive; 'none' turns it off")
+        if self.keep_hours is not None and self.keep_hours <= 0:
+            raise ConfigError("checkpoint.keep_hours must be positive; 'none' turns it off")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +85,8 @@ class TrainConfig:
         deepspeed: a name in deepspeed_configs ("zero2") or the path of a JSON file.
         seed: of weights, data order, augmentation and dropout.
         threads: CPU threads per process; none leaves torch's choice.
+        stall_timeout: seconds that a step may wait for another process or for data before the
+            run ends (5 more where only the watchdog notices); continue it with --resume.
     """
 
     model: Any = component(models.registry, "open_clip")
@@ -89,6 +101,7 @@ class TrainConfig:
     deepspeed: str = "zero0"
     seed: int = 0
     threads: int | None = None
+    stall_timeout: float = 600.0
     logging: LoggingConfig = field(default_factory=LoggingConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
@@ -98,6 +111,8 @@ class TrainConfig:
             raise ConfigError(f"global_batch_size={self.global_batch_size} must be positive")
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed={self.seed} must lie in [0, 2^63)")
+        if self.stall_timeout <= 0:
+            raise ConfigError(f"stall_timeout={self.stall_timeout} must be positive seconds")
 
     def micro_batch_of(self, world_size: int) -> int:
         """Samples per forward pass of each of ``world_size`` processes.

@@ -42,7 +42,7 @@ class Context:
             dist.barrier()
 
 
-def start_distributed(*, threads: int | None = None, timeout_minutes: float = 30.0) -> Context:
+def start_distributed(*, threads: int | None = None, timeout: float = 1800.0) -> Context:
     """Join the process group, creating one of size 1 where nothing launched us.
 
     Reads RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT (deepspeed, torchrun), else the
@@ -50,7 +50,7 @@ def start_distributed(*, threads: int | None = None, timeout_minutes: float = 30
 
     Args:
         threads: CPU threads of this process; None leaves torch's choice.
-        timeout_minutes: how long a collective may wait for a peer.
+        timeout: seconds a collective may wait for a peer.
     Raises:
         ConfigError: a launcher set some of the variables and not the others.
     """
@@ -71,7 +71,7 @@ def start_distributed(*, threads: int | None = None, timeout_minutes: float = 30
     if has_gpu:
         torch.cuda.set_device(context.device)
         torch.backends.cuda.matmul.allow_tf32 = True
-    _start_deepspeed("nccl" if has_gpu else "gloo", timedelta(minutes=timeout_minutes))
+    _start_deepspeed("nccl" if has_gpu else "gloo", timedelta(seconds=timeout))
     return context
 
 

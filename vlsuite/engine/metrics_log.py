@@ -1,13 +1,13 @@
 """What a run reports: a line on the terminal, JSON lines, TensorBoard, Weights & Biases."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vlsuite.errors import ConfigError
+from vlsuite.engine.json_lines import JsonLines, rewind
+from vlsuite.errors import ConfigError, RunFolderError
 
 
 class StepClock:
@@ -25,14 +25,25 @@ class StepClock:
         self._interval = time.perf_counter()
         self._waiting = 0.0
         self._paused = 0.0
+        self._saving = 0.0
 
     def waited(self, seconds: float) -> None:
         """Count time spent waiting for data."""
         self._waiting += seconds
 
     def paused(self, seconds: float) -> None:
-        """Count time that is not training (evaluation, checkpoints)."""
+        """Count time that is not training (evaluation)."""
         self._paused += seconds
+
+    def saved(self, seconds: float) -> None:
+        """Count time for which training stood still for a checkpoint."""
+        self._saving += seconds
+        self._paused += seconds
+
+    @property
+    def saving_seconds(self) -> float:
+        """Time of the interval for which training stood still for a checkpoint."""
+        return self._saving
 
     @property
     def seconds(self) -> float:
@@ -55,17 +66,26 @@ class MetricsLog:
         tensorboard: folder of event files.
         wandb_project: also log there; None for no.
         config: shown beside the run in Weights & Biases.
+        step: where the run begins or continues; what an interrupted one logged after it is cut.
     Raises:
         ConfigError: Weights & Biases was asked for and is not installed.
+        RunFolderError: a file cannot be written.
     """
 
     def __init__(
-        self, metrics: Path, tensorboard: Path, *, wandb_project: str | None, config: Any
+        self,
+        metrics: Path,
+        tensorboard: Path,
+        *,
+        wandb_project: str | None,
+        config: Any,
+        step: int,
     ) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._file = metrics.open("a")
-        self._board = SummaryWriter(str(tensorboard))
+        rewind(metrics, step=step)
+        self._file = JsonLines(metrics)
+        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1 if step else None)
         self._wandb = _start_wandb(wandb_project, config, metrics.parent) if wandb_project else None
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
@@ -74,12 +94,19 @@ class MetricsLog:
         Args:
             kind: "train" or "eval".
             values: must hold "step"; nested mappings become slash-separated names.
+        Raises:
+            RunFolderError: the disk is full or gone.
         """
-        self._file.write(json.dumps({"kind": kind, **values}) + "\n")
-        self._file.flush()
+        self._file.write({"kind": kind, **values})
         numbers = flatten(values, prefix=kind)
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, values["step"])
+        try:
+            for name, value in numbers.items():
+                self._board.add_scalar(name, value, values["step"])
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write TensorBoard files: {error.strerror or error}; free some disk, then "
+                f"continue the run with --resume"
+            ) from error
         if self._wandb is not None:
             self._wandb.log(numbers, step=values["step"])
 

@@ -44,6 +44,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.export = path / "export"
         self.results = path / "results"
+        self.uids = path / "uids"
+        self.quarantine = path / "quarantine"
 
     def create(self, recipe: str, config: TrainConfig) -> None:
         """Make the folder and write config.json and environment.json.
@@ -51,11 +53,7 @@ class RunFolder:
         Raises:
             RunFolderError: the folder holds a run already, or cannot be written.
         """
-        if self.config.exists():
-            raise RunFolderError(
-                f"{self.path} already holds a run; continue it with --resume, or choose another "
-                f"folder with --out"
-            )
+        self.refuse_existing_run()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.config, {"recipe": recipe, "config": to_dict(config)})
@@ -65,6 +63,18 @@ class RunFolder:
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another with "
                 f"--out"
             ) from error
+
+    def refuse_existing_run(self) -> None:
+        """Protect a run from being overwritten.
+
+        Raises:
+            RunFolderError: the folder holds one.
+        """
+        if self.config.exists():
+            raise RunFolderError(
+                f"{self.path} already holds a run; continue it with --resume, or choose another "
+                f"folder with --out"
+            )
 
     def stored_config(self, recipe: str) -> TrainConfig:
         """The config of the run in this folder.
@@ -90,9 +100,12 @@ class RunFolder:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name and rename it, so that readers never see half a file."""
+    """Write JSON under a temporary name, sync and rename it: readers never see half a file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    with temporary.open("w") as stream:
+        stream.write(json.dumps(value, indent=2) + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
     temporary.replace(path)
 
 

@@ -1,7 +1,7 @@
 """All that a run is made of, and all that is needed to continue it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from vlsuite.batches.batch import Batch
 from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import normalise
 from vlsuite.engine.checkpoint import (
+    Checkpoint,
     Progress,
+    Snapshot,
     check_matches,
-    list_checkpoints,
     load_checkpoint,
-    save_checkpoint,
+    take_snapshot,
 )
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
@@ -27,7 +28,10 @@ from vlsuite.engine.master_state import (
     iterate_master_state,
     restore_master_state,
 )
+from vlsuite.engine.metrics_log import say
+from vlsuite.engine.newest_checkpoint import newest_good
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from vlsuite.engine.stream_counts import StreamCounts
 from vlsuite.export.model_card import write_model_card
 from vlsuite.export.open_clip_folder import write_open_clip_folder
 from vlsuite.export.run_history import read_run
@@ -52,7 +56,10 @@ class TrainState:
         objective_optimizer: AdamW of the objective's parameters.
         step: optimizer updates done.
         samples_seen: over all processes; also the position in the data stream.
-        skipped: samples replaced so far on this process.
+        counts: samples by source, left out, mended.
+        data: fingerprint of the training set that the position belongs to.
+        num_skipped: samples left out by all processes.
+        num_warned: those this process has named on the terminal.
     """
 
     config: TrainConfig
@@ -64,7 +71,10 @@ class TrainState:
     objective_optimizer: torch.optim.Optimizer
     step: int = 0
     samples_seen: int = 0
-    skipped: int = 0
+    counts: StreamCounts = field(default_factory=StreamCounts)
+    data: str = ""
+    num_skipped: int = 0
+    num_warned: int = 0
 
     @classmethod
     def create(cls, config: TrainConfig, ctx: Context) -> "TrainState":
@@ -101,6 +111,16 @@ class TrainState:
             objective=objective,
             objective_optimizer=objective_optimizer,
         )
+
+    def train_on(self, fingerprint: str) -> None:
+        """Note which training set the stream's position belongs to; say so where it changed."""
+        if self.data and self.data != fingerprint and self.ctx.is_first:
+            say(
+                "warning: the training shards, their mixture, the batch size or the seed differ "
+                "from those of the checkpoint: from here on the order is that of the new ones, and "
+                "the epoch in progress may repeat or miss samples"
+            )
+        self.data = fingerprint
 
     def encode(self, batch: Batch) -> Embeddings:
         """Run the towers on one micro-batch."""
@@ -153,28 +173,28 @@ class TrainState:
             dtype=_COMPUTE_TYPE[self.config.precision],
         )
 
-    def save(self, folder: Path) -> None:
-        """Write a checkpoint; every process calls.
+    def snapshot(self) -> Snapshot | None:
+        """Copy all that a checkpoint holds to host memory; every process calls.
 
-        Raises:
-            CheckpointError: the disk is full or not writable.
+        Returns:
+            None on all processes but the first.
         """
         scaled = self.config.precision == "fp16"
+        self.counts.merge(world_size=self.ctx.world_size)
         progress = Progress(
             step=self.step,
             samples_seen=self.samples_seen,
             loss_scale=float(_loss_scaler(self.engine).cur_scale) if scaled else None,
-            skipped=self.skipped,
+            counts=self.counts.to_dict(),
+            data=self.data,
         )
-        save_checkpoint(
-            folder,
+        return take_snapshot(
             self.engine,
-            self._objective_state(),
             progress,
+            objective=self._objective_state(),
+            buffers=persistent_buffers(self.engine.module),
             is_writer=self.ctx.is_first,
-            keep=self.config.checkpoint.keep,
         )
-        self.ctx.barrier()
 
     def export(self, folder: Path) -> None:
         """Write the model as an open_clip folder with its card; every process calls.
@@ -213,31 +233,40 @@ class TrainState:
 
 
 def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:
-    """The state of the newest complete checkpoint in ``folder``, or a fresh one if there is none.
+    """The state of the newest good checkpoint in ``folder``, or a fresh one if there is none.
 
     The number of processes, the ZeRO stage and the micro-batch size may differ from the run that
-    wrote it.
+    wrote it. Damaged checkpoints are set aside and named on the terminal.
 
     Raises:
-        CheckpointError: unreadable, or of another model.
+        CheckpointError: all are damaged, or it is of another model.
     """
     state = TrainState.create(config, ctx)
-    found = list_checkpoints(folder)
-    if not found:
+    path = newest_good(folder, ctx)
+    if path is None:
         return state
-    checkpoint = load_checkpoint(found[-1])
+    checkpoint = load_checkpoint(path)
     named = state.engine.module.named_parameters()
     shapes = {name: getattr(p, "ds_shape", p.shape) for name, p in named}
-    check_matches(found[-1], checkpoint.masters, shapes)
-    _load_live_weights(state, {n: s.weight for n, s in checkpoint.masters.items()})
-    restore_master_state(state.engine, checkpoint.masters, step=checkpoint.progress.step)
-    _restore_objective(state, checkpoint.objective)
-    if checkpoint.progress.loss_scale is not None and config.precision == "fp16":
-        _loss_scaler(state.engine).cur_scale = checkpoint.progress.loss_scale
-    state.step = checkpoint.progress.step
-    state.samples_seen = checkpoint.progress.samples_seen
-    state.skipped = checkpoint.progress.skipped
+    check_matches(path, checkpoint.masters, shapes)
+    _restore(state, checkpoint)
     return state
+
+
+def _restore(state: TrainState, checkpoint: Checkpoint) -> None:
+    progress = checkpoint.progress
+    _load_live_weights(state, {n: s.weight for n, s in checkpoint.masters.items()})
+    for name, buffer in persistent_buffers(state.engine.module).items():
+        buffer.copy_(checkpoint.buffers[name].to(buffer.device))
+    restore_master_state(state.engine, checkpoint.masters, step=progress.step)
+    _restore_objective(state, checkpoint.objective)
+    if progress.loss_scale is not None and state.config.precision == "fp16":
+        _loss_scaler(state.engine).cur_scale = progress.loss_scale
+    state.step = progress.step
+    state.samples_seen = progress.samples_seen
+    state.counts = StreamCounts(progress.counts)
+    state.data = progress.data
+    state.num_skipped = state.counts.skipped.total()
 
 
 def persistent_buffers(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -9,7 +9,14 @@ import open_clip
 import torch
 from torch import Tensor
 
-from vlsuite.engine.checkpoint import Progress, check_matches, list_checkpoints, load_checkpoint
+from vlsuite.engine.checkpoint import (
+    Progress,
+    check_matches,
+    damage_of,
+    list_checkpoints,
+    load_checkpoint,
+    step_of,
+)
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.errors import CheckpointError, RunFolderError
@@ -47,11 +54,14 @@ def load_stored_model(folder: RunFolder, *, step: int | None = None) -> StoredMo
     """
     config = _config_of(folder)
     path = _checkpoint_of(folder, step)
+    if damage := damage_of(path):
+        raise CheckpointError(f"checkpoint {path} is damaged: {damage}; choose another --step")
     checkpoint = load_checkpoint(path)
     built = build_without_pretrained(_with_own_tokenizer(config.model, folder))
     shapes = {name: value.shape for name, value in built.encoder.named_parameters()}
     check_matches(path, checkpoint.masters, shapes)
-    _load_weights(built, {n: s.weight for n, s in checkpoint.masters.items()}, path)
+    weights = {n: s.weight for n, s in checkpoint.masters.items()} | checkpoint.buffers
+    _load_weights(built, weights, path)
     objective = _objective_of(config, checkpoint.objective)
     return StoredModel(
         config=config.model,
@@ -85,7 +95,7 @@ def _config_of(folder: RunFolder) -> TrainConfig:
 
 def _checkpoint_of(folder: RunFolder, step: int | None) -> Path:
     paths = list_checkpoints(folder.checkpoints)
-    found = {int(path.name.removeprefix("step_")): path for path in paths}
+    found = {step_of(path): path for path in paths}
     if not found:
         raise CheckpointError(
             f"no complete checkpoint in {folder.checkpoints}; continue the run with --resume (what "
@@ -114,8 +124,7 @@ def _load_weights(built: BuiltModel, weights: dict[str, Tensor], path: Path) -> 
     missing = built.encoder.state_dict().keys() - weights.keys()
     if missing:
         raise CheckpointError(
-            f"checkpoint {path} lacks running statistics ('{min(missing)}'); export from the "
-            f"run's own export folder instead, which has them"
+            f"checkpoint {path} lacks '{min(missing)}'; it is of another model or version"
         )
     built.encoder.load_state_dict(weights)
 

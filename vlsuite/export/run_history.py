@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.manifest import Manifest
-from vlsuite.batches.stream import expand_pattern
 from vlsuite.errors import UserError
 
 #: Coordinates of probe embeddings differ by 1e-6 between machines, by 1e-2 between weights.
@@ -114,7 +114,7 @@ def read_run(
 def data_sources(pattern: str) -> list[DataSource]:
     """Where the shards of a pattern come from, as far as manifests beside them say."""
     try:
-        folders = sorted({Path(path).parent for path in expand_pattern(pattern)})
+        folders = sorted({path.parent for path in find_shards([pattern])})
         manifests = [Manifest.load(folder) for folder in folders]
     except (UserError, OSError):
         return [DataSource(pattern=pattern)]

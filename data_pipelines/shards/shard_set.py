@@ -1,0 +1,223 @@
+"""Many shards opened as one: their sizes are known at once, their layouts when they are read.
+
+What opening has to know of each shard is kept in one file in the user's cache folder, so that
+ten thousand shards open in the time it takes to ask for their modification times.
+"""
+
+import multiprocessing
+import os
+import sys
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.errors import ShardError
+from data_pipelines.shards.file_lock import locked
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex, summarise
+from data_pipelines.shards.remote import CachedShard, find_remote, is_remote
+from data_pipelines.shards.shard_cache import ShardCache
+from data_pipelines.shards.sidecar import (
+    Stamp,
+    Summary,
+    cache_folder,
+    cache_name,
+    pack,
+    save_arrays,
+    stamp_of,
+    unpack,
+)
+
+#: Raised when the meaning of the stored file changes; older ones are then rebuilt.
+SET_VERSION = 1
+
+_FEW = 32  # shards that open quickly one by one
+_REPORT_EVERY = 5.0  # seconds
+
+Shard = Path | CachedShard
+
+
+class ShardSet:
+    """Shards in a fixed order, numbered from 0. May be pickled.
+
+    Args:
+        shards: local files, or remote ones with their cache (see ``find``).
+        summaries: of each (see ``summaries_of``).
+        layout_samples: samples whose layouts stay in memory, about 110 bytes each.
+    """
+
+    def __init__(
+        self, shards: Sequence[Shard], summaries: Sequence[Summary], *, layout_samples: int
+    ) -> None:
+        self.shards = list(shards)
+        self.lengths = [summary.num_samples for summary in summaries]
+        self._layout_samples = layout_samples
+        self._open: dict[int, ShardIndex] = {}
+        self._num_open_samples = 0
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_open": {}, "_num_open_samples": 0}
+
+    def __getitem__(self, shard: int) -> ShardIndex:
+        """The index of a shard; those used last stay open.
+
+        Raises:
+            ShardError: it cannot be read, or holds another number of samples than before.
+        """
+        index = self._open.pop(shard, None)
+        if index is None:
+            index = self._opened(shard)
+        self._open[shard] = index
+        return index
+
+    def name(self, shard: int) -> str:
+        """File name of a shard."""
+        return name_of(self.shards[shard])
+
+    def _opened(self, shard: int) -> ShardIndex:
+        index = ShardIndex.open(self.shards[shard])
+        if len(index) != self.lengths[shard]:
+            raise ShardError(
+                f"{_address(self.shards[shard])} holds {len(index)} samples, "
+                f"{self.lengths[shard]} when the run began; it was replaced meanwhile: start again"
+            )
+        self._num_open_samples += len(index)
+        while self._num_open_samples > self._layout_samples and self._open:
+            self._num_open_samples -= len(self._open.pop(next(iter(self._open))))
+        return index
+
+
+def find(pattern: str, cache: ShardCache) -> list[Shard]:
+    """The shards that a path, pattern or URL names (see ``find_shards`` and ``find_remote``).
+
+    Raises:
+        ShardError: there are none, or they cannot be listed.
+    """
+    if is_remote(pattern):
+        return [CachedShard(shard, cache) for shard in find_remote(pattern)]
+    return [*find_shards([pattern])]
+
+
+def name_of(shard: Shard) -> str:
+    """File name of a shard, for messages."""
+    return shard.name if isinstance(shard, Path) else shard.url.rpartition("/")[2]
+
+
+def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
+    """Number of samples and problems of each shard.
+
+    Taken from the stored file of this very set, for shards that did not change since; else from
+    their sidecars; else by walking over them, which is reported on stderr. One process of a
+    machine does so while others wait for its result.
+
+    Raises:
+        ShardError: a shard is missing, unreadable, or no uncompressed tar.
+    """
+    if len(shards) < _FEW:
+        return [summarise(shard) for shard in shards]
+    stamps = _stamps(shards)
+    store = cache_folder() / "sets" / f"{cache_name(*(_address(shard) for shard in shards))}.npz"
+    known = _load(store, stamps)
+    if len(known) < len(shards):
+        with _lock_of(store):
+            known = _load(store, stamps)  # another process may have been here first
+            missing = [number for number in range(len(shards)) if number not in known]
+            found = _measure([shards[number] for number in missing])
+            known |= dict(zip(missing, found, strict=True))
+            _save(store, stamps, known)
+    return [known[number] for number in range(len(shards))]
+
+
+def _address(shard: Shard) -> str:
+    return str(shard.absolute()) if isinstance(shard, Path) else shard.url
+
+
+def _stamps(shards: Sequence[Shard]) -> list[Stamp]:
+    """Of each shard as it is now, asked for in parallel: network file systems answer slowly."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(_stamp, shards, chunksize=64))
+
+
+def _stamp(shard: Shard) -> Stamp:
+    if isinstance(shard, CachedShard):
+        return shard.stamp
+    try:
+        return stamp_of(shard)
+    except OSError as error:
+        raise ShardError(f"cannot read shard {shard}: {error.strerror}; check the path") from None
+
+
+def _measure(shards: Sequence[Shard]) -> list[Summary]:
+    with _pool_for(shards) as pool:
+        chunk = 1 if len(shards) < 1000 else 16
+        return list(_reported(pool.map(summarise, shards, chunksize=chunk), len(shards)))
+
+
+def _pool_for(shards: Sequence[Shard]) -> Executor:
+    """Processes where walking over tars is the work, threads where waiting is."""
+    cores = len(os.sched_getaffinity(0))
+    if len(shards) < _FEW or cores == 1 or isinstance(shards[0], CachedShard):
+        return ThreadPoolExecutor(8)
+    # Forked: a fresh interpreter would run the caller's main module again.
+    return ProcessPoolExecutor(min(cores, 16), mp_context=multiprocessing.get_context("fork"))
+
+
+def _reported(results: Iterable[Summary], total: int) -> Iterator[Summary]:
+    last = time.monotonic()
+    for done, result in enumerate(results, start=1):
+        yield result
+        if time.monotonic() - last > _REPORT_EVERY:
+            last = time.monotonic()
+            print(f"indexed {done:,} of {total:,} shards (once)", file=sys.stderr, flush=True)
+
+
+def _lock_of(store: Path) -> AbstractContextManager[None]:
+    """Of the stored file; none where the cache folder cannot be written."""
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return nullcontext()
+    writable = os.access(store.parent, os.W_OK)
+    return locked(store.with_suffix(".lock")) if writable else nullcontext()
+
+
+def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
+    """Stored summaries by number, of the shards that still have the stamp stored with them."""
+    try:
+        with np.load(store, allow_pickle=False) as stored:
+            version, rows = int(stored["version"]), stored["rows"]
+            lines = unpack(stored["problems"])
+        if version != SET_VERSION or rows.shape != (len(stamps), 3) or rows.dtype != np.int64:
+            return {}
+        problems: dict[int, list[str]] = {}
+        for line in lines:
+            number, _, text = line.partition(":")
+            problems.setdefault(int(number), []).append(text)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return {}
+    return {
+        number: Summary(count, tuple(problems.get(number, ())))
+        for number, ((size, tag, count), stamp) in enumerate(
+            zip(rows.tolist(), stamps, strict=True)
+        )
+        if stamp == (size, tag) and count >= 0
+    }
+
+
+def _save(store: Path, stamps: Sequence[Stamp], known: dict[int, Summary]) -> None:
+    rows = [(*stamp, known[number].num_samples) for number, stamp in enumerate(stamps)]
+    lines = [f"{number}:{line}" for number in range(len(stamps)) for line in known[number].problems]
+    fields = {
+        "version": np.array(SET_VERSION),
+        "rows": np.array(rows, dtype=np.int64).reshape(-1, 3),
+        "problems": pack(tuple(lines)),
+    }
+    save_arrays(store, fields)

@@ -1,0 +1,75 @@
+"""What a training run can be told about its data."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from data_pipelines.shards.shard_cache import ShardCache
+from data_pipelines.shards.sidecar import cache_folder
+from vlsuite.batches.bad_input import Policy
+from vlsuite.batches.transforms import AugmentConfig
+from vlsuite.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Where the training pairs come from and how they are shown.
+
+    Attributes:
+        train: one source each: "DIR", "DIR/*.tar", "DIR/train-{000000..000099}.tar", or the same
+            on remote storage: "s3://BUCKET/DIR/train-{000..099}.tar", "hf://datasets/...".
+        weights: share of each source in the samples drawn, in any unit; each source then passes
+            through its own epochs. Empty: all sources are one, an epoch is every sample once.
+            Durations in epochs always count all samples of all sources as one.
+        resample: draw each sample independently, with replacement, instead of in epochs. Reads
+            are then scattered over all shards.
+        drop_tail: an epoch ends at its last whole global batch; otherwise batches run across
+            epoch ends and every sample is used.
+        num_workers: decoding processes per training process; 0 decodes in the train loop.
+        prefetch: micro-batches made ahead by each worker.
+        worker_timeout: seconds without a batch after which the run stops with an error; 0 waits
+            forever.
+        caption: "random" draws one of a sample's captions each time, "first" takes the first.
+        trim_text: cut token ids after the longest caption of a micro-batch, where the text
+            tower cannot tell the difference.
+        on_bad: what happens to an unusable sample: "raise" stops the run (at its start for
+            damaged shards), "skip" counts it, "quarantine" also keeps a copy in the run folder.
+        max_skip_share: the run stops when more than this share of samples is unusable.
+        cache_dir: for copies of remote shards; default $XDG_CACHE_HOME/vlsuite/shards.
+        cache_gb: bound of that folder in GB (10^9 bytes).
+        augment: random changes to the pictures.
+    """
+
+    train: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    resample: bool = False
+    drop_tail: bool = False
+    num_workers: int = 2
+    prefetch: int = 4
+    worker_timeout: float = 300.0
+    caption: Literal["first", "random"] = "random"
+    trim_text: bool = True
+    on_bad: Policy = "skip"
+    max_skip_share: float = 0.05
+    cache_dir: str | None = None
+    cache_gb: float = 50.0
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if self.num_workers < 0 or self.prefetch < 1:
+            raise ConfigError("data.num_workers must be >= 0 and data.prefetch >= 1")
+        if not (math.isfinite(self.worker_timeout) and self.worker_timeout >= 0):
+            raise ConfigError("data.worker_timeout must be seconds, or 0 to wait forever")
+        if not self.cache_gb > 0:
+            raise ConfigError("data.cache_gb must be positive")
+        if self.drop_tail and (self.weights or self.resample):
+            raise ConfigError(
+                "data.drop_tail needs epochs of all samples; leave data.weights empty and "
+                "data.resample off"
+            )
+
+    def build_cache(self) -> ShardCache:
+        """The folder that holds copies of remote shards."""
+        folder = Path(self.cache_dir) if self.cache_dir else cache_folder() / "shards"
+        return ShardCache(folder=folder, max_bytes=int(self.cache_gb * 1e9))

@@ -1,0 +1,85 @@
+"""What all processes must know at the end of a step, so that they act alike.
+
+A signal reaches processes at different moments, only one of them watches the clock, and each
+sees only its own bad samples. One small sum over all processes a step settles the three.
+"""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NamedTuple
+
+import torch
+from torch import distributed as dist
+
+from vlsuite.batches.batch import Batch
+from vlsuite.engine.distributed import Context
+
+#: SIGTERM: batch systems before they take the machine away. SIGUSR1: Slurm's --signal=USR1@120.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequest:
+    """Whether this process was asked to stop; the step in progress is always finished."""
+
+    def __init__(self) -> None:
+        self.signal_name: str | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Take note of stop signals inside the block instead of dying of them."""
+        before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.signal_name = signal.Signals(number).name
+
+
+class Alarm:
+    """Due once every so many minutes; the first process's clock counts for all."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self._seconds = None if minutes is None else minutes * 60
+        self._last = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the time is over."""
+        return self._seconds is not None and time.monotonic() - self._last >= self._seconds
+
+    def restart(self) -> None:
+        """Begin the next span now."""
+        self._last = time.monotonic()
+
+
+class Agreed(NamedTuple):
+    """Known to every process: somebody was asked to stop, the alarm is due, samples skipped."""
+
+    stop: bool
+    save: bool
+    num_skipped: int
+
+
+def agree(
+    ctx: Context, *, stop: StopRequest, alarm: Alarm, micro_batches: Sequence[Batch]
+) -> Agreed:
+    """Share this step's facts; every process calls, after every step.
+
+    Args:
+        micro_batches: of this process; their replaced samples are counted.
+    """
+    num_skipped = sum(len(batch.skipped) for batch in micro_batches)
+    is_due = ctx.is_first and alarm.is_due
+    facts = torch.tensor(
+        [stop.signal_name is not None, is_due, num_skipped], dtype=torch.int64, device=ctx.device
+    )
+    if ctx.world_size > 1:
+        dist.all_reduce(facts)
+    stops, saves, skipped = facts.tolist()
+    return Agreed(stops > 0, saves > 0, skipped)

@@ -1,0 +1,121 @@
+"""What the first process of a run tells people and files."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vlsuite.batches.stream import PairShards
+from vlsuite.engine.duration import Duration
+from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
+from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.state import TrainState
+from vlsuite.objectives.objective import Losses
+from vlsuite.settings import to_dict
+
+
+class Plan:
+    """A config's durations in steps, for the training set at hand.
+
+    Args:
+        duration: of the whole run.
+        samples_per_step: the global batch size.
+        samples_per_epoch: of the training set.
+    """
+
+    def __init__(
+        self, duration: Duration, *, samples_per_step: int, samples_per_epoch: int
+    ) -> None:
+        self._per_step = samples_per_step
+        self._per_epoch = samples_per_epoch
+        self.total_steps = self._steps(duration)
+
+    def due(self, every: Duration, step: int) -> bool:
+        """Whether something that happens ``every`` so often happens after this step."""
+        return step % self._steps(every) == 0 or step == self.total_steps
+
+    def _steps(self, duration: Duration) -> int:
+        return duration.steps(samples_per_step=self._per_step, samples_per_epoch=self._per_epoch)
+
+
+class Report:
+    """Lines on the terminal and records in the logs.
+
+    Args:
+        state: of the run, read whenever something is reported.
+    """
+
+    def __init__(self, state: TrainState, folder: RunFolder, plan: Plan) -> None:
+        self._state = state
+        self._plan = plan
+        self._folder = folder
+        self._log = MetricsLog(
+            folder.metrics,
+            folder.tensorboard,
+            wandb_project=state.config.logging.wandb_project,
+            config=to_dict(state.config),
+            step=state.step,
+        )
+        self._last_logged = state.step
+
+    def introduce(self, shards: PairShards) -> None:
+        """Say what is about to happen."""
+        state, config = self._state, self._state.config
+        trainable = [p for p in state.engine.module.parameters() if p.requires_grad]
+        count = sum(getattr(p, "ds_numel", p.numel()) for p in trainable) / 1e6
+        say(
+            f"{self._folder.path}: {count:.1f}M trainable parameters, "
+            f"{shards.num_samples} samples in {shards.num_shards} shards, "
+            f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
+            f"step {state.step} of {self._plan.total_steps}"
+        )
+        for problem in shards.problems[:10]:
+            say(f"warning: {problem}")
+
+    def training(self, losses: Losses, clock: StepClock) -> None:
+        """Log the interval that ends now."""
+        state, plan = self._state, self._plan
+        steps = state.step - self._last_logged
+        self._last_logged = state.step
+        rate = steps / clock.seconds
+        values = {
+            "step": state.step,
+            "samples_seen": state.samples_seen,
+            "time": round(time.perf_counter() - clock.started, 3),
+            "loss": float(losses.total),
+            "terms": {name: float(term) for name, term in losses.terms.items()},
+            "learning_rate": state.learning_rate(plan.total_steps),
+            "logit_scale": state.objective.logit_scale,
+            "logit_bias": state.objective.logit_bias,
+            "samples_per_s": rate * state.config.global_batch_size,
+            "data_wait_share": clock.data_wait_share,
+            "checkpoint_seconds": clock.saving_seconds,
+            "eta_s": (plan.total_steps - state.step) / rate,
+            "grad_norm": state.grad_norm(),
+            "samples": state.counts.to_dict(),
+        }
+        self._log.record("train", values)
+        say(progress_line(values, total_steps=plan.total_steps))
+
+    def evaluation(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """Log one round of evaluations."""
+        state = self._state
+        values = {"step": state.step, "samples_seen": state.samples_seen, "results": results}
+        self._log.record("eval", values)
+        for result in results:
+            scores = result.get("scores", {})
+            shown = "  ".join(f"{k} {v['value']:.3f}" for k, v in list(scores.items())[:4])
+            say(f"  {result.get('benchmark', '')} {result.get('dataset', '')}: {shown}")
+
+    def finish(self, clock: StepClock) -> None:
+        """Say what came out."""
+        seconds = time.perf_counter() - clock.started
+        say(f"trained to step {self._state.step} in {seconds:.0f}s")
+        for what, counted in self._state.counts.to_dict().items():
+            if what != "sources" or len(counted) > 1:
+                listed = ", ".join(f"{name} {count}" for name, count in counted.items())
+                say(f"{what}: {listed}")
+        say(f"model: {self._folder.export}")
+
+    def close(self) -> None:
+        """Close the logs."""
+        self._log.close()
