@@ -84,7 +84,7 @@ class TrainTransform:
     where the crop keeps at least one pixel for each pixel of the view; its box is widened to
     whole decoded pixels. At full size the view is within 2 levels of 255 of Pillow's crop and
     resize of the same box. From a reduced JPEG it differs from the full decode by 2.3 levels on
-    average (photographs, views of 56 pixels; single pixels at sharp edges by up to 100), since
+    average (photographs, views of 56 pixels; single pixels at sharp edges by up to 190), since
     that is another low-pass filter: benchmarks/loader_throughput.py measures both.
 
     Args:
