@@ -45,6 +45,7 @@ class Outcome:
 
 def main() -> None:
     args = _parse()
+    described = environment.describe()  # of the code that is about to run
     folder = Path(tempfile.mkdtemp(prefix="kill-resume-"))
     make_data(folder, num_samples=NUM_SAMPLES, seed=args.seed)
     stages = [int(stage) for stage in args.stages.split(",")]
@@ -75,7 +76,7 @@ def main() -> None:
             "runs": outcome.runs,
             "moments": dict(outcome.moments),
         },
-        environment.describe(),
+        described,
         config={"stages": stages, "processes": 2, "steps": args.steps, "seed": args.seed},
         save=args.save,
     )

@@ -299,3 +299,26 @@ def test_other_shards_under_a_checkpoint_are_named(shards, tmp_path, capsys):
     other = make_shards(tmp_path / "more", num_samples=80)
     run_to_end(small_config(other, "duration=6steps"), tmp_path / "run")
     assert "the training shards, their mixture" in capsys.readouterr().err
+
+
+def test_two_runs_do_not_write_one_folder(shards, tmp_path):
+    """The lock is a record lock, so the second run has to be another process."""
+    config = small_config(shards, *STEPS, "validation.every=3steps")
+    program = (
+        "import sys; from pathlib import Path; from vlsuite.engine.run_folder import RunFolder\n"
+        "from vlsuite.errors import RunFolderError\n"
+        "try:\n"
+        f"    with RunFolder(Path({str(tmp_path / 'run')!r})).held():\n"
+        "        print('held')\n"
+        "except RunFolderError as error:\n"
+        "    print(error)\n"
+    )
+    seen = []
+
+    def second():
+        seen.append(subprocess.check_output([sys.executable, "-c", program], text=True))
+
+    _train(config, tmp_path / "run", _once(second))
+    second()
+    assert f"another run is writing {tmp_path / 'run'} (process {os.getpid()} on" in seen[0]
+    assert seen[1] == "held\n"

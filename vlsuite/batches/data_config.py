@@ -25,7 +25,7 @@ class DataConfig:
         resample: draw each sample independently, with replacement, instead of in epochs. Reads
             are then scattered over all shards.
         drop_tail: an epoch ends at its last whole global batch; otherwise batches run across
-            epoch ends and every sample is used.
+            epoch ends and every sample is used (such a batch may hold a sample twice).
         num_workers: decoding processes per training process; 0 decodes in the train loop.
         prefetch: micro-batches made ahead by each worker.
         worker_timeout: seconds without a batch after which the run stops with an error; 0 waits

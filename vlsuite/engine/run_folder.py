@@ -1,11 +1,16 @@
 """The folder of one run: what was asked, on which machine, and where each result goes."""
 
+import errno
+import fcntl
 import json
 import os
 import platform
 import shlex
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -75,6 +80,38 @@ class RunFolder:
                 f"{self.path} already holds a run; continue it with --resume, or choose another "
                 f"folder with --out"
             )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other runs out of the folder while the block runs; a killed holder lets go.
+
+        Where the file system knows no locks, nothing is held.
+
+        Raises:
+            RunFolderError: another process holds it, or the folder cannot be written.
+        """
+        path = self.path / ".lock"
+        try:
+            # Record locks: unlike flock, they do not stay with forked workers.
+            stream = path.open("a+")
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write the run folder {self.path}: {error.strerror}; mend its permissions"
+            ) from error
+        with stream:
+            try:
+                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EAGAIN):
+                    stream.seek(0)
+                    raise RunFolderError(
+                        f"another run is writing {self.path} ({stream.read().strip() or '?'}); "
+                        f"wait for it, or stop it"
+                    ) from error
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.flush()
+            yield
 
     def stored_config(self, recipe: str) -> TrainConfig:
         """The config of the run in this folder.

@@ -32,6 +32,7 @@ class RunGuard:
         self.stop = StopRequest()
         self.alarm = Alarm(config.checkpoint.every_minutes)
         self._ctx = ctx
+        self._folder = folder
         self._watchdog = Watchdog(
             config.stall_timeout, folder.path / f"stalled-rank{ctx.rank:05d}.txt"
         )
@@ -44,6 +45,8 @@ class RunGuard:
 
     def __enter__(self) -> "RunGuard":
         self._exits.enter_context(peers_lost_as_error(self._ctx.world_size))
+        if self._ctx.is_first:
+            self._exits.enter_context(self._folder.held())
         self._exits.callback(self._finish_after_error)
         self._exits.enter_context(self.stop.listening())
         self._exits.enter_context(self._watchdog.watching())
