@@ -34,7 +34,10 @@ class Hardware:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Environment:
-    """Provenance of a figure; ``commit`` ends in ``-dirty`` where files differ from it."""
+    """Provenance of a figure; ``commit`` ends in ``-dirty`` where files differ from it.
+
+    Results that earlier benchmarks wrote do not count as a difference.
+    """
 
     commit: str
     hardware: Hardware
@@ -75,7 +78,8 @@ def _commit() -> str:
     commit = _git("rev-parse", "--verify", "HEAD")
     if commit is None:
         return "unknown"
-    return f"{commit}-dirty" if _git("status", "--porcelain") else commit
+    changed = _git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    return f"{commit}-dirty" if changed else commit
 
 
 def _git(*arguments: str) -> str | None:
