@@ -39,6 +39,7 @@ class Outcome:
     uids_exactly_once: int = 0
     runs: int = 0
     restarts: list[float] = field(default_factory=list)
+    tracebacks: int = 0
     moments: Counter = field(default_factory=Counter)
     ends_of_survivors: Counter = field(default_factory=Counter)
 
@@ -75,6 +76,8 @@ def main() -> None:
             "elastic_max_loss_diff": elastic,
             "runs": outcome.runs,
             "moments": dict(outcome.moments),
+            "survivors_exit_codes": dict(outcome.ends_of_survivors),
+            "survivors_with_traceback": outcome.tracebacks,
         },
         described,
         config={"stages": stages, "processes": 2, "steps": args.steps, "seed": args.seed},
@@ -151,7 +154,11 @@ def _kill_in(run: StartedRun, rng: random.Random, seconds: float, outcome: Outco
     codes = run.wait(timeout=_TIMEOUT)
     if None in codes:
         raise SystemExit(f"a process outlives its killed peer: {codes}\n{run.output()[-3000:]}")
-    outcome.ends_of_survivors.update(str(codes[r]) for r in everyone if r not in victims)
+    survivors = [r for r in everyone if r not in victims]
+    outcome.ends_of_survivors.update(str(codes[r]) for r in survivors)
+    if survivors and "Traceback" in run.output():
+        outcome.tracebacks += 1
+        print(run.output()[-2000:], file=sys.stderr, flush=True)
     saving = any(run.settings.out.glob("checkpoints/.step_*.tmp"))
     moment = "saving" if saving else "training" if first_step is not None else "starting"
     outcome.moments[moment] += 1
@@ -224,6 +231,7 @@ def _print(outcome: Outcome, elastic: dict[str, float]) -> None:
     print(f"kills                     {outcome.kills} in {outcome.runs} runs")
     print(f"  moments                 {dict(outcome.moments)}")
     print(f"  exit of surviving peers {dict(outcome.ends_of_survivors)}")
+    print(f"  of them with traceback  {outcome.tracebacks}")
     print(f"identical losses          {outcome.identical_loss}")
     print(f"every uid once an epoch   {outcome.uids_exactly_once}")
     print(

@@ -84,8 +84,8 @@ def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
     if not continues:
         # Every process looks before it joins the others, the first one writes after that.
         folder.refuse_existing_run()
-    ctx = start_distributed(threads=config.threads, timeout=config.stall_timeout)
     try:
+        ctx = start_distributed(threads=config.threads, timeout=config.stall_timeout)
         with peers_lost_as_error(ctx.world_size):
             if ctx.is_first and not continues:
                 folder.create(recipe, config)

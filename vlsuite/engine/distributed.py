@@ -10,6 +10,7 @@ from datetime import timedelta
 import torch
 from torch import distributed as dist
 
+from vlsuite.engine.peers import peers_lost_as_error
 from vlsuite.errors import ConfigError
 
 _SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
@@ -53,6 +54,7 @@ def start_distributed(*, threads: int | None = None, timeout: float = 1800.0) ->
         timeout: seconds a collective may wait for a peer.
     Raises:
         ConfigError: a launcher set some of the variables and not the others.
+        LostContactError: another process did not come.
     """
     has_gpu = torch.cuda.is_available()
     if not has_gpu:
@@ -71,7 +73,8 @@ def start_distributed(*, threads: int | None = None, timeout: float = 1800.0) ->
     if has_gpu:
         torch.cuda.set_device(context.device)
         torch.backends.cuda.matmul.allow_tf32 = True
-    _start_deepspeed("nccl" if has_gpu else "gloo", timedelta(seconds=timeout))
+    with peers_lost_as_error(context.world_size):
+        _start_deepspeed("nccl" if has_gpu else "gloo", timedelta(seconds=timeout))
     return context
 
 
