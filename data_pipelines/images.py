@@ -52,7 +52,7 @@ def check_image(data: bytes) -> ImageInfo:
     except Image.UnidentifiedImageError:
         raise DataError(f"not an image: {len(data)} bytes of another kind") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"too many pixels: {error}") from error
+        raise DataError(f"too many pixels: far over {MAX_PIXELS}") from error
     except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
         raise DataError(f"broken image: {error}") from error
     return info

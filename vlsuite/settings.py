@@ -8,6 +8,7 @@ their metadata (:func:`component`); ``--set objective=siglip`` then picks it by 
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from vlsuite.registry import Registry
 
 C = TypeVar("C")
 _NAME_KEY = "kind"
+_COMMA = re.compile(r",(?![^{]*\})")  # not one inside braces: {a,b}.tar is one value
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 
 
@@ -50,6 +52,25 @@ def to_dict(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [to_dict(value) for value in config]
     return str(config) if isinstance(config, Path) else config
+
+
+def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two configs of one type: old and new value by dotted key."""
+    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
 
 
 def from_dict(cls: type[C], data: dict[str, Any], *, where: str = "") -> C:
@@ -115,7 +136,7 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
             raise ConfigError(f"--set {where}={text}: choose from {', '.join(arguments)}")
         return text
     if origin is tuple:
-        parts = [part for part in text.split(",") if part]
+        parts = [part for part in _COMMA.split(text) if part]
         return tuple(parse_value(part, arguments[0], where=where) for part in parts)
     if kind is bool:
         if text.lower() not in _TRUE | _FALSE:

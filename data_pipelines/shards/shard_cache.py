@@ -32,6 +32,22 @@ class ShardCache:
         """Where the file of that name lies when it is there."""
         return self.folder / "files" / name
 
+    def check(self) -> None:
+        """Find out before training whether files can be written.
+
+        Raises:
+            DataError: they cannot.
+        """
+        probe = self.folder / "files" / f"{_LOCK}-probe"
+        try:
+            probe.parent.mkdir(parents=True, exist_ok=True)
+            probe.touch()
+        except OSError as error:
+            raise DataError(
+                f"cannot write to the cache of remote shards {self.folder}: {error.strerror}; set "
+                "data.cache_dir to another folder"
+            ) from error
+
     def hold(self, name: str, size: int, download: Callable[[Path], None]) -> Path:
         """The file of that name, downloaded if it is not there; marked as used now.
 

@@ -145,6 +145,8 @@ def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, 
         return [*problems, ("broken caption", str(error))]
     if not captions and label is None:
         problems.append(("no caption and no label", f"members {', '.join(members)}"))
+    elif not captions and "txt" in members:
+        problems.append(("empty caption", f"members {', '.join(members)}"))
     if any(_has_control_characters(caption) for caption in captions):
         problems.append(("control characters in a caption", repr(captions[0][:80])))
     return problems

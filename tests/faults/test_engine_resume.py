@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.support.runs import make_shards, run_to_end, small_config
-from vlsuite.engine.checkpoint import list_checkpoints
+from vlsuite.engine.checkpoint import damage_of, list_checkpoints
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.errors import CheckpointError
 
@@ -56,13 +56,14 @@ def test_from_partitioned_to_whole(shards, tmp_path):
     assert resumed == pytest.approx(losses[3:], abs=1e-5, rel=0)
 
 
-def test_half_written_checkpoint_is_not_one(undisturbed, tmp_path):
+def test_half_written_checkpoint_is_not_one_and_an_emptied_one_is_damaged(undisturbed, tmp_path):
     _, folder = undisturbed
     shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
     (tmp_path / "checkpoints" / "step_00000009").mkdir()
     (tmp_path / "checkpoints" / ".step_00000010.tmp").mkdir()
     names = [path.name for path in list_checkpoints(tmp_path / "checkpoints")]
-    assert names == ["step_00000004"]
+    assert names == ["step_00000004", "step_00000009"]
+    assert damage_of(tmp_path / "checkpoints" / "step_00000009") is not None
 
 
 def test_checkpoint_of_another_model_is_refused(shards, undisturbed, tmp_path):

@@ -322,3 +322,17 @@ def test_two_runs_do_not_write_one_folder(shards, tmp_path):
     second()
     assert f"another run is writing {tmp_path / 'run'} (process {os.getpid()} on" in seen[0]
     assert seen[1] == "held\n"
+
+
+def test_checkpoints_that_lost_a_file_do_not_start_the_run_anew(shards, tmp_path):
+    config = small_config(shards, *STEPS)
+    run_to_end(config, tmp_path / "run")
+    log = (tmp_path / "run" / "metrics.jsonl").read_text()
+    for path in list_checkpoints(tmp_path / "run" / "checkpoints"):
+        (path / "state.json").unlink()
+    with pytest.raises(
+        CheckpointError,
+        match=r"is intact \(the newest, step_00000006: state\.json",
+    ):
+        run_to_end(config, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == log

@@ -321,3 +321,14 @@ def _is_running(process):
             return stream.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_each_unusable_sample_counts_once_an_epoch(folder, tmp_path):
+    """Also where it was tried as a stand-in: a third of the pictures is broken here."""
+    broken = tmp_path / "shards"
+    shutil.copytree(folder, broken, ignore=shutil.ignore_patterns("*.npz"))
+    bad = broken / "shard-000001.tar"
+    bad.write_bytes(bad.read_bytes().replace(b"\x89PNG", b"\x00PNG"))
+    batches = _batches(broken, steps=25)  # 200 places: four epochs of 50
+    assert sum(len(batch.unusable) for batch in batches) == 4 * 16
+    assert sum(len(batch.skipped) for batch in batches) > 4 * 16

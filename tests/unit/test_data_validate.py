@@ -55,15 +55,19 @@ def test_each_problem_is_counted_with_its_place(tmp_path):
             ("first.json", b'{"uid": "same", "captions": ["x"]}'),
             ("second.png", picture(9)),
             ("second.json", b'{"uid": "same", "captions": ["x"]}'),
+            ("blank.png", picture(10)),
+            ("blank.cls", b"3"),
+            ("blank.txt", b" "),
         ],
     )
     report = validate([path])
-    assert report.num_samples == 12
+    assert report.num_samples == 13
     assert report.problems == {
         "broken caption": 2,
         "broken image": 1,
         "broken label": 1,
         "control characters in a caption": 1,
+        "empty caption": 1,
         "no caption and no label": 1,
         "no image": 1,
         "not an image": 1,
@@ -71,7 +75,7 @@ def test_each_problem_is_counted_with_its_place(tmp_path):
         "uid repeated in its folder": 1,
     }
     assert report.examples["broken image"][0].startswith(f"{path}: cut: ")
-    assert report.num_without_uid == 10
+    assert report.num_without_uid == 11
 
 
 def test_truncation_and_changed_bytes_are_found(tmp_path):

@@ -214,7 +214,7 @@ class TestCommand:
 
     def test_no_checkpoint_yet(self, run, tmp_path, capsys):
         for path in (run / "checkpoints").iterdir():
-            (path / "state.json").unlink()
+            shutil.rmtree(path)
         assert export(run, "--out", tmp_path / "out") == 2
         assert "no complete checkpoint" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ import pytest
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, UnknownNameError
 from vlsuite.recipes import registry as recipes
-from vlsuite.settings import apply_overrides, from_dict, to_dict
+from vlsuite.settings import apply_overrides, differences, from_dict, parse_value, to_dict
 
 
 def test_override_parses_as_the_declared_type():
@@ -72,3 +72,16 @@ def test_stored_config_with_an_unknown_key_is_refused():
     stored["optim"]["learning_rate"] = 1.0
     with pytest.raises(ConfigError, match=r"optim\.learning_rate"):
         from_dict(TrainConfig, stored)
+
+
+def test_commas_inside_braces_belong_to_the_value():
+    assert parse_value("a/{x,y}.tar,b.tar", tuple[str, ...], where="data.train") == (
+        "a/{x,y}.tar",
+        "b.tar",
+    )
+
+
+def test_differences_name_what_changed():
+    before = TrainConfig()
+    after = apply_overrides(before, ["seed=3", "optim.lr=0.1"])
+    assert differences(before, after) == {"optim.lr": (5e-4, 0.1), "seed": (0, 3)}

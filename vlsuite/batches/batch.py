@@ -10,13 +10,15 @@ from torch import Tensor
 class Skipped:
     """One sample that could not be used, and why; another stands in its place.
 
-    ``kind`` is the same for all like cases, for counting.
+    ``kind`` is the same for all like cases, for counting. ``stand_in`` marks one that was tried in
+    place of another: it has a place of its own elsewhere in the epoch, where it is counted.
     """
 
     uid: str
     shard: str
     kind: str
     reason: str
+    stand_in: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,11 @@ class Batch:
     sources: tuple[int, ...]
     skipped: tuple[Skipped, ...] = field(default=())
     mended: tuple[str, ...] = field(default=())
+
+    @property
+    def unusable(self) -> tuple[Skipped, ...]:
+        """Skipped samples at their own places: each once an epoch."""
+        return tuple(skip for skip in self.skipped if not skip.stand_in)
 
     def __len__(self) -> int:
         return len(self.uids)

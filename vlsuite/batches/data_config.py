@@ -63,6 +63,16 @@ class DataConfig:
             raise ConfigError("data.worker_timeout must be seconds, or 0 to wait forever")
         if not self.cache_gb > 0:
             raise ConfigError("data.cache_gb must be positive")
+        if not 0 <= self.max_skip_share <= 1:
+            raise ConfigError(
+                f"data.max_skip_share={self.max_skip_share} must be a share from 0 to 1 (0.05 is "
+                "5%)"
+            )
+        if not all(math.isfinite(weight) and weight > 0 for weight in self.weights):
+            raise ConfigError(
+                f"data.weights={self.weights} must be positive numbers; leave a source that is not "
+                "wanted out of data.train"
+            )
         if self.drop_tail and (self.weights or self.resample):
             raise ConfigError(
                 "data.drop_tail needs epochs of all samples; leave data.weights empty and "

@@ -1,5 +1,6 @@
 """Image-text pairs of many shards by their position in the sequence, decoded into batches."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -110,7 +111,7 @@ class PairDataset(Dataset[Batch]):
                 if self._reading:
                     self._reading.end()
                 return found
-            skipped.append(found)
+            skipped.append(dataclasses.replace(found, stand_in=attempt > 0))
         raise DataError(
             f"{attempts} samples in a row are unusable, the last: {skipped[-1].reason} "
             f"({skipped[-1].shard}); run 'vlsuite data validate' on these shards"

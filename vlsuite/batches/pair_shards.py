@@ -11,7 +11,7 @@ from data_pipelines.shards.shard_set import Shard, ShardSet, find, name_of, summ
 from data_pipelines.shards.sidecar import Summary
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.source_names import source_names
-from vlsuite.errors import DataError
+from vlsuite.errors import ConfigError, DataError
 
 
 class PairShards:
@@ -28,7 +28,14 @@ class PairShards:
     def __init__(self, patterns: Sequence[str], config: DataConfig | None = None) -> None:
         config = config or DataConfig()
         self._config = config
+        if config.weights and len(config.weights) != len(patterns):
+            raise ConfigError(
+                f"data.weights has {len(config.weights)} values for {len(patterns)} sources in "
+                "data.train; give one for each"
+            )
         cache = config.build_cache()
+        if any("://" in pattern for pattern in patterns):
+            cache.check()
         by_source = [find(pattern, cache) for pattern in patterns]
         summaries = [summaries_of(shards) for shards in by_source]
         self.lengths = [[summary.num_samples for summary in part] for part in summaries]

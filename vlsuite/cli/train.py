@@ -23,8 +23,9 @@ Any setting of a recipe can be changed, for example:
 A run that was killed continues exactly where its last checkpoint was, also with another number of
 processes or another ZeRO stage. In batch scripts put --auto-resume, which starts the run the first
 time and continues it ever after. Exit codes: 0 finished; 2 needs you (the message says what);
-75 stopped by SIGTERM or SIGUSR1 with its state saved; 76 lost another process, a host or a worker.
-75 and 76 can be continued at once. Under Slurm: #SBATCH --requeue --signal=USR1@120.
+75 stopped by SIGTERM or SIGUSR1 with its state saved; 76 lost another process, a host or a worker;
+130 Ctrl-C, nothing saved beyond the last checkpoint. 75 and 76 can be continued at once. Under
+Slurm: #SBATCH --requeue --signal=USR1@120.
 (torchrun returns 1 for both; its log names the code.)
 """
 
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from vlsuite.recipes import registry
     from vlsuite.settings import apply_overrides
 
+    if args.resume and args.recipe is None and args.out is not None:
+        args.recipe = RunFolder(args.out).stored_recipe()
     if args.list_recipes or args.recipe is None:
         return _list_recipes(asked=args.list_recipes)
     recipe = registry.get(args.recipe)
@@ -66,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
     continues = args.resume or (args.auto_resume and folder.config.exists())
     base = folder.stored_config(args.recipe) if continues else recipe()
     config = apply_overrides(base, args.set)
+    if continues and os.environ.get("RANK", "0") == "0":
+        _name_changes(base, config)
     if args.show_config:
         return _show(config)
     if not config.data.train:
@@ -91,11 +96,26 @@ def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
                 folder.create(recipe, config)
             ctx.barrier()
         train(config, ctx, folder, evaluators)
+    except KeyboardInterrupt:
+        print(
+            f"interrupted; what the last checkpoint holds is kept: continue with --resume --out "
+            f"{folder.path} (kill -TERM saves first)",
+            file=sys.stderr,
+        )
+        return 130
     except LostContactError as error:
         # Leaving in the usual way would wait for the lost peer once more.
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
     return 0
+
+
+def _name_changes(before: Any, after: Any) -> None:
+    """Say which settings of a run differ from those it began with."""
+    from vlsuite.settings import differences
+
+    for key, (old, new) in differences(before, after).items():
+        print(f"changed since the run began: {key}: {old} -> {new}", file=sys.stderr)
 
 
 def _check_data(config: Any) -> None:

@@ -74,7 +74,7 @@ def agree(
     Args:
         micro_batches: of this process; their replaced samples are counted.
     """
-    num_skipped = sum(len(batch.skipped) for batch in micro_batches)
+    num_skipped = sum(len(batch.unusable) for batch in micro_batches)
     is_due = ctx.is_first and alarm.is_due
     facts = torch.tensor(
         [stop.signal_name is not None, is_due, num_skipped], dtype=torch.int64, device=ctx.device

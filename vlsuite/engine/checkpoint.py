@@ -130,11 +130,13 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints that were written to the end, oldest first."""
+    """Checkpoints, oldest first.
+
+    Each was complete when it got its name; whether it still is, ``damage_of`` says.
+    """
     if not folder.is_dir():
         return []
-    named = [path for path in folder.iterdir() if _NAME.match(path.name)]
-    return sorted(path for path in named if (path / _STATE).is_file())
+    return sorted(path for path in folder.iterdir() if _NAME.match(path.name) and path.is_dir())
 
 
 def step_of(path: Path) -> int:
@@ -153,7 +155,7 @@ def damage_of(path: Path) -> str | None:
                 if hashlib.file_digest(stream, "sha256").hexdigest() != entry["sha256"]:
                     return f"the content of {name} is not what was written (sha256)"
     except OSError as error:
-        return f"{error.filename}: {error.strerror}"
+        return f"{Path(error.filename or path).name}: {error.strerror}"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return f"{_STATE} is not readable: {error}"
     return None

@@ -1,5 +1,6 @@
 """Errors of collectives and of workers, said as what they mean: somebody is gone."""
 
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -38,7 +39,7 @@ def peers_lost_as_error(world_size: int) -> Iterator[None]:
             raise lost from error
         if world_size == 1 or not _is_about_peers(error):
             raise
-        cause = " ".join(str(error).split())[:160]
+        cause = textwrap.shorten(str(error), 160, placeholder=" ...")
         raise LostContactError(
             f"lost contact with another process of this run ({cause}); its own output says why, "
             f"where it could; continue the run with --resume"

@@ -113,6 +113,20 @@ class RunFolder:
             stream.flush()
             yield
 
+    def stored_recipe(self) -> str:
+        """Name of the recipe of the run in this folder.
+
+        Raises:
+            RunFolderError: no run here.
+        """
+        try:
+            return str(json.loads(self.config.read_text(encoding="utf-8"))["recipe"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunFolderError(
+                f"{self.config} is not the config of a run: {error}; name a folder that "
+                f"'vlsuite train' wrote"
+            ) from error
+
     def stored_config(self, recipe: str) -> TrainConfig:
         """The config of the run in this folder.
 

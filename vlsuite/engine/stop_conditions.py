@@ -57,7 +57,7 @@ def check_skipped(state: TrainState, num_skipped: int, micro_batches: Sequence[B
     Raises:
         TrainingStoppedError: their share of the run is above ``data.max_skip_share``.
     """
-    for skip in [skip for batch in micro_batches for skip in batch.skipped]:
+    for skip in [skip for batch in micro_batches for skip in batch.unusable]:
         if state.num_warned < _MAX_WARNINGS:
             say(f"warning: skipped {skip.uid} ({skip.shard}): {skip.reason}")
         state.num_warned += 1
@@ -65,8 +65,9 @@ def check_skipped(state: TrainState, num_skipped: int, micro_batches: Sequence[B
     limit = state.config.data.max_skip_share
     seen = state.samples_seen
     if num_skipped and seen >= _MIN_SAMPLES_FOR_SKIP_LIMIT and state.num_skipped > limit * seen:
+        state.counts.merge(world_size=state.ctx.world_size)
         kinds = ", ".join(f"{kind} {n}" for kind, n in state.counts.skipped.most_common(3))
         raise TrainingStoppedError(
-            f"{state.num_skipped} of {seen} samples are unusable ({kinds or 'see above'}), more "
-            f"than data.max_skip_share={limit}; run 'vlsuite data validate' on the shards"
+            f"{state.num_skipped} of {seen} samples are unusable ({kinds}), more than "
+            f"data.max_skip_share={limit}; run 'vlsuite data validate' on the shards"
         )

@@ -1,7 +1,6 @@
 """The model of a run as one of its checkpoints holds it, without a training engine."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +18,7 @@ from vlsuite.engine.checkpoint import (
 )
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
-from vlsuite.errors import CheckpointError, RunFolderError
+from vlsuite.errors import CheckpointError
 from vlsuite.models.open_clip import BuiltModel, OpenClipConfig
 from vlsuite.objectives.objective import Objective
 
@@ -52,7 +51,7 @@ def load_stored_model(folder: RunFolder, *, step: int | None = None) -> StoredMo
         CheckpointError: no such checkpoint, or it does not fit the config.
         ModelError: the architecture or its tokenizer cannot be built.
     """
-    config = _config_of(folder)
+    config = folder.stored_config(folder.stored_recipe())
     path = _checkpoint_of(folder, step)
     if damage := damage_of(path):
         raise CheckpointError(f"checkpoint {path} is damaged: {damage}; choose another --step")
@@ -80,17 +79,6 @@ def build_without_pretrained(config: OpenClipConfig) -> BuiltModel:
     tag = open_clip.get_pretrained_cfg(config.name, config.pretrained)
     stored = {k: v for k, v in tag.items() if k in built.preprocess and k != "size"}
     return dataclasses.replace(built, preprocess=built.preprocess | stored)
-
-
-def _config_of(folder: RunFolder) -> TrainConfig:
-    try:
-        recipe = json.loads(folder.config.read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{folder.config} is not the config of a run: {error}; name a folder that "
-            f"'vlsuite train' wrote"
-        ) from error
-    return folder.stored_config(recipe)
 
 
 def _checkpoint_of(folder: RunFolder, step: int | None) -> Path:

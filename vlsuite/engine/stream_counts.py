@@ -27,7 +27,7 @@ class StreamCounts:
         sources, skipped, mended = self._new
         for batch in micro_batches:
             sources.update(source_names[number] for number in batch.sources)
-            skipped.update(skip.kind for skip in batch.skipped)
+            skipped.update(skip.kind for skip in batch.unusable)
             mended.update(batch.mended)
 
     def merge(self, *, world_size: int) -> None:
