@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import stat
 
 import open_clip
