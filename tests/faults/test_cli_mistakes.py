@@ -1,5 +1,6 @@
 """What a newcomer types wrong: one line (what, where, how to fix), exit code 2, no traceback."""
 
+import json
 import os
 import stat
 
@@ -76,6 +77,18 @@ def test_existing_run_folder_and_its_resume(capsys, tmp_path, shards):
     assert "is a run of recipe 'cifar10'" in _mistake(
         capsys, "train", "emoji", "--out", out, "--resume"
     )
+
+
+def test_a_run_continues_by_its_folder_alone_and_changes_are_recorded(capsys, tmp_path, shards):
+    out = tmp_path / "run"
+    assert main([str(a) for a in _quick(shards, out)]) == 0
+    again = ["train", "--resume", "--out", str(out)]
+    assert main(again) == 0
+    assert not (out / "changes.jsonl").exists()
+    assert main([*again, "--set", "optim.lr=0.125"]) == 0
+    assert "changed since the run began: optim.lr: " in capsys.readouterr().err
+    (line,) = (out / "changes.jsonl").read_text().splitlines()
+    assert json.loads(line)["changes"]["optim.lr"][1] == 0.125
 
 
 def test_nothing_to_resume(capsys, tmp_path):

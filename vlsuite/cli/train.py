@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     continues = args.resume or (args.auto_resume and folder.config.exists())
     base = folder.stored_config(args.recipe) if continues else recipe()
     config = apply_overrides(base, args.set)
-    if continues and os.environ.get("RANK", "0") == "0":
-        _name_changes(base, config)
+    if continues and not args.show_config and os.environ.get("RANK", "0") == "0":
+        _name_changes(base, config, folder)
     if args.show_config:
         return _show(config)
     if not config.data.train:
@@ -110,11 +110,13 @@ def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
     return 0
 
 
-def _name_changes(before: Any, after: Any) -> None:
-    """Say which settings of a run differ from those it began with."""
+def _name_changes(before: Any, after: Any, folder: Any) -> None:
+    """Say and record which settings of a run differ from those it began with."""
     from vlsuite.settings import differences
 
-    for key, (old, new) in differences(before, after).items():
+    changes = differences(before, after)
+    folder.record_changes(changes)
+    for key, (old, new) in changes.items():
         print(f"changed since the run began: {key}: {old} -> {new}", file=sys.stderr)
 
 

@@ -9,8 +9,9 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class RunFolder:
         self.path = path
         self.config = path / "config.json"
         self.environment = path / "environment.json"
+        self.changes = path / "changes.jsonl"
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
         self.checkpoints = path / "checkpoints"
@@ -67,6 +69,25 @@ class RunFolder:
             raise RunFolderError(
                 f"cannot write the run folder {self.path}: {error.strerror}; choose another with "
                 f"--out"
+            ) from error
+
+    def record_changes(self, changes: Mapping[str, tuple[Any, Any]]) -> None:
+        """Append the settings that a continued run changes: config.json tells how it began.
+
+        Args:
+            changes: old and new value by dotted key; nothing is written where it is empty.
+        Raises:
+            RunFolderError: the folder cannot be written.
+        """
+        if not changes:
+            return
+        told = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "changes": dict(changes)}
+        try:
+            with self.changes.open("a") as stream:
+                stream.write(json.dumps(told) + "\n")
+        except OSError as error:
+            raise RunFolderError(
+                f"cannot write {self.changes}: {error.strerror}; mend permissions or free space"
             ) from error
 
     def refuse_existing_run(self) -> None:
@@ -162,8 +183,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def describe_environment(*, seed: int) -> dict[str, Any]:
     """Commit, command, hardware and versions, for whoever wants to repeat the run."""
-    from datetime import UTC, datetime
-
     return {
         "commit": _commit(),
         "command": _command(),
