@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import environment
+from benchmarks.real_runs import make_data
 from benchmarks.report import finish
 
 OBJECTIVES = ("clip", "siglip")
@@ -25,7 +26,7 @@ def main() -> None:
         _train_all(args)
         return
     with tempfile.TemporaryDirectory() as folder:
-        _make_data(Path(folder), seed=args.seed)
+        make_data(Path(folder), num_samples=300, seed=args.seed)
         losses = {size: _launch(args, Path(folder), size) for size in (1, 2)}
     figures = _compare(losses[1], losses[2])
     print(
@@ -56,19 +57,6 @@ def _parse() -> argparse.Namespace:
     if args.quick:
         args.steps = 5
     return args
-
-
-def _make_data(folder: Path, *, seed: int) -> None:
-    """A few shards of drawn shapes and a small vocabulary learned from their captions."""
-    from data_pipelines.skips import Skips
-    from data_pipelines.sources.source import Target
-    from data_pipelines.sources.synthetic import SyntheticSource
-    from vlsuite.batches.tokenizer import train_tokenizer
-
-    source = SyntheticSource(num_samples=300, side=32, seed=seed)
-    source.build(Target(out_dir=folder / "shards", max_samples=64))
-    captions = [text for sample in source.samples(Skips()) for text in sample.captions]
-    train_tokenizer(captions, vocab_size=200, out_dir=folder / "tokenizer", context_length=24)
 
 
 def _launch(args: argparse.Namespace, folder: Path, size: int) -> dict[str, list[float]]:

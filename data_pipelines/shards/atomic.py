@@ -96,6 +96,19 @@ def make_folder(path: Path) -> None:
         raise _unwritable(path, error) from error
 
 
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk.
+
+    Raises:
+        OSError: the folder is gone, or the disk fails.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _close(path: Path, stream: BinaryIO) -> None:
     try:
         stream.flush()
@@ -108,11 +121,7 @@ def _close(path: Path, stream: BinaryIO) -> None:
 def _rename(temporary: Path, path: Path) -> None:
     try:
         temporary.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
 

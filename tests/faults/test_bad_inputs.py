@@ -70,7 +70,7 @@ def test_shards_of_the_same_name_do_not_hide_each_other(tmp_path):
 
 @pytest.mark.parametrize(
     "shard",
-    ["../../etc/passwd", "/root/x.tar", "s3://bucket/../x.tar", "\x00\n\udcff.tar", "..", ""],
+    ["../../etc/passwd", "/var/x.tar", "s3://bucket/../x.tar", "\x00\n\udcff.tar", "..", ""],
 )
 def test_hostile_names_stay_inside_the_folder(tmp_path, shard):
     folder = tmp_path / "outer" / "q"

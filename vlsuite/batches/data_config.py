@@ -8,6 +8,7 @@ from typing import Literal
 from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.sidecar import cache_folder
 from vlsuite.batches.bad_input import Policy
+from vlsuite.batches.sequence import block_quotas
 from vlsuite.batches.transforms import AugmentConfig
 from vlsuite.errors import ConfigError
 
@@ -68,11 +69,8 @@ class DataConfig:
                 f"data.max_skip_share={self.max_skip_share} must be a share from 0 to 1 (0.05 is "
                 "5%)"
             )
-        if not all(math.isfinite(weight) and weight > 0 for weight in self.weights):
-            raise ConfigError(
-                f"data.weights={self.weights} must be positive numbers; leave a source that is not "
-                "wanted out of data.train"
-            )
+        if self.weights:
+            block_quotas(self.weights)  # refuses what is no share
         if self.drop_tail and (self.weights or self.resample):
             raise ConfigError(
                 "data.drop_tail needs epochs of all samples; leave data.weights empty and "

@@ -10,8 +10,9 @@ from data_pipelines.shards.order import WINDOW_SAMPLES, WINDOW_SHARDS
 from data_pipelines.shards.shard_set import Shard, ShardSet, find, name_of, summaries_of
 from data_pipelines.shards.sidecar import Summary
 from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.sequence import check_sources
 from vlsuite.batches.source_names import source_names
-from vlsuite.errors import ConfigError, DataError
+from vlsuite.errors import DataError
 
 
 class PairShards:
@@ -28,11 +29,7 @@ class PairShards:
     def __init__(self, patterns: Sequence[str], config: DataConfig | None = None) -> None:
         config = config or DataConfig()
         self._config = config
-        if config.weights and len(config.weights) != len(patterns):
-            raise ConfigError(
-                f"data.weights has {len(config.weights)} values for {len(patterns)} sources in "
-                "data.train; give one for each"
-            )
+        check_sources(config.weights, len(patterns))
         cache = config.build_cache()
         if any("://" in pattern for pattern in patterns):
             cache.check()

@@ -62,11 +62,7 @@ class SampleSequence:
     ) -> None:
         self._sources = [source for source, part in enumerate(lengths) for _ in part]
         self._mixture = Mixture(weights, seed=seed) if weights else None
-        if weights and len(weights) != len(lengths):
-            raise ConfigError(
-                f"data.weights has {len(weights)} values for {len(lengths)} sources in data.train; "
-                "give one for each"
-            )
+        check_sources(weights, len(lengths))
         parts = lengths if weights else [[length for part in lengths for length in part]]
         first_shards = accumulate((len(part) for part in parts), initial=0)
         self._pools = [
@@ -163,6 +159,19 @@ class Mixture:
                 del self._blocks[next(iter(self._blocks))]
             self._blocks[number] = found
         return found
+
+
+def check_sources(weights: Sequence[float], num_sources: int) -> None:
+    """Refuse weights that do not fit the sources; none at all always fit.
+
+    Raises:
+        ConfigError: their numbers differ.
+    """
+    if weights and len(weights) != num_sources:
+        raise ConfigError(
+            f"data.weights has {len(weights)} values for {num_sources} sources in data.train; "
+            "give one for each"
+        )
 
 
 def block_quotas(weights: Sequence[float]) -> list[int]:

@@ -24,7 +24,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data_pipelines.shards.atomic import sync_folder
 from vlsuite.engine.master_state import MOMENTS, MasterState, iterate_master_state
+from vlsuite.engine.run_folder import write_json
 from vlsuite.errors import CheckpointError
 
 _NAME = re.compile(r"^step_(\d{8})$")
@@ -114,11 +116,11 @@ def write_checkpoint(folder: Path, snapshot: Snapshot) -> Path:
             _OPTIMIZER: _write_tensors(temporary / _OPTIMIZER, snapshot.optimizer),
         }
         head = {"format": FORMAT_VERSION, "written": time.time(), "files": files}
-        _write_synced(temporary / _STATE, json.dumps(head | asdict(snapshot.progress), indent=1))
-        _sync_folder(temporary)
+        write_json(temporary / _STATE, head | asdict(snapshot.progress))
+        sync_folder(temporary)
         _remove(final)
         temporary.rename(final)
-        _sync_folder(folder)
+        sync_folder(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
@@ -286,21 +288,6 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> dict[str, Any]:
         os.fsync(stream.fileno())
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w") as stream:
-        stream.write(text + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,7 +1,6 @@
 """Checkpoints written by a thread of their own while training goes on."""
 
 import threading
-import time
 from pathlib import Path
 
 from vlsuite.engine.checkpoint import Snapshot, prune, write_checkpoint
@@ -25,7 +24,6 @@ class CheckpointWriter:
         self._keep_hours = keep_hours
         self._thread: threading.Thread | None = None
         self._error: CheckpointError | None = None
-        self.last_seconds = 0.0
 
     def submit(self, snapshot: Snapshot) -> None:
         """Begin to write ``snapshot``, after the one before it is finished.
@@ -61,7 +59,6 @@ class CheckpointWriter:
         self.check()
 
     def _write(self, snapshot: Snapshot) -> None:
-        started = time.perf_counter()
         try:
             write_checkpoint(self._folder, snapshot)
             prune(self._folder, keep=self._keep, keep_hours=self._keep_hours)
@@ -71,4 +68,3 @@ class CheckpointWriter:
             self._error = CheckpointError(
                 f"cannot write a checkpoint to {self._folder}: {error!r}; continue with --resume"
             )
-        self.last_seconds = time.perf_counter() - started
