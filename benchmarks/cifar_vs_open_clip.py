@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import ours_vlsuite, peer_open_clip
 from benchmarks.environment import describe
-from benchmarks.peer_open_clip import PeerEnvironment
+from benchmarks.peer_environment import PeerEnvironment
 from benchmarks.report import finish
 from benchmarks.timed_process import BenchmarkError, work_folder
 from benchmarks.trainer_settings import TrainerRun, TrainerSettings, find_shards

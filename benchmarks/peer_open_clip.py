@@ -17,12 +17,10 @@ What each setting of :func:`train` is for:
 
 import json
 import re
-import shutil
-import subprocess
-import sys
-from importlib import metadata
 from pathlib import Path
 
+from benchmarks import peer_environment
+from benchmarks.peer_environment import PeerEnvironment
 from benchmarks.timed_process import BenchmarkError, ProcessReport, run_timed
 from benchmarks.trainer_settings import MODEL_CONFIG, Progress, TrainerRun, TrainerSettings
 
@@ -31,9 +29,6 @@ VERSION = "3.3.0"
 #: With webdataset 1.0.2 its loader stops with KeyError: 'fname'; with numpy 2.4 its zero-shot
 #: accuracy stops with "only 0-dimensional arrays can be converted to Python scalars".
 _REQUIREMENTS = (f"open_clip_torch[training]=={VERSION}", "webdataset==0.2.86", "numpy<2.4")
-
-#: Installed in the versions of this environment, so that both sides compute with the same code.
-_SHARED_PACKAGES = ("torch", "torchvision")
 
 _REPORTED_PACKAGES = ("open_clip_torch", "webdataset", "torch", "torchvision", "numpy", "pillow")
 
@@ -45,65 +40,14 @@ def default_environment() -> Path:
     return Path.home() / ".cache" / "vlsuite" / "peers" / f"open_clip_train-{VERSION}"
 
 
-class PeerEnvironment:
-    """An installed peer.
-
-    Args:
-        path: virtual environment, made by :func:`prepare_environment`.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.python = path / "bin" / "python"
-        self._stamp = path / "peer.json"
-
-    def is_ready_for(self, requirements: list[str]) -> bool:
-        """Whether exactly these requirements were installed here, to the end."""
-        return self._stamp.is_file() and self._stored()["requirements"] == requirements
-
-    def versions(self) -> dict[str, str]:
-        """Versions of the packages a measurement depends on."""
-        return self._stored()["versions"]
-
-    def mark_ready(self, requirements: list[str]) -> None:
-        """Note what is installed; called when the installation has succeeded."""
-        program = (
-            "import json, sys; from importlib.metadata import version; "
-            "print(json.dumps({name: version(name) for name in sys.argv[1:]}))"
-        )
-        words = [str(self.python), "-c", program, *_REPORTED_PACKAGES]
-        shown = subprocess.run(words, capture_output=True, text=True, check=True)
-        content = {"requirements": requirements, "versions": json.loads(shown.stdout)}
-        self._stamp.write_text(json.dumps(content, indent=2) + "\n")
-
-    def _stored(self) -> dict:
-        return json.loads(self._stamp.read_text())
-
-
 def prepare_environment(path: Path) -> PeerEnvironment:
-    """The peer's environment in ``path``, installed on first use; ours is not touched.
-
-    With uv the packages are linked from its cache, so the copy costs seconds and little disk.
-
-    Raises:
-        BenchmarkError: it cannot be made, for example without a network on first use.
-    """
-    requirements = [
-        *_REQUIREMENTS,
-        *(f"{name}=={metadata.version(name)}" for name in _SHARED_PACKAGES),
-    ]
-    environment = PeerEnvironment(path)
-    if environment.is_ready_for(requirements):
-        return environment
-    print(f"installing open_clip_train {VERSION} in {path} (once) ...", file=sys.stderr, flush=True)
-    _clear(path)
-    if uv := shutil.which("uv"):
-        _install([uv, "venv", "--python", sys.executable, str(path)])
-        _install([uv, "pip", "install", "--python", str(environment.python), *requirements])
-    else:
-        _install([sys.executable, "-m", "venv", str(path)])
-        _install([str(environment.python), "-m", "pip", "install", *requirements])
-    environment.mark_ready(requirements)
-    return environment
+    """open_clip_train's environment; see ``peer_environment.prepare``."""
+    return peer_environment.prepare(
+        path,
+        title=f"open_clip_train {VERSION}",
+        requirements=_REQUIREMENTS,
+        reported=_REPORTED_PACKAGES,
+    )
 
 
 def train(settings: TrainerSettings, environment: PeerEnvironment, folder: Path) -> TrainerRun:
@@ -205,23 +149,3 @@ def _export(checkpoint: Path, folder: Path) -> None:
     _write_description(folder)
     contiguous = {name: value.contiguous() for name, value in weights.items()}
     save_file(contiguous, folder / "open_clip_model.safetensors")
-
-
-def _clear(path: Path) -> None:
-    """Remove a virtual environment that is of another version or unfinished, and nothing else."""
-    if (path / "pyvenv.cfg").is_file():
-        shutil.rmtree(path)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise BenchmarkError(
-            f"{path} exists and is no Python environment; name another place with --peer-env"
-        )
-
-
-def _install(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise BenchmarkError(
-            f"cannot install open_clip_train: {' '.join(lines[-3:])[:300]}; the first run needs a "
-            f"package index (or name a finished environment with --peer-env)"
-        )

@@ -6,19 +6,17 @@ runs it over a whole data set, and a ``Benchmark`` scores the vectors and return
 several benchmarks share one pass over the pictures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
-from PIL import Image
 from torch import Tensor
 
 from eval.dataset import EvalDataset
 from eval.results import EvalResult, Settings
-
-ImageTransform = Callable[[Image.Image], UInt8[Tensor, "3 height width"]]
+from eval.views import PLAIN, ImageTransform, View
 
 
 @runtime_checkable
@@ -31,6 +29,11 @@ class EmbeddingModel(Protocol):
     @property
     def name(self) -> str:
         """What result files and tables call the model."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over weights, preprocessing and tokenizer: equal ones give equal embeddings."""
         ...
 
     @property
@@ -69,6 +72,36 @@ class EmbeddingModel(Protocol):
         ...
 
 
+@runtime_checkable
+class DifferentiableModel(Protocol):
+    """An ``EmbeddingModel`` whose image tower can be attacked."""
+
+    def embed_pixels(
+        self, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of pictures in [0, 1], normalised inside, with gradients."""
+        ...
+
+
+class Need(NamedTuple):
+    """Pictures that a benchmark will ask for: some views of one data set."""
+
+    dataset: EvalDataset
+    views: tuple[View, ...] = (PLAIN,)
+
+
+class PictureBatch(NamedTuple):
+    """Some pictures of a data set, as a model is shown them.
+
+    Attributes:
+        rows: their numbers in the data set, ascending.
+        images: in [0, 255].
+    """
+
+    rows: Int64[np.ndarray, " batch"]
+    images: UInt8[Tensor, "batch 3 height width"]
+
+
 class ImageEmbeddings(NamedTuple):
     """The embedded images of a data set, on the CPU, the same on every process.
 
@@ -87,14 +120,36 @@ class ImageEmbeddings(NamedTuple):
 class Embedder(Protocol):
     """Turns whole data sets into embeddings; how (streamed, remembered, stored) is its business."""
 
-    def images(self, model: EmbeddingModel, dataset: EvalDataset) -> ImageEmbeddings:
-        """Embed every image of the data set that can be decoded."""
+    def prepare(self, model: EmbeddingModel, needs: Sequence[Need]) -> None:
+        """Say what will be asked for, so that one pass over each data set can serve all of it."""
+        ...
+
+    def images(
+        self, model: EmbeddingModel, dataset: EvalDataset, view: View = PLAIN
+    ) -> ImageEmbeddings:
+        """Embed every image of the data set that can be decoded, as the view shows it."""
+        ...
+
+    def pictures(
+        self,
+        model: EmbeddingModel,
+        dataset: EvalDataset,
+        rows: Int64[np.ndarray, " rows"],
+        view: View = PLAIN,
+    ) -> Iterator[PictureBatch]:
+        """The chosen pictures themselves, on the CPU, without those that cannot be decoded."""
         ...
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:
         """Embed texts in order, on the CPU, equal texts once."""
+        ...
+
+    def class_embeds(
+        self, model: EmbeddingModel, class_names: Sequence[str], templates: Sequence[str]
+    ) -> Float[Tensor, "classes embed_dim"]:
+        """One unit vector a class, on the CPU; see ``eval.prompts.class_embeds``."""
         ...
 
 
@@ -114,6 +169,10 @@ class Benchmark(Protocol):
 
     def settings(self) -> Settings:
         """Everything besides model and data that the result depends on."""
+        ...
+
+    def needs(self) -> tuple[Need, ...]:
+        """All pictures that ``run`` will ask the embedder for."""
         ...
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:

@@ -1,28 +1,30 @@
 """A data set to evaluate on: where its images are, and all of its labels and captions.
 
 Images stay in their shards and are read by number; labels and captions are small and held in
-memory. Opening reads every shard once, which also gives the revision: a digest of the content.
+memory. Opening reads every shard or file once (``eval.scan``), which also gives the revision: a
+digest of the content.
 """
 
 import hashlib
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt64
 
-from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.pairs import captions_of, image_of, label_of
-from eval.errors import EvaluationError
+from data_pipelines.shards.pairs import image_of
+from eval.image_folders import PictureFolder
 
 _PROBLEMS_KEPT = 20
-_PROBLEMS_SHOWN = 3
+#: Problems of a data set that messages name; the rest are counted.
+PROBLEMS_SHOWN = 3
 
-Task = Literal["zero_shot", "retrieval"]
+#: "images" asks for pictures alone: out-of-distribution sets, banks, backgrounds.
+Task = Literal["zero_shot", "retrieval", "multilabel", "images"]
 
 
 class Classes(NamedTuple):
@@ -43,6 +45,7 @@ class Layout(NamedTuple):
         declared_task: what the folder says it is for, None where it says nothing.
         one_per_line: whether each line of txt is a caption.
         shift_of: name of the data set (or split of this one) that this is a shifted form of.
+        pictures: the files of a folder of pictures, which has no shards; else None.
     """
 
     name: str
@@ -52,6 +55,50 @@ class Layout(NamedTuple):
     declared_task: Task | None
     one_per_line: bool
     shift_of: str | None = None
+    pictures: PictureFolder | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the shards or pictures lie."""
+        return self.shards[0].parent if self.pictures is None else self.pictures.root
+
+
+@runtime_checkable
+class StoredImages(Protocol):
+    """Samples with an image each, by number; safe to read from several threads."""
+
+    @property
+    def same_as(self) -> Int64[np.ndarray, " images"]:
+        """For each image the first one with the same bytes (itself where there is none)."""
+        ...
+
+    @property
+    def image_ids(self) -> UInt64[np.ndarray, " images"]:
+        """First 8 bytes of each image's SHA-256: what random draws for it are seeded with."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, i: int) -> bytes:
+        """Encoded bytes of image ``i``."""
+        ...
+
+    def members(self, i: int) -> Mapping[str, bytes]:
+        """All that is stored of sample ``i``, by suffix: image, json, masks, depth..."""
+        ...
+
+    def fingerprint(self) -> bytes:
+        """Tells one set of images from another, without reading them."""
+        ...
+
+
+@runtime_checkable
+class NamedImages(Protocol):
+    """Images that are called something, as those of a data set on disk are."""
+
+    def key(self, i: int) -> str:
+        """Name of the file of image ``i``, or its key in the shard."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +108,37 @@ class ShardImages:
     Args:
         shards: opened shards.
         places: shard number and number within the shard, for each image.
-        same_as: for each image the first one with the same bytes (itself where there is none).
+        same_as, image_ids: see ``StoredImages``.
     """
 
     shards: tuple[ShardIndex, ...]
     places: Int64[np.ndarray, "images 2"]
     same_as: Int64[np.ndarray, " images"]
+    image_ids: UInt64[np.ndarray, " images"]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def key(self, i: int) -> str:
+        """See ``NamedImages``."""
+        shard, number = self.places[i].tolist()
+        return self.shards[shard].key(number)
 
     def read(self, i: int) -> bytes:
-        """Encoded bytes of image ``i``; safe to call from several threads."""
+        """See ``StoredImages``."""
+        return image_of(self.members(i)).data
+
+    def members(self, i: int) -> Mapping[str, bytes]:
+        """See ``StoredImages``."""
         shard, number = self.places[i].tolist()
-        return image_of(self.shards[shard].read(number)).data
+        return self.shards[shard].read(number)
+
+    def fingerprint(self) -> bytes:
+        """See ``StoredImages``."""
+        digest = hashlib.sha256(self.places.tobytes())
+        for shard in self.shards:
+            digest.update(str(shard.path).encode("utf-8", "surrogateescape"))
+        return digest.digest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,22 +151,29 @@ class EvalDataset:
         images: the encoded images.
         labels: class index of each image, None unless every image has one.
         captions: captions of each image, at least one each; None unless every image has some.
-        revision: SHA-256 over images, labels, captions and class names, as hexadecimal digits.
+        attributes: whole numbers in each npy member: whether the image shows each class
+            (multilabel), or which groups it belongs to (WILDS, Dollar Street, GeoDE); None
+            unless every image has equally many.
+        factors: what the json members say under "factors"; None where none says anything.
+        revision: SHA-256 over images, labels, captions, class names, attributes and factors, as
+            hexadecimal digits.
         num_skipped: samples left out, by reason.
         problems: damage found in the shards, one line each.
     """
 
     layout: Layout
     task: Task
-    images: ShardImages
+    images: StoredImages
     labels: Int64[np.ndarray, " images"] | None
     captions: tuple[tuple[str, ...], ...] | None
     revision: str
     num_skipped: dict[str, int]
     problems: tuple[str, ...]
+    attributes: Int64[np.ndarray, "images attributes"] | None = None
+    factors: tuple[Mapping[str, JsonValue], ...] | None = None
 
     def __len__(self) -> int:
-        return len(self.images.places)
+        return len(self.images)
 
     @property
     def name(self) -> str:
@@ -116,6 +190,10 @@ class EvalDataset:
         """Name and split for messages."""
         return f"{self.name} ({self.split})"
 
+    def key(self, i: int) -> str:
+        """What image ``i`` is called; empty where nothing says."""
+        return self.images.key(i) if isinstance(self.images, NamedImages) else ""
+
     def left_out(self, num_undecodable: int) -> dict[str, int]:
         """Samples in no score, by reason, counting images that turned out to be broken."""
         broken = {"image cannot be decoded": num_undecodable} if num_undecodable else {}
@@ -124,7 +202,7 @@ class EvalDataset:
     def warnings(self) -> list[str]:
         """What the user should know before trusting a score: damage and samples left out."""
         lines = [f"{self.title}: {n:,} samples left out: {w}" for w, n in self.num_skipped.items()]
-        shown = [f"{self.title}: {problem}" for problem in self.problems[:_PROBLEMS_SHOWN]]
+        shown = [f"{self.title}: {problem}" for problem in self.problems[:PROBLEMS_SHOWN]]
         if len(self.problems) > len(shown):
             shown.append(f"{self.title}: {len(self.problems) - len(shown):,} more such problems")
         return lines + shown
@@ -137,136 +215,3 @@ class EvalDataset:
             "num_problems": len(self.problems),
             "shift_of": self.layout.shift_of,
         }
-
-
-def read_dataset(layout: Layout, task: Task | None = None) -> EvalDataset:
-    """Open the shards and read labels and captions.
-
-    Samples without an image, or without what the task needs, are left out and counted.
-
-    Args:
-        task: what the data set is wanted for; None takes what the folder declares, else
-            "zero_shot" where samples have labels, else "retrieval".
-    Raises:
-        ShardError: a shard is missing or no tar.
-        EvaluationError: nothing usable, labels without class names, or a label beyond them.
-    """
-    shards = tuple(ShardIndex.open(path) for path in layout.shards)
-    scan = _Scan(layout)
-    for shard_number, shard in enumerate(shards):
-        for number in range(len(shard)):
-            scan.add(shard.read(number), place=(shard_number, number))
-    wanted = task or layout.declared_task or ("zero_shot" if scan.any_label else "retrieval")
-    dataset = scan.finish(wanted, shards)
-    _check(dataset)
-    return dataset
-
-
-class _Row(NamedTuple):
-    place: tuple[int, int]
-    digest: bytes
-    label: int | None
-    captions: tuple[str, ...]
-
-
-class _Scan:
-    """Collects what is kept of each sample while the shards are read."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self._rows: list[_Row] = []
-        self._skipped: Counter[str] = Counter()
-
-    @property
-    def any_label(self) -> bool:
-        return any(row.label is not None for row in self._rows)
-
-    def add(self, members: dict[str, bytes], *, place: tuple[int, int]) -> None:
-        try:
-            captions = captions_of(members, one_per_line=self._layout.one_per_line)
-            label = label_of(members)
-        except DataError:
-            self._skipped["unreadable caption or label"] += 1
-            return
-        try:
-            image = image_of(members).data
-        except DataError:
-            self._skipped["no image"] += 1
-            return
-        self._rows.append(_Row(place, hashlib.sha256(image).digest(), label, captions))
-
-    def finish(self, task: Task, shards: tuple[ShardIndex, ...]) -> EvalDataset:
-        kept = [row for row in self._rows if self._has_what_it_needs(row, task)]
-        missing = "no class label" if task == "zero_shot" else "no caption"
-        if len(kept) < len(self._rows):
-            self._skipped[missing] += len(self._rows) - len(kept)
-        labelled = bool(kept) and all(row.label is not None for row in kept)
-        captioned = bool(kept) and all(row.captions for row in kept)
-        return EvalDataset(
-            layout=self._layout,
-            task=task,
-            images=ShardImages(
-                shards,
-                np.array([row.place for row in kept], dtype=np.int64).reshape(-1, 2),
-                _first_of_equals([row.digest for row in kept]),
-            ),
-            labels=np.array([row.label for row in kept], dtype=np.int64) if labelled else None,
-            captions=tuple(row.captions for row in kept) if captioned else None,
-            revision=_revision(kept, self._layout.classes),
-            num_skipped=dict(self._skipped),
-            problems=tuple(
-                f"{shard.path.name}: {problem}" for shard in shards for problem in shard.problems
-            ),
-        )
-
-    def _has_what_it_needs(self, row: _Row, task: Task) -> bool:
-        return row.label is not None if task == "zero_shot" else bool(row.captions)
-
-
-def _first_of_equals(digests: list[bytes]) -> Int64[np.ndarray, " images"]:
-    first: dict[bytes, int] = {}
-    return np.array([first.setdefault(d, i) for i, d in enumerate(digests)], dtype=np.int64)
-
-
-def _revision(rows: list[_Row], classes: Classes | None) -> str:
-    digest = hashlib.sha256()
-    for name in classes.names if classes else ():
-        _update(digest, name.encode())
-    for row in rows:
-        digest.update(row.digest)
-        _update(digest, str(row.label).encode())
-        _update(digest, len(row.captions).to_bytes(8, "little"))
-        for caption in row.captions:
-            _update(digest, caption.encode())
-    return digest.hexdigest()
-
-
-def _update(digest, part: bytes) -> None:
-    digest.update(len(part).to_bytes(8, "little"))
-    digest.update(part)
-
-
-def _check(dataset: EvalDataset) -> None:
-    where = f"{dataset.title} at {dataset.layout.shards[0].parent}"
-    if not len(dataset):
-        reasons = [f"{n} with {why}" for why, n in dataset.num_skipped.items()]
-        skipped = ", ".join([*reasons, *dataset.problems[:_PROBLEMS_SHOWN]])
-        needs = "an image and cls" if dataset.task == "zero_shot" else "an image and txt or json"
-        raise EvaluationError(
-            f"no usable sample for {dataset.task} in {where} (left out: {skipped or 'none'}); "
-            f"each sample needs {needs} members"
-        )
-    if dataset.task != "zero_shot":
-        return
-    classes = dataset.layout.classes
-    if classes is None:
-        raise EvaluationError(
-            f"{where} has class labels but no class names; give them with --class-names FILE, "
-            "one name a line, or use --task retrieval"
-        )
-    assert dataset.labels is not None
-    if (largest := int(dataset.labels.max())) >= len(classes.names):
-        raise EvaluationError(
-            f"label {largest} in {where} but only {len(classes.names)} class names "
-            f"(labels count from 0); the list needs at least {largest + 1} lines"
-        )

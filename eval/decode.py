@@ -5,32 +5,47 @@ without the start-up cost and copies of processes.
 """
 
 import hashlib
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8, UInt64
 from PIL import Image
 from torch import Tensor
 
-from data_pipelines.errors import DataError
-from eval.contract import ImageTransform
-from eval.dataset import ShardImages
-from vlsuite.batches.decode import decode_image
+from data_pipelines.errors import DataError, ShardError
+from eval.dataset import StoredImages
+from eval.raw_image import RawImage
+from eval.views import Frame, ImageTransform, ModelFrame
+
+MODEL_FRAME = ModelFrame()
 
 _BATCHES_AHEAD = 2
 _IMAGES_PER_JOB = 16
 
 
 class ImageBatch(NamedTuple):
-    """Pixels in [0, 255]; rows that could not be decoded are black and marked."""
+    """Pixels in [0, 255]; rows that could not be decoded are black and marked.
+
+    Attributes:
+        images: all of one frame.
+        is_good: whether each could be decoded.
+        image_ids: see ``StoredImages``.
+        frame: number of the frame among those asked for.
+        first: place of the batch among the rows asked for.
+    """
 
     images: UInt8[Tensor, "batch 3 height width"]
     is_good: Bool[np.ndarray, " batch"]
+    image_ids: UInt64[np.ndarray, " batch"]
+    frame: int = 0
+    first: int = 0
 
 
 @runtime_checkable
@@ -38,15 +53,19 @@ class Decoder(Protocol):
     """Yields chosen images of a data set as batches, in order."""
 
     def batches(
-        self, images: ShardImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
+        self,
+        images: StoredImages,
+        transform: ImageTransform,
+        rows: Int64[np.ndarray, " rows"],
+        frames: Sequence[Frame] = (MODEL_FRAME,),
     ) -> Iterator[ImageBatch]:
-        """All of ``rows``; each batch but the last has the same length."""
+        """All of ``rows``, each batch in all frames; every batch but the last has equal length."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamingDecoder:
-    """Decodes on the fly; holds the pixels of at most three batches.
+    """Decodes on the fly; holds the pixels of at most three batches of frames.
 
     Args:
         batch_size: images in a batch.
@@ -57,34 +76,78 @@ class StreamingDecoder:
     workers: int
 
     def batches(
-        self, images: ShardImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
+        self,
+        images: StoredImages,
+        transform: ImageTransform,
+        rows: Int64[np.ndarray, " rows"],
+        frames: Sequence[Frame] = (MODEL_FRAME,),
     ) -> Iterator[ImageBatch]:
         """See ``Decoder``.
 
         Raises:
             ShardError: a shard changed or vanished since it was opened.
         """
-        blank = torch.zeros_like(transform(Image.new("RGB", (8, 8))))
-        starts = deque(range(0, len(rows), self.batch_size))
-        pending: deque[list[Future[list[Tensor | None]]]] = deque()
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="decode")
+        jobs = self._jobs(pool, images, transform, rows, frames)
+        pending: deque[_Job] = deque(islice(jobs, _BATCHES_AHEAD))
         try:
-            while starts or pending:
-                while starts and len(pending) < _BATCHES_AHEAD:
-                    start = starts.popleft()
-                    batch_rows = rows[start : start + self.batch_size].tolist()
-                    pending.append(
-                        [
-                            pool.submit(_decode_rows, images, transform, batch_rows[i:j])
-                            for i, j in _spans(len(batch_rows))
-                        ]
-                    )
-                pixels = [image for job in pending.popleft() for image in job.result()]
-                is_good = np.array([image is not None for image in pixels], dtype=bool)
-                filled = [blank if image is None else image for image in pixels]
-                yield ImageBatch(torch.stack(filled), is_good)
+            while pending:
+                job = pending.popleft()
+                pixels = [image for part in job.parts for image in part.result()]
+                pending.extend(islice(jobs, 1))
+                yield _batch(pixels, job, images, transform)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _jobs(
+        self,
+        pool: ThreadPoolExecutor,
+        images: StoredImages,
+        transform: ImageTransform,
+        rows: Int64[np.ndarray, " rows"],
+        frames: Sequence[Frame],
+    ) -> Iterator["_Job"]:
+        for first in range(0, len(rows), self.batch_size):
+            batch_rows = rows[first : first + self.batch_size]
+            samples = [_Sample(images, row) for row in batch_rows.tolist()]
+            for number, frame in enumerate(frames):
+                parts = [
+                    pool.submit(_frames, samples[i:j], frame, transform)
+                    for i, j in _spans(len(samples))
+                ]
+                yield _Job(parts, batch_rows, number, first)
+
+
+class _Job(NamedTuple):
+    """A batch in one frame, being decoded."""
+
+    parts: list[Future[list[Tensor | None]]]
+    rows: Int64[np.ndarray, " batch"]
+    frame: int
+    first: int
+
+
+class _Sample:
+    """A picture that is read and decoded by the first frame that wants it."""
+
+    def __init__(self, images: StoredImages, row: int) -> None:
+        self._images = images
+        self._row = row
+        self._lock = threading.Lock()
+        self._picture: RawImage | None = None
+
+    def frame(self, frame: Frame, transform: ImageTransform) -> Tensor | None:
+        """Pixels, None where they cannot be had."""
+        with self._lock:
+            if self._picture is None:
+                image_id = int(self._images.image_ids[self._row])
+                self._picture = RawImage(self._images.members(self._row), image_id)
+            try:
+                return frame(self._picture, transform)
+            except ShardError:
+                raise
+            except DataError:
+                return None
 
 
 class CachingDecoder:
@@ -110,9 +173,16 @@ class CachingDecoder:
         return bool(self._kept)
 
     def batches(
-        self, images: ShardImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
+        self,
+        images: StoredImages,
+        transform: ImageTransform,
+        rows: Int64[np.ndarray, " rows"],
+        frames: Sequence[Frame] = (MODEL_FRAME,),
     ) -> Iterator[ImageBatch]:
         """See ``Decoder``."""
+        if tuple(frames) != (MODEL_FRAME,):
+            yield from self._inner.batches(images, transform, rows, frames)
+            return
         key = _fingerprint(images, transform, rows)
         if self._kept and key == self._key:
             yield from self._kept
@@ -133,18 +203,21 @@ def probe_image() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def _decode_rows(
-    images: ShardImages, transform: ImageTransform, rows: list[int]
+def _frames(
+    samples: Sequence[_Sample], frame: Frame, transform: ImageTransform
 ) -> list[Tensor | None]:
-    return [_pixels(images.read(row), transform) for row in rows]
+    return [sample.frame(frame, transform) for sample in samples]
 
 
-def _pixels(encoded: bytes, transform: ImageTransform) -> Tensor | None:
-    try:
-        picture = decode_image(encoded)
-    except DataError:
-        return None
-    return transform(picture)
+def _batch(
+    pixels: list[Tensor | None], job: _Job, images: StoredImages, transform: ImageTransform
+) -> ImageBatch:
+    """Black pictures stand in for broken ones, so that all batches have the model's shape."""
+    is_good = np.array([image is not None for image in pixels], dtype=bool)
+    like = next((image for image in pixels if image is not None), None)
+    blank = torch.zeros_like(transform(Image.new("RGB", (8, 8))) if like is None else like)
+    filled = torch.stack([blank if image is None else image for image in pixels])
+    return ImageBatch(filled, is_good, images.image_ids[job.rows], job.frame, job.first)
 
 
 def _spans(count: int) -> list[tuple[int, int]]:
@@ -152,11 +225,10 @@ def _spans(count: int) -> list[tuple[int, int]]:
 
 
 def _fingerprint(
-    images: ShardImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
+    images: StoredImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
 ) -> bytes:
     """Tells data, rows and transform apart; a transform by what it does, not by its identity."""
     digest = hashlib.sha256(transform(probe_image()).numpy().tobytes())
-    for shard in images.shards:
-        digest.update(str(shard.path).encode("utf-8", "surrogateescape"))
-    digest.update(images.places[rows].tobytes())
+    digest.update(images.fingerprint())
+    digest.update(rows.tobytes())
     return digest.digest()

@@ -1,10 +1,11 @@
-"""Find the data set behind a path: a CLIP_benchmark folder, or plain shards.
+"""Find the data set behind a path: a CLIP_benchmark folder, plain shards, or class folders.
 
 The folder layout is that of CLIP_benchmark's WebDataset exporter
 (clip_benchmark/datasets/builder.py): ``classnames.txt``, ``zeroshot_classification_templates.txt``
 and ``dataset_type.txt`` in the root, ``<split>/nshards.txt`` and ``<split>/0.tar`` onwards below.
 One optional file is ours: ``shift_of.txt`` names the data set, or the split of this one, that the
-data is a shifted form of; the report then draws the two side by side.
+data is a shifted form of; the report then draws the two side by side. Folders of pictures, one a
+class, are described in ``eval.image_folders``.
 """
 
 import glob
@@ -16,8 +17,10 @@ from braceexpand import braceexpand
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from data_pipelines.errors import ShardError
-from eval.dataset import Classes, EvalDataset, Layout, Task, read_dataset
+from eval.dataset import Classes, EvalDataset, Layout, Task
 from eval.errors import EvaluationError
+from eval.image_folders import has_pictures, list_pictures
+from eval.scan import read_dataset
 
 CLASS_NAMES_FILE = "classnames.txt"
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
@@ -26,7 +29,11 @@ COUNT_FILE = "nshards.txt"
 SHIFT_FILE = "shift_of.txt"
 
 _NAMED_CLASS_LISTS = {"imagenet": tuple(IMAGENET_CLASSNAMES)}
-_TASK_OF_TYPE: dict[str, Task] = {"classification": "zero_shot", "retrieval": "retrieval"}
+_TASK_OF_TYPE: dict[str, Task] = {
+    "classification": "zero_shot",
+    "retrieval": "retrieval",
+    "multilabel": "multilabel",
+}
 
 
 def open_dataset(
@@ -35,12 +42,15 @@ def open_dataset(
     """Open a data set for evaluation.
 
     Args:
-        path: a CLIP_benchmark folder, or plain shards as one tar, a folder of tars, or a pattern
-            with wildcards or braces ("val-{000..003}.tar").
-        split: sub-folder of a CLIP_benchmark folder; plain shards have no splits.
+        path: a CLIP_benchmark folder; a folder with a folder of pictures for each class; or plain
+            shards as one tar, a folder of tars, or a pattern with wildcards or braces
+            ("val-{000..003}.tar").
+        split: sub-folder of a CLIP_benchmark folder, or a cell of ImageNet-C
+            ("gaussian_noise/3"); plain shards have no splits.
         class_names: a file with one name a line, or "imagenet" for open_clip's 1,000 names; None
             takes ``classnames.txt`` of the folder.
-        task: "zero_shot", "retrieval", or "auto" for what the folder declares.
+        task: "zero_shot", "retrieval", "multilabel", "images" for pictures alone, or "auto" for
+            what the folder declares.
     Raises:
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing there, no such split, an incomplete folder, or labels that do
@@ -64,6 +74,8 @@ def locate(path: str, *, split: str = "test", class_names: str | None = None) ->
     named = None if class_names is None else read_class_names(class_names)
     if has_splits(path):
         return _benchmark_layout(Path(path), split, named)
+    if has_pictures(Path(path)) and not any(Path(path).glob("*.tar")):
+        return _picture_layout(Path(path), split, named)
     return _plain_layout(path, named)
 
 
@@ -190,8 +202,8 @@ def _plain_layout(path: str, named: tuple[str, ...] | None) -> Layout:
             )
         if not shards:
             raise EvaluationError(
-                f"{path} holds no .tar files and no split; give a folder of shards or "
-                "a CLIP_benchmark folder"
+                f"{path} holds no .tar files, no split and no class folders with pictures; give "
+                "a CLIP_benchmark folder, a folder of shards or a folder of class folders"
             )
         name = folder.resolve().name
     else:
@@ -204,6 +216,24 @@ def _plain_layout(path: str, named: tuple[str, ...] | None) -> Layout:
         classes=_classes(shards[0].parent, named),
         declared_task=None,
         one_per_line=False,
+    )
+
+
+def _picture_layout(folder: Path, split: str, named: tuple[str, ...] | None) -> Layout:
+    if named is None and (folder / CLASS_NAMES_FILE).is_file():
+        named = read_class_names(str(folder / CLASS_NAMES_FILE))
+    pictures = list_pictures(folder, split=split, class_names=named)
+    templates_file, shift_file = folder / TEMPLATES_FILE, folder / SHIFT_FILE
+    templates = read_templates(templates_file) if templates_file.is_file() else pictures.templates
+    return Layout(
+        name=pictures.name,
+        split=pictures.split,
+        shards=(),
+        classes=Classes(pictures.class_names, templates),
+        declared_task="zero_shot",
+        one_per_line=False,
+        shift_of=_read_text(shift_file).strip() if shift_file.is_file() else None,
+        pictures=pictures,
     )
 
 

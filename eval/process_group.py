@@ -64,3 +64,8 @@ def all_agree(condition: bool, *, device: torch.device | str) -> bool:
     flag = torch.tensor([int(condition)], device=device)
     dist.all_reduce(flag, op=dist.ReduceOp.MIN)
     return bool(flag.item())
+
+
+def barrier(*, device: torch.device | str) -> None:
+    """Wait until every process is here."""
+    all_agree(True, device=device)

@@ -1,11 +1,15 @@
 """A result as it lies on disk: typed, versioned, and complete enough to be read alone."""
 
+import base64
 import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Int64
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
@@ -19,19 +23,67 @@ Settings: TypeAlias = dict[str, JsonValue]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A share in [0, 1] with its 95% confidence interval.
+    """A number with its 95% confidence interval.
 
     Args:
         value: the estimate.
         low: lower end of the interval.
         high: upper end of the interval.
         n: number of trials behind it (images, or captions).
+        unit: "share" (in [0, 1], shown as percent), "points" (a difference of shares), "nats",
+            "ratio" or "number".
+        lower_is_better: for errors, calibration, flip rates.
     """
 
     value: float
     low: float
     high: float
     n: int
+    unit: str = "share"
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PerImage:
+    """Whether each image of the data set was a hit, so that models can be compared in pairs.
+
+    Args:
+        hits: bits in the order of the data set, packed (first image first) and in base64.
+        scored: the same for whether the image is in the score; None where all are.
+        num_images: of the data set.
+    """
+
+    hits: str
+    scored: str | None
+    num_images: int
+
+    @classmethod
+    def pack(
+        cls,
+        is_hit: Bool[np.ndarray, " scored"],
+        rows: Int64[np.ndarray, " scored"],
+        num_images: int,
+    ) -> "PerImage":
+        """From the hits of the scored images and their numbers in the data set."""
+        hits, scored = np.zeros(num_images, dtype=bool), np.zeros(num_images, dtype=bool)
+        hits[rows], scored[rows] = is_hit, True
+        return cls(_packed(hits), None if scored.all() else _packed(scored), num_images)
+
+    def unpack(self) -> tuple[Bool[np.ndarray, " images"], Bool[np.ndarray, " images"]]:
+        """Hits and whether each image is in the score."""
+        hits = _unpacked(self.hits, self.num_images)
+        if self.scored is None:
+            return hits, np.ones(self.num_images, dtype=bool)
+        return hits, _unpacked(self.scored, self.num_images)
+
+
+def _packed(bits: np.ndarray) -> str:
+    return base64.b64encode(np.packbits(bits).tobytes()).decode("ascii")
+
+
+def _unpacked(text: str, count: int) -> np.ndarray:
+    packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    return np.unpackbits(packed, count=count).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +156,16 @@ class EvalResult:
         dataset: name of the data set.
         split: its split.
         model: name of the model.
-        scores: by name; shares in [0, 1].
+        scores: by name.
         chance: what a model that guesses would reach, for each score that has such a level.
         num_samples: images in the scores.
         num_skipped: samples left out because they were unreadable.
         origin: what is needed to reproduce it.
         details: settings and remarks of this benchmark.
         examples: for the report; may be empty.
+        per_image: for some scores, the hit or miss of each image.
+        influences: what the model is made of (architecture, training data, objective...); filled
+            in by the runner.
         version: of this format.
     """
 
@@ -126,6 +181,8 @@ class EvalResult:
     origin: Origin
     details: Settings = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+    per_image: dict[str, PerImage] = field(default_factory=dict)
+    influences: dict[str, str] = field(default_factory=dict)
     version: int = RESULT_VERSION
 
     def times_chance(self, score: str) -> float | None:
@@ -155,6 +212,7 @@ class EvalResult:
             origin = dict(data["origin"])
             origin["model_probe"] = tuple(origin["model_probe"])
             fields["origin"] = Origin(**origin)
+            fields["per_image"] = {k: PerImage(**v) for k, v in data.get("per_image", {}).items()}
             fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
             return cls(**fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -21,6 +21,7 @@ from eval.contract import Benchmark, Embedder, EmbeddingModel
 from eval.decode import probe_image
 from eval.embed import RememberingEmbedder
 from eval.errors import EvaluationError
+from eval.influences import merged
 from eval.process_group import all_agree, ranks
 from eval.results import RESULT_VERSION, EvalResult, Settings, load_result, save_result
 
@@ -47,6 +48,7 @@ def run_benchmarks(
     embedder: Embedder,
     out_dir: Path,
     environment: Settings | None = None,
+    influences: dict[str, str] | None = None,
     on_finished: Callable[[Finished], None] | None = None,
 ) -> list[Finished]:
     """Run what is not finished yet; neighbours on the same data set share one pass.
@@ -54,6 +56,7 @@ def run_benchmarks(
     Args:
         out_dir: folder for result files, made if need be; process 0 writes.
         environment: command, commit, hardware and versions, stored with each new result.
+        influences: what the model is made of, stored with each new result.
         on_finished: called after each benchmark.
     Raises:
         EvaluationError: two benchmarks would share a file, or the model gives no numbers.
@@ -65,16 +68,25 @@ def run_benchmarks(
             raise EvaluationError(
                 f"two data sets would both write {path.name}; give data folders different names"
             )
-    place = _Place(out_dir, probe_model(model), environment or {})
-    finished = []
-    for _, group in groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset)):
+    place = _Place(out_dir, probe_model(model), environment or {}, influences or {})
+    finished: list[Finished] = []
+    for group in _groups(benchmarks):
         shared = RememberingEmbedder(embedder)
-        for benchmark in group:
-            outcome = _run_one(model, benchmark, embedder=shared, place=place)
+        earlier = [_finished_earlier(model, benchmark, place) for benchmark in group]
+        todo = [b for b, outcome in zip(group, earlier, strict=True) if outcome is None]
+        shared.prepare(model, [need for benchmark in todo for need in benchmark.needs()])
+        for benchmark, known in zip(group, earlier, strict=True):
+            outcome = known or _run(model, benchmark, embedder=shared, place=place)
             finished.append(outcome)
             if on_finished:
                 on_finished(outcome)
     return finished
+
+
+def _groups(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:
+    """Benchmarks on the same data set, which are prepared together."""
+    by_dataset = groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset))
+    return [list(group) for _, group in by_dataset]
 
 
 def result_path(out_dir: Path, model: EmbeddingModel, benchmark: Benchmark) -> Path:
@@ -124,29 +136,40 @@ class _Place(NamedTuple):
     out_dir: Path
     probe: tuple[float, ...]
     environment: Settings
+    influences: dict[str, str]
 
 
-def _run_one(
-    model: EmbeddingModel, benchmark: Benchmark, *, embedder: Embedder, place: _Place
-) -> Finished:
+def _finished_earlier(
+    model: EmbeddingModel, benchmark: Benchmark, place: _Place
+) -> Finished | None:
     path = result_path(place.out_dir, model, benchmark)
-    probe = place.probe
-    wanted = config_hash(model, benchmark)
     earlier = _earlier_result(path)
     is_done = (
         earlier is not None
-        and earlier.origin.config_hash == wanted
-        and len(earlier.origin.model_probe) == len(probe)
-        and np.allclose(earlier.origin.model_probe, probe, rtol=0, atol=_PROBE_TOLERANCE)
+        and earlier.origin.config_hash == config_hash(model, benchmark)
+        and len(earlier.origin.model_probe) == len(place.probe)
+        and np.allclose(earlier.origin.model_probe, place.probe, rtol=0, atol=_PROBE_TOLERANCE)
     )
-    # All processes take the same way, or the collective calls below would wait for ever.
+    # All processes take the same way, or the collective calls of a benchmark would wait for ever.
     if all_agree(is_done, device=model.device) and earlier is not None:
         return Finished(earlier, path, was_there=True)
+    return None
+
+
+def _run(
+    model: EmbeddingModel, benchmark: Benchmark, *, embedder: Embedder, place: _Place
+) -> Finished:
+    path = result_path(place.out_dir, model, benchmark)
     measured = benchmark.run(model, embedder)
     origin = dataclasses.replace(
-        measured.origin, config_hash=wanted, model_probe=probe, environment=place.environment
+        measured.origin,
+        config_hash=config_hash(model, benchmark),
+        model_probe=place.probe,
+        environment=place.environment,
     )
-    result = dataclasses.replace(measured, origin=origin)
+    templates = benchmark.settings().get("templates")
+    influences = merged(place.influences, templates if isinstance(templates, list) else None)
+    result = dataclasses.replace(measured, origin=origin, influences=influences)
     if ranks().rank == 0:
         _set_aside(path)
         save_result(result, path)

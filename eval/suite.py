@@ -2,20 +2,47 @@
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 from eval.contract import Benchmark
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.folders import evaluation_folders, has_splits, open_dataset
-from eval.zero_shot import registry
-from eval.zero_shot.request import TaskRequest
+from eval.request import TaskRequest
+from eval.tasks import registry
 
 AUTO = "auto"
+ALL = "all"
+
+# Tasks that decide which samples of a data set are usable; the others take what the folder says.
+_OPENED_FOR = ("zero_shot", "retrieval", "multilabel")
+_USE_A_BASE = {"shift", "corruption_files", "calibration"}
+
+# Fields of TaskRequest with the settings of some tasks.
+_SETTINGS_OF = {
+    "corruptions": ("corruptions", "corruptions_3d"),
+    "perturbations": ("perturbations",),
+    "translation": ("translation",),
+    "attack": ("adversarial",),
+    "ood": ("ood",),
+}
 
 
 def task_names() -> list[str]:
-    """What ``tasks`` may hold: "auto" and every registered task."""
-    return [AUTO, *registry.names()]
+    """What ``tasks`` may hold: "auto", "all" and every registered task."""
+    return [AUTO, ALL, *registry.names()]
+
+
+class Selection(NamedTuple):
+    """What is to be measured, and what cannot be.
+
+    Attributes:
+        benchmarks: data set by data set.
+        not_possible: for tasks that "all" covers, what each lacks on a data set, one line each.
+    """
+
+    benchmarks: list[Benchmark]
+    not_possible: list[str]
 
 
 def benchmarks_for(
@@ -26,12 +53,27 @@ def benchmarks_for(
     class_names: str | None = None,
     request: TaskRequest | None = None,
 ) -> list[Benchmark]:
+    """As ``select``, without what is not possible."""
+    return select(
+        paths, tasks=tasks, split=split, class_names=class_names, request=request
+    ).benchmarks
+
+
+def select(
+    paths: Sequence[str],
+    *,
+    tasks: Sequence[str] = (AUTO,),
+    split: str = "test",
+    class_names: str | None = None,
+    request: TaskRequest | None = None,
+) -> Selection:
     """Open every data set and build its benchmarks, data set by data set.
 
     Args:
         paths: see ``eval.folders.open_dataset``, or folders of such folders; at least one.
             "zero_shot=PATH" forces a task for one path.
-        tasks: registered names, or "auto" for what each folder declares.
+        tasks: registered names, "auto" for what each folder declares, or "all" for every task
+            that the data allows.
         split: one split, or several separated by commas; each path is opened for all of them.
         class_names: see ``eval.folders.open_dataset``.
         request: choices about the tasks.
@@ -42,22 +84,37 @@ def benchmarks_for(
     """
     request = request or TaskRequest()
     for name in tasks:
-        if name != AUTO:
+        if name not in (AUTO, ALL):
             registry.get(name)
     splits = [name.strip() for name in split.split(",") if name.strip()]
     if not paths or not splits or not tasks:
         raise EvaluationError("nothing to evaluate; give a data path, a split and a task")
-    benchmarks: list[Benchmark] = []
+    selection = Selection([], [])
     for path, own_tasks in chain.from_iterable(_folders(path, tasks) for path in paths):
         for one_split in splits if has_splits(path) else splits[:1]:
-            dataset = open_dataset(
-                path, split=one_split, class_names=class_names, task=own_tasks[0]
-            )
-            for task in own_tasks:
-                kind = registry.get(dataset.task if task == AUTO else task)
-                benchmarks.append(kind.build(dataset, request))
-    _refuse_unused(benchmarks, class_names=class_names, request=request)
-    return benchmarks
+            opened_for = own_tasks[0] if own_tasks[0] in _OPENED_FOR else AUTO
+            dataset = open_dataset(path, split=one_split, class_names=class_names, task=opened_for)
+            _add(selection, dataset, own_tasks, request)
+    _refuse_unused(selection, class_names=class_names, request=request)
+    return selection
+
+
+def _add(
+    selection: Selection, dataset: EvalDataset, tasks: Sequence[str], request: TaskRequest
+) -> None:
+    """The tasks of one data set; asked for by name they must be possible."""
+    names = [dataset.task if task == AUTO else task for task in tasks if task != ALL]
+    for name in dict.fromkeys(names):
+        if (lack := registry.get(name).missing(dataset, request)) is not None:
+            raise EvaluationError(lack)
+        selection.benchmarks.append(registry.get(name).build(dataset, request))
+    if ALL in tasks:
+        for name in registry.names():
+            lack = registry.get(name).missing(dataset, request)
+            if lack is not None:
+                selection.not_possible.append(f"{name}: {lack}")
+            elif name not in names:
+                selection.benchmarks.append(registry.get(name).build(dataset, request))
 
 
 def _folders(path: str, tasks: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
@@ -73,17 +130,42 @@ def opened_datasets(benchmarks: Sequence[Benchmark]) -> list[EvalDataset]:
     return list({id(b.dataset): b.dataset for b in benchmarks}.values())
 
 
-def _refuse_unused(
-    benchmarks: Sequence[Benchmark], *, class_names: str | None, request: TaskRequest
-) -> None:
-    names = {benchmark.name for benchmark in benchmarks}
+def open_companion(path: str, *, split: str = "test", task: str = "images") -> EvalDataset:
+    """A data set that is only used beside another one: its pictures need no labels.
+
+    Raises:
+        UserError: see ``eval.folders.open_dataset``.
+    """
+    return open_dataset(path, split=split, task=task)
+
+
+def _refuse_unused(selection: Selection, *, class_names: str | None, request: TaskRequest) -> None:
+    """Nothing that was asked for is passed over; where "all" had to leave its task out, say why."""
+    names = {benchmark.name for benchmark in selection.benchmarks}
+    only_retrieval = names <= {"retrieval"}
     asked = {
-        "class names": (class_names is not None, "zero_shot"),
-        "templates": (request.templates is not None, "zero_shot"),
-        "a number of captions": (request.captions_per_image is not None, "retrieval"),
-    }
-    for what, (given, user) in asked.items():
-        if given and user not in names:
+        "class names": (class_names is not None, only_retrieval, "zero_shot"),
+        "templates": (request.templates is not None, only_retrieval, "zero_shot"),
+        "a number of captions": (
+            request.captions_per_image is not None, "retrieval" not in names, "retrieval",
+        ),
+        "out-of-distribution sets": (bool(request.companions.ood), "ood" not in names, "ood"),
+        "base sets": (bool(request.companions.bases), not names & _USE_A_BASE, "shift"),
+        "a bank": (request.companions.bank is not None, "ood" not in names, "ood"),
+        "background pictures": (
+            request.companions.backgrounds is not None, "edits" not in names, "edits",
+        ),
+        "annotations of factors": (bool(request.factors_file), "factors" not in names, "factors"),
+    }  # fmt: skip
+    usual = TaskRequest()
+    for group, users in _SETTINGS_OF.items():
+        is_given = getattr(request, group) != getattr(usual, group)
+        asked[f"settings {group}.*"] = (is_given, names.isdisjoint(users), users[0])
+    for what, (is_given, is_unused, user) in asked.items():
+        if is_given and is_unused:
+            lacks = [line for line in selection.not_possible if line.startswith(f"{user}: ")]
+            if lacks:
+                raise EvaluationError(lacks[0])
             raise EvaluationError(
                 f"{what} given, but only {', '.join(sorted(names))} is evaluated, which uses "
                 f"none; leave the option out or add --task {user}"

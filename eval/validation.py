@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Evaluator
 from eval.decode import CachingDecoder, StreamingDecoder
 from eval.embed import RememberingEmbedder, StreamingEmbedder
+from eval.request import TaskRequest
 from eval.results import EvalResult
 from eval.suite import AUTO, benchmarks_for, opened_datasets
-from eval.zero_shot.request import TaskRequest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,13 +1,13 @@
 """Named components, found by file: one sibling module each, registered by a decorator.
 
-A registry belongs to one package. The first lookup imports every module of that package, so
-adding a component means adding one file; no list anywhere is edited.
+A registry belongs to one package, or to several. The first lookup imports every module of them,
+so adding a component means adding one file; no list anywhere is edited.
 """
 
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from vlsuite.errors import UnknownNameError
@@ -16,16 +16,16 @@ T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Name to component, filled lazily from the modules of ``package``.
+    """Name to component, filled lazily from the modules of some packages.
 
     Args:
         kind: what one entry is called in messages, singular ("recipe").
-        package: dotted name of the package whose modules register themselves.
+        package: dotted names of the packages whose modules register themselves.
     """
 
-    def __init__(self, kind: str, *, package: str) -> None:
+    def __init__(self, kind: str, *, package: str | Sequence[str]) -> None:
         self._kind = kind
-        self._package = package
+        self._packages = (package,) if isinstance(package, str) else tuple(package)
         self._entries: dict[str, T] = {}
         self._scanned = False
 
@@ -34,7 +34,9 @@ class Registry(Generic[T]):
 
         def add(component: T) -> T:
             if name in self._entries:
-                raise ValueError(f"{self._kind} '{name}' is registered twice ({self._package})")
+                raise ValueError(
+                    f"{self._kind} '{name}' is registered twice ({', '.join(self._packages)})"
+                )
             self._entries[name] = component
             return component
 
@@ -63,6 +65,7 @@ class Registry(Generic[T]):
         if self._scanned:
             return
         self._scanned = True
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
+        for name in self._packages:
+            package = importlib.import_module(name)
+            for module in pkgutil.iter_modules(package.__path__):
+                importlib.import_module(f"{name}.{module.name}")

@@ -13,17 +13,28 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.progress import duration
-from eval.report import figures
+from eval.report import axis_figures, figures
 from eval.report.figures import Picture
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
-from eval.report.tabulate import BENCHMARK_TITLES, result_tables
+from eval.report.tabulate import BENCHMARK_TITLES, benchmark_title, result_tables
 from eval.results import EvalResult, Example
 
 #: Scores that stand for a benchmark in plots.
-HEADLINES = {
+HEADLINES: dict[str, tuple[str, ...]] = {
     "retrieval": ("image_to_text_recall_at_5", "text_to_image_recall_at_5"),
     "zero_shot": ("top1",),
+    "multilabel": ("mean_average_precision",),
+    "calibration": ("ece", "ece_scaled", "nll_scaled"),
+    "corruptions": ("mean_corrupted_top1", "mean_corruption_error"),
+    "corruption_files": ("mean_corruption_error",),
+    "translation": ("flip_rate_after_resize", "flip_rate_rics_after_resize"),
+    "perturbations": ("mean_flip_probability",),
+    "shift": ("drop_under_shift", "effective_robustness"),
+    "shape_bias": ("shape_bias",),
 }
+
+#: Benchmarks whose headlines are drawn with one row a data set.
+_OVERVIEWS = ("retrieval", "zero_shot")
 
 EXAMPLES_SHOWN = 6
 
@@ -101,7 +112,12 @@ def render(record: RunRecord) -> str:
 def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
     """Plates of each section; numbers run through the page."""
     drafts = {
-        "results": [*_overviews(record.results), *_shifts(record.results)],
+        "results": [
+            *_overviews(record.results),
+            *_shifts(record.results),
+            *_reliability(record.results),
+            *_corruptions(record.results),
+        ],
         "training": [*_curves(record.train), *_evaluations(record.evals)],
     }
     plates: dict[str, list[Plate]] = {}
@@ -119,7 +135,8 @@ Draft = tuple[Picture, str, str]
 
 def _overviews(results: Sequence[EvalResult]) -> Iterator[Draft]:
     for model in dict.fromkeys(result.model for result in results):
-        for benchmark, scores in HEADLINES.items():
+        for benchmark in _OVERVIEWS:
+            scores = HEADLINES[benchmark]
             chosen = [r for r in results if (r.model, r.benchmark) == (model, benchmark)]
             if len(chosen) > 1:
                 yield (
@@ -150,6 +167,31 @@ def _shifts(results: Sequence[EvalResult]) -> Iterator[Draft]:
                 )
 
 
+def _reliability(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    for result in results:
+        diagrams = result.details.get("reliability")
+        if result.benchmark == "calibration" and isinstance(diagrams, dict):
+            yield (
+                axis_figures.reliability_figure(diagrams),
+                f"Reliability on {result.dataset}",
+                f"{result.model}, {result.num_samples:,} held-out images: accuracy in each of 15 "
+                "bins of confidence, as it is and after temperature scaling; a calibrated model "
+                "lies on the diagonal. Gray bars: share of the images in each bin.",
+            )
+
+
+def _corruptions(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    for result in results:
+        accuracy = result.details.get("accuracy")
+        if result.benchmark in ("corruptions", "corruption_files") and isinstance(accuracy, dict):
+            yield (
+                axis_figures.corruption_figure(accuracy),
+                f"{benchmark_title(result.benchmark)}: {result.dataset}",
+                f"{result.model}: top-1 accuracy in percent for each corruption (rows) at each "
+                f"severity (columns). {_text(result.details.get('note'))}.",
+            )
+
+
 def _curves(train: TrainCurves) -> Iterator[Draft]:
     if not train:
         return
@@ -170,7 +212,8 @@ def _curves(train: TrainCurves) -> Iterator[Draft]:
 
 def _evaluations(evals: Sequence[EvalPoint]) -> Iterator[Draft]:
     present = {name for point in evals for result in point.results for name in result.scores}
-    scores = [name for names in HEADLINES.values() for name in names if name in present]
+    names = (name for benchmark in _OVERVIEWS for name in HEADLINES[benchmark])
+    scores = [name for name in names if name in present]
     if len(evals) > 1 and scores:
         yield (
             figures.evaluation_figure(evals, scores),

@@ -20,15 +20,15 @@ from eval.results import EvalResult
 from eval.tables import score_title
 
 _BLUE, _VERMILLION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-_COLOURS = (_BLUE, _VERMILLION, _GREEN, _PURPLE, "#E69F00", "#56B4E9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_INK, _MUTED, _GRID = "#1f2933", "#5f6b7a", "#e3e7ec"
+COLOURS = (_BLUE, _VERMILLION, _GREEN, _PURPLE, "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+INK, _MUTED, _GRID = "#1f2933", "#5f6b7a", "#e3e7ec"
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "font.family": "DejaVu Sans",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
+    "text.color": INK,
+    "axes.labelcolor": INK,
     "axes.edgecolor": "#9aa5b1",
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
@@ -69,7 +69,7 @@ def training_figure(train: TrainCurves) -> Picture:
         "logit_scale": ("Logit scale", "multiplier"),
         "samples_per_s": ("Speed", "samples/s"),
     }
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 5.0))
         grid = figure.subplots(2, 2, sharex=True)
         for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=True):
@@ -79,42 +79,42 @@ def training_figure(train: TrainCurves) -> Picture:
         grid[1, 1].set_ylim(bottom=0)
         for axes in grid[1]:
             axes.set_xlabel("samples seen")
-        return _picture(figure)
+        return as_picture(figure)
 
 
 def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Picture:
     """Chosen scores over samples seen, one panel a score and one line a data set."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 3.3))
         panels = np.atleast_1d(figure.subplots(1, len(scores), sharey=True))
         for axes, score in zip(panels, scores, strict=True):
             for (label, lines), colour, marker in zip(
-                _lines(evals, score).items(), cycle(_COLOURS), cycle(_MARKERS), strict=False
+                _lines(evals, score).items(), cycle(COLOURS), cycle(MARKERS), strict=False
             ):
                 seen = lines[0]
                 value, low, high, chance = 100 * lines[1:]
                 axes.fill_between(seen, low, high, color=colour, alpha=0.15, linewidth=0)
                 axes.plot(seen, value, color=colour, marker=marker, ms=4, label=label)
                 axes.plot(seen, chance, color=colour, linestyle=":", linewidth=1.2)
-            axes.set_title(_sentence(score_title(score)))
+            axes.set_title(sentence(score_title(score)))
             axes.set_xlabel("samples seen")
             _count_axis(axes)
         panels[0].set_ylabel("%")
         panels[0].set_ylim(bottom=0)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-        return _picture(figure)
+        return as_picture(figure)
 
 
 def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Picture:
     """One row a data set: each score as a point with its interval, chance as a tick."""
     rows = [r for r in results if any(score in r.scores for score in scores)]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 0.9 + 0.5 * len(rows)))
         axes = figure.subplots()
         offsets = np.linspace(0.16, -0.16, len(scores)) if len(scores) > 1 else [0.0]
-        for score, offset, colour, marker in zip(scores, offsets, _COLOURS, _MARKERS, strict=False):
-            title = _sentence(score_title(score))
+        for score, offset, colour, marker in zip(scores, offsets, COLOURS, MARKERS, strict=False):
+            title = sentence(score_title(score))
             for y, result in enumerate(reversed(rows)):
                 if score not in result.scores:
                     continue
@@ -126,19 +126,19 @@ def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Pic
                 )  # fmt: skip
                 _chance_tick(axes, 100 * result.chance.get(score, math.nan), y + offset)
                 title = "_nolegend_"
-        axes.set_yticks(range(len(rows)), [_label(r) for r in reversed(rows)], color=_INK)
+        axes.set_yticks(range(len(rows)), [dataset_label(r) for r in reversed(rows)], color=INK)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
         axes.set_xlabel("%")
         axes.grid(axis="y", visible=False)
         _legend_with_chance(axes, figure)
-        return _picture(figure)
+        return as_picture(figure)
 
 
 def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
     """The same model on a data set and on its shifted form, bars side by side with intervals."""
     names = [name for name in base.scores if name in shifted.scores]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 3.4))
         axes = figure.subplots()
         width = 0.38
@@ -153,22 +153,22 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
             errors = 100 * np.maximum(np.stack([value - low, high - value]), 0)
             axes.bar(
                 at, 100 * value, width, color=colour, hatch=hatch, edgecolor="white",
-                label=_label(result), yerr=errors,
-                error_kw={"ecolor": _INK, "capsize": 3, "elinewidth": 1.1},
+                label=dataset_label(result), yerr=errors,
+                error_kw={"ecolor": INK, "capsize": 3, "elinewidth": 1.1},
             )  # fmt: skip
             for x, name in zip(at, names, strict=True):
                 level = 100 * result.chance.get(name, math.nan)
-                axes.hlines(level, x - width / 2, x + width / 2, colors=_INK, linestyles="--", lw=1)
-        axes.set_xticks(range(len(names)), [_sentence(score_title(n)) for n in names], color=_INK)
+                axes.hlines(level, x - width / 2, x + width / 2, colors=INK, linestyles="--", lw=1)
+        axes.set_xticks(range(len(names)), [sentence(score_title(n)) for n in names], color=INK)
         axes.set_ylabel("%")
         axes.grid(axis="x", visible=False)
         axes.set_ylim(bottom=0)
-        dashes = Line2D([], [], color=_INK, linestyle="--", linewidth=1)
+        dashes = Line2D([], [], color=INK, linestyle="--", linewidth=1)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(
             [*handles, dashes], [*labels, _CHANCE_LABEL], loc="outside lower center", ncols=3
         )
-        return _picture(figure)
+        return as_picture(figure)
 
 
 def _lines(
@@ -181,7 +181,7 @@ def _lines(
             if (found := result.scores.get(score)) is not None:
                 chance = result.chance.get(score, math.nan)
                 row = (float(point.samples_seen), found.value, found.low, found.high, chance)
-                rows.setdefault(_label(result), []).append(row)
+                rows.setdefault(dataset_label(result), []).append(row)
     return {label: np.array(found, dtype=np.float64).T for label, found in rows.items()}
 
 
@@ -217,12 +217,12 @@ def short_count(count: float) -> str:
 
 def _chance_tick(axes: Axes, level: float, y: float) -> None:
     if math.isfinite(level):
-        axes.plot([level, level], [y - 0.12, y + 0.12], color=_INK, linewidth=1.4)
+        axes.plot([level, level], [y - 0.12, y + 0.12], color=INK, linewidth=1.4)
 
 
 def _legend_with_chance(axes: Axes, figure: Figure) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    tick = Line2D([], [], color=_INK, marker="|", markersize=11, mew=1.4, linestyle="")
+    tick = Line2D([], [], color=INK, marker="|", markersize=11, mew=1.4, linestyle="")
     figure.legend(
         [*handles, tick],
         [*labels, _CHANCE_LABEL],
@@ -231,16 +231,16 @@ def _legend_with_chance(axes: Axes, figure: Figure) -> None:
     )
 
 
-def _label(result: EvalResult) -> str:
+def dataset_label(result: EvalResult) -> str:
     split = "" if result.split in {"all", "test"} else f" ({result.split})"
     return result.dataset.replace("_", " ") + split
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _picture(figure: Figure) -> Picture:
+def as_picture(figure: Figure) -> Picture:
     stream = io.BytesIO()
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     address = "data:image/svg+xml;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from eval.results import EvalResult
-from eval.tables import interval, percent, score_title, times_chance
+from eval.results import EvalResult, Score
+from eval.tables import interval, number, percent, times_chance, titled
 
 
 class Cell(NamedTuple):
@@ -39,7 +39,28 @@ class Table(NamedTuple):
     intervals: str
 
 
-BENCHMARK_TITLES = {"zero_shot": "Zero-shot classification", "retrieval": "Image-text retrieval"}
+BENCHMARK_TITLES = {
+    "adversarial": "Adversarial attacks",
+    "calibration": "Calibration",
+    "corruption_files": "Corruptions, official files",
+    "corruptions": "Corruptions, made in memory",
+    "corruptions_3d": "Corruptions in depth",
+    "edits": "Edits of background, size, position and direction",
+    "factors": "Visual factors",
+    "multilabel": "Multi-label classification",
+    "ood": "Out-of-distribution detection",
+    "perturbations": "Perturbation sequences",
+    "retrieval": "Image-text retrieval",
+    "shape_bias": "Shape bias",
+    "shift": "Natural distribution shift",
+    "translation": "Translation and rescaling",
+    "zero_shot": "Zero-shot classification",
+}
+
+
+def benchmark_title(name: str) -> str:
+    """What reports call a benchmark."""
+    return BENCHMARK_TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def result_tables(results: Sequence[EvalResult]) -> list[Table]:
@@ -55,11 +76,15 @@ def _table(model: str, benchmark: str, results: list[EvalResult]) -> Table:
     return Table(
         model=model,
         benchmark=benchmark,
-        title=BENCHMARK_TITLES.get(benchmark, benchmark.replace("_", " ").capitalize()),
-        columns=tuple(score_title(name) for name in scores),
+        title=benchmark_title(benchmark),
+        columns=tuple(titled(name, _first(results, name)) for name in scores),
         rows=tuple(_row(result, scores) for result in results),
         intervals=_intervals(results),
     )
+
+
+def _first(results: list[EvalResult], name: str) -> Score:
+    return next(result.scores[name] for result in results if name in result.scores)
 
 
 def _row(result: EvalResult, scores: Sequence[str]) -> Row:
@@ -79,7 +104,7 @@ def _cell(result: EvalResult, name: str) -> Cell | None:
         return None
     level = result.chance.get(name)
     return Cell(
-        value=percent(score.value),
+        value=number(score.value, score.unit),
         interval=interval(score),
         chance="" if level is None else percent(level),
         times_chance="" if level is None else times_chance(result, name),

@@ -1,5 +1,1 @@
-"""Zero-shot tasks, one a file. ``registry`` finds them by name."""
-
-from vlsuite.registry import Registry
-
-registry: Registry = Registry("zero-shot task", package="eval.zero_shot")
+"""Zero-shot tasks, one a file; ``eval.tasks.registry`` finds them by name."""

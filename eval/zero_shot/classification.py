@@ -3,29 +3,23 @@
 Radford et al. 2021, arXiv 2103.00020, section 3.1.4: a class is the mean of its prompts.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
-from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.dataset import EvalDataset
-from eval.errors import EvaluationError
 from eval.examples import Side, draw_examples
 from eval.metrics.intervals import WILSON, per_class_score, wilson_score
 from eval.metrics.ranking import places_of_targets
-from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
+from eval.request import TaskRequest
+from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
+from eval.tasks import registry
 from eval.thumbnails import thumbnail
-from eval.zero_shot import registry
-from eval.zero_shot.request import TaskRequest
-from eval.zero_shot.templates import TEMPLATE_SETS
-
-#: Prompts embedded in one call; with 80 templates this is about a hundred classes.
-PROMPTS_AT_A_TIME = 8192
+from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)
 
@@ -50,23 +44,17 @@ class ZeroShotClassification:
     num_examples: int = 0
     seed: int = 0
 
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        return no_classes(dataset)
+
     @classmethod
     def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ZeroShotClassification":
-        """The task with what the user chose, else the data set's own templates.
-
-        Raises:
-            EvaluationError: the data set has no labels or class names.
-        """
-        classes = dataset.layout.classes
-        if dataset.labels is None or classes is None:
-            raise EvaluationError(
-                f"{dataset.title} has no class labels (cls members) or no class names; "
-                "use --task retrieval"
-            )
-        templates = request.templates or classes.templates or TEMPLATE_SETS["simple"]
+        """See ``TaskKind``; the user's templates, else the data set's own."""
         return cls(
             dataset=dataset,
-            templates=templates,
+            templates=templates_for(dataset, request),
             num_examples=request.num_examples,
             seed=request.seed,
         )
@@ -90,11 +78,15 @@ class ZeroShotClassification:
             "seed": self.seed,
         }
 
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        return (Need(self.dataset),)
+
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed the images and the classes, rank the classes for each image."""
         images = embedder.images(model, self.dataset)
         embeds = images.embeds.to(model.device)
-        prototypes = class_embeds(model, embedder, self.class_names, self.templates)
+        prototypes = embedder.class_embeds(model, self.class_names, self.templates)
         prototypes = prototypes.to(model.device)
         assert self.dataset.labels is not None
         labels = self.dataset.labels[images.rows]
@@ -122,6 +114,9 @@ class ZeroShotClassification:
             ),
             details=self.settings() | self._remarks(labels) | self.dataset.remarks(left_out),
             examples=self._examples(embeds, prototypes, images, places),
+            per_image={
+                f"top{k}": PerImage.pack(places < k, images.rows, len(self.dataset)) for k in ks
+            },
         )
 
     def _places(
@@ -162,31 +157,3 @@ class ZeroShotClassification:
             count=self.num_examples,
             seed=self.seed,
         )
-
-
-def class_embeds(
-    model: EmbeddingModel,
-    embedder: Embedder,
-    class_names: Sequence[str],
-    templates: Sequence[str],
-) -> Float[Tensor, "classes embed_dim"]:
-    """One unit vector a class: embed, normalise each prompt, average, normalise.
-
-    Prompts of many classes go into each call; equal names are embedded once, so that their
-    vectors are the same to the last bit.
-
-    Args:
-        class_names: at least one.
-        templates: at least one, with ``{c}``.
-    """
-    distinct = {name: i for i, name in enumerate(dict.fromkeys(class_names))}
-    names = list(distinct)
-    step = max(1, PROMPTS_AT_A_TIME // len(templates))
-    prototypes: list[Tensor] = []
-    for start in range(0, len(names), step):
-        group = names[start : start + step]
-        prompts = [template.replace("{c}", name) for name in group for template in templates]
-        by_prompt = F.normalize(embedder.texts(model, prompts), dim=-1)
-        by_class = by_prompt.split(len(templates))
-        prototypes += [F.normalize(prompt_embeds.mean(dim=0), dim=-1) for prompt_embeds in by_class]
-    return torch.stack(prototypes)[[distinct[name] for name in class_names]]

@@ -13,9 +13,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.dataset import EvalDataset
-from eval.errors import EvaluationError
 from eval.examples import Side, draw_examples
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
@@ -25,10 +24,10 @@ from eval.metrics.intervals import (
     wilson_score,
 )
 from eval.metrics.ranking import places_of_best_own, places_of_targets
-from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
+from eval.request import TaskRequest
+from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
+from eval.tasks import registry
 from eval.thumbnails import thumbnail
-from eval.zero_shot import registry
-from eval.zero_shot.request import TaskRequest
 
 RECALL_AT = (1, 5, 10)
 
@@ -70,18 +69,19 @@ class Retrieval:
     num_examples: int = 0
     seed: int = 0
 
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        if dataset.captions is not None:
+            return None
+        return (
+            f"{dataset.title} has images without captions (txt or json members); "
+            "use --task zero_shot"
+        )
+
     @classmethod
     def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Retrieval":
-        """The task with what the user chose.
-
-        Raises:
-            EvaluationError: the data set has no captions.
-        """
-        if dataset.captions is None:
-            raise EvaluationError(
-                f"{dataset.title} has images without captions (txt or json members); "
-                "use --task zero_shot"
-            )
+        """See ``TaskKind``."""
         return cls(
             dataset=dataset,
             captions_per_image=request.captions_per_image,
@@ -101,6 +101,10 @@ class Retrieval:
             "num_examples": self.num_examples,
             "seed": self.seed,
         }
+
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        return (Need(self.dataset),)
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed images and captions, then count the places of the right answers."""
@@ -126,6 +130,12 @@ class Retrieval:
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
             examples=self._examples(gallery, places),
+            per_image={
+                f"image_to_text_recall_at_{k}": PerImage.pack(
+                    places.image_to_text < k, gallery.image_rows, len(self.dataset)
+                )
+                for k in RECALL_AT
+            },
         )
 
     def _gallery(

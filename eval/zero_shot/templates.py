@@ -5,8 +5,10 @@ from pathlib import Path
 
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 
+from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.folders import read_templates
+from eval.request import TaskRequest
 
 _SIMPLE = (
     "a photo of a {c}.",
@@ -61,3 +63,20 @@ def templates_from(source: str) -> tuple[str, ...]:
         f"unknown template set '{source}', and no such file; known sets: "
         f"{', '.join(sorted(TEMPLATE_SETS))}, or give a file with one template a line"
     )
+
+
+def no_classes(dataset: EvalDataset) -> str | None:
+    """What a data set lacks for classification, None where nothing."""
+    if dataset.labels is not None and dataset.layout.classes is not None:
+        return None
+    return (
+        f"{dataset.title} has no class labels (cls members) or no class names (--class-names); "
+        "use --task retrieval"
+    )
+
+
+def templates_for(dataset: EvalDataset, request: TaskRequest) -> tuple[str, ...]:
+    """The user's templates, else the data set's own, else the set "simple"."""
+    classes = dataset.layout.classes
+    own = classes.templates if classes else None
+    return request.templates or own or TEMPLATE_SETS["simple"]

@@ -2,10 +2,19 @@
 
 import json
 import os
+import resource
+import signal
 import stat
 
 import pytest
 
+from tests.support.evaluation_data import (
+    captioned,
+    labelled,
+    write_evaluation_folder,
+    write_tar,
+)
+from tests.support.exported_models import exported_model, nan_for_word, nan_in_images
 from tests.support.runs import make_shards
 from tests.support.words import word_tokenizer_folder
 from vlsuite.cli.main import main
@@ -133,3 +142,221 @@ def test_deepspeed_file_may_not_set_what_the_recipe_owns(capsys, tmp_path, shard
     path.write_text('{"train_batch_size": 8, "zero_optimization": {"stage": 1}}')
     line = _mistake(capsys, *_quick(shards, tmp_path / "run"), "--set", f"deepspeed={path}")
     assert "train_batch_size belongs to the training config" in line
+
+
+CLASS_NAMES = ("cat", "dog", "boat", "zebra")
+
+
+class _Evaluation:
+    """A tiny model and four small data sets, and the errors that commands with them end in."""
+
+    def __init__(self, folder, capsys):
+        self.model, self.data = folder / "model", folder / "animals"
+        self.others, self.pairs = folder / "others", folder / "pairs"
+        self._capsys = capsys
+
+    def mistake(self, *arguments, model=None):
+        """Nothing but the one line of the error may be on stderr."""
+        code = main([str(a) for a in ("eval", model or self.model, *arguments)])
+        error = self._capsys.readouterr().err
+        assert code == 2, error
+        assert error.startswith("error: "), error
+        assert error.count("\n") == 1, error
+        return error
+
+
+@pytest.fixture(scope="module")
+def small_sets(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    exported_model(folder / "model")
+    samples = labelled(12, num_classes=4)
+    write_evaluation_folder(folder / "animals", samples[:8], class_names=CLASS_NAMES)
+    write_evaluation_folder(folder / "others", samples[8:], class_names=CLASS_NAMES)
+    write_evaluation_folder(folder / "pairs", captioned([["a"], ["b"], ["c"]]))
+    return folder
+
+
+@pytest.fixture
+def evaluation(small_sets, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache-home"))
+    return _Evaluation(small_sets, capsys)
+
+
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [
+        ("ViT-B-33:openai", "closest: ViT-B-32"),
+        ("nosuchmodel", "unknown architecture 'nosuchmodel'; closest: "),
+        ("ViT-B-32", "has no weights; name them as ViT-B-32:TAG"),
+        ("runs/gone", "no such folder: runs/gone"),
+        (".", "looked for open_clip_config.json"),
+        ("local-dir:/nowhere", "'vlsuite export RUN' writes one"),
+    ],
+)
+def test_model_that_does_not_exist(evaluation, model, hint):
+    assert hint in evaluation.mistake("--data", evaluation.data, model=model)
+
+
+def test_weights_that_are_not_published(capsys, evaluation):
+    line = _mistake(capsys, "eval", "ViT-B-32:opnai", "--data", evaluation.data)
+    assert "'opnai'" in line
+
+
+def test_missing_class_list(evaluation, tmp_path):
+    shard = write_tar(tmp_path / "plain" / "a.tar", labelled(4, num_classes=2))
+    assert "--class-names FILE" in evaluation.mistake("--data", shard)
+    assert "gone.txt does not exist" in evaluation.mistake(
+        "--data", shard, "--class-names", "gone.txt"
+    )
+    (tmp_path / "names.txt").write_text("only one\n")
+    line = evaluation.mistake("--data", shard, "--class-names", "names.txt")
+    assert "only 1 class names" in line
+    assert "at least 2 lines" in line
+
+
+def test_empty_sets(evaluation, tmp_path):
+    write_evaluation_folder(tmp_path / "none", [], class_names=CLASS_NAMES)
+    assert "no usable sample" in evaluation.mistake("--data", tmp_path / "none")
+    (tmp_path / "folder" / "cat").mkdir(parents=True)
+    (tmp_path / "folder" / "cat" / "notes.txt").write_text("no picture")
+    assert "no class folders with pictures" in evaluation.mistake("--data", tmp_path / "folder")
+    assert "no shard matches gone" in evaluation.mistake("--data", "gone")
+    broken = [sample | {"png": b"broken"} for sample in labelled(4, num_classes=4)]
+    write_evaluation_folder(tmp_path / "broken", broken, class_names=CLASS_NAMES)
+    line = evaluation.mistake("--data", tmp_path / "broken")
+    assert "none of the 4 images" in line
+    assert "'vlsuite data validate'" in line
+
+
+def test_nan_embeddings(evaluation, tmp_path):
+    model = exported_model(tmp_path / "nan-images", spoil=nan_in_images)
+    line = evaluation.mistake("--data", evaluation.data, model=model)
+    assert "nan-images gives NaN or infinity" in line
+    assert "check its weights" in line
+    model = exported_model(tmp_path / "nan-zebra", spoil=nan_for_word("zebra"))
+    line = evaluation.mistake("--data", evaluation.data, model=model)
+    assert "gives NaN or infinity for 7 of 28 texts" in line
+    assert not list(tmp_path.rglob("*.json*.unfinished"))
+
+
+@pytest.mark.parametrize(
+    ("task", "setting", "hint"),
+    [
+        ("corruptions", "corruptions.severity=1", "did you mean 'severities'"),
+        ("corruptions", "corruption.kinds=fog", "did you mean 'corruptions'"),
+        ("corruptions", "severities=1", "write TASK.KEY=VALUE"),
+        ("corruptions", "corruptions=all", "write TASK.KEY=VALUE"),
+        ("corruptions", "corruptions.severities=6", "corruptions.severities needs some of 1,2,3"),
+        ("corruptions", "corruptions.severities=high", "expected int"),
+        ("corruptions", "corruptions.kinds=gausian_noise", "closest: gaussian_noise"),
+        ("corruptions", "corruptions.constants=cifar", "choose auto, imagenet-c, cifar-c"),
+        ("corruptions", "corruptions.frost_dir=/gone", "/gone is no folder"),
+        ("corruptions", "corruptions.max_images=-1", "0 uses all"),
+        ("adversarial", "attack.eps=0", "between 0 and 255"),
+        ("adversarial", "attack.eps=nan", "between 0 and 255"),
+        ("adversarial", "attack.eps=", "between 0 and 255"),
+        ("adversarial", "attack.kind=fgsm", "choose apgd-ce, apgd, autoattack"),
+        ("adversarial", "attack.steps=0", "attack.steps must be at least 1"),
+        ("translation", "translation.rics_side=1", "above 1 and up to 4"),
+        ("translation", "translation.rics_side=nan", "above 1 and up to 4"),
+        ("translation", "translation.max_images=-1", "0 uses all"),
+        ("zero_shot", "attack.kind=apgd-ce", "add --task adversarial"),
+        ("all", "attack.kind=fgsm", "adversarial: attack.kind is 'fgsm'"),
+        ("all", "corruptions.severities=0", "corruptions: corruptions.severities needs"),
+    ],
+)
+def test_settings_of_tasks(evaluation, task, setting, hint):
+    arguments = ("--data", evaluation.data, "--task", task, "--set", setting)
+    assert hint in evaluation.mistake(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("setting", "hint"),
+    [
+        ("ood.neighbour=9", "ood.neighbour is 9 and there are 4 pictures"),
+        ("ood.neighbour=0", "ood.neighbour is 0"),
+        ("ood.template=photo", "write {c} where the class name goes"),
+    ],
+)
+def test_settings_of_detection(evaluation, setting, hint):
+    arguments = ("--data", evaluation.data, "--task", "ood", "--ood", evaluation.others)
+    assert hint in evaluation.mistake(*arguments, "--set", setting)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--task", "zeroshot"], "unknown evaluation task 'zeroshot'; closest: zero_shot"),
+        (["--task", "ood"], "give other pictures with --ood"),
+        (["--task", "ood", "--ood", "gone"], "no shard matches gone"),
+        (["--task", "shift", "--base", "gone"], "no shard matches gone"),
+        (["--task", "shift"], "with --base PATH"),
+        (["--task", "factors", "--factors", "gone"], "cannot read gone"),
+        (["--factors", "gone"], "add --task factors"),
+        (["--bank", "gone"], "no shard matches gone"),
+        (["--influence", "colour=red"], "write KEY=VALUE with one of architecture"),
+        (["--seed", "-1"], "--seed is -1"),
+        (["--device", "abacus"], "--device abacus: "),
+        (["--cache", "c", "--no-cache"], "leave one of them out"),
+        (["--split", "val"], "choose one of: test (--split NAME)"),
+        (["--templates", "gone.txt"], "known sets: cifar10, imagenet"),
+    ],
+)
+def test_options(evaluation, arguments, hint):
+    assert hint in evaluation.mistake("--data", evaluation.data, *arguments)
+
+
+def test_options_that_nothing_uses(evaluation):
+    arguments = ("--data", evaluation.data, "--backgrounds", evaluation.others)
+    assert "background pictures given" in evaluation.mistake(*arguments)
+    arguments = ("--data", evaluation.data, "--ood", evaluation.others)
+    assert "add --task ood" in evaluation.mistake(*arguments)
+    arguments = ("--data", evaluation.pairs, "--templates", "simple")
+    assert "templates given" in evaluation.mistake(*arguments)
+
+
+def test_store_that_cannot_be_written(evaluation, tmp_path):
+    (tmp_path / "file").write_text("")
+    for cache in ("file", "file/below", "/proc/vlsuite-cache"):
+        line = evaluation.mistake("--data", evaluation.data, "--cache", cache)
+        assert f"cannot keep embeddings in {cache}" in line
+        assert "--cache DIR, or --no-cache" in line
+
+
+def test_results_that_cannot_be_written(evaluation, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = evaluation.mistake("--data", evaluation.data, "--out", "file")
+    assert "cannot write file" in line
+
+
+def test_full_disk(evaluation, tmp_path):
+    """A file-size limit makes writes fail as a full disk does; nothing half-written is left."""
+    previous = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (256, previous[1]))
+        line = evaluation.mistake("--data", evaluation.data, "--cache", "store")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, previous)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "cannot write store/" in line
+    assert "free space" in line
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_models_to_compare(evaluation, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for out, data in ((one, evaluation.data), (other, evaluation.others)):
+        arguments = ("eval", evaluation.model, "--data", data, "--out", out)
+        assert main([str(argument) for argument in arguments]) == 0
+    mistake = evaluation.mistake
+    assert "vlsuite eval compare" in mistake(other, "--data", evaluation.data, model=one)
+    assert "compare needs two models" in mistake(one, model="compare")
+    assert "twice" in mistake(one, one, model="compare")
+    assert "no result in common" in mistake(one, other, model="compare")
+    assert "gone is no folder of results" in mistake(one, "gone", model="compare")
+    assert "nothing to report in" in mistake(one, evaluation.others, model="compare")
+    assert "give --data PATH" in mistake(one, other, "--task", "ood", model="compare")
+    line = mistake(one, other, "--data", evaluation.data, model="compare")
+    assert "looked for open_clip_config.json" in line

@@ -8,12 +8,12 @@ import torch
 from open_clip import build_zero_shot_classifier
 from open_clip.zero_shot_metadata import SIMPLE_IMAGENET_TEMPLATES
 
+from eval import prompts
 from eval.decode import StreamingDecoder
 from eval.embed import StreamingEmbedder
 from eval.folders import open_dataset
-from eval.zero_shot import classification
-from eval.zero_shot.classification import ZeroShotClassification, class_embeds
-from eval.zero_shot.request import TaskRequest
+from eval.request import TaskRequest
+from eval.zero_shot.classification import ZeroShotClassification
 from eval.zero_shot.templates import TEMPLATE_SETS
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
@@ -29,10 +29,10 @@ TEMPLATES = ("a photo of a {c}.", "the {c}", "a drawing of {c}")
 def test_prompt_ensemble_equals_open_clip(
     monkeypatch: pytest.MonkeyPatch, prompts_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(classification, "PROMPTS_AT_A_TIME", prompts_at_a_time)
+    monkeypatch.setattr(prompts, "PROMPTS_AT_A_TIME", prompts_at_a_time)
     model = SmallClip()
 
-    ours = class_embeds(model, EMBEDDER, NAMES, TEMPLATE_SETS["imagenet-simple"])
+    ours = EMBEDDER.class_embeds(model, NAMES, TEMPLATE_SETS["imagenet-simple"])
 
     theirs = build_zero_shot_classifier(
         model.model, model.tokenizer, NAMES, SIMPLE_IMAGENET_TEMPLATES, num_classes_per_batch=None

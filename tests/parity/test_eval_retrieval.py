@@ -8,7 +8,7 @@ import pytest
 from eval.decode import StreamingDecoder
 from eval.embed import StreamingEmbedder
 from eval.folders import open_dataset
-from eval.zero_shot.request import TaskRequest
+from eval.request import TaskRequest
 from eval.zero_shot.retrieval import RECALL_AT, Retrieval
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder

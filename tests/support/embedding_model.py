@@ -42,6 +42,7 @@ class SmallClip:
         self.logit_bias = 0.0
         self.device = torch.device("cpu")
         self.tokenizer = SimpleTokenizer(context_length=CONTEXT_LENGTH)
+        self.fingerprint = f"small-clip-{seed}".ljust(64, "0")
         self.image_batch_sizes: list[int] = []
         self.num_texts = 0
 
@@ -56,6 +57,12 @@ class SmallClip:
         """Unit-norm embeddings."""
         self.image_batch_sizes.append(len(images))
         return F.normalize(self.model.encode_image(images.float() / 127.5 - 1.0), dim=-1)
+
+    def embed_pixels(
+        self, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm embeddings of pictures in [0, 1], with gradients."""
+        return F.normalize(self.model.encode_image(pixels * 2.0 - 1.0), dim=-1)
 
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:

@@ -116,8 +116,8 @@ def test_shard_count_wrong(tmp_path: Path, count: str, part: str) -> None:
 
 def test_unknown_type_of_folder(tmp_path: Path) -> None:
     root = _classes(tmp_path / "d")
-    (root / "dataset_type.txt").write_text("multilabel\n")
-    assert "says 'multilabel'" in _message(root)
+    (root / "dataset_type.txt").write_text("video\n")
+    assert "says 'video'" in _message(root)
 
 
 def test_label_beyond_the_class_names(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ import pytest
 from eval.decode import StreamingDecoder
 from eval.embed import StreamingEmbedder
 from eval.errors import EvaluationError
+from eval.request import TaskRequest
 from eval.results import load_result
 from eval.runner import SUPERSEDED, Finished, run_benchmarks
 from eval.suite import benchmarks_for
-from eval.zero_shot.request import TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 

@@ -7,7 +7,7 @@ from tests.support.eval_results import example_result
 def test_table_shows_interval_chance_and_trials() -> None:
     lines = result_table([example_result(value=0.25, chance=0.05)]).splitlines()
     assert lines[0].split()[:3] == ["data", "set", "split"]
-    row = "unseen_emoji test image to text R@1 25.0 22.0 to 29.0 5.00 5.0 320"
+    row = "unseen_emoji test retrieval image to text R@1, % 25.0 22.0 to 29.0 5.00 5.0 320"
     assert " ".join(lines[2].split()) == row
     assert len(lines) == 8
 

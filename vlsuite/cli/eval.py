@@ -1,8 +1,11 @@
-"""``vlsuite eval``: zero-shot classification and retrieval of one model on some data sets."""
+"""``vlsuite eval``: everything that can be measured of one model, or several compared."""
 
 import argparse
 import os
 import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,16 +14,27 @@ from vlsuite.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
+    from eval.contract import Benchmark
+    from eval.request import TaskRequest
     from eval.results import Settings
     from eval.runner import Finished
 
+COMPARE = "compare"
+
 HELP = """\
-zero-shot classification and image-text retrieval, with intervals
+accuracy, retrieval, robustness and safety of a model, with intervals; compare models
 
   vlsuite eval runs/first --data data/emoji
   vlsuite eval ViT-B-32:laion2b_s34b_b79k --data wds_imagenet1k --templates imagenet
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
+  vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
+  vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
+      --set corruptions.severities=1,3,5
+  vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
   torchrun --nproc-per-node 8 -m vlsuite eval ViT-L-14:openai --data wds_imagenet1k
+
+Pictures are decoded and embedded once for all tasks; embeddings are kept (--cache), so a second
+command, other prompts or an interrupted evaluation start where the first one stopped.
 """
 
 
@@ -29,114 +43,268 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME",
+        nargs="*",
+        help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; "
+        "or 'compare' and several of them, or several folders of results",
     )
-    parser.add_argument(
+    _add_data(parser.add_argument_group("data"))
+    _add_tasks(parser.add_argument_group("what is measured"))
+    _add_running(parser.add_argument_group("how it runs"))
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--data",
         metavar="PATH",
         action="append",
-        required=True,
-        help="CLIP_benchmark folder, folder of such folders, tar, folder of tars, or pattern "
-        "(repeatable)",
+        default=[],
+        help="CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, or "
+        "folder of class folders (repeatable)",
     )
-    parser.add_argument(
-        "--task",
-        action="append",
-        metavar="TASK",
-        help="auto, zero_shot or retrieval (repeatable; default: auto, what each data set is for)",
-    )
-    parser.add_argument(
+    group.add_argument(
         "--split",
         default="test",
         help="split of CLIP_benchmark folders, or several joined by commas (default: test)",
     )
-    parser.add_argument(
-        "--class-names", metavar="FILE", help="one class name a line, or 'imagenet'"
+    group.add_argument("--class-names", metavar="FILE", help="one class name a line, or 'imagenet'")
+    group.add_argument(
+        "--ood",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="pictures of none of the classes, for task ood (repeatable)",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--base",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="unshifted set that a shifted one of --data is compared with, for task shift "
+        "(repeatable)",
+    )
+    group.add_argument(
+        "--bank", metavar="PATH", help="pictures of the classes for kNN detection (task ood)"
+    )
+    group.add_argument(
+        "--backgrounds", metavar="PATH", help="pictures for background edits (task edits)"
+    )
+    group.add_argument(
+        "--factors",
+        metavar="FILE",
+        default="",
+        help="ImageNet-X annotations, JSON lines (task factors; default: each json member)",
+    )
+
+
+def _add_tasks(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--task",
+        action="append",
+        metavar="TASK",
+        help="auto (what each data set is for, the default), all (every task the data allows), or "
+        "a name of --list-tasks (repeatable)",
+    )
+    group.add_argument("--list-tasks", action="store_true", help="name the tasks and stop")
+    group.add_argument(
         "--templates",
         metavar="FILE",
         help="prompts, one a line, {c} for the class name; or a named set: simple, cifar10, "
         "imagenet, imagenet-simple (default: the data set's own, else simple)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--captions-per-image",
         type=int,
         metavar="N",
         help="retrieval: use the first N captions of an image (default: all)",
     )
-    parser.add_argument(
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all; repeatable)",
+    )
+    group.add_argument(
+        "--influence",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="what the model is made of, where its name does not say it, e.g. "
+        "training_source=LAION-2B (repeatable)",
+    )
+    group.add_argument(
         "--examples",
         type=int,
         default=8,
         metavar="N",
         help="examples of each direction kept for the report (default: 8)",
     )
-    parser.add_argument("--batch-size", type=int, default=256, help="images a forward pass")
-    parser.add_argument("--workers", type=int, default=2, help="decoding threads (default: 2)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
-    parser.add_argument(
+    group.add_argument("--seed", type=int, default=0, help="of intervals, draws and examples")
+
+
+def _add_running(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--batch-size", type=int, default=256, help="images a forward pass")
+    group.add_argument("--workers", type=int, default=2, help="decoding threads (default: 2)")
+    group.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
+    group.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder for result files (default: results/ of the run folder, else ./results)",
+        help="folder for result files (default: results/ of the run folder, else ./results; "
+        "compare: ./comparison)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of intervals and examples")
+    group.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="where embeddings are kept (default: $XDG_CACHE_HOME/vlsuite/embeddings, "
+        "else ~/.cache/vlsuite/embeddings)",
+    )
+    group.add_argument(
+        "--no-cache", action="store_true", help="forget the embeddings when the command ends"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and name the result files.
 
     Raises:
-        UserError: see ``eval.suite.benchmarks_for``, ``vlsuite.models.loading.load_clip`` and
+        UserError: see ``eval.suite.select``, ``vlsuite.models.loading.load_clip`` and
             ``eval.runner.run_benchmarks``.
     """
-    import torch
+    if args.list_tasks:
+        _print_tasks()
+        return 0
+    _check(args)
+    if args.model[0] == COMPARE:
+        return _compare(args, args.model[1:])
+    benchmarks = _benchmarks(args)
+    with ExitStack() as stack:
+        finished = _evaluate(args, args.model[0], benchmarks, _out(args), _cache(args, stack))
+    if _is_first():
+        from eval.groups import group_averages
+        from eval.tables import average_lines, result_table
 
-    from eval.decode import StreamingDecoder
-    from eval.embed import StreamingEmbedder
-    from eval.process_group import ranks
-    from eval.runner import run_benchmarks
-    from eval.suite import benchmarks_for, opened_datasets
-    from eval.tables import result_table
-    from eval.zero_shot.request import TaskRequest
-    from eval.zero_shot.templates import templates_from
-    from vlsuite.models.loading import load_clip
+        results = [outcome.result for outcome in finished]
+        print(result_table(results))
+        for line in average_lines(group_averages(results)):
+            print(line)
+        _print_files(finished)
+    return 0
 
-    _check_numbers(args)
-    request = TaskRequest(
-        templates=templates_from(args.templates) if args.templates else None,
-        captions_per_image=args.captions_per_image,
-        num_examples=args.examples,
-        seed=args.seed,
-    )
-    benchmarks = benchmarks_for(
+
+def _compare(args: argparse.Namespace, models: list[str]) -> int:
+    """Evaluate what is asked for, then put all results side by side in one page."""
+    from eval.report.compare import build_comparison
+    from eval.report.sides import read_side
+
+    out = args.out or Path("comparison")
+    if args.data:
+        benchmarks = _benchmarks(args)
+        with ExitStack() as stack:
+            cache = _cache(args, stack)
+            for model in models:
+                _evaluate(args, model, benchmarks, out / "results", cache)
+        sides = [read_side(out / "results", model=model) for model in models]
+    else:
+        sides = [read_side(Path(model)) for model in models]
+    if _is_first():
+        comparison = build_comparison(sides, out, seed=args.seed)
+        print(comparison.text)
+        print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
+    return 0
+
+
+def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
+    from eval.suite import opened_datasets, select
+
+    selection = select(
         args.data,
         tasks=tuple(dict.fromkeys(args.task or ["auto"])),
         split=args.split,
         class_names=args.class_names,
-        request=request,
+        request=_request(args),
     )
-    for dataset in opened_datasets(benchmarks):
+    for dataset in opened_datasets(selection.benchmarks):
         for line in dataset.warnings():
             print(f"warning: {line}", file=sys.stderr)
+    for line in selection.not_possible:
+        print(f"not measured: {line}", file=sys.stderr)
+    return selection.benchmarks
+
+
+def _request(args: argparse.Namespace) -> "TaskRequest":
+    from eval.request import Companions, TaskRequest
+    from eval.suite import open_companion
+    from eval.zero_shot.templates import templates_from
+    from vlsuite.settings import apply_overrides
+
+    for override in args.set:
+        if "." not in override.partition("=")[0]:
+            raise ConfigError(f"--set {override}: write TASK.KEY=VALUE (--list-tasks shows all)")
+    chosen = apply_overrides(TaskRequest(), args.set)
+    one = {
+        name: open_companion(path, split=args.split) if path else None
+        for name, path in (("bank", args.bank), ("backgrounds", args.backgrounds))
+    }
+    companions = Companions(
+        ood=tuple(open_companion(path, split=args.split) for path in args.ood),
+        bases=tuple(open_companion(path, split=args.split, task="zero_shot") for path in args.base),
+        **one,
+    )
+    return replace(
+        chosen,
+        templates=templates_from(args.templates) if args.templates else None,
+        captions_per_image=args.captions_per_image,
+        num_examples=args.examples,
+        seed=args.seed,
+        factors_file=args.factors,
+        companions=companions,
+    )
+
+
+def _evaluate(
+    args: argparse.Namespace,
+    spec: str,
+    benchmarks: "list[Benchmark]",
+    out: Path,
+    cache: Path,
+) -> "list[Finished]":
+    import torch
+
+    from eval.decode import StreamingDecoder
+    from eval.embed import StreamingEmbedder
+    from eval.embedding_store import StoredEmbedder
+    from eval.influences import influences_of
+    from eval.runner import run_benchmarks
+    from vlsuite.models.loading import load_clip
+
+    influences = influences_of(spec, args.influence)
     launched = _launched_device()
     default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_clip(args.model, device=args.device or default)
-    finished = run_benchmarks(
+    model = load_clip(spec, device=_device(args.device or default))
+    decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
+    streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
+    return run_benchmarks(
         model,
         benchmarks,
-        embedder=StreamingEmbedder(
-            decoder=StreamingDecoder(batch_size=args.batch_size, workers=args.workers),
-            show_progress=True,
-        ),
-        out_dir=args.out or _default_out(args.model),
+        embedder=StoredEmbedder(streaming, cache, batch_size=args.batch_size),
+        out_dir=out,
         environment=_environment(args.seed),
+        influences=influences,
     )
-    if ranks().rank == 0:
-        print(result_table([outcome.result for outcome in finished]))
-        _print_files(finished)
-    return 0
+
+
+def _device(name: "str | torch.device") -> "torch.device":
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise ConfigError(f"--device {name}: {reason}; give cpu, cuda or cuda:N") from error
+    return device
 
 
 def _launched_device() -> "torch.device | None":
@@ -148,16 +316,71 @@ def _launched_device() -> "torch.device | None":
     return start_distributed().device
 
 
-def _check_numbers(args: argparse.Namespace) -> None:
+def _is_first() -> bool:
+    from eval.process_group import ranks
+
+    return ranks().rank == 0
+
+
+def _check(args: argparse.Namespace) -> None:
     smallest = {"batch_size": 1, "workers": 1, "examples": 0, "captions_per_image": 1}
     for name, least in smallest.items():
         value = getattr(args, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name.replace('_', '-')} is {value}; give at least {least}")
+    if not 0 <= args.seed < 2**32:
+        raise ConfigError(f"--seed is {args.seed}; give a number from 0 to {2**32 - 1}")
+    if args.cache is not None and args.no_cache:
+        raise ConfigError("--cache and --no-cache exclude each other; leave one of them out")
+    if not args.model:
+        raise ConfigError("no model; give a run folder or ARCHITECTURE:WEIGHTS (--help has more)")
+    if args.model[0] == COMPARE:
+        _check_compared(args, args.model[1:])
+        return
+    if len(args.model) > 1:
+        raise ConfigError(
+            f"{len(args.model)} models given; to put models side by side: "
+            f"vlsuite eval compare {' '.join(args.model)} ..."
+        )
+    if not args.data:
+        raise ConfigError("no data; give --data PATH, a CLIP_benchmark folder or shards")
 
 
-def _default_out(model: str) -> Path:
-    return (Path(model) if Path(model).is_dir() else Path()) / "results"
+def _check_compared(args: argparse.Namespace, models: list[str]) -> None:
+    if len(models) < 2:
+        raise ConfigError(
+            "compare needs two models or result folders at least: vlsuite eval compare A B ..."
+        )
+    twice = next((model for model in models if models.count(model) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"compare is given {twice} twice; name each model once")
+    if not args.data and (args.task or args.set or args.ood or args.base):
+        raise ConfigError(
+            "compare without --data reads finished results, so that nothing is measured; "
+            "give --data PATH, or leave --task, --set, --ood and --base out"
+        )
+
+
+def _out(args: argparse.Namespace) -> Path:
+    model = Path(args.model[0])
+    return args.out or (model if model.is_dir() else Path()) / "results"
+
+
+def _cache(args: argparse.Namespace, stack: ExitStack) -> Path:
+    if args.no_cache:
+        if int(os.environ.get("WORLD_SIZE") or "1") > 1:
+            raise ConfigError("several processes share embeddings on disk; use --cache DIR")
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vlsuite-embeddings-")))
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = args.cache or Path(base) / "vlsuite" / "embeddings"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder "
+            "with --cache DIR, or --no-cache"
+        ) from error
+    return folder
 
 
 def _environment(seed: int) -> "Settings":
@@ -167,6 +390,22 @@ def _environment(seed: int) -> "Settings":
     environment = describe_environment(seed=seed)
     del environment["started"]
     return environment
+
+
+def _print_tasks() -> None:
+    from eval.request import TaskRequest
+    from eval.tasks import registry
+    from vlsuite.settings import to_dict
+
+    for name in registry.names():
+        lines = (registry.get(name).__doc__ or "").strip().splitlines()
+        print(f"{name:<18} {lines[0] if lines else ''}")
+    print("\nsettings (--set KEY=VALUE):")
+    for group, fields in to_dict(TaskRequest()).items():
+        if isinstance(fields, dict) and group != "companions":
+            for key, value in fields.items():
+                shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+                print(f"  {group}.{key}={shown}")
 
 
 def _print_files(finished: "list[Finished]") -> None:

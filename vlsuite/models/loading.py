@@ -1,5 +1,7 @@
 """Any CLIP by name or folder, ready to embed pictures and texts."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from vlsuite.models.open_clip import BuiltModel, OpenClipConfig, architecture
 DESCRIPTION = "open_clip_config.json"
 
 _TEXTS_PER_PASS = 256
+# Tokenizers with other vocabularies or rules give other ids for these.
+_TOKENIZER_PROBES = ("a photo of a cat.", "Zwölf Boxkämpfer, 3.14 €: x_y", "日本語 🙂")
 
 
 class Clip:
@@ -56,11 +60,39 @@ class Clip:
         self.logit_scale = logit_scale
         self.logit_bias = logit_bias
         self.device = device
+        self._built = built
+        self._fingerprint = ""
         self._encode = encode
         self._dtype = dtype
         self._trim = built.encoder.accepts_trimmed_text
         self._mean = channels(built.preprocess["mean"], device)
         self._std = channels(built.preprocess["std"], device)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights, the preprocessing and the tokenizer, as hexadecimal digits."""
+        if not self._fingerprint:
+            self._fingerprint = self._hash()
+        return self._fingerprint
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256(json.dumps(self._built.preprocess, sort_keys=True).encode())
+        digest.update(str(self._dtype).encode())
+        digest.update(self.tokenizer(list(_TOKENIZER_PROBES)).numpy().tobytes())
+        for name, weights in sorted(self._built.encoder.state_dict().items()):
+            digest.update(name.encode())
+            # as bytes, for NumPy knows no bfloat16
+            digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    def embed_pixels(
+        self, pixels: Float[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of pictures in [0, 1], normalised here, with gradients."""
+        normalised = ((pixels - self._mean) / self._std).to(self._dtype)
+        embeds = self._encode(normalised, None).image_embeds
+        assert embeds is not None
+        return embeds
 
     @torch.no_grad()
     def embed_images(

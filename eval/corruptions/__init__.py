@@ -1,0 +1,1 @@
+"""Synthetic damage to pictures in memory: ImageNet-C's corruptions as batched tensor functions."""

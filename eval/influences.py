@@ -1,0 +1,151 @@
+"""What a model is made of: the six influence factors that results are compared by.
+
+Tu, Deng, Gedeon 2024 (arXiv 2410.01534) relate robustness to architecture, training source,
+size of the training set, fine-tuning, objective and prompts. What cannot be known from a name or
+a run folder is "unknown", never guessed; ``--influence key=value`` fills it in.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.errors import EvaluationError
+from vlsuite.export.run_history import data_sources
+
+#: Columns of every comparison, in order.
+INFLUENCES = (
+    "architecture",
+    "training_source",
+    "training_pairs",
+    "objective",
+    "fine_tuning",
+    "prompts",
+)
+
+UNKNOWN = "unknown"
+
+# Beginning of an open_clip tag: the data behind it and its size in image-text pairs, as its
+# authors state them (open_clip's README and model cards; DataComp, DFN, MetaCLIP, SigLIP papers).
+_SOURCES: dict[str, tuple[str, str]] = {
+    "openai": ("WIT (OpenAI)", "400M"),
+    "yfcc15m": ("YFCC", "15M"),
+    "cc12m": ("CC12M", "12M"),
+    "laion400m": ("LAION-400M", "400M"),
+    "laion_aesthetic": ("LAION-Aesthetic", "900M"),
+    "laion2b": ("LAION-2B", "2.3B"),
+    "laion5b": ("LAION-5B", "5B"),
+    "frozen_laion5b": ("LAION-5B", "5B"),
+    "datacomp_xl": ("DataComp-1B", "1.4B"),
+    "datacomp1b": ("DataComp-1B", "1.4B"),
+    "datacomp_s34b": ("DataComp-1B", "1.4B"),
+    "datacomp_l": ("DataComp-L", "140M"),
+    "datacomp_m": ("DataComp-M", "14M"),
+    "datacomp_s": ("DataComp-S", "1.4M"),
+    "commonpool_xl": ("CommonPool-XL", UNKNOWN),
+    "commonpool_l": ("CommonPool-L", UNKNOWN),
+    "commonpool_m": ("CommonPool-M", UNKNOWN),
+    "commonpool_s": ("CommonPool-S", UNKNOWN),
+    "dfn2b": ("DFN-2B", "2B"),
+    "dfn5b": ("DFN-5B", "5B"),
+    "webli": ("WebLI", UNKNOWN),
+    "metaclip_400m": ("MetaCLIP-400M", "400M"),
+    "metaclip_fullcc": ("MetaCLIP-2.5B", "2.5B"),
+    "merged2b": ("Merged-2B", "2B"),
+}
+
+_OBJECTIVES = {"clip": "softmax", "siglip": "sigmoid"}
+_FINE_TUNED = re.compile(r"(_|^)(ft|finetuned|soup)(_|$)")
+
+
+def influences_of(spec: str, stated: Sequence[str] = ()) -> dict[str, str]:
+    """The influence factors of a model but its prompts, which belong to the benchmark.
+
+    Args:
+        spec: see ``vlsuite.models.loading.load_clip``.
+        stated: "key=value" from the user, over everything found.
+    Raises:
+        EvaluationError: a stated key is none of ``INFLUENCES``.
+    """
+    folder = Path(spec)
+    if folder.is_dir():
+        found = _of_run(folder)
+    else:
+        architecture, _, tag = spec.partition(":")
+        is_hub = architecture in ("hf-hub", "local-dir")
+        found = {} if is_hub else _of_tag(architecture, tag)
+    known = dict.fromkeys(INFLUENCES[:-1], UNKNOWN) | found
+    return known | _stated(stated)
+
+
+def prompts_label(templates: Sequence[Any]) -> str:
+    """What the prompts column says: "80 prompts", "1 prompt: a photo of a {c}."."""
+    if len(templates) == 1:
+        return f"1 prompt: {templates[0]}"
+    return f"{len(templates)} prompts"
+
+
+def _of_tag(architecture: str, tag: str) -> dict[str, str]:
+    found = {
+        "architecture": architecture,
+        "objective": "sigmoid" if "SigLIP" in architecture else "softmax",
+    }
+    if Path(tag).suffix:  # a weights file says nothing about its training
+        return {"architecture": architecture}
+    best = max((key for key in _SOURCES if tag.startswith(key)), key=len, default=None)
+    if best is not None:
+        found["training_source"], found["training_pairs"] = _SOURCES[best]
+        found["fine_tuning"] = "fine-tuned" if _FINE_TUNED.search(tag) else "none"
+    return found
+
+
+def _of_run(folder: Path) -> dict[str, str]:
+    """From the config of a run, and from the manifest of its data where that is still there."""
+    try:
+        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+        model, data = config["model"], config["data"]
+        started_from = model.get("pretrained")
+        objective = str(config["objective"]["kind"])
+        return {
+            "architecture": str(model["name"]),
+            "training_source": ", ".join(_source_name(source) for source in data["train"]),
+            "training_pairs": _pairs(data["train"]),
+            "objective": _OBJECTIVES.get(objective, objective),
+            "fine_tuning": f"from {started_from}" if started_from else "none",
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _pairs(sources: Sequence[str]) -> str:
+    """Samples in the training data, as long as every source still has its manifest."""
+    found = [own for source in sources for own in data_sources(source)]
+    counts = [source.num_samples for source in found]
+    if len(found) < len(sources) or not all(counts):
+        return UNKNOWN
+    return f"{sum(count for count in counts if count):,}"
+
+
+def _source_name(source: str) -> str:
+    """Last part of a path without shard numbers: "cifar10-train" of a pattern of tars."""
+    name = source.rstrip("/").rsplit("/", 1)[-1]
+    return re.sub(r"[-_]?(\{[^}]*\}|\d+)?\.tar(\.gz)?$", "", name) or name
+
+
+def _stated(stated: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for entry in stated:
+        key, equals, value = entry.partition("=")
+        if not equals or key not in INFLUENCES:
+            raise EvaluationError(
+                f"--influence {entry}: write KEY=VALUE with one of {', '.join(INFLUENCES)}"
+            )
+        values[key] = value
+    return values
+
+
+def merged(influences: Mapping[str, str], templates: Sequence[Any] | None) -> dict[str, str]:
+    """A result's influences: the model's, and the prompts it was asked with."""
+    prompts = prompts_label(templates) if templates else "none"
+    return {"prompts": prompts} | dict(influences)

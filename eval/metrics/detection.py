@@ -1,0 +1,161 @@
+"""How well one number an image separates in-distribution (ID) from other images (OOD).
+
+AUROC and the areas under precision and recall are scikit-learn's (average precision, the step
+rule, no interpolation). FPR95 is published in two conventions that differ in what is kept at 95%:
+
+- ``fpr95_id``: ID is the positive class. Share of OOD images that pass where 95% of the ID images
+  do. As the MCM repository computes it (utils/detection_util.py): of all thresholds, the one
+  whose recall is nearest 95%, the lower one of two that are as near.
+- ``fpr95_ood``: OOD is the positive class. Share of ID images that are turned away where 95% of
+  the OOD images are. As OpenOOD computes it (openood/evaluators/metrics.py): the first threshold
+  with a recall of at least 95%. Every threshold counts here; scikit-learn's curve leaves some
+  out by default, which can differ where several scores have ties of both kinds in equal numbers.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from eval.errors import EvaluationError
+from eval.metrics.intervals import NUM_RESAMPLES
+from eval.metrics.resampling import image_weights, percentile_score
+from eval.results import Score
+
+RECALL = 0.95
+NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95_id", "fpr95_ood")
+
+STRATIFIED_BOOTSTRAP = (
+    f"95% percentile bootstrap over images, ID and OOD apart, {NUM_RESAMPLES} resamples"
+)
+
+
+class _Counts(NamedTuple):
+    """Images at each different score, scores ascending."""
+
+    inside: Float64[np.ndarray, " scores"]
+    outside: Float64[np.ndarray, " scores"]
+
+
+def detection_scores(
+    inside: Float64[np.ndarray, " inside"], outside: Float64[np.ndarray, " outside"], *, seed: int
+) -> dict[str, Score]:
+    """``auroc``, ``aupr_in``, ``aupr_out``, ``fpr95_id`` and ``fpr95_ood`` with 95% intervals.
+
+    The bootstrap draws ID and OOD images apart, so that their numbers stay; precision, and with
+    it AUPR, depends on their ratio and compares only between sets of equal ratio.
+
+    Args:
+        inside: scores of ID images, higher meaning more in-distribution.
+        outside: scores of OOD images.
+        seed: of the draws.
+    Raises:
+        EvaluationError: one side has no images, or scores are not finite.
+    """
+    _refuse(inside, outside)
+    values = detection_values(inside, outside)
+    _, places = np.unique(np.concatenate([inside, outside]), return_inverse=True)
+    size = int(places.max()) + 1
+    at_inside, at_outside = places[: len(inside)], places[len(inside) :]
+    seeds = np.random.SeedSequence(seed).generate_state(2).tolist()
+    pairs = zip(
+        image_weights(len(inside), seed=seeds[0]),
+        image_weights(len(outside), seed=seeds[1]),
+        strict=True,
+    )
+    drawn = np.array(
+        [
+            _measures(
+                _Counts(
+                    np.bincount(at_inside, weights=of_inside, minlength=size),
+                    np.bincount(at_outside, weights=of_outside, minlength=size),
+                )
+            )
+            for of_inside, of_outside in pairs
+        ]
+    )
+    n = len(inside) + len(outside)
+    return {
+        name: percentile_score(
+            values[name], drawn[:, column], n, lower_is_better=name.startswith("fpr95")
+        )
+        for column, name in enumerate(NAMES)
+    }
+
+
+def detection_values(
+    inside: Float64[np.ndarray, " inside"], outside: Float64[np.ndarray, " outside"]
+) -> dict[str, float]:
+    """The five figures without intervals; arguments and errors as in ``detection_scores``."""
+    _refuse(inside, outside)
+    scores = np.concatenate([inside, outside])
+    is_inside = np.arange(len(scores)) < len(inside)
+    _, places = np.unique(scores, return_inverse=True)
+    counts = _Counts(
+        np.bincount(places, weights=is_inside), np.bincount(places, weights=~is_inside)
+    )
+    figures = (
+        float(roc_auc_score(is_inside, scores)),
+        float(average_precision_score(is_inside, scores)),
+        float(average_precision_score(~is_inside, -scores)),
+        _fpr95_id(counts),
+        _fpr95_ood(counts),
+    )
+    return dict(zip(NAMES, figures, strict=True))
+
+
+def _refuse(inside: np.ndarray, outside: np.ndarray) -> None:
+    for name, scores in (("in-distribution", inside), ("out-of-distribution", outside)):
+        if not len(scores):
+            raise EvaluationError(f"there are no {name} images; give a data set that has some")
+        if not np.isfinite(scores).all():
+            raise EvaluationError(
+                f"scores of {name} images are NaN or infinite; check the embeddings"
+            )
+
+
+def _measures(counts: _Counts) -> tuple[float, ...]:
+    turned = _Counts(counts.outside[::-1], counts.inside[::-1])
+    return (
+        _auroc(counts),
+        _average_precision(counts),
+        _average_precision(turned),
+        _fpr95_id(counts),
+        _fpr95_ood(counts),
+    )
+
+
+def _auroc(counts: _Counts) -> float:
+    """Share of pairs (ID, OOD) in the right order, ties by half (Mann and Whitney 1947)."""
+    below = np.cumsum(counts.outside) - counts.outside
+    won = counts.inside @ (below + 0.5 * counts.outside)
+    return float(won / (counts.inside.sum() * counts.outside.sum()))
+
+
+def _average_precision(counts: _Counts) -> float:
+    """Sum over thresholds, from the highest, of (gain of recall) * precision; ID is positive."""
+    hits, alarms = _passing(counts)
+    passing = hits + alarms
+    precision = np.divide(hits, passing, out=np.zeros_like(hits), where=passing > 0)
+    return float(counts.inside[::-1] @ precision / hits[-1])
+
+
+def _fpr95_id(counts: _Counts) -> float:
+    drawn = counts.inside + counts.outside > 0
+    hits, alarms = _passing(_Counts(counts.inside[drawn], counts.outside[drawn]))
+    num_needed = int(np.searchsorted(hits, hits[-1])) + 1
+    recall = (hits / hits[-1])[:num_needed][::-1]
+    nearest = int(np.argmin(np.abs(recall - RECALL)))
+    return float(alarms[:num_needed][::-1][nearest] / alarms[-1])
+
+
+def _fpr95_ood(counts: _Counts) -> float:
+    caught, rejected = np.cumsum(counts.outside), np.cumsum(counts.inside)
+    first = int(np.argmax(caught / caught[-1] >= RECALL))
+    return float(rejected[first] / rejected[-1])
+
+
+def _passing(counts: _Counts) -> tuple[np.ndarray, np.ndarray]:
+    """ID and OOD images with at least each score, from the highest score down."""
+    return np.cumsum(counts.inside[::-1]), np.cumsum(counts.outside[::-1])

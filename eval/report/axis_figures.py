@@ -1,0 +1,71 @@
+"""Plots that belong to one axis: the reliability diagram, the table of corruptions in colour."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from eval.report.figures import COLOURS, INK, STYLE, Picture, as_picture, sentence
+
+_SEVERITIES = ("1", "2", "3", "4", "5")
+
+
+def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
+    """A panel for each diagram: accuracy over confidence, the share of images behind it.
+
+    Args:
+        diagrams: by title: "counts", "accuracy" and "confidence" of each bin, None where empty.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.4, 3.6))
+        panels = np.atleast_1d(figure.subplots(1, len(diagrams), sharey=True))
+        for axes, (title, bins), colour in zip(panels, diagrams.items(), COLOURS, strict=False):
+            counts = np.array(bins["counts"], dtype=np.float64)
+            edges = np.arange(len(counts)) / len(counts)
+            axes.bar(
+                100 * edges, 100 * counts / counts.sum(), 100 / len(counts), align="edge",
+                color="#d9dee4", label="share of images",
+            )  # fmt: skip
+            pairs = zip(bins["confidence"], bins["accuracy"], strict=True)
+            known = [(100 * x, 100 * y) for x, y in pairs if x is not None and y is not None]
+            x, y = zip(*known, strict=True)
+            axes.plot(x, y, color=colour, marker="o", ms=5, label="accuracy")
+            axes.plot([0, 100], [0, 100], color=INK, linestyle="--", linewidth=1)
+            axes.set_title(sentence(title))
+            axes.set_xlabel("confidence, %")
+            axes.set_xlim(0, 100)
+            axes.set_ylim(0, 100)
+        panels[0].set_ylabel("%")
+        panels[0].legend(loc="upper left", fontsize=8)
+        return as_picture(figure)
+
+
+def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Accuracy by corruption and severity as a coloured table.
+
+    Args:
+        accuracy: shares by corruption, then severity "1" to "5"; cells may be missing.
+    """
+    names = list(accuracy)
+    table = np.array(
+        [[100 * accuracy[name].get(level, np.nan) for level in _SEVERITIES] for name in names]
+    )
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(9.4, 0.9 + 0.26 * len(names)))
+        axes = figure.subplots()
+        image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=0)
+        brightest = np.nanmax(table) if np.isfinite(table).any() else 1.0
+        for row, column in np.argwhere(np.isfinite(table)):
+            value = table[row, column]
+            colour = "white" if value < 0.6 * brightest else "black"
+            axes.text(
+                column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour
+            )
+        axes.set_xticks(range(len(_SEVERITIES)), list(_SEVERITIES))
+        axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], color=INK)
+        axes.set_xlabel("severity")
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, label="top-1, %", pad=0.01)
+        return as_picture(figure)

@@ -1,0 +1,238 @@
+"""Models side by side: one HTML page, one JSON file, and a table for the terminal."""
+
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from data_pipelines.shards.atomic import make_folder, write_file
+from eval.influences import INFLUENCES, UNKNOWN
+from eval.report import compare_figures
+from eval.report.build import HEADLINES, Plate
+from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
+from eval.report.tabulate import benchmark_title
+from eval.results import Score
+from eval.tables import interval, number, score_title, titled
+
+PAGE, DATA = "compare.html", "compare.json"
+
+
+class Written(NamedTuple):
+    """What was written, and the same as text."""
+
+    text: str
+    page: Path
+    data: Path
+
+
+class _Cell(NamedTuple):
+    value: str
+    interval: str
+    difference: str
+    is_different: bool
+
+
+class _Row(NamedTuple):
+    title: str
+    chance: str
+    cells: tuple[_Cell | None, ...]
+
+
+class _Block(NamedTuple):
+    """The scores of one benchmark on one data set."""
+
+    title: str
+    dataset: str
+    rows: tuple[_Row, ...]
+
+
+def build_comparison(sides: Sequence[Side], out: Path, *, seed: int = 0) -> Written:
+    """Compare models and write ``compare.html`` and ``compare.json``.
+
+    Args:
+        sides: at least two; the first is the one the others are measured against.
+        out: folder, made if need be.
+        seed: kept with the data.
+    Raises:
+        EvaluationError: the models have no result in common.
+        DataError: the folder cannot be written.
+    """
+    comparisons = compare(sides)
+    pairs = controlled(sides, comparisons)
+    make_folder(out)
+    page, data = out / PAGE, out / DATA
+    write_file(page, _render(sides, comparisons, pairs).encode())
+    write_file(data, _json(sides, comparisons, pairs, seed).encode())
+    return Written(_text(sides, comparisons), page, data)
+
+
+def _render(
+    sides: Sequence[Side], comparisons: Sequence[Comparison], pairs: Sequence[Controlled]
+) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    package = resources.files("eval.report")
+    page = package.joinpath("compare.html").read_text(encoding="utf-8")
+    return environment.from_string(page).render(
+        models=[side.name for side in sides],
+        influences={n: [side.influences[n] for side in sides] for n in INFLUENCES},
+        has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
+        blocks=list(_blocks(comparisons)),
+        plates=_plates(sides, comparisons),
+        pairs=[_pair_row(pair) for pair in pairs],
+        remarks=[f"{side.name}: {remark}" for side in sides for remark in side.remarks],
+        commands=sorted(
+            {str(r.origin.environment.get("command", "")) for s in sides for r in s.results}
+        ),
+        revisions={
+            f"{r.dataset} ({r.split})": r.origin.data_revision for s in sides for r in s.results
+        },
+    )
+
+
+def _blocks(comparisons: Sequence[Comparison]) -> Iterator[_Block]:
+    for (benchmark, dataset, split), group in groupby(comparisons, key=lambda c: c.subject[:3]):
+        yield _Block(
+            benchmark_title(benchmark),
+            f"{dataset} ({split})",
+            tuple(_row(comparison) for comparison in group),
+        )
+
+
+def _row(comparison: Comparison) -> _Row:
+    some = next(score for score in comparison.scores if score is not None)
+    chance = comparison.chance
+    cells = tuple(_cell(comparison, i) for i in range(len(comparison.scores)))
+    shown = "" if chance is None else number(chance, some.unit)
+    return _Row(titled(comparison.subject.score, some), shown, cells)
+
+
+def _cell(comparison: Comparison, i: int) -> _Cell | None:
+    score = comparison.scores[i]
+    if score is None:
+        return None
+    pair = comparison.against_first[i]
+    difference, is_different = "", False
+    if pair is not None:
+        difference = _points(pair.difference)
+        is_different = excludes_zero(pair.difference)
+    return _Cell(number(score.value, score.unit), interval(score), difference, is_different)
+
+
+def _points(score: Score) -> str:
+    value, low, high = (f"{100 * v:+.1f}" for v in (score.value, score.low, score.high))
+    return f"{value} ({low} to {high})"
+
+
+def _pair_row(pair: Controlled) -> dict[str, Any]:
+    return {
+        "factor": pair.factor.replace("_", " "),
+        "first": pair.first,
+        "second": pair.second,
+        "benchmark": benchmark_title(pair.subject.benchmark),
+        "dataset": f"{pair.subject.dataset} ({pair.subject.split})",
+        "score": score_title(pair.subject.score),
+        "difference": _points(pair.difference.difference),
+        "is_different": excludes_zero(pair.difference.difference),
+        "p_value": f"{pair.difference.p_value:.2g}",
+    }
+
+
+def _plates(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Plate]:
+    names = [side.name for side in sides]
+    drafts = []
+    for benchmark, group in groupby(comparisons, key=lambda c: c.subject.benchmark):
+        chosen = [c for c in group if c.subject.score in HEADLINES.get(benchmark, ())]
+        if chosen:
+            drafts.append(
+                (
+                    compare_figures.models_figure(names, chosen),
+                    benchmark_title(benchmark),
+                    "One row a model and one panel a score; whiskers are 95% intervals, the dashed "
+                    "line is chance.",
+                )
+            )
+    accuracy = [c for c in comparisons if c.subject[0] == "zero_shot" and c.subject[3] == "top1"]
+    others = [
+        c
+        for c in comparisons
+        if c.subject.score in HEADLINES.get(c.subject.benchmark, ())
+        and c.subject.benchmark != "zero_shot"
+    ]
+    if accuracy and others:
+        sources = [side.influences["training_source"] for side in sides]
+        drafts.append(
+            (
+                compare_figures.against_accuracy_figure(names, sources, accuracy[0], others),
+                "Every axis against accuracy",
+                f"Horizontal: zero-shot top-1 on {accuracy[0].subject.dataset}. Models of one "
+                "training source share a colour; a line of their own would say that the source "
+                "matters beyond accuracy.",
+            )
+        )
+    return [Plate(i, *draft) for i, draft in enumerate(drafts, start=1)]
+
+
+def _json(
+    sides: Sequence[Side],
+    comparisons: Sequence[Comparison],
+    pairs: Sequence[Controlled],
+    seed: int,
+) -> str:
+    data = {
+        "models": [{"name": side.name, "influences": side.influences} for side in sides],
+        "comparisons": [
+            {
+                **c.subject._asdict(),
+                "chance": c.chance,
+                "scores": [s and dataclasses.asdict(s) for s in c.scores],
+                "against_first": [d and _difference(d) for d in c.against_first],
+            }
+            for c in comparisons
+        ],
+        "controlled": [
+            {
+                "factor": p.factor,
+                "first": p.first,
+                "second": p.second,
+                **p.subject._asdict(),
+                **_difference(p.difference),
+            }
+            for p in pairs
+        ],
+        "interval": "95%; paired differences: Newcombe's method 10 with McNemar's exact test",
+        "seed": seed,
+    }
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+
+
+def _difference(pair: Any) -> dict[str, Any]:
+    return {**pair._asdict(), "difference": dataclasses.asdict(pair.difference)}
+
+
+def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
+    """A table of headline scores for the terminal; the page has all of them."""
+    header = ["benchmark", "data set", "score", *(side.name for side in sides)]
+    rows = [header]
+    for c in comparisons:
+        if c.subject.score not in HEADLINES.get(c.subject.benchmark, (c.subject.score,)):
+            continue
+        cells = []
+        for i in range(len(c.scores)):
+            cell = _cell(c, i)
+            mark = "*" if cell and cell.is_different else ""
+            cells.append(f"{cell.value}{mark} [{cell.interval}]" if cell else "-")
+        some = next(score for score in c.scores if score is not None)
+        where = f"{c.subject.dataset} ({c.subject.split})"
+        rows.append([c.subject.benchmark, where, titled(c.subject.score, some), *cells])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    note = f"* differs from {sides[0].name}: the 95% interval of the paired difference excludes 0"
+    return "\n".join([line.rstrip() for line in lines] + ["", note])

@@ -1,0 +1,95 @@
+"""Plots of several models. One panel a score, one row or point a model."""
+
+from collections.abc import Sequence
+from itertools import cycle
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_picture, sentence
+from eval.report.sides import Comparison
+from eval.results import Score
+from eval.tables import score_title, unit_sign
+
+_PANELS_A_ROW = 3
+
+
+def models_figure(models: Sequence[str], comparisons: Sequence[Comparison]) -> Picture:
+    """A panel for each score: the models below each other, with intervals."""
+    with matplotlib.rc_context(STYLE):
+        figure, panels = _grid(len(comparisons), height=0.9 + 0.32 * len(models))
+        for axes, comparison in zip(panels, comparisons, strict=True):
+            for y, score in enumerate(reversed(comparison.scores)):
+                if score is not None:
+                    colour = COLOURS[(len(models) - 1 - y) % len(COLOURS)]
+                    _point(axes, score, y, colour)
+            _name_axis(axes, comparison)
+            if comparison.chance is not None:
+                axes.axvline(100 * comparison.chance, color=INK, linestyle="--", linewidth=1)
+            axes.set_yticks(range(len(models)), list(reversed(models)), color=INK)
+            axes.set_ylim(-0.6, len(models) - 0.4)
+            axes.grid(axis="y", visible=False)
+        return as_picture(figure)
+
+
+def against_accuracy_figure(
+    models: Sequence[str],
+    sources: Sequence[str],
+    accuracy: Comparison,
+    others: Sequence[Comparison],
+) -> Picture:
+    """A panel for each score: accuracy to the right, the score upwards, a colour a source."""
+    colour_of = dict(zip(dict.fromkeys(sources), cycle(COLOURS), strict=False))
+    with matplotlib.rc_context(STYLE):
+        figure, panels = _grid(len(others), height=2.6)
+        for axes, other in zip(panels, others, strict=True):
+            for i, (x, y) in enumerate(zip(accuracy.scores, other.scores, strict=True)):
+                if x is not None and y is not None:
+                    value, below, above = _scaled(y)
+                    axes.errorbar(
+                        100 * x.value, value, yerr=[[below], [above]], capsize=3, ms=7,
+                        color=colour_of[sources[i]], marker=MARKERS[i % len(MARKERS)],
+                        linestyle="", label=models[i],
+                    )  # fmt: skip
+            axes.set_title(sentence(score_title(other.subject.score)), fontsize=9)
+            axes.set_xlabel("zero-shot top-1, %")
+            some = next(score for score in other.scores if score is not None)
+            axes.set_ylabel(f"{other.subject.dataset}  {unit_sign(some.unit)}".strip())
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+        return as_picture(figure)
+
+
+def _grid(count: int, *, height: float) -> tuple[Figure, list[Axes]]:
+    columns = min(count, _PANELS_A_ROW)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(9.4, 0.3 + height * rows))
+    grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    return figure, list(grid[:count])
+
+
+def _point(axes: Axes, score: Score, y: int, colour: str) -> None:
+    value, below, above = _scaled(score)
+    axes.errorbar(
+        value, y, xerr=[[below], [above]], color=colour, marker="o", ms=6, capsize=3, linewidth=1.6
+    )
+
+
+def _name_axis(axes: Axes, comparison: Comparison) -> None:
+    some = next(score for score in comparison.scores if score is not None)
+    axes.set_title(sentence(score_title(comparison.subject.score)), fontsize=9)
+    better = "lower is better" if some.lower_is_better else ""
+    sign = unit_sign(some.unit)
+    parts = [comparison.subject.dataset, sign, better]
+    axes.set_xlabel(", ".join(part for part in parts if part))
+
+
+def _scaled(score: Score) -> tuple[float, float, float]:
+    """Value and the lengths of its whiskers, shares and points times 100."""
+    factor = 100 if score.unit in ("share", "points") else 1
+    below, above = score.value - score.low, score.high - score.value
+    return factor * score.value, factor * max(below, 0), factor * max(above, 0)

@@ -1,0 +1,203 @@
+"""Several models on the same benchmarks: what each reached, and what is known of their difference.
+
+Two results are compared image by image where both were measured on the same revision of a data
+set and kept their hits; otherwise only the two intervals stand side by side.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import NamedTuple
+
+from eval.errors import EvaluationError
+from eval.influences import INFLUENCES, UNKNOWN
+from eval.metrics.paired import PairedDifference, paired_shares
+from eval.report.record import read_run
+from eval.results import EvalResult, Score
+
+
+class Side(NamedTuple):
+    """One model with all its results.
+
+    Attributes:
+        name: of the model.
+        results: its results, sorted.
+        remarks: what could not be read.
+    """
+
+    name: str
+    results: tuple[EvalResult, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def influences(self) -> dict[str, str]:
+        """What the model is made of; prompts joined where benchmarks were asked differently."""
+        joined: dict[str, str] = {}
+        for name in INFLUENCES:
+            values = [r.influences.get(name, UNKNOWN) for r in self.results]
+            known = [value for value in dict.fromkeys(values) if value != "none"]
+            joined[name] = "; ".join(known) or "none"
+        return joined
+
+
+class Subject(NamedTuple):
+    """What is compared: one score of one benchmark on one data set."""
+
+    benchmark: str
+    dataset: str
+    split: str
+    score: str
+
+
+class Comparison(NamedTuple):
+    """One subject over all models.
+
+    Attributes:
+        scores: of each model, None where it was not measured.
+        chance: level of guessing, None where there is none.
+        against_first: paired difference of each model to the first; None where there are no
+            pairs (another revision of the data, no hits kept, or the first model itself).
+    """
+
+    subject: Subject
+    scores: tuple[Score | None, ...]
+    chance: float | None
+    against_first: tuple[PairedDifference | None, ...]
+
+
+class Controlled(NamedTuple):
+    """Two models that differ in one influence factor alone.
+
+    Attributes:
+        factor: the one that differs.
+        first, second: names of the models; values of the factor behind them.
+        difference: first minus second.
+    """
+
+    factor: str
+    first: tuple[str, str]
+    second: tuple[str, str]
+    subject: Subject
+    difference: PairedDifference
+
+
+def read_side(folder: Path, *, model: str | None = None) -> Side:
+    """Results of one model in a folder of results or a run folder.
+
+    Args:
+        model: the one wanted where the folder holds several.
+    Raises:
+        EvaluationError: no results, or those of several models and none chosen.
+    """
+    if not folder.is_dir():
+        raise EvaluationError(
+            f"{folder} is no folder of results; evaluate the model first, or give --data PATH"
+        )
+    record = read_run(folder)
+    results = tuple(r for r in record.results if model in (None, r.model))
+    names = sorted({result.model for result in results})
+    if not results:
+        raise EvaluationError(
+            f"no results{f' of {model}' if model else ''} in {folder}; run 'vlsuite eval' first, "
+            "or give --data PATH"
+        )
+    if len(names) > 1:
+        raise EvaluationError(
+            f"{folder} holds results of {len(names)} models ({', '.join(names[:3])}); "
+            "give each model a folder of its own"
+        )
+    return Side(names[0], results, tuple(record.remarks))
+
+
+def compare(sides: Sequence[Side]) -> list[Comparison]:
+    """Every score that at least two of the models have, in the order of the first results.
+
+    Raises:
+        EvaluationError: there is none.
+    """
+    found = [{_key(result): result for result in side.results} for side in sides]
+    keys = dict.fromkeys(key for results in found for key in results)
+    comparisons = []
+    for key in keys:
+        results = [one.get(key) for one in found]
+        names = dict.fromkeys(name for r in results if r is not None for name in r.scores)
+        for name in names:
+            scores = tuple(r.scores.get(name) if r is not None else None for r in results)
+            if sum(score is not None for score in scores) > 1:
+                comparisons.append(_comparison(Subject(*key, name), scores, results))
+    if not comparisons:
+        raise EvaluationError(
+            "the models have no result in common (benchmark, data set and split); "
+            "evaluate them on the same data: vlsuite eval compare A B --data PATH"
+        )
+    return comparisons
+
+
+def controlled(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Controlled]:
+    """Paired differences of models that differ in exactly one known influence factor."""
+    pairs = []
+    for one, two in combinations(range(len(sides)), 2):
+        first, second = sides[one].influences, sides[two].influences
+        differing = [name for name in INFLUENCES if first[name] != second[name]]
+        if len(differing) != 1 or UNKNOWN in (*first.values(), *second.values()):
+            continue
+        factor = differing[0]
+        for comparison in comparisons:
+            difference = _paired(
+                _result(sides[one], comparison.subject),
+                _result(sides[two], comparison.subject),
+                comparison.subject.score,
+            )
+            if difference is not None:
+                pairs.append(
+                    Controlled(
+                        factor,
+                        (sides[one].name, first[factor]),
+                        (sides[two].name, second[factor]),
+                        comparison.subject,
+                        difference,
+                    )
+                )
+    return pairs
+
+
+def excludes_zero(score: Score) -> bool:
+    """Whether the interval of a difference lies on one side of zero."""
+    return score.low > 0 or score.high < 0
+
+
+def _key(result: EvalResult) -> tuple[str, str, str]:
+    return result.benchmark, result.dataset, result.split
+
+
+def _comparison(
+    subject: Subject,
+    scores: tuple[Score | None, ...],
+    results: Sequence[EvalResult | None],
+) -> Comparison:
+    levels = [r.chance.get(subject.score) for r in results if r is not None]
+    others = tuple(_paired(r, results[0], subject.score) for r in results[1:])
+    return Comparison(subject, scores, levels[0], (None, *others))
+
+
+def _result(side: Side, subject: Subject) -> EvalResult | None:
+    key = (subject.benchmark, subject.dataset, subject.split)
+    return next((result for result in side.results if _key(result) == key), None)
+
+
+def _paired(
+    first: EvalResult | None, second: EvalResult | None, score: str
+) -> PairedDifference | None:
+    """First minus second over the images that both scored."""
+    if first is None or second is None:
+        return None
+    if first.origin.data_revision != second.origin.data_revision:
+        return None
+    if score not in first.per_image or score not in second.per_image:
+        return None
+    first_hits, first_scored = first.per_image[score].unpack()
+    second_hits, second_scored = second.per_image[score].unpack()
+    both = first_scored & second_scored
+    if len(first_hits) != len(second_hits) or not both.any():
+        return None
+    return paired_shares(first_hits[both], second_hits[both])

@@ -1,0 +1,138 @@
+"""What a user can choose about evaluation tasks; each task takes what concerns it.
+
+``vlsuite eval --set corruptions.severities=1,3,5`` changes a field here.
+"""
+
+from dataclasses import dataclass, field
+
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorruptionOptions:
+    """Choices of the corruption tasks.
+
+    Attributes:
+        kinds: names of corruptions, or "all" for the 15, "extra" for the other 4.
+        severities: some of 1 to 5.
+        constants: "imagenet-c" (224 px frames), "cifar-c" (32 px), or "auto" by picture size.
+        frost_dir: folder with the six frost pictures of ImageNet-C; empty draws our own.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kinds: tuple[str, ...] = ("all", "extra")
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    constants: str = "auto"
+    frost_dir: str = ""
+    max_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerturbationOptions:
+    """Choices of the ImageNet-P style sequences.
+
+    Attributes:
+        kinds: names of perturbations, or "all".
+        num_frames: pictures in a sequence, the clean one included.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kinds: tuple[str, ...] = ("all",)
+    num_frames: int = 10
+    max_images: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationOptions:
+    """Choices of the translation and rescaling task.
+
+    Attributes:
+        rics_side: side in pixels of the picture that RICS chooses its crop from, as a multiple
+            of the model's input.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    rics_side: float = 1.5
+    max_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackOptions:
+    """Choices of the adversarial task.
+
+    Attributes:
+        kind: "apgd-ce", "apgd" (cross-entropy, then targeted) or "autoattack".
+        eps: largest change of a pixel, in 255ths.
+        steps: of each APGD run.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kind: str = "apgd"
+    eps: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    steps: int = 100
+    max_images: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OodOptions:
+    """Choices of out-of-distribution detection.
+
+    Attributes:
+        template: the one prompt of MCM.
+        neighbour: k of the kNN score.
+    """
+
+    template: str = "a photo of a {c}"
+    neighbour: int = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Companions:
+    """Other data sets that some tasks need beside the one they are measured on.
+
+    Attributes:
+        ood: sets whose pictures show none of the classes.
+        bases: unshifted sets that shifted ones are compared with; by name.
+        bank: in-distribution pictures for kNN detection; None takes half of the set itself.
+        backgrounds: pictures for background edits; None draws plain ones.
+    """
+
+    ood: tuple[EvalDataset, ...] = ()
+    bases: tuple[EvalDataset, ...] = ()
+    bank: EvalDataset | None = None
+    backgrounds: EvalDataset | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskRequest:
+    """Choices for building tasks.
+
+    Args:
+        templates: prompts with ``{c}``; None takes the data set's own, else the set "simple".
+        captions_per_image: use the first so many captions of an image; None uses all.
+        num_examples: examples of each direction kept for the report.
+        seed: of bootstrap intervals, random draws and the choice of examples.
+        factors_file: annotations for the factors task, JSON lines; empty reads each json member.
+        companions: other data sets.
+    """
+
+    templates: tuple[str, ...] | None = None
+    captions_per_image: int | None = None
+    num_examples: int = 0
+    seed: int = 0
+    factors_file: str = ""
+    corruptions: CorruptionOptions = field(default_factory=CorruptionOptions)
+    perturbations: PerturbationOptions = field(default_factory=PerturbationOptions)
+    translation: TranslationOptions = field(default_factory=TranslationOptions)
+    attack: AttackOptions = field(default_factory=AttackOptions)
+    ood: OodOptions = field(default_factory=OodOptions)
+    companions: Companions = field(default_factory=Companions)
+
+    def __post_init__(self) -> None:
+        if self.captions_per_image is not None and self.captions_per_image < 1:
+            raise EvaluationError(
+                f"captions_per_image is {self.captions_per_image}; give at least 1"
+            )
+        if self.num_examples < 0:
+            raise EvaluationError(f"num_examples is {self.num_examples}; it must not be negative")

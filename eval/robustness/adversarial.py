@@ -1,0 +1,220 @@
+"""Adversarial robustness of zero-shot classification: the image tower under attack.
+
+The classifier is fixed (prompt ensembles), the pictures move by at most eps in every pixel value.
+Pictures are resized and cropped first and normalised inside the model, so that eps means what it
+says. Source of the attacks and of the suites: ``eval.robustness.attacks``. At 8/255 an undefended
+CLIP has nothing left to measure (Schlarmann et al. 2024, arXiv 2402.12336): small eps say more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import cast, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+from eval.metrics.intervals import WILSON, wilson_score
+from eval.process_group import gather_rows, my_rows, ranks
+from eval.progress import Progress
+from eval.request import AttackOptions, TaskRequest
+from eval.results import EvalResult, Origin, PerImage, Settings
+from eval.robustness.attacks import AttackSuite, robust_predictions
+from eval.subset import chosen_rows, subset
+from eval.tasks import registry
+from eval.zero_shot.templates import no_classes, templates_for
+
+_IMAGES_AT_A_TIME = 128
+_TARGETED_CLASSES = 4
+
+
+@registry.register("adversarial")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adversarial:
+    """Accuracy that is left under APGD or AutoAttack, for several sizes of change.
+
+    Args:
+        dataset: the chosen images, with labels and class names.
+        templates: prompts with ``{c}``.
+        options: which attack, how strong.
+        seed: of the choice of images and of the attacks' starts.
+    """
+
+    dataset: EvalDataset
+    templates: tuple[str, ...]
+    options: AttackOptions
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        if (lack := no_classes(dataset)) is not None:
+            return lack
+        if find_spec("pyautoattack") is None:
+            return "attacks need the package pyautoattack: pip install 'vlsuite[adversarial]'"
+        options = request.attack
+        if options.kind not in get_args(AttackSuite):
+            return (
+                f"attack.kind is '{options.kind}'; choose {', '.join(get_args(AttackSuite))} "
+                "with --set attack.kind=NAME"
+            )
+        assert dataset.layout.classes is not None
+        num_classes = len(dataset.layout.classes.names)
+        if num_classes < 2 or (num_classes < _TARGETED_CLASSES and options.kind != "apgd-ce"):
+            return (
+                f"{dataset.title} has {num_classes} classes and targeted attacks need "
+                f"{_TARGETED_CLASSES}; --set attack.kind=apgd-ce needs two"
+            )
+        if not options.eps or not all(0 < eps < 255 for eps in options.eps):
+            return "attack.eps needs numbers between 0 and 255; e.g. --set attack.eps=1,2,4"
+        if options.steps < 1 or options.max_images < 0:
+            return "attack.steps must be at least 1 and attack.max_images at least 0"
+        return None
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Adversarial":
+        """See ``TaskKind``."""
+        rows = chosen_rows(dataset, request.attack.max_images, seed=request.seed)
+        return cls(
+            dataset=subset(dataset, rows),
+            templates=templates_for(dataset, request),
+            options=request.attack,
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "adversarial"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "templates": list(self.templates),
+            "attack": self.options.kind,
+            "eps_255": list(self.options.eps),
+            "steps": self.options.steps,
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing to be embedded beforehand: attacks change the pictures as they go."""
+        return ()
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Attack every chosen image at every eps; processes share the images.
+
+        Raises:
+            EvaluationError: the model gives no gradients, or the attack package is missing.
+        """
+        if not isinstance(model, DifferentiableModel):
+            raise EvaluationError(
+                f"model {model.name} gives no gradients of its embeddings; leave adversarial out"
+            )
+        assert self.dataset.labels is not None
+        logits = self._logits(model, embedder)
+        outcomes = self._outcomes(model, embedder, logits)
+        rows = np.flatnonzero(outcomes[:, 0] >= 0).astype(np.int64)
+        if not len(rows):
+            raise EvaluationError(
+                f"none of the {len(self.dataset)} images of {self.dataset.title} can be decoded; "
+                "check the shards with 'vlsuite data validate'"
+            )
+        hits = outcomes[rows] > 0
+        names = ["top1", *(f"robust_top1_eps_{eps:g}_255" for eps in self.options.eps)]
+        left_out = self.dataset.left_out(len(self.dataset) - len(rows))
+        return EvalResult(
+            benchmark=self.name,
+            family="robustness",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores={name: wilson_score(hits[:, i]) for i, name in enumerate(names)},
+            chance={},
+            num_samples=len(rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=WILSON),
+            details=self.settings()
+            | {"threat": "L-infinity, pixels in [0, 1] after resize and crop"}
+            | self.dataset.remarks(left_out),
+            per_image={
+                name: PerImage.pack(hits[:, i], rows, len(self.dataset))
+                for i, name in enumerate(names)
+            },
+        )
+
+    def _logits(self, model: DifferentiableModel, embedder: Embedder) -> Callable[[Tensor], Tensor]:
+        assert self.dataset.layout.classes is not None
+        whole = cast(EmbeddingModel, model)
+        names = self.dataset.layout.classes.names
+        prototypes = embedder.class_embeds(whole, names, self.templates).to(whole.device)
+        # Equal classes are multiplied once, so that they tie exactly: see ``eval.cosines``.
+        distinct, number = torch.unique(prototypes, dim=0, return_inverse=True)
+        return lambda pixels: (whole.logit_scale * model.embed_pixels(pixels) @ distinct.T)[
+            :, number
+        ]
+
+    def _outcomes(
+        self,
+        model: EmbeddingModel,
+        embedder: Embedder,
+        logits: Callable[[Tensor], Tensor],
+    ) -> np.ndarray:
+        """Of each image: right as it is, then right at each eps; -1 where it is broken."""
+        assert self.dataset.labels is not None
+        mine = my_rows(len(self.dataset))
+        wanted = np.unique(mine)
+        local = {row: np.full(1 + len(self.options.eps), -1) for row in wanted.tolist()}
+        progress = None
+        if not ranks().rank:
+            progress = Progress("attacking", total=len(wanted), unit="images")
+        for batch in embedder.pictures(model, self.dataset, wanted):
+            for start in range(0, len(batch.rows), _IMAGES_AT_A_TIME):
+                rows = batch.rows[start : start + _IMAGES_AT_A_TIME]
+                images = batch.images[start : start + len(rows)].to(model.device).float() / 255
+                labels = torch.from_numpy(self.dataset.labels[rows]).to(model.device)
+                for row, outcome in zip(
+                    rows.tolist(), self._attack(logits, images, labels), strict=True
+                ):
+                    local[row] = outcome
+                if progress:
+                    progress.add(len(rows))
+        if progress:
+            progress.close()
+        shares = torch.from_numpy(np.stack([local[row] for row in mine.tolist()]))
+        return gather_rows(shares, len(self.dataset), device=model.device).numpy()
+
+    def _attack(
+        self, logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor
+    ) -> np.ndarray:
+        """[batch, 1 + eps]; what falls at one eps is taken as fallen at every larger one."""
+        columns = []
+        standing: Tensor | None = None
+        order = np.argsort(self.options.eps)
+        robust = np.zeros((len(images), len(order)), dtype=np.int64)
+        for place in order.tolist():
+            targets = labels if standing is None else labels[standing]
+            pictures = images if standing is None else images[standing]
+            found = None
+            if len(pictures):
+                found = robust_predictions(
+                    logits,
+                    pictures,
+                    targets,
+                    eps=self.options.eps[place] / 255,
+                    attack=cast(AttackSuite, self.options.kind),
+                    steps=self.options.steps,
+                    seed=self.seed,
+                )
+            if standing is None:
+                assert found is not None
+                columns.append(found.is_correct.long().cpu().numpy())
+                standing = torch.arange(len(images), device=images.device)
+            if found is not None:
+                standing = standing[found.is_robust]
+            robust[standing.cpu().numpy(), place] = 1
+        return np.concatenate([columns[0][:, None], robust], axis=1)

@@ -1,0 +1,295 @@
+"""Corruptions applied in memory: accuracy under ImageNet-C's 15 + 4 kinds at 5 severities.
+
+Hendrycks and Dietterich 2019, arXiv 1903.12261. Pictures are resized and cropped as for the
+published files (256 and 224 pixels), corrupted, and shown through the model's own transform, all
+cells on one decoding of each picture. Unlike the files, the corrupted pictures are not stored as
+JPEG: results say ``source: memory`` and must not be mixed with those of ``corruption_files``.
+Clean accuracy is that of the same crop. CE divides by AlexNet's errors on ImageNet-C and is only
+given for ImageNet's classes with its constants.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
+
+from data_pipelines.errors import DataError
+from data_pipelines.schema import JsonValue
+from eval.contract import Embedder, EmbeddingModel, Need
+from eval.corruptions.apply import corrupt
+from eval.corruptions.severities import (
+    ALL_CORRUPTIONS,
+    CORRUPTIONS,
+    EXTRA_CORRUPTIONS,
+    FRAME_SIZES,
+    SEVERITIES,
+    ConstantSet,
+)
+from eval.dataset import EvalDataset
+from eval.hits import top1_hits
+from eval.imagenet_layouts import imagenet_classes
+from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
+from eval.raw_image import RawImage
+from eval.request import CorruptionOptions, TaskRequest
+from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.robustness.cell_scores import Cells
+from eval.subset import chosen_rows, subset
+from eval.tasks import registry
+from eval.views import CropFrame, FrameView, View
+from eval.zero_shot.templates import no_classes, templates_for
+
+NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from ImageNet-C's files"
+
+_GROUPS = {"all": CORRUPTIONS, "extra": EXTRA_CORRUPTIONS}
+_SMALL_PICTURE = 64  # pixels: sets such as CIFAR, for which there are other constants
+
+
+@dataclass(frozen=True, slots=True)
+class CorruptedView:
+    """One cell.
+
+    Args:
+        corruption, severity: which.
+        constants: of which published set.
+        seed: of the draws, with each picture's id.
+        frost_dir: folder of the original frost pictures; empty for our own.
+    """
+
+    corruption: str
+    severity: int
+    constants: ConstantSet
+    seed: int
+    frost_dir: str = ""
+
+    @property
+    def key(self) -> str:
+        """See ``View``."""
+        frost = f" {self.frost_dir}" if self.corruption == "frost" and self.frost_dir else ""
+        return f"{self.corruption} {self.severity} {self.constants} seed {self.seed}{frost}"
+
+    @property
+    def frame(self) -> CropFrame:
+        """See ``View``."""
+        return frame_of(self.constants)
+
+    @property
+    def needs_transform(self) -> bool:
+        """The frame is the published one, not the model's."""
+        return True
+
+    def apply(
+        self, frames: UInt8[Tensor, "batch 3 height width"], image_ids: Sequence[int]
+    ) -> UInt8[Tensor, "batch 3 height width"]:
+        """See ``View``."""
+        return corrupt(
+            frames,
+            self.corruption,
+            self.severity,
+            image_ids=image_ids,
+            seed=self.seed,
+            constants=self.constants,
+            frost_dir=Path(self.frost_dir) if self.frost_dir else None,
+        )
+
+
+@registry.register("corruptions")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corruptions:
+    """Accuracy under corruptions made in memory; mCE where all 75 cells are asked for.
+
+    Args:
+        dataset: the chosen images, with labels and class names.
+        templates: prompts with ``{c}``.
+        kinds: names of corruptions.
+        severities: some of 1 to 5.
+        constants: of which published set.
+        frost_dir: folder of the original frost pictures; empty for our own.
+        seed: of all draws and the bootstrap.
+    """
+
+    dataset: EvalDataset
+    templates: tuple[str, ...]
+    kinds: tuple[str, ...]
+    severities: tuple[int, ...]
+    constants: ConstantSet
+    frost_dir: str
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        return no_classes(dataset) or _problem(request.corruptions)
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Corruptions":
+        """See ``TaskKind``."""
+        options = request.corruptions
+        rows = chosen_rows(dataset, options.max_images, seed=request.seed)
+        return cls(
+            dataset=subset(dataset, rows),
+            templates=templates_for(dataset, request),
+            kinds=kinds_of(options.kinds),
+            severities=tuple(sorted(set(options.severities))),
+            constants=constants_for(dataset, options.constants),
+            frost_dir=options.frost_dir,
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "corruptions"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "source": "memory",
+            "templates": list(self.templates),
+            "kinds": list(self.kinds),
+            "severities": list(self.severities),
+            "constants": self.constants,
+            "frost": self.frost_dir or "drawn by vlsuite: not the published pictures",
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        views = [view for view, _, _ in self._cells()]
+        return (Need(self.dataset, (self._clean_view(), *views)),)
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Rank the classes for every picture in every cell."""
+        assert self.dataset.layout.classes is not None
+        names = self.dataset.layout.classes.names
+        clean_rows, clean = self._hits(model, embedder, self._clean_view())
+        hits, cells, sources = [], [], []
+        per_image = {"top1_clean": PerImage.pack(clean, clean_rows, len(self.dataset))}
+        for view, kind, severity in self._cells():
+            rows, own = self._hits(model, embedder, view)
+            hits.append(own)
+            sources.append(rows)
+            cells.append(np.tile([ALL_CORRUPTIONS.index(kind), severity], (len(rows), 1)))
+            per_image[f"top1_{kind}_{severity}"] = PerImage.pack(own, rows, len(self.dataset))
+        table = Cells(np.concatenate(hits), np.concatenate(cells), np.concatenate(sources))
+        scores = self._scores(table, clean)
+        accuracy: dict[str, JsonValue] = {name: {**own} for name, own in table.accuracy().items()}
+        left_out = self.dataset.left_out(len(self.dataset) - len(clean_rows))
+        return EvalResult(
+            benchmark=self.name,
+            family="robustness",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores=scores,
+            chance={
+                name: 1 / len(names)
+                for name in scores
+                if "top1" in name and scores[name].unit == "share"
+            },
+            num_samples=len(clean_rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=f"{NOT_TO_BE_MIXED}; 95% percentile bootstrap over source pictures, "
+                f"{NUM_RESAMPLES} resamples; clean accuracy: {WILSON}",
+            ),
+            details=self.settings()
+            | {"accuracy": accuracy, "note": NOT_TO_BE_MIXED}
+            | self.dataset.remarks(left_out),
+            per_image=per_image,
+        )
+
+    def _scores(self, table: Cells, clean: np.ndarray) -> dict[str, Score]:
+        scores = {"top1_clean": wilson_score(clean)}
+        mean = table.mean_top1(CORRUPTIONS, seed=self.seed)
+        if mean is not None:
+            scores["mean_corrupted_top1"] = mean
+        if self.is_comparable and not table.absent():
+            scores |= table.errors(scores["top1_clean"], seed=self.seed)
+        return scores | table.top1(seed=self.seed)
+
+    @property
+    def is_comparable(self) -> bool:
+        """Whether these are ImageNet's classes and constants, as AlexNet's errors are."""
+        classes = self.dataset.layout.classes
+        assert classes is not None
+        known = imagenet_classes(classes.names)
+        return self.constants == "imagenet-c" and known is not None and len(known) == 1000
+
+    def _hits(
+        self, model: EmbeddingModel, embedder: Embedder, view: View
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the pictures that could be made, and whether each is right."""
+        assert self.dataset.labels is not None
+        assert self.dataset.layout.classes is not None
+        prototypes = embedder.class_embeds(model, self.dataset.layout.classes.names, self.templates)
+        images = embedder.images(model, self.dataset, view)
+        labels = self.dataset.labels[images.rows]
+        return images.rows, top1_hits(images.embeds, prototypes, labels, device=model.device)
+
+    def _clean_view(self) -> FrameView:
+        return FrameView(frame_of(self.constants), needs_transform=True)
+
+    def _cells(self) -> list[tuple[CorruptedView, str, int]]:
+        return [
+            (
+                CorruptedView(kind, severity, self.constants, self.seed, self.frost_dir),
+                kind,
+                severity,
+            )
+            for kind in self.kinds
+            for severity in self.severities
+        ]
+
+
+def frame_of(constants: ConstantSet) -> CropFrame:
+    """The crop that a set of constants was published for."""
+    side = FRAME_SIZES[constants]
+    return CropFrame(256, side) if constants == "imagenet-c" else CropFrame(side, side)
+
+
+def kinds_of(asked: Sequence[str]) -> tuple[str, ...]:
+    """Names of corruptions, groups spelled out, each once."""
+    names = [name for word in asked for name in _GROUPS.get(word, (word,))]
+    return tuple(dict.fromkeys(names))
+
+
+def constants_for(dataset: EvalDataset, asked: str) -> ConstantSet:
+    """The set asked for; "auto" takes cifar-c for pictures of at most 64 pixels a side."""
+    if asked != "auto":
+        return cast(ConstantSet, asked)
+    for row in range(len(dataset)):
+        try:
+            size = RawImage(dataset.images.members(row), 0).rgb.size
+        except DataError:
+            continue
+        return "cifar-c" if max(size) <= _SMALL_PICTURE else "imagenet-c"
+    return "imagenet-c"
+
+
+def _problem(options: CorruptionOptions) -> str | None:
+    """What is wrong with the choices, None where nothing."""
+    unknown = [name for name in kinds_of(options.kinds) if name not in ALL_CORRUPTIONS]
+    if unknown or not options.kinds:
+        name = unknown[0] if unknown else ""
+        close = difflib.get_close_matches(name, (*ALL_CORRUPTIONS, *_GROUPS), n=3, cutoff=0.4)
+        return (
+            f"corruptions.kinds has '{name}'; "
+            f"{'closest' if close else 'known'}: {', '.join(close or (*_GROUPS, *ALL_CORRUPTIONS))}"
+        )
+    if not options.severities or not set(options.severities) <= set(SEVERITIES):
+        return "corruptions.severities needs some of 1,2,3,4,5"
+    sets = ("auto", *get_args(ConstantSet))
+    if options.constants not in sets:
+        return f"corruptions.constants is '{options.constants}'; choose {', '.join(sets)}"
+    if options.max_images < 0:
+        return "corruptions.max_images must not be negative; 0 uses all"
+    if options.frost_dir and not Path(options.frost_dir).is_dir():
+        return f"corruptions.frost_dir: {options.frost_dir} is no folder"
+    return None

@@ -1,0 +1,226 @@
+"""Perturbation sequences made in memory: how often does the answer change from frame to frame?
+
+Hendrycks and Dietterich 2019, arXiv 1903.12261, section 4.2 (ImageNet-P). Sequences are those of
+``eval.robustness.perturbation_frames``, the measures those of ``eval.metrics.perturbation_flips``.
+By default fewer frames are made than were published: consecutive ones, as far apart as published,
+with the unchanged picture in the middle where a sequence has it.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+from eval.metrics.intervals import CLUSTER_BOOTSTRAP, cluster_bootstrap_score, wilson_score
+from eval.metrics.perturbation_flips import PERTURBATIONS, flip_probability, top5_distance
+from eval.metrics.ranking import best_entries
+from eval.metrics.resampling import image_weights, percentile_score
+from eval.request import PerturbationOptions, TaskRequest
+from eval.results import EvalResult, Origin, Score, Settings
+from eval.robustness.corruptions import constants_for
+from eval.robustness.perturbation_frames import NOISE, SWEEPS, PerturbationSet, view_of
+from eval.subset import chosen_rows, subset
+from eval.tasks import registry
+from eval.views import View
+from eval.zero_shot.templates import no_classes, templates_for
+
+_TOP = 5
+_IMAGES_AT_A_TIME = 2**12
+_NO_MFR = (
+    "mFR divides by AlexNet's flip rates on the published films, of which there is no copy here; "
+    "sequences made in memory must not be mixed with figures from the films"
+)
+
+
+@registry.register("perturbations")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Perturbations:
+    """Flip probability and top-5 distance under ImageNet-P's ten perturbations.
+
+    Args:
+        dataset: the chosen images, with class names.
+        templates: prompts with ``{c}``.
+        kinds: names of perturbations.
+        num_frames: frames of each sequence; published lengths are the most there are.
+        constants: of which published set.
+        seed: of noise, flakes and the bootstrap.
+    """
+
+    dataset: EvalDataset
+    templates: tuple[str, ...]
+    kinds: tuple[str, ...]
+    num_frames: int
+    constants: PerturbationSet
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        return no_classes(dataset) or _problem(request.perturbations)
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Perturbations":
+        """See ``TaskKind``; small pictures take the constants of CIFAR-10-P."""
+        options = request.perturbations
+        rows = chosen_rows(dataset, options.max_images, seed=request.seed)
+        is_small = constants_for(dataset, "auto") == "cifar-c"
+        return cls(
+            dataset=subset(dataset, rows),
+            templates=templates_for(dataset, request),
+            kinds=kinds_of(options.kinds),
+            num_frames=options.num_frames,
+            constants="cifar-p" if is_small else "imagenet-p",
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "perturbations"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        numbers = {kind: self._numbers(kind) for kind in self.kinds}
+        return {
+            "source": "memory",
+            "templates": list(self.templates),
+            "constants": self.constants,
+            "frames": {kind: [own.start, own.stop - 1] for kind, own in numbers.items()},
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        views = [view for kind in self.kinds for view in self._views(kind)]
+        return (Need(self.dataset, tuple({view.key: view for view in views}.values())),)
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Rank the classes in every frame, and compare frames."""
+        assert self.dataset.layout.classes is not None
+        names = self.dataset.layout.classes.names
+        prototypes = embedder.class_embeds(model, names, self.templates).to(model.device)
+        rows, top_classes = self._top_classes(model, embedder, prototypes)
+        scores = self._scores(top_classes, has_top5=len(names) >= _TOP)
+        left_out = self.dataset.left_out(len(self.dataset) - len(rows))
+        return EvalResult(
+            benchmark=self.name,
+            family="robustness",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores=scores,
+            chance={},
+            num_samples=len(rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=f"{CLUSTER_BOOTSTRAP}, each with its whole sequence",
+            ),
+            details=self.settings() | {"note": _NO_MFR} | self.dataset.remarks(left_out),
+        )
+
+    def _top_classes(
+        self, model: EmbeddingModel, embedder: Embedder, prototypes: Tensor
+    ) -> tuple[Int64[np.ndarray, " images"], dict[str, Int64[np.ndarray, "images frames top"]]]:
+        """Pictures that every frame could be made of; by kind, the best classes in each frame."""
+        found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        rows = np.arange(len(self.dataset))
+        for kind in self.kinds:
+            for view in self._views(kind):
+                images = embedder.images(model, self.dataset, view)
+                found.setdefault(kind, []).append((images.rows, _ranked(images, prototypes)))
+                rows = np.intersect1d(rows, images.rows)
+        if not len(rows):
+            raise EvaluationError(f"no image of {self.dataset.title} makes a whole sequence")
+        common = {
+            kind: np.stack([best[np.searchsorted(own, rows)] for own, best in frames], axis=1)
+            for kind, frames in found.items()
+        }
+        return rows, common
+
+    def _scores(
+        self, top_classes: dict[str, Int64[np.ndarray, "images frames top"]], *, has_top5: bool
+    ) -> dict[str, Score]:
+        flips: dict[str, np.ndarray] = {}
+        scores: dict[str, Score] = {}
+        for kind, best in top_classes.items():
+            is_noise = kind in NOISE
+            is_changed = _is_changed(best[..., 0], is_noise=is_noise)
+            flips[kind] = is_changed.mean(axis=1)
+            owners = np.repeat(np.arange(len(best)), is_changed.shape[1])
+            drawn = cluster_bootstrap_score(is_changed.ravel(), owners, seed=self.seed)
+            value = flip_probability(best[..., 0], is_noise=is_noise)
+            scores[f"flip_probability_{kind}"] = Score(
+                value, drawn.low, drawn.high, len(best), lower_is_better=True
+            )
+            if has_top5:
+                scores[f"top5_distance_{kind}"] = self._mean(
+                    np.array([top5_distance(own[None], is_noise=is_noise) for own in best]),
+                    unit="number",
+                )
+        mean = self._mean(np.mean(list(flips.values()), axis=0), unit="share")
+        return {"mean_flip_probability": mean} | scores
+
+    def _mean(self, values: Float64[np.ndarray, " images"], *, unit: str) -> Score:
+        count = len(values)
+        if unit == "share" and np.ptp(values) == 0:
+            # Resampling shows no spread; Wilson's interval is the cautious reading.
+            value = float(values[0])
+            assumed = wilson_score(np.arange(count) < round(value * count))
+            low, high = min(assumed.low, value), max(assumed.high, value)
+            return Score(value, low, high, count, lower_is_better=True)
+        weighted = image_weights(count, seed=self.seed)
+        drawn = np.array([weights @ values / count for weights in weighted])
+        return percentile_score(float(values.mean()), drawn, count, unit=unit, lower_is_better=True)
+
+    def _numbers(self, kind: str) -> range:
+        return SWEEPS[self.constants][kind].numbers(self.num_frames)
+
+    def _views(self, kind: str) -> list[View]:
+        numbers = self._numbers(kind)
+        return [view_of(kind, number, self.constants, seed=self.seed) for number in numbers]
+
+
+def kinds_of(asked: Sequence[str]) -> tuple[str, ...]:
+    """Names of perturbations, "all" spelled out, each once."""
+    names = [name for word in asked for name in (PERTURBATIONS if word == "all" else (word,))]
+    return tuple(dict.fromkeys(names))
+
+
+def _is_changed(predicted: Int64[np.ndarray, "images frames"], *, is_noise: bool) -> np.ndarray:
+    before = predicted[:, :1] if is_noise else predicted[:, :-1]
+    return predicted[:, 1:] != before
+
+
+def _ranked(images: ImageEmbeddings, prototypes: Tensor) -> Int64[np.ndarray, "images top"]:
+    count = min(_TOP, len(prototypes))
+    best = [
+        best_entries(part.to(prototypes.device), prototypes, count=count).cpu()
+        for part in images.embeds.split(_IMAGES_AT_A_TIME)
+    ]
+    return torch.cat(best).numpy()
+
+
+def _problem(options: PerturbationOptions) -> str | None:
+    """What is wrong with the choices, None where nothing."""
+    unknown = [name for name in kinds_of(options.kinds) if name not in PERTURBATIONS]
+    if unknown or not options.kinds:
+        name = unknown[0] if unknown else ""
+        close = difflib.get_close_matches(name, ("all", *PERTURBATIONS), n=3, cutoff=0.4)
+        return (
+            f"perturbations.kinds has '{name}'; "
+            f"{'closest' if close else 'known'}: {', '.join(close or ('all', *PERTURBATIONS))}"
+        )
+    if options.num_frames < 2:
+        return "perturbations.num_frames must be at least 2; sequences compare frames"
+    if options.max_images < 0:
+        return "perturbations.max_images must not be negative; 0 uses all"
+    return None

@@ -1,0 +1,242 @@
+"""Small realistic shifts: does a prediction survive that the camera moves or zooms by a pixel?
+
+Shifman and Weiss 2024, arXiv 2404.07153. Two kinds of one-pixel shift, both without padding:
+before the resize (the original picture moves) and after it (the resized picture moves under the
+crop). Rescaling resizes to one or two pixels more or less and takes the same crop. Each is
+measured on the model as it is and with RICS, robust inference by crop selection
+(``eval.robustness.rics``), which needs no training.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float64, Int64, UInt8
+from torch import Tensor
+
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
+from eval.cosines import cosine_slices
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+from eval.metrics.consistency import ONE_PIXEL_SHIFTS, shift_consistency
+from eval.metrics.intervals import WILSON, wilson_score
+from eval.metrics.paired import paired_shares
+from eval.request import TaskRequest
+from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.robustness.rics import rics_crops
+from eval.robustness.window_frames import MovedPicture, Window
+from eval.subset import chosen_rows, subset
+from eval.tasks import registry
+from eval.views import Frame, FrameView, View
+from eval.zero_shot.templates import no_classes, templates_for
+
+#: Pixels by which rescaled pictures are larger or smaller.
+ZOOMS = (-2, -1, 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class RicsView:
+    """The crop that RICS chooses from a larger window.
+
+    Args:
+        frame: the window.
+        scale: its side as a multiple of the crop's.
+    """
+
+    frame: Frame
+    scale: float
+
+    @property
+    def key(self) -> str:
+        """See ``View``."""
+        return f"rics {self.frame.key}"
+
+    @property
+    def needs_transform(self) -> bool:
+        """The crop has the model's size already."""
+        return False
+
+    def apply(
+        self, frames: UInt8[Tensor, "batch 3 height width"], image_ids: Sequence[int]
+    ) -> UInt8[Tensor, "batch 3 new_height new_width"]:
+        """See ``View``."""
+        return rics_crops(frames, crop_size=round(frames.shape[-1] / self.scale)).crops
+
+
+class _Family:
+    """A base view and its neighbours."""
+
+    def __init__(self, name: str, base: View, neighbours: Sequence[View]) -> None:
+        self.name = name
+        self.base = base
+        self.neighbours = tuple(neighbours)
+
+
+@registry.register("translation")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationConsistency:
+    """Flip rates under one-pixel shifts and rescaling, with and without RICS.
+
+    Args:
+        dataset: the chosen images, with labels and class names.
+        templates: prompts with ``{c}``.
+        rics_side: side of the window RICS chooses from, as a multiple of the model's input.
+        seed: of the choice of images and the bootstrap.
+    """
+
+    dataset: EvalDataset
+    templates: tuple[str, ...]
+    rics_side: float
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        if (lack := no_classes(dataset)) is not None:
+            return lack
+        if not 1 < request.translation.rics_side <= 4:
+            return (
+                f"translation.rics_side is {request.translation.rics_side:g}; give a multiple of "
+                "the model's input above 1 and up to 4"
+            )
+        if request.translation.max_images < 0:
+            return "translation.max_images must not be negative; 0 uses all"
+        return None
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "TranslationConsistency":
+        """See ``TaskKind``."""
+        rows = chosen_rows(dataset, request.translation.max_images, seed=request.seed)
+        return cls(
+            dataset=subset(dataset, rows),
+            templates=templates_for(dataset, request),
+            rics_side=request.translation.rics_side,
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "translation"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "templates": list(self.templates),
+            "rics_side": self.rics_side,
+            "zooms": list(ZOOMS),
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        views = [view for f in self._families() for view in (f.base, *f.neighbours)]
+        return (Need(self.dataset, tuple({view.key: view for view in views}.values())),)
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Predict every view of every image, and count changes."""
+        assert self.dataset.labels is not None
+        assert self.dataset.layout.classes is not None
+        names = self.dataset.layout.classes.names
+        classes = embedder.class_embeds(model, names, self.templates).to(model.device)
+        scores: dict[str, Score] = {}
+        per_image: dict[str, PerImage] = {}
+        hits: dict[str, np.ndarray] = {}
+        rows = self._common_rows(model, embedder)
+        labels = self.dataset.labels[rows]
+        for family in self._families():
+            base = _at(embedder.images(model, self.dataset, family.base), rows)
+            predicted = _predictions(base, classes)
+            hits[family.name] = predicted == labels
+            shifted, cosines = [], []
+            for view in family.neighbours:
+                embeds = _at(embedder.images(model, self.dataset, view), rows)
+                shifted.append(_predictions(embeds, classes))
+                cosines.append(_cosines(base, embeds))
+            changes = np.stack(shifted, axis=1)
+            found = shift_consistency(predicted, changes, np.stack(cosines, axis=1), seed=self.seed)
+            name = f"flip_rate_{family.name}"
+            scores[name] = found.flip_rate
+            scores[f"mean_{name}"] = found.mean_flip_rate
+            assert found.mean_min_cosine is not None
+            scores[f"mean_min_cosine_{family.name}"] = replace(found.mean_min_cosine, unit="number")
+            flipped = (changes != predicted[:, None]).any(axis=1)
+            per_image[name] = PerImage.pack(flipped, rows, len(self.dataset))
+        plain, rics = hits["after_resize"], hits["rics_after_resize"]
+        accuracy = {"top1": wilson_score(plain), "top1_rics": wilson_score(rics)}
+        change = paired_shares(rics, plain).difference
+        per_image |= {
+            name: PerImage.pack(hit, rows, len(self.dataset))
+            for name, hit in (("top1", plain), ("top1_rics", rics))
+        }
+        left_out = self.dataset.left_out(len(self.dataset) - len(rows))
+        return EvalResult(
+            benchmark=self.name,
+            family="robustness",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores=accuracy | {"rics_accuracy_change": replace(change, unit="points")} | scores,
+            chance={"top1": 1 / len(names), "top1_rics": 1 / len(names)},
+            num_samples=len(rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=f"{WILSON}; mean flip rates and cosines: 95% percentile bootstrap over "
+                "images; accuracy change: Newcombe's paired method",
+            ),
+            details=self.settings() | self.dataset.remarks(left_out),
+            per_image=per_image,
+        )
+
+    def _families(self) -> list[_Family]:
+        side = self.rics_side
+        wide = [Window(side, 0, down, right) for down, right in ONE_PIXEL_SHIFTS]
+        wide_moved = [Window(side, 0, 0, 0, down, right) for down, right in ONE_PIXEL_SHIFTS]
+        zoomed = [Window(side, zoom) for zoom in ZOOMS]
+        rics_base = RicsView(Window(side), side)
+        return [
+            _family("after_resize", Window(), [Window(1, 0, d, r) for d, r in ONE_PIXEL_SHIFTS]),
+            _family("before_resize", MovedPicture(), [MovedPicture(*s) for s in ONE_PIXEL_SHIFTS]),
+            _family("rescaled", Window(), [Window(1, zoom) for zoom in ZOOMS]),
+            _Family("rics_after_resize", rics_base, [RicsView(f, side) for f in wide]),
+            _Family("rics_before_resize", rics_base, [RicsView(f, side) for f in wide_moved]),
+            _Family("rics_rescaled", rics_base, [RicsView(f, side) for f in zoomed]),
+        ]
+
+    def _common_rows(
+        self, model: EmbeddingModel, embedder: Embedder
+    ) -> Int64[np.ndarray, " images"]:
+        """Images that every view could be made of."""
+        rows: np.ndarray | None = None
+        for view in self.needs()[0].views:
+            own = embedder.images(model, self.dataset, view).rows
+            rows = own if rows is None else np.intersect1d(rows, own)
+        if rows is None or not len(rows):
+            raise EvaluationError(f"no image of {self.dataset.title} can be moved by a pixel")
+        return rows
+
+
+def _family(name: str, base: Frame, neighbours: Sequence[Frame]) -> _Family:
+    return _Family(name, FrameView(base), [FrameView(frame) for frame in neighbours])
+
+
+def _at(images: ImageEmbeddings, rows: Int64[np.ndarray, " rows"]) -> Tensor:
+    if len(rows) == len(images.rows):
+        return images.embeds
+    return images.embeds[torch.from_numpy(np.searchsorted(images.rows, rows))]
+
+
+def _predictions(embeds: Tensor, classes: Tensor) -> Int64[np.ndarray, " images"]:
+    """Nearest class of each image, of equal ones the first."""
+    found = []
+    for part in cosine_slices(embeds, classes):
+        is_best = part.cosines == part.cosines.amax(dim=1, keepdim=True)
+        found.append(is_best.to(torch.uint8).cpu().numpy().argmax(axis=1))
+    return np.concatenate(found)
+
+
+def _cosines(one: Tensor, other: Tensor) -> Float64[np.ndarray, " images"]:
+    return (one.double() * other.double()).sum(dim=1).numpy()

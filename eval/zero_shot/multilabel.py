@@ -1,0 +1,109 @@
+"""Images that show several classes: how well does each prompt ensemble rank them?
+
+The task of CLIP_benchmark's multilabel folders (wds_voc2007_multilabel): for each class the images
+are ranked by their cosine to its prompt ensemble; see ``eval.metrics.average_precision``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from eval.contract import Embedder, EmbeddingModel, Need
+from eval.cosines import cosine_slices
+from eval.dataset import EvalDataset
+from eval.metrics.average_precision import average_precisions, chance_level, mean_average_precision
+from eval.metrics.intervals import NUM_RESAMPLES
+from eval.request import TaskRequest
+from eval.results import EvalResult, Origin, Settings
+from eval.tasks import registry
+from eval.zero_shot.templates import templates_for
+
+
+@registry.register("multilabel")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ZeroShotMultilabel:
+    """Mean average precision over the classes.
+
+    Args:
+        dataset: with class names and a 0 or 1 for each of them in every npy member.
+        templates: prompts with ``{c}``.
+        seed: of the bootstrap.
+    """
+
+    dataset: EvalDataset
+    templates: tuple[str, ...]
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        if dataset.task == "multilabel" and dataset.attributes is not None:
+            return None
+        return (
+            f"{dataset.title} is not for multilabel classification; its folder must say "
+            "'multilabel' in dataset_type.txt and hold npy members of 0 and 1, one a class"
+        )
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ZeroShotMultilabel":
+        """See ``TaskKind``."""
+        return cls(dataset=dataset, templates=templates_for(dataset, request), seed=request.seed)
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "multilabel"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Line i names number i of the npy members."""
+        assert self.dataset.layout.classes is not None
+        return self.dataset.layout.classes.names
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {"templates": list(self.templates), "seed": self.seed}
+
+    def needs(self) -> tuple[Need, ...]:
+        """See ``Benchmark``."""
+        return (Need(self.dataset),)
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Cosines of all images to all classes, ranked class by class."""
+        images = embedder.images(model, self.dataset)
+        prototypes = embedder.class_embeds(model, self.class_names, self.templates)
+        slices = cosine_slices(images.embeds, prototypes.to(model.device))
+        cosines = torch.cat([part.cosines.cpu() for part in slices])
+        assert self.dataset.attributes is not None
+        is_shown = self.dataset.attributes[images.rows].astype(bool)
+        score = mean_average_precision(cosines.numpy(), is_shown, seed=self.seed)
+        by_class = average_precisions(cosines.numpy(), is_shown)
+        left_out = self.dataset.left_out(images.num_skipped)
+        return EvalResult(
+            benchmark=self.name,
+            family="zero_shot",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores={"mean_average_precision": score},
+            chance={"mean_average_precision": chance_level(is_shown)},
+            num_samples=len(images.rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=f"95% percentile bootstrap over images, {NUM_RESAMPLES} resamples",
+            ),
+            details=self.settings()
+            | {
+                "num_classes": len(self.class_names),
+                "classes_without_images": int(np.isnan(by_class).sum()),
+                "average_precision": {
+                    name: float(value)
+                    for name, value in zip(self.class_names, by_class, strict=True)
+                    if not np.isnan(value)
+                },
+            }
+            | self.dataset.remarks(left_out),
+        )

@@ -1,0 +1,175 @@
+"""Models side by side: pairs of images, influence factors, the page and its data."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval.errors import EvaluationError
+from eval.influences import INFLUENCES, influences_of
+from eval.metrics.intervals import wilson_score
+from eval.report.compare import build_comparison
+from eval.report.sides import Side, compare, controlled, read_side
+from eval.results import EvalResult, Origin, PerImage, save_result
+
+KNOWN = dict.fromkeys(INFLUENCES, "same")
+
+
+def _result(model: str, hits: np.ndarray, *, revision: str = "r1", **influences: str) -> EvalResult:
+    rows = np.arange(len(hits), dtype=np.int64)
+    return EvalResult(
+        benchmark="zero_shot",
+        family="zero_shot",
+        dataset="birds",
+        split="test",
+        model=model,
+        scores={"top1": wilson_score(hits)},
+        chance={"top1": 0.1},
+        num_samples=len(hits),
+        num_skipped=0,
+        origin=Origin(seed=0, data_revision=revision, interval="Wilson"),
+        per_image={"top1": PerImage.pack(hits, rows, len(hits))},
+        influences=KNOWN | influences,
+    )
+
+
+def _side(name: str, hits: np.ndarray, **changes: str) -> Side:
+    return Side(name, (_result(name, hits, **changes),), ())
+
+
+def _hits(count: int, right: int) -> np.ndarray:
+    return np.arange(count) < right
+
+
+def test_per_image_hits_survive_json_with_images_left_out() -> None:
+    rows = np.array([0, 3, 4, 12], dtype=np.int64)
+    packed = PerImage.pack(np.array([True, False, True, True]), rows, 13)
+    again = PerImage(**json.loads(json.dumps(dataclasses.asdict(packed))))
+    hits, scored = again.unpack()
+    assert np.flatnonzero(hits).tolist() == [0, 4, 12]
+    assert np.flatnonzero(scored).tolist() == [0, 3, 4, 12]
+
+
+def test_the_same_images_are_compared_in_pairs() -> None:
+    comparison = compare([_side("a", _hits(100, 50)), _side("b", _hits(100, 60))])[0]
+    pair = comparison.against_first[1]
+    assert pair is not None
+    assert pair.difference.value == pytest.approx(0.10)
+    assert (pair.only_first, pair.only_second) == (10, 0)
+    assert pair.difference.low > 0
+
+
+def test_only_images_that_both_scored_count() -> None:
+    one, two = _result("a", _hits(10, 5)), _result("b", _hits(10, 5))
+    rows = np.arange(2, 10, dtype=np.int64)
+    fewer = PerImage.pack(np.ones(8, dtype=bool), rows, 10)
+    two = dataclasses.replace(two, per_image={"top1": fewer})
+    pair = compare([Side("a", (one,), ()), Side("b", (two,), ())])[0].against_first[1]
+    assert pair is not None
+    assert pair.difference.n == 8
+    assert pair.difference.value == pytest.approx(5 / 8)
+
+
+def test_other_images_are_not_paired() -> None:
+    other = _side("b", _hits(100, 60), revision="r2")
+    assert compare([_side("a", _hits(100, 50)), other])[0].against_first[1] is None
+
+
+def test_nothing_in_common() -> None:
+    other = dataclasses.replace(_result("b", _hits(10, 5)), dataset="cars")
+    with pytest.raises(EvaluationError, match="no result in common"):
+        compare([_side("a", _hits(10, 5)), Side("b", (other,), ())])
+
+
+def test_one_factor_at_a_time() -> None:
+    sides = [
+        _side("a", _hits(100, 50)),
+        _side("b", _hits(100, 60), objective="sigmoid"),
+        _side("c", _hits(100, 70), objective="sigmoid", architecture="ViT-L"),
+    ]
+    pairs = controlled(sides, compare(sides))
+    assert [(p.factor, p.first[0], p.second[0]) for p in pairs] == [
+        ("objective", "a", "b"),
+        ("architecture", "b", "c"),
+    ]
+    assert pairs[0].first[1] == "same"
+    assert pairs[0].difference.difference.value == pytest.approx(-0.1)
+
+
+def test_an_unknown_factor_controls_nothing() -> None:
+    sides = [
+        _side("a", _hits(10, 5), training_pairs="unknown"),
+        _side("b", _hits(10, 6), training_pairs="unknown", objective="sigmoid"),
+    ]
+    assert controlled(sides, compare(sides)) == []
+
+
+def test_page_and_data(tmp_path: Path) -> None:
+    sides = [_side("a", _hits(100, 50)), _side("<b>", _hits(100, 60), objective="sigmoid")]
+    written = build_comparison(sides, tmp_path / "out")
+    page = written.page.read_text()
+    assert "<b>&lt;b&gt;" not in page
+    assert "&lt;b&gt;" in page
+    assert "+10.0 (" in page
+    assert "One factor at a time" in page
+    data = json.loads(written.data.read_text())
+    assert data["comparisons"][0]["against_first"][0] is None
+    assert data["comparisons"][0]["against_first"][1]["difference"]["value"] == pytest.approx(0.1)
+    assert "60.0*" in written.text
+    assert build_comparison(sides, tmp_path / "again").page.read_text() == page
+
+
+def test_reading_sides(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="no folder of results"):
+        read_side(tmp_path / "absent")
+    with pytest.raises(EvaluationError, match="nothing to report in"):
+        read_side(tmp_path)
+    for model in ("a", "b"):
+        save_result(
+            _result(model, _hits(10, 5)), tmp_path / f"{model}__birds__test__zero_shot.json"
+        )
+    with pytest.raises(EvaluationError, match="2 models"):
+        read_side(tmp_path)
+    assert read_side(tmp_path, model="b").results[0].model == "b"
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("ViT-B-32:openai", ("ViT-B-32", "WIT (OpenAI)", "400M", "softmax", "none")),
+        ("ViT-B-16-SigLIP:webli", ("ViT-B-16-SigLIP", "WebLI", "unknown", "sigmoid", "none")),
+        (
+            "convnext_large_d:laion2b_s29b_b131k_ft_soup",
+            ("convnext_large_d", "LAION-2B", "2.3B", "softmax", "fine-tuned"),
+        ),
+        (
+            "ViT-B-32:datacomp_xl_s13b_b90k",
+            ("ViT-B-32", "DataComp-1B", "1.4B", "softmax", "none"),
+        ),
+        ("ViT-B-32:/w/own.pt", ("ViT-B-32", "unknown", "unknown", "unknown", "unknown")),
+        ("hf-hub:org/model", ("unknown",) * 5),
+    ],
+)
+def test_influences_of_published_models(spec: str, expected: tuple[str, ...]) -> None:
+    assert tuple(influences_of(spec).values()) == expected
+
+
+def test_influences_of_a_run_and_stated_ones(tmp_path: Path) -> None:
+    config = {
+        "model": {"name": "vlsuite-tiny-32", "pretrained": None},
+        "data": {"train": ["/d/cifar10-train-{000000..000001}.tar", "/d/emoji"]},
+        "objective": {"kind": "siglip"},
+    }
+    (tmp_path / "config.json").write_text(json.dumps({"recipe": "x", "config": config}))
+    found = influences_of(str(tmp_path), ["training_pairs=20k"])
+    assert found == {
+        "architecture": "vlsuite-tiny-32",
+        "training_source": "cifar10-train, emoji",
+        "training_pairs": "20k",
+        "objective": "sigmoid",
+        "fine_tuning": "none",
+    }
+    with pytest.raises(EvaluationError, match="--influence colour=red"):
+        influences_of(str(tmp_path), ["colour=red"])
