@@ -136,13 +136,13 @@ class StoredEmbedder:
         rank, world_size = ranks()
         mine = list(starts)[rank::world_size]
         total = sum(min(self._rows_in_part, len(distinct) - start) for start in mine)
-        progress = self._progress(dataset, targets, total)
+        progress = self._progress(dataset, targets, total * len(targets))
         for start in mine:
             rows = distinct[start : start + self._rows_in_part]
             missing = [t for t in targets if not t.place.has_part(start, model, len(rows))]
-            self._compute_part(model, dataset, rows, start, missing)
             if progress:
-                progress.add(len(rows))
+                progress.add(len(rows) * (len(targets) - len(missing)))
+            self._compute_part(model, dataset, rows, start, missing, progress)
         if progress:
             progress.close()
         barrier(device=model.device)
@@ -164,6 +164,7 @@ class StoredEmbedder:
         rows: Int64[np.ndarray, " rows"],
         start: int,
         targets: list["_Target"],
+        progress: Progress | None,
     ) -> None:
         if not targets:
             return
@@ -171,6 +172,8 @@ class StoredEmbedder:
         is_good = np.zeros((len(targets), len(rows)), dtype=bool)
         views = [target.view for target in targets]
         for batch in stream_views(self._inner.decoder, model, dataset, rows, views):
+            if progress:
+                progress.add(len(batch.is_good))
             if not batch.is_good.any():
                 continue
             with torch.no_grad():
@@ -189,10 +192,10 @@ class StoredEmbedder:
     ) -> Progress | None:
         if not self._inner.show_progress or ranks().rank:
             return None
-        what = f"embedding {dataset.title}"
-        if len(targets) > 1:
-            what += f" in {len(targets)} views"
-        return Progress(what, total=total, unit="images")
+        if len(targets) == 1:
+            return Progress(f"embedding {dataset.title}", total=total, unit="images")
+        what = f"embedding {dataset.title} in {len(targets)} views"
+        return Progress(what, total=total, unit="pictures")
 
 
 class _Place:

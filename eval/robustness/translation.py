@@ -198,9 +198,9 @@ class TranslationConsistency:
         zoomed = [Window(side, zoom) for zoom in ZOOMS]
         rics_base = RicsView(Window(side), side)
         return [
-            _family("after_resize", Window(), [Window(1, 0, d, r) for d, r in ONE_PIXEL_SHIFTS]),
+            _family("after_resize", Window(), [Window(1.0, 0, d, r) for d, r in ONE_PIXEL_SHIFTS]),
             _family("before_resize", MovedPicture(), [MovedPicture(*s) for s in ONE_PIXEL_SHIFTS]),
-            _family("rescaled", Window(), [Window(1, zoom) for zoom in ZOOMS]),
+            _family("rescaled", Window(), [Window(1.0, zoom) for zoom in ZOOMS]),
             _Family("rics_after_resize", rics_base, [RicsView(f, side) for f in wide]),
             _Family("rics_before_resize", rics_base, [RicsView(f, side) for f in wide_moved]),
             _Family("rics_rescaled", rics_base, [RicsView(f, side) for f in zoomed]),

@@ -5,10 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from eval import embedding_store
 from eval.decode import StreamingDecoder
 from eval.embed import StreamingEmbedder
+from eval.embedding_store import StoredEmbedder
+from eval.request import CorruptionOptions, TaskRequest
 from eval.runner import run_benchmarks
 from eval.suite import benchmarks_for
 from tests.support.embedding_model import SmallClip
@@ -73,3 +77,85 @@ def test_processes_agree_with_one(tmp_path: Path, world_size: int) -> None:
     assert all(rank["scores"] == expected for rank in found)
     for outcome in alone:
         assert (tmp_path / "out" / outcome.path.name).is_file()
+
+
+_STORED_SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch.distributed as dist
+from tests.end_to_end.test_eval_processes import measure
+
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+found = measure(folder, "together", batch_size=4, rows_in_part=8)
+np.savez(folder / f"rank{rank}.npz", **found)
+dist.destroy_process_group()
+"""
+
+_TASKS = ("zero_shot", "calibration", "corruptions")
+_TWO_CELLS = CorruptionOptions(kinds=("fog",), severities=(1, 5))
+
+
+def measure(
+    folder: Path, name: str, *, batch_size: int, rows_in_part: int
+) -> dict[str, np.ndarray]:
+    """Three tasks on ``folder/classes`` from a store in ``folder/name``: its embeddings and rows.
+
+    Under "calls" is how often the model was shown pictures.
+    """
+    embedding_store.ROWS_IN_PART = rows_in_part
+    model = SmallClip()
+    benchmarks = benchmarks_for(
+        [str(folder / "classes")], tasks=_TASKS, request=TaskRequest(corruptions=_TWO_CELLS)
+    )
+    embedder = StoredEmbedder(
+        StreamingEmbedder(decoder=StreamingDecoder(batch_size=batch_size, workers=1)),
+        folder / name / "store",
+        batch_size=batch_size,
+    )
+    out = folder / name / "results"
+    run_benchmarks(model, benchmarks, embedder=embedder, out_dir=out)
+    views = {v.key: v for b in benchmarks for need in b.needs() for v in need.views}
+    found = {}
+    for view in views.values():
+        images = embedder.images(model, benchmarks[0].dataset, view)
+        found |= {f"{view.key} embeds": images.embeds.numpy(), f"{view.key} rows": images.rows}
+    return found | {"calls": np.array(len(model.image_batch_sizes))}
+
+
+def test_two_processes_fill_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedding_store, "ROWS_IN_PART", embedding_store.ROWS_IN_PART)
+    samples = labelled(30, num_classes=3)
+    samples[5]["png"] = b"broken"
+    samples[20]["png"] = samples[2]["png"]
+    write_evaluation_folder(tmp_path / "classes", samples, class_names=("cat", "dog", "boat"))
+
+    processes = [
+        subprocess.Popen([sys.executable, "-c", _STORED_SCRIPT, str(rank), str(tmp_path)])
+        for rank in range(2)
+    ]
+    alone = measure(tmp_path, "alone", batch_size=32, rows_in_part=1024)
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+
+    stored = [key for key in alone if key != "calls"]
+    assert len(stored) == 2 * 4  # the plain view, the crop, two cells
+    for rank in range(2):
+        with np.load(tmp_path / f"rank{rank}.npz") as found:
+            # A probe, then of 4 views half of the 4 parts, each of 2 batches.
+            assert found["calls"] == 1 + 4 * 2 * 2
+            for key in stored:
+                assert found[key].shape == alone[key].shape
+                assert len(found[key]) == 29
+                assert np.abs(found[key] - alone[key]).max() <= 1e-6
+    together = tmp_path / "together" / "results"
+    paths = sorted((tmp_path / "alone" / "results").iterdir())
+    assert len(paths) == len(list(together.iterdir())) == 3
+    for path in paths:
+        expected = json.loads(path.read_text())
+        found = json.loads((together / path.name).read_text())
+        assert found["per_image"] == expected["per_image"]
+        assert found["num_samples"] == expected["num_samples"]
+        assert found["scores"].keys() == expected["scores"].keys()
+        for name, score in expected["scores"].items():
+            assert found["scores"][name]["value"] == pytest.approx(score["value"], abs=1e-6)

@@ -20,6 +20,7 @@ from eval.results import EvalResult
 from eval.safety.calibration import Calibration
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
+from vlsuite.batches.decode import decode_image
 
 EMBEDDER = StreamingEmbedder(decoder=StreamingDecoder(batch_size=16, workers=2))
 NAMES = ("cat", "dog", "boat", "tree", "lamp")
@@ -27,9 +28,16 @@ TEMPLATES = ("a photo of a {c}.", "the {c}")
 
 
 def _dataset(root: Path, name: str, first: int, count: int = 60) -> EvalDataset:
+    """Two of three labels are what the model says, so that a temperature has a minimum."""
+    model = _model()
+    classes = _classes(model)
     samples = labelled(count, num_classes=len(NAMES))
     for number, sample in enumerate(samples):
         sample["png"] = noise_png(first + number)
+        if number % 3:
+            pixels = model.image_transform(decode_image(sample["png"]))
+            embed = model.embed_images(pixels[None])[0].double().numpy()
+            sample["cls"] = str(int(np.argmax(classes @ embed))).encode()
     samples[7]["png"] = b"broken"
     samples[9]["png"] = samples[8]["png"]
     folder = write_evaluation_folder(root / name, samples, class_names=NAMES, templates=TEMPLATES)
@@ -42,16 +50,20 @@ def _model() -> SmallClip:
     return model
 
 
-def _logits(model: SmallClip, dataset: EvalDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """By loop, in float64, with labels and rows of the pictures that can be decoded."""
+def _classes(model: SmallClip) -> np.ndarray:
     classes = []
     for name in NAMES:
         prompts = model.embed_texts([t.replace("{c}", name) for t in TEMPLATES]).double().numpy()
         mean = np.mean([prompt / np.linalg.norm(prompt) for prompt in prompts], axis=0)
         classes.append(mean / np.linalg.norm(mean))
+    return np.array(classes)
+
+
+def _logits(model: SmallClip, dataset: EvalDataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """In float64, with labels and rows of the pictures that can be decoded."""
     images = EMBEDDER.images(model, dataset)
     assert dataset.labels is not None
-    cosines = images.embeds.double().numpy() @ np.array(classes).T
+    cosines = images.embeds.double().numpy() @ _classes(model).T
     return 30.0 * cosines - 5.0, dataset.labels[images.rows], images.rows
 
 

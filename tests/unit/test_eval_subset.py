@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def test_all_images_are_the_data_set_itself(dataset: EvalDataset, max_images: in
 
 def test_a_choice_is_seeded_and_part_of_every_larger_one(dataset: EvalDataset) -> None:
     choices = [set(chosen_rows(dataset, count, seed=0).tolist()) for count in range(1, 30)]
-    for number, (small, large) in enumerate(zip(choices, choices[1:], strict=False), start=1):
+    for number, (small, large) in enumerate(pairwise(choices), start=1):
         assert len(small) == number
         assert small < large
     ten = chosen_rows(dataset, 10, seed=0)
