@@ -6,7 +6,7 @@ runs it over a whole data set, and a ``Benchmark`` scores the vectors and return
 several benchmarks share one pass over the pictures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -138,6 +138,12 @@ class Embedder(Protocol):
         view: View = PLAIN,
     ) -> Iterator[PictureBatch]:
         """The chosen pictures themselves, on the CPU, without those that cannot be decoded."""
+        ...
+
+    def remembered(
+        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """What ``compute`` gives, or gave under this key for this model in an earlier run."""
         ...
 
     def texts(

@@ -1,6 +1,6 @@
 """From a data set to embeddings: pictures in one streaming pass, texts without repetition."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -132,6 +132,12 @@ class StreamingEmbedder:
             if good.any():
                 yield PictureBatch(own[batch.is_good], batch.images.cpu()[good])
 
+    def remembered(
+        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """Computed anew: nothing is kept."""
+        return compute()
+
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:
@@ -196,6 +202,12 @@ class RememberingEmbedder:
     ) -> Iterator[PictureBatch]:
         """As the inner embedder."""
         return self._inner.pictures(model, dataset, rows, view)
+
+    def remembered(
+        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """As the inner embedder."""
+        return self._inner.remembered(model, key, compute)
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]

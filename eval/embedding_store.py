@@ -13,8 +13,7 @@ data set every image, label and class name; that of a view everything its pixels
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,6 +90,19 @@ class StoredEmbedder:
     ) -> Iterator[PictureBatch]:
         """See ``Embedder``; pictures are not stored."""
         return self._inner.pictures(model, dataset, rows, view)
+
+    def remembered(
+        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """See ``Embedder``."""
+        path = self._root / _model_key(model) / "arrays" / f"{_digest([key])}.safetensors"
+        kept = _read_part(path)
+        if kept is not None:
+            return kept["array"]
+        array = compute()
+        make_folder(path.parent)
+        write_file(path, save({"array": array}))
+        return array
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
@@ -280,11 +292,6 @@ class _Place:
 class _Target(NamedTuple):
     view: View
     place: _Place
-
-
-def clear_store(root: Path) -> None:
-    """Delete a store that was made for one command."""
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:

@@ -53,7 +53,7 @@ class TranslationOptions:
         max_images: use a seeded choice of so many images; 0 uses all.
     """
 
-    rics_side: float = 1.5
+    rics_side: float = 1.125
     max_images: int = 0
 
 

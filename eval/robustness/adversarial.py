@@ -6,6 +6,7 @@ says. Source of the attacks and of the suites: ``eval.robustness.attacks``. At 8
 CLIP has nothing left to measure (Schlarmann et al. 2024, arXiv 2402.12336): small eps say more.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import cast, get_args
 
 import numpy as np
 import torch
+from jaxtyping import Int64
 from torch import Tensor
 
 from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
@@ -164,29 +166,55 @@ class Adversarial:
         embedder: Embedder,
         logits: Callable[[Tensor], Tensor],
     ) -> np.ndarray:
-        """Of each image: right as it is, then right at each eps; -1 where it is broken."""
-        assert self.dataset.labels is not None
-        mine = my_rows(len(self.dataset))
-        wanted = np.unique(mine)
-        local = {row: np.full(1 + len(self.options.eps), -1) for row in wanted.tolist()}
+        """Of each image: right as it is, then right at each eps; -1 where it is broken.
+
+        Images are attacked in fixed groups, so that the attacks' random starts do not depend on
+        batch size or processes; a finished group is remembered by the embedder.
+        """
+        num_images, num_groups = len(self.dataset), -(-len(self.dataset) // _IMAGES_AT_A_TIME)
+        mine = my_rows(num_groups)
         progress = None
         if not ranks().rank:
-            progress = Progress("attacking", total=len(wanted), unit="images")
-        for batch in embedder.pictures(model, self.dataset, wanted):
-            for start in range(0, len(batch.rows), _IMAGES_AT_A_TIME):
-                rows = batch.rows[start : start + _IMAGES_AT_A_TIME]
-                images = batch.images[start : start + len(rows)].to(model.device).float() / 255
-                labels = torch.from_numpy(self.dataset.labels[rows]).to(model.device)
-                for row, outcome in zip(
-                    rows.tolist(), self._attack(logits, images, labels), strict=True
-                ):
-                    local[row] = outcome
-                if progress:
-                    progress.add(len(rows))
+            progress = Progress("attacking", total=len(np.unique(mine)), unit="groups of images")
+        groups: dict[int, np.ndarray] = {}
+        for group in np.unique(mine).tolist():
+            first = group * _IMAGES_AT_A_TIME
+            rows = np.arange(first, min(first + _IMAGES_AT_A_TIME, num_images), dtype=np.int64)
+            groups[group] = embedder.remembered(
+                model,
+                self._key(group),
+                lambda rows=rows: self._attack_rows(model, embedder, logits, rows),
+            )
+            if progress:
+                progress.add(1)
         if progress:
             progress.close()
-        shares = torch.from_numpy(np.stack([local[row] for row in mine.tolist()]))
-        return gather_rows(shares, len(self.dataset), device=model.device).numpy()
+        shares = torch.from_numpy(np.stack([groups[group] for group in mine.tolist()]))
+        joined = gather_rows(shares, num_groups, device=model.device).numpy()
+        return joined.reshape(-1, joined.shape[-1])[:num_images]
+
+    def _key(self, group: int) -> str:
+        """What the outcome of a group depends on besides the model."""
+        settings = self.settings() | {"revision": self.dataset.revision, "group": group}
+        return f"adversarial {json.dumps(settings, sort_keys=True)}"
+
+    def _attack_rows(
+        self,
+        model: EmbeddingModel,
+        embedder: Embedder,
+        logits: Callable[[Tensor], Tensor],
+        rows: Int64[np.ndarray, " rows"],
+    ) -> np.ndarray:
+        """[images at a time, 1 + eps], filled up with -1."""
+        assert self.dataset.labels is not None
+        outcome = np.full((_IMAGES_AT_A_TIME, 1 + len(self.options.eps)), -1, dtype=np.int64)
+        batches = list(embedder.pictures(model, self.dataset, rows))
+        if batches:
+            found = np.concatenate([batch.rows for batch in batches])
+            images = torch.cat([batch.images for batch in batches]).to(model.device).float() / 255
+            labels = torch.from_numpy(self.dataset.labels[found]).to(model.device)
+            outcome[found - rows[0]] = self._attack(logits, images, labels)
+        return outcome
 
     def _attack(
         self, logits: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor

@@ -33,6 +33,10 @@ from eval.zero_shot.templates import no_classes, templates_for
 
 #: Pixels by which rescaled pictures are larger or smaller.
 ZOOMS = (-2, -1, 1, 2)
+_TOP1_OF = (
+    "top1 is that of the central window, with a pixel of the resized picture free on each side, "
+    "not of the model's own transform"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,7 @@ class TranslationConsistency:
                 interval=f"{WILSON}; mean flip rates and cosines: 95% percentile bootstrap over "
                 "images; accuracy change: Newcombe's paired method",
             ),
-            details=self.settings() | self.dataset.remarks(left_out),
+            details=self.settings() | {"note": _TOP1_OF} | self.dataset.remarks(left_out),
             per_image=per_image,
         )
 

@@ -280,7 +280,7 @@ def test_all_ten_run_on_large_pictures_and_need_what_they_ask_for(tmp_path: Path
 def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path)
     for options, said in (
-        ({"kinds": ("rotat",)}, "closest: rotate"),
+        ({"kinds": ("rotated",)}, "closest: rotate"),
         ({"kinds": ()}, "known: all"),
         ({"num_frames": 1}, "at least 2"),
         ({"max_images": -1}, "negative"),
