@@ -21,7 +21,7 @@ from eval.contract import Benchmark, Embedder, EmbeddingModel
 from eval.decode import probe_image
 from eval.embed import RememberingEmbedder
 from eval.errors import EvaluationError
-from eval.influences import merged
+from eval.influences import UNKNOWN, merged
 from eval.process_group import all_agree, ranks
 from eval.results import RESULT_VERSION, EvalResult, Settings, load_result, save_result
 
@@ -152,8 +152,18 @@ def _finished_earlier(
     )
     # All processes take the same way, or the collective calls of a benchmark would wait for ever.
     if all_agree(is_done, device=model.device) and earlier is not None:
-        return Finished(earlier, path, was_there=True)
+        return Finished(_restated(earlier, path, place), path, was_there=True)
     return None
+
+
+def _restated(earlier: EvalResult, path: Path, place: _Place) -> EvalResult:
+    """With the influences that are known by now; where they differ, the old file is set aside."""
+    known = {name: value for name, value in place.influences.items() if value != UNKNOWN}
+    result = dataclasses.replace(earlier, influences=earlier.influences | known)
+    if result != earlier and ranks().rank == 0:
+        _set_aside(path)
+        save_result(result, path)
+    return result
 
 
 def _run(

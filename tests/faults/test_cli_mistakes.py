@@ -347,6 +347,21 @@ def test_full_disk(evaluation, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_influences_stated_later_reach_the_finished_result(evaluation, tmp_path, capsys):
+    arguments = ["eval", str(evaluation.model), "--data", str(evaluation.data), "--out", "out"]
+    assert main(arguments) == 0
+    (path,) = (tmp_path / "out").glob("*.json")
+    before = json.loads(path.read_text())
+    assert main([*arguments, "--influence", "training_source=noise"]) == 0
+    assert "finished earlier, kept" in capsys.readouterr().out
+    after = json.loads(path.read_text())
+    assert after.pop("influences") == before.pop("influences") | {"training_source": "noise"}
+    assert after == before
+    assert len(list((tmp_path / "out" / "superseded").iterdir())) == 1
+    assert main(arguments) == 0
+    assert json.loads(path.read_text())["influences"]["training_source"] == "noise"
+
+
 def test_models_to_compare(evaluation, tmp_path):
     one, other = tmp_path / "one", tmp_path / "other"
     for out, data in ((one, evaluation.data), (other, evaluation.others)):
