@@ -113,17 +113,18 @@ def _command(args: argparse.Namespace, work: Path) -> list[str]:
     words = [sys.executable, "-m", "vlsuite", "eval", str(args.model), "--task", task]
     for one in sets:
         words += ["--data", str(one)]
+    options: dict[str, Any] = {}
     if not args.only_zero_shot:
         words += ["--ood", str(photos), "--base", str(cifar)]
         words += ["--backgrounds", str(photos)]
-    options = {
-        "corruptions.max_images": args.max_images,
-        "perturbations.max_images": args.max_images,
-        "translation.max_images": args.max_images,
-        "attack.max_images": min(args.max_images, args.attacked),
-        "attack.steps": args.steps,
-        "ood.template": "a photo of a {c}",
-    }
+        options = {
+            "corruptions.max_images": args.max_images,
+            "perturbations.max_images": args.max_images,
+            "translation.max_images": args.max_images,
+            "attack.max_images": min(args.max_images, args.attacked),
+            "attack.steps": args.steps,
+            "ood.template": "a photo of a {c}",
+        }
     for key, value in options.items():
         words += ["--set", f"{key}={value}"]
     return [*words, "--seed", str(args.seed), "--examples", "0", "--batch-size", "128"]

@@ -74,13 +74,14 @@ def _evaluate(
     data = work / f"images-{count}"
     _write_folder(data, count, args.seed)
     chosen = [word for task in tasks for word in ("--task", task)]
+    if "corruptions" in tasks:
+        chosen += ["--set", "corruptions.severities=3", "--set", "corruptions.constants=cifar-c"]
+        chosen += ["--set", "corruptions.kinds=contrast,brightness"]
     report = run_timed(
         [
             *(sys.executable, "-m", "vlsuite", "eval", model, "--data", data, *chosen),
             *("--out", work / f"results-{count}", "--cache", work / f"cache-{count}"),
             *("--examples", "0", "--batch-size", "64"),
-            *("--set", "corruptions.severities=3", "--set", "corruptions.constants=cifar-c"),
-            *("--set", "corruptions.kinds=contrast,brightness"),
         ],
         cwd=Path.cwd(),
         threads=args.threads,

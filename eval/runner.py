@@ -93,7 +93,7 @@ def result_path(out_dir: Path, model: EmbeddingModel, benchmark: Benchmark) -> P
     """Where the result of a model in a benchmark lies."""
     dataset = benchmark.dataset
     parts = (model.name, dataset.name, dataset.split, benchmark.name)
-    return out_dir / ("__".join(map(_slug, parts)) + ".json")
+    return out_dir / ("__".join(map(file_name_part, parts)) + ".json")
 
 
 def config_hash(model: EmbeddingModel, benchmark: Benchmark) -> str:
@@ -211,6 +211,6 @@ def _set_aside(path: Path) -> None:
         ) from error
 
 
-def _slug(text: str) -> str:
+def file_name_part(text: str) -> str:
     """Text as a part of a file name; what is not kept becomes a dash."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"

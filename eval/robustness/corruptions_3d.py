@@ -113,6 +113,8 @@ class DepthCorruptions:
         severities = set(request.corruptions.severities)
         if not severities or not severities <= set(SEVERITIES):
             return "corruptions.severities needs some of 1,2,3,4,5"
+        if request.corruptions.max_images < 0:
+            return "corruptions.max_images must not be negative; 0 uses all"
         if has_depth(dataset):
             return None
         return (

@@ -198,9 +198,19 @@ def test_model_that_does_not_exist(evaluation, model, hint):
     assert hint in evaluation.mistake("--data", evaluation.data, model=model)
 
 
-def test_weights_that_are_not_published(capsys, evaluation):
-    line = _mistake(capsys, "eval", "ViT-B-32:opnai", "--data", evaluation.data)
-    assert "'opnai'" in line
+def test_weights_that_are_not_there_or_broken(evaluation, tmp_path):
+    assert "'opnai'" in evaluation.mistake("--data", evaluation.data, model="ViT-B-32:opnai")
+    model = exported_model(tmp_path / "model")
+    weights = model / "open_clip_model.safetensors"
+    weights.write_bytes(b"no tensors" * 10)
+    assert "cannot build" in evaluation.mistake("--data", evaluation.data, model=model)
+    line = evaluation.mistake("--data", evaluation.data, model=f"ViT-B-32:{weights}")
+    assert "cannot build" in line
+    (tmp_path / "weights.pt").write_bytes(b"no pickle")
+    line = evaluation.mistake("--data", evaluation.data, model="ViT-B-32:weights.pt")
+    assert "cannot build" in line
+    weights.unlink()
+    assert "cannot build" in evaluation.mistake("--data", evaluation.data, model=model)
 
 
 def test_missing_class_list(evaluation, tmp_path):
@@ -263,6 +273,10 @@ def test_nan_embeddings(evaluation, tmp_path):
         ("translation", "translation.rics_side=1", "above 1 and up to 4"),
         ("translation", "translation.rics_side=nan", "above 1 and up to 4"),
         ("translation", "translation.max_images=-1", "0 uses all"),
+        ("perturbations", "perturbations.kinds=tlt", "closest: tilt"),
+        ("perturbations", "perturbations.num_frames=1", "must be at least 2"),
+        ("corruptions_3d", "corruptions.max_images=-1", "0 uses all"),
+        ("corruptions_3d", "corruptions.severities=2", "no depth"),
         ("zero_shot", "attack.kind=apgd-ce", "add --task adversarial"),
         ("all", "attack.kind=fgsm", "adversarial: attack.kind is 'fgsm'"),
         ("all", "corruptions.severities=0", "corruptions: corruptions.severities needs"),

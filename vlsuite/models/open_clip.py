@@ -6,6 +6,7 @@ module and are added to open_clip's own list, so one path builds all of them.
 
 import json
 import logging
+import pickle
 import warnings
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import open_clip
 from open_clip import factory
+from safetensors import SafetensorError
 
 from vlsuite.errors import ModelError, UnknownNameError
 from vlsuite.models import registry
@@ -150,8 +152,10 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
         if config.context_length is not None:
             text_cfg["context_length"] = config.context_length
         text_override["text_cfg"] = text_cfg
+    loads = config.pretrained is not None or ":" in config.name
     previous = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # the factory narrates every step on the root logger
+    # the factory narrates every step on the root logger, and raises what it logs as an error
+    logging.disable(logging.ERROR)
     try:
         with warnings.catch_warnings():
             # weights trained with QuickGELU give wrong embeddings in a GELU model and vice versa
@@ -164,17 +168,28 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
                 force_image_size=config.image_size,
                 force_context_length=config.context_length,
                 force_patch_dropout=config.patch_dropout,
-                load_weights=config.pretrained is not None or ":" in config.name,
+                load_weights=loads,
+                require_pretrained=loads,
                 **text_override,
             )
     except UserWarning as warning:
         raise ModelError(
             f"{warning} Use the architecture named '{config.name}-quickgelu'"
         ) from None
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
         reason = " ".join(str(error).split())[:300]
+        weights = config.pretrained or "of that folder or repository"
         raise ModelError(
-            f"cannot build '{config.name}' with weights '{config.pretrained}': {reason}"
+            f"cannot build '{config.name}' with weights '{weights}': {reason}; "
+            "check the name, or fetch the weights again"
         ) from error
     finally:
         logging.disable(previous)
