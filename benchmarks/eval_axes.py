@@ -172,7 +172,15 @@ def _same_files(first: Path, second: Path) -> bool:
     names = sorted(path.name for path in first.glob("*.json"))
     if names != sorted(path.name for path in second.glob("*.json")) or not names:
         return False
-    return all(_without_command(first / n) == _without_command(second / n) for n in names)
+    differing = [n for n in names if _without_command(first / n) != _without_command(second / n)]
+    for name in differing:
+        pairs = zip(
+            _without_command(first / name).splitlines(),
+            _without_command(second / name).splitlines(),
+            strict=False,
+        )
+        print(f"differs: {name}: {next((p for p in pairs if p[0] != p[1]), 'length')}")
+    return not differing
 
 
 def _without_command(path: Path) -> str:

@@ -74,7 +74,7 @@ def _measure(args: argparse.Namespace) -> int:
         for side in sides:
             results[side] = _task(args, dataset, side).run(model, embedder)
             if len(results) == 1:
-                _print_row("no RICS", results[side], rics="", top1="top1")
+                _print_row("no RICS", results[side], rics="", top1="top1_central_window")
             _print_row(f"{side:g}", results[side], rics="rics_", top1="top1_rics")
     chosen = results[args.rics_side]
     _print_summary(args.rics_side, chosen)
@@ -120,7 +120,7 @@ def _row(result: EvalResult, rics: str) -> dict[str, float]:
         for when in ("after", "before")
         for kind, prefix in (("any", ""), ("single", "mean_"))
     }
-    names["top1"] = "top1_rics" if rics else "top1"
+    names["top1"] = "top1_rics" if rics else "top1_central_window"
     return {key: round(result.scores[name].value, 4) for key, name in names.items()}
 
 

@@ -202,6 +202,14 @@ class EvalDataset:
     def warnings(self) -> list[str]:
         """What the user should know before trusting a score: damage and samples left out."""
         lines = [f"{self.title}: {n:,} samples left out: {w}" for w, n in self.num_skipped.items()]
+        classes = self.layout.classes
+        if self.task == "zero_shot" and self.labels is not None and classes is not None:
+            unseen = len(classes.names) - len(np.unique(self.labels))
+            if unseen:
+                lines.append(
+                    f"{self.title}: {unseen:,} of {len(classes.names):,} class names have no "
+                    "image; they are ranked all the same"
+                )
         shown = [f"{self.title}: {problem}" for problem in self.problems[:PROBLEMS_SHOWN]]
         if len(self.problems) > len(shown):
             shown.append(f"{self.title}: {len(self.problems) - len(shown):,} more such problems")

@@ -9,11 +9,16 @@ the part of it that is being scored.
 
 The key of a model covers its weights, preprocessing, tokenizer and the kind of device; that of a
 data set every image, label and class name; that of a view everything its pixels depend on.
+Commands that want the same data at the same time wait for each other.
 """
 
+import fcntl
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +30,12 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
+from data_pipelines.shards.file_lock import release, try_lock
 from eval.contract import EmbeddingModel, ImageEmbeddings, Need, PictureBatch
 from eval.dataset import EvalDataset
 from eval.embed import StreamingEmbedder, refuse_all_broken, refuse_not_finite, stream_views
 from eval.errors import EvaluationError
-from eval.process_group import barrier, ranks
+from eval.process_group import all_agree, barrier, ranks
 from eval.progress import Progress
 from eval.prompts import class_embeds
 from eval.views import PLAIN, View
@@ -68,11 +74,30 @@ class StoredEmbedder:
             _, by_key = wanted.setdefault(dataset.revision, (dataset, {}))
             by_key.update({view.key: view for view in views})
         for dataset, by_key in wanted.values():
-            places = {key: self._place(model, dataset, view) for key, view in by_key.items()}
-            todo = {key: view for key, view in by_key.items() if not places[key].is_finished}
+            todo = self._unfinished(model, dataset, by_key)
+            if not all_agree(not todo, device=model.device):
+                with self._alone(model, dataset):
+                    todo = self._unfinished(model, dataset, by_key)
+                    barrier(device=model.device)
+                    if todo:
+                        self._compute(model, dataset, todo)
+
+    def _unfinished(
+        self, model: EmbeddingModel, dataset: EvalDataset, by_key: Mapping[str, View]
+    ) -> list["_Target"]:
+        targets = [_Target(view, self._place(model, dataset, view)) for view in by_key.values()]
+        return [target for target in targets if not target.place.is_finished]
+
+    @contextmanager
+    def _alone(self, model: EmbeddingModel, dataset: EvalDataset) -> Iterator[None]:
+        """Keep other commands from computing the same data: they wait, then find it done."""
+        with ExitStack() as stack:
+            if ranks().rank == 0:
+                folder = self._root / _model_key(model) / dataset.revision[:32]
+                make_folder(folder)
+                stack.enter_context(_lock(folder / ".lock", dataset))
             barrier(device=model.device)
-            if todo:
-                self._compute(model, dataset, [_Target(v, places[k]) for k, v in todo.items()])
+            yield
 
     def images(
         self, model: EmbeddingModel, dataset: EvalDataset, view: View = PLAIN
@@ -292,6 +317,24 @@ class _Place:
 class _Target(NamedTuple):
     view: View
     place: _Place
+
+
+@contextmanager
+def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
+    """Hold the lock file; say so where another command has it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot write {path}: {error.strerror or error}; choose another folder with --cache"
+        ) from error
+    if not try_lock(descriptor):
+        print(f"waiting for another evaluation of {dataset.title} ...", file=sys.stderr, flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        release(descriptor)
 
 
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:

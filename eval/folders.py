@@ -23,6 +23,8 @@ from eval.image_folders import has_pictures, list_pictures
 from eval.scan import read_dataset
 
 CLASS_NAMES_FILE = "classnames.txt"
+#: What may be asked of plain shards: nothing in particular.
+PLAIN_SPLITS = ("test", "all")
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"
 TYPE_FILE = "dataset_type.txt"
 COUNT_FILE = "nshards.txt"
@@ -76,6 +78,11 @@ def locate(path: str, *, split: str = "test", class_names: str | None = None) ->
         return _benchmark_layout(Path(path), split, named)
     if has_pictures(Path(path)) and not any(Path(path).glob("*.tar")):
         return _picture_layout(Path(path), split, named)
+    if split not in PLAIN_SPLITS:
+        raise EvaluationError(
+            f"{path} has no splits, so no '{split}'; leave --split out, or give the shards of that "
+            "split with --data"
+        )
     return _plain_layout(path, named)
 
 

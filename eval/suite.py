@@ -110,11 +110,18 @@ def _add(
         selection.benchmarks.append(registry.get(name).build(dataset, request))
     if ALL in tasks:
         for name in registry.names():
-            lack = registry.get(name).missing(dataset, request)
+            lack = _not_meant(name, dataset) or registry.get(name).missing(dataset, request)
             if lack is not None:
                 selection.not_possible.append(f"{name}: {lack}")
             elif name not in names:
                 selection.benchmarks.append(registry.get(name).build(dataset, request))
+
+
+def _not_meant(name: str, dataset: EvalDataset) -> str | None:
+    """Captions made of class names repeat each other: "all" does not retrieve among them."""
+    if name == "retrieval" and dataset.task != "retrieval":
+        return f"{dataset.title} is for classification; to retrieve all the same: --task retrieval"
+    return None
 
 
 def _folders(path: str, tasks: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

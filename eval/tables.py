@@ -133,13 +133,19 @@ def average_lines(averages: Sequence[GroupAverage]) -> list[str]:
 
 def _remarks(results: Sequence[EvalResult]) -> list[str]:
     longer = sum(max(0, len(result.scores) - SCORES_SHOWN) for result in results)
-    more = [f"{longer:,} more scores are in the result files and in 'vlsuite report'"]
-    return (more if longer else []) + [
-        f"{result.dataset} ({result.split}), {result.benchmark}: {result.num_skipped:,} samples "
-        f"left out: {_left_out(result)}"
-        for result in results
-        if result.num_skipped
-    ]
+    lines = []
+    if longer:
+        lines.append(f"{longer:,} more scores are in the result files and in 'vlsuite report'")
+    for result in results:
+        where = f"{result.dataset} ({result.split}), {result.benchmark}"
+        if result.num_skipped:
+            lines.append(f"{where}: {result.num_skipped:,} samples left out: {_left_out(result)}")
+        if repeats := result.details.get("num_repeated_captions"):
+            lines.append(
+                f"{where}: {repeats} captions repeat an earlier one; another image's equal caption "
+                "counts as a miss"
+            )
+    return lines
 
 
 def _left_out(result: EvalResult) -> str:

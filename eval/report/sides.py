@@ -109,6 +109,15 @@ def read_side(folder: Path, *, model: str | None = None) -> Side:
     return Side(names[0], results, tuple(record.remarks))
 
 
+def told_apart(sides: Sequence[Side], folders: Sequence[str]) -> list[Side]:
+    """The sides, those with a model in common called by model and folder."""
+    names = [side.name for side in sides]
+    return [
+        side._replace(name=f"{side.name} ({folder})") if names.count(side.name) > 1 else side
+        for side, folder in zip(sides, folders, strict=True)
+    ]
+
+
 def compare(sides: Sequence[Side]) -> list[Comparison]:
     """Every score that at least two of the models have, in the order of the first results.
 

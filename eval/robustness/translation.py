@@ -168,11 +168,11 @@ class TranslationConsistency:
             flipped = (changes != predicted[:, None]).any(axis=1)
             per_image[name] = PerImage.pack(flipped, rows, len(self.dataset))
         plain, rics = hits["after_resize"], hits["rics_after_resize"]
-        accuracy = {"top1": wilson_score(plain), "top1_rics": wilson_score(rics)}
+        accuracy = {"top1_central_window": wilson_score(plain), "top1_rics": wilson_score(rics)}
         change = paired_shares(rics, plain).difference
         per_image |= {
             name: PerImage.pack(hit, rows, len(self.dataset))
-            for name, hit in (("top1", plain), ("top1_rics", rics))
+            for name, hit in (("top1_central_window", plain), ("top1_rics", rics))
         }
         left_out = self.dataset.left_out(len(self.dataset) - len(rows))
         return EvalResult(
@@ -182,7 +182,7 @@ class TranslationConsistency:
             split=self.dataset.split,
             model=model.name,
             scores=accuracy | {"rics_accuracy_change": replace(change, unit="points")} | scores,
-            chance={"top1": 1 / len(names), "top1_rics": 1 / len(names)},
+            chance={"top1_central_window": 1 / len(names), "top1_rics": 1 / len(names)},
             num_samples=len(rows),
             num_skipped=sum(left_out.values()),
             origin=Origin(

@@ -112,7 +112,10 @@ class Retrieval:
         gallery = self._gallery(model, embedder, images)
         places = _places(gallery)
         left_out = self.dataset.left_out(images.num_skipped)
-        remarks: Settings = {"num_captions": len(gallery.captions)}
+        remarks: Settings = {
+            "num_captions": len(gallery.captions),
+            "num_repeated_captions": len(gallery.captions) - len(set(gallery.captions)),
+        }
         return EvalResult(
             benchmark=self.name,
             family="zero_shot",

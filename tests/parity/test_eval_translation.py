@@ -190,7 +190,7 @@ def test_flip_rates_and_accuracy_equal_loops(tmp_path: Path) -> None:
         assert dataset.labels is not None
         hits[name] = predicted == dataset.labels[rows]
     plain, rics = hits["after_resize"].mean(), hits["rics_after_resize"].mean()
-    assert result.scores["top1"].value == plain
+    assert result.scores["top1_central_window"].value == plain
     assert result.scores["top1_rics"].value == rics
     change = result.scores["rics_accuracy_change"]
     assert change.value == pytest.approx(rics - plain)
@@ -214,7 +214,7 @@ def test_equal_classes_are_no_flips(tmp_path: Path) -> None:
     task = TranslationConsistency.build(open_dataset(str(folder)), TaskRequest())
     result = task.run(SmallClip(), EMBEDDER)
     assert {s.value for n, s in result.scores.items() if "flip_rate" in n} == {0.0}
-    assert result.scores["top1"].value == 0.5
+    assert result.scores["top1_central_window"].value == 0.5
 
 
 def test_choices_are_checked_and_a_choice_of_images_is_taken(tmp_path: Path) -> None:

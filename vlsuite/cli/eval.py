@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace, models: list[str]) -> int:
     """Evaluate what is asked for, then put all results side by side in one page."""
     from eval.report.compare import build_comparison
-    from eval.report.sides import read_side
+    from eval.report.sides import read_side, told_apart
 
     out = args.out or Path("comparison")
     if args.data:
@@ -96,7 +96,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
                 _evaluate(args, model, benchmarks, out / "results", cache)
         sides = [read_side(out / "results", model=model) for model in models]
     else:
-        sides = [read_side(Path(model)) for model in models]
+        sides = told_apart([read_side(Path(model)) for model in models], models)
     if _is_first():
         comparison = build_comparison(sides, out, seed=args.seed)
         print(comparison.text)
@@ -300,7 +300,10 @@ def _print_tasks() -> None:
     for name in registry.names():
         lines = (registry.get(name).__doc__ or "").strip().splitlines()
         print(f"{name:<18} {lines[0] if lines else ''}")
-    print("\nsettings (--set KEY=VALUE):")
+    print(
+        "\nsettings (--set KEY=VALUE; those of attack belong to adversarial, those of corruptions "
+        "to corruptions_3d too):"
+    )
     for group, fields in to_dict(TaskRequest()).items():
         if isinstance(fields, dict) and group != "companions":
             for key, value in fields.items():
