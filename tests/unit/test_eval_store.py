@@ -1,6 +1,8 @@
 """The store of embeddings: what is computed, when, and that it is the same to the last bit."""
 
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -184,3 +186,17 @@ def test_a_crop_passes_the_models_transform(tmp_path: Path) -> None:
     samples = [{"png": noise_png(i, side=24), "txt": b"x"} for i in range(3)]
     dataset = open_dataset(str(write_tar(tmp_path / "a.tar", samples)))
     assert _store(tmp_path / "store").images(SmallClip(), dataset, Crop()).embeds.shape == (3, 16)
+
+
+def test_two_commands_share_a_store_in_turn(tmp_path: Path) -> None:
+    class Slow(SmallClip):
+        def embed_images(self, images):
+            time.sleep(0.02)
+            return super().embed_images(images)
+
+    dataset, models = _dataset(tmp_path), (Slow(), Slow())
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(_store(tmp_path / "store").images, model, dataset) for model in models]
+        first, second = (job.result() for job in jobs)
+    assert torch.equal(first.embeds, second.embeds)
+    assert sorted(sum(model.image_batch_sizes) for model in models) == [0, 29]
