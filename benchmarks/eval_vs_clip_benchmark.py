@@ -76,6 +76,7 @@ def _compare(args: argparse.Namespace) -> int:
             _print(number, "vlsuite", ours[-1])
     figures = _figures(ours, theirs)
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    config["captions"] = [path.name for path in args.captions]
     config["peer_versions"] = peer.versions()
     finish("eval_vs_clip_benchmark", figures, environment, config=config, save=args.save)
     return 0

@@ -107,16 +107,25 @@ class Clip:
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embed_dim"]:
-        """Unit-norm fp32 embeddings of texts, on the device."""
+        """Unit-norm fp32 embeddings of texts, on the device.
+
+        Texts of equal length go through together, so that little of a pass is padding.
+        """
+        if not len(texts):
+            return torch.zeros(0, self.embed_dim, device=self.device)
+        token_ids = self.tokenizer(list(texts))
+        order = torch.arange(len(texts))
+        if self._trim:
+            order = torch.argsort(token_ids.argmax(dim=1), stable=True)
         parts = []
-        for first in range(0, len(texts), _TEXTS_PER_PASS):
-            token_ids = self.tokenizer(list(texts[first : first + _TEXTS_PER_PASS]))
+        for rows in order.split(_TEXTS_PER_PASS):
+            own = token_ids[rows]
             if self._trim:
-                token_ids = token_ids[:, : trimmed_length(token_ids)]
-            embeds = self._encode(None, token_ids.to(self.device)).text_embeds
+                own = own[:, : trimmed_length(own, multiple=1)]
+            embeds = self._encode(None, own.to(self.device)).text_embeds
             assert embeds is not None
             parts.append(embeds)
-        return torch.cat(parts) if parts else torch.zeros(0, self.embed_dim, device=self.device)
+        return torch.cat(parts)[torch.argsort(order).to(self.device)]
 
 
 def load_clip(spec: str, *, device: str | torch.device = "cpu") -> Clip:
