@@ -137,7 +137,7 @@ class TrainStream:
     def _next(self, batches: Iterator[Batch | Failure]) -> Batch:
         try:
             found = next(batches)
-        except RuntimeError as error:
+        except (RuntimeError, ConnectionError, EOFError) as error:
             lost = lost_worker(
                 error, timeout=self._config.worker_timeout, was_reading=self._slowest()
             )

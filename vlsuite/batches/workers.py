@@ -67,7 +67,7 @@ def _follow(parent: Any) -> None:
 
 
 def lost_worker(
-    error: RuntimeError, *, timeout: float, was_reading: str
+    error: RuntimeError | ConnectionError | EOFError, *, timeout: float, was_reading: str
 ) -> LostContactError | None:
     """What a loader's error means in one line; None where it is not about a lost worker.
 
@@ -75,8 +75,10 @@ def lost_worker(
         timeout: seconds that a batch may take.
         was_reading: what is known about it, for the message; may be empty.
     """
-    text = " ".join(str(error).split())
-    if not any(part in text for part in _LOST):
+    text = " ".join(str(error).split()) or type(error).__name__
+    # a worker killed while it hands over a batch breaks the connection that it does so through
+    was_cut = isinstance(error, ConnectionError | EOFError)
+    if not was_cut and not any(part in text for part in _LOST):
         return None
     if "timed out" in text:
         return LostContactError(
