@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eval.metrics.ranking import SCORES_AT_A_TIME
+from eval.metrics.ranking import SCORES_AT_A_TIME, score_slices
 
 
 class CosineSlice(NamedTuple):
@@ -37,16 +36,5 @@ def cosine_slices(
         image_embeds: unit L2 norm, on any device.
         class_embeds: unit L2 norm, on the device that computes.
     """
-    distinct, number = torch.unique(class_embeds, dim=0, return_inverse=True)
-    has_equals = len(distinct) < len(class_embeds)
-    factors = distinct if has_equals else class_embeds
-    step = max(1, scores_at_a_time // len(class_embeds))
-    for first in range(0, len(image_embeds), step):
-        part = image_embeds[first : first + step].to(class_embeds.device)
-        allowed = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = False
-        try:
-            cosines = part @ factors.T
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = allowed
-        yield CosineSlice(first, cosines[:, number] if has_equals else cosines)
+    for first, cosines in score_slices(image_embeds, class_embeds, scores_at_a_time):
+        yield CosineSlice(first, cosines)

@@ -37,7 +37,6 @@ from eval.embed import StreamingEmbedder, refuse_all_broken, refuse_not_finite, 
 from eval.errors import EvaluationError
 from eval.process_group import all_agree, barrier, ranks
 from eval.progress import Progress
-from eval.prompts import class_embeds
 from eval.views import PLAIN, View
 
 #: Images whose embeddings are written at once; interrupted work loses at most this much.
@@ -133,32 +132,30 @@ class StoredEmbedder:
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:
         """See ``Embedder``; kept on disk for the next model run."""
-        path = self._root / _model_key(model) / "texts" / f"{_digest(texts)}.safetensors"
-        kept = _read_part(path)
-        if kept is None:
-            embeds = self._inner.texts(model, texts)
-            if ranks().rank == 0:
-                make_folder(path.parent)
-                write_file(path, save({"embeds": embeds.cpu().numpy()}))
-            return embeds
-        return torch.from_numpy(kept["embeds"])
+        return self._kept(model, "texts", texts, lambda: self._inner.texts(model, texts))
 
     def class_embeds(
         self, model: EmbeddingModel, class_names: Sequence[str], templates: Sequence[str]
     ) -> Float[Tensor, "classes embed_dim"]:
         """See ``Embedder``; the averages are kept on disk, not each prompt."""
         names = [*class_names, "", *templates]
-        path = self._root / _model_key(model) / "classes" / f"{_digest(names)}.safetensors"
+        return self._kept(
+            model, "classes", names, lambda: self._inner.class_embeds(model, class_names, templates)
+        )
+
+    def _kept(
+        self, model: EmbeddingModel, kind: str, key: Sequence[str], compute: Callable[[], Tensor]
+    ) -> Float[Tensor, "rows embed_dim"]:
+        """Embeddings from disk where every process finds them; computing is collective."""
+        path = self._root / _model_key(model) / kind / f"{_digest(key)}.safetensors"
         kept = _read_part(path)
-        if kept is None:
-            embeds = class_embeds(
-                lambda texts: self._inner.texts(model, texts), class_names, templates
-            ).cpu()
-            if ranks().rank == 0:
-                make_folder(path.parent)
-                write_file(path, save({"embeds": embeds.numpy()}))
-            return embeds
-        return torch.from_numpy(kept["embeds"])
+        if all_agree(kept is not None, device=model.device) and kept is not None:
+            return torch.from_numpy(kept["embeds"])
+        embeds = compute().cpu()
+        if ranks().rank == 0:
+            make_folder(path.parent)
+            write_file(path, save({"embeds": embeds.numpy()}))
+        return embeds
 
     def _place(self, model: EmbeddingModel, dataset: EvalDataset, view: View) -> "_Place":
         parts = (_model_key(model), dataset.revision[:32], _short(view.key))

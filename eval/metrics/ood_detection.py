@@ -9,7 +9,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from eval.errors import EvaluationError
-from eval.metrics.ranking import SCORES_AT_A_TIME
+from eval.metrics.ranking import SCORES_AT_A_TIME, full_precision
 
 
 def max_softmax_score(
@@ -80,11 +80,7 @@ def nearest_neighbour_score(
 
 def _kth_distance(image_embeds: Tensor, bank_embeds: Tensor, k: int) -> Tensor:
     """The neighbour is found by cosine in fp32, its distance is then computed in float64."""
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
+    with full_precision():
         cosines = image_embeds.float() @ bank_embeds.float().T
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
     neighbours = bank_embeds[torch.topk(cosines, k, dim=1).indices[:, -1]]
     return torch.linalg.vector_norm(image_embeds.double() - neighbours.double(), dim=1)

@@ -8,6 +8,7 @@ q = queries, g = gallery entries, d = embed_dim
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float, Int64
@@ -34,7 +35,7 @@ def places_of_targets(
         Entries ahead of the target, in [0, g).
     """
     places = []
-    for start, scores in _score_slices(query_embeds, gallery_embeds, scores_at_a_time):
+    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
         places.append(_places(scores, targets[start : start + len(scores)]))
     return torch.cat(places)
 
@@ -59,7 +60,7 @@ def places_of_best_own(
         Entries ahead of the best own one, in [0, g).
     """
     places = []
-    for start, scores in _score_slices(query_embeds, gallery_embeds, scores_at_a_time):
+    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
         queries = torch.arange(start, start + len(scores), device=scores.device)
         is_own = owners[None, :] == queries[:, None]
         own_scores = scores.masked_fill(~is_own, -torch.inf)
@@ -83,12 +84,12 @@ def best_entries(
     """
     order = [
         torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :count]
-        for _, scores in _score_slices(query_embeds, gallery_embeds, SCORES_AT_A_TIME)
+        for _, scores in score_slices(query_embeds, gallery_embeds, SCORES_AT_A_TIME)
     ]
     return torch.cat(order)
 
 
-def _score_slices(
+def score_slices(
     query_embeds: Tensor, gallery_embeds: Tensor, scores_at_a_time: int
 ) -> Iterator[tuple[int, Tensor]]:
     """First query and scores [slice, g] of each slice of queries.
@@ -101,20 +102,27 @@ def _score_slices(
     factors = distinct if has_equals else gallery_embeds
     step = max(1, scores_at_a_time // len(gallery_embeds))
     for start in range(0, len(query_embeds), step):
-        scores = _product(query_embeds[start : start + step], factors)
+        scores = _product(query_embeds[start : start + step].to(factors.device), factors)
         yield start, scores[:, number] if has_equals else scores
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Matrix products of fp32 without TF32 inside the block; the setting comes back after it."""
+    allowed = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _product(
     query_embeds: Float[Tensor, "queries embed_dim"], factors: Float[Tensor, "factors embed_dim"]
 ) -> Float[Tensor, "queries factors"]:
     """Cosines in full fp32: training lets GPUs round factors to TF32, which swaps neighbours."""
-    allowed = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = False
-    try:
+    with full_precision():
         return query_embeds @ factors.T
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = allowed
 
 
 def _places(

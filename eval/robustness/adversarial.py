@@ -19,6 +19,7 @@ from torch import Tensor
 
 from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
 from eval.dataset import EvalDataset
+from eval.embed import refuse_all_broken
 from eval.errors import EvaluationError
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.process_group import gather_rows, my_rows, ranks
@@ -121,11 +122,7 @@ class Adversarial:
         logits = self._logits(model, embedder)
         outcomes = self._outcomes(model, embedder, logits)
         rows = np.flatnonzero(outcomes[:, 0] >= 0).astype(np.int64)
-        if not len(rows):
-            raise EvaluationError(
-                f"none of the {len(self.dataset)} images of {self.dataset.title} can be decoded; "
-                "check the shards with 'vlsuite data validate'"
-            )
+        refuse_all_broken(outcomes[:, 0] >= 0, self.dataset)
         hits = outcomes[rows] > 0
         names = ["top1", *(f"robust_top1_eps_{eps:g}_255" for eps in self.options.eps)]
         left_out = self.dataset.left_out(len(self.dataset) - len(rows))
