@@ -83,6 +83,57 @@ class DifferentiableModel(Protocol):
         ...
 
 
+@runtime_checkable
+class Matcher(Protocol):
+    """An ``EmbeddingModel`` that also looks at picture and text together.
+
+    In two steps, so that a picture compared with many texts is encoded once.
+    """
+
+    def image_tokens(
+        self, images: UInt8[Tensor, "batch 3 height width"]
+    ) -> Float[Tensor, "batch tokens width"]:
+        """What ``match_tokens`` needs to know of pictures in [0, 255], on the model's device."""
+        ...
+
+    def match_tokens(
+        self, tokens: Float[Tensor, "pairs tokens width"], texts: list[str]
+    ) -> Float[Tensor, " pairs"]:
+        """Log-odds that each picture and its text belong together, fp32; no gradients needed."""
+        ...
+
+
+@runtime_checkable
+class Captioner(Protocol):
+    """A model that describes pictures."""
+
+    def caption(
+        self,
+        images: UInt8[Tensor, "batch 3 height width"],
+        *,
+        prompts: Sequence[str] | None = None,
+        max_tokens: int,
+        num_beams: int = 1,
+    ) -> list[str]:
+        """One caption a picture, the same ones each time; ``prompts`` come before, not in it."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """A model that answers questions about pictures."""
+
+    def answer(
+        self,
+        images: UInt8[Tensor, "batch 3 height width"],
+        questions: list[str],
+        *,
+        max_tokens: int,
+    ) -> list[str]:
+        """One short answer a picture and question; how it is prompted is the model's business."""
+        ...
+
+
 class Need(NamedTuple):
     """Pictures that a benchmark will ask for: some views of one data set."""
 
@@ -183,6 +234,15 @@ class Benchmark(Protocol):
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Measure. Collective: with several processes all of them call it and get the result."""
+        ...
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A ``Benchmark`` that not every ``EmbeddingModel`` can take."""
+
+    def model_lacks(self, model: EmbeddingModel) -> str | None:
+        """What the model cannot do, in one line; None: nothing."""
         ...
 
 

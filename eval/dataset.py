@@ -24,7 +24,14 @@ _PROBLEMS_KEPT = 20
 PROBLEMS_SHOWN = 3
 
 #: "images" asks for pictures alone: out-of-distribution sets, banks, backgrounds.
-Task = Literal["zero_shot", "retrieval", "multilabel", "images"]
+Task = Literal["zero_shot", "retrieval", "multilabel", "vqa", "images"]
+
+
+class Question(NamedTuple):
+    """A question about an image, and what people answered."""
+
+    text: str
+    answers: tuple[str, ...]
 
 
 class Classes(NamedTuple):
@@ -155,10 +162,13 @@ class EvalDataset:
             (multilabel), or which groups it belongs to (WILDS, Dollar Street, GeoDE); None
             unless every image has equally many.
         factors: what the json members say under "factors"; None where none says anything.
-        revision: SHA-256 over images, labels, captions, class names, attributes and factors, as
+        revision: SHA-256 over images, labels, captions, class names and all that follows, as
             hexadecimal digits.
         num_skipped: samples left out, by reason.
         problems: damage found in the shards, one line each.
+        identities: who or what each image shows, from "identity" of its json; None unless every
+            image has one.
+        questions: "question" and "answers" of the json members; None unless every image has them.
     """
 
     layout: Layout
@@ -171,6 +181,8 @@ class EvalDataset:
     problems: tuple[str, ...]
     attributes: Int64[np.ndarray, "images attributes"] | None = None
     factors: tuple[Mapping[str, JsonValue], ...] | None = None
+    identities: tuple[str, ...] | None = None
+    questions: tuple[Question, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)

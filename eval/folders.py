@@ -51,8 +51,8 @@ def open_dataset(
             ("gaussian_noise/3"); plain shards have no splits.
         class_names: a file with one name a line, or "imagenet" for open_clip's 1,000 names; None
             takes ``classnames.txt`` of the folder.
-        task: "zero_shot", "retrieval", "multilabel", "images" for pictures alone, or "auto" for
-            what the folder declares.
+        task: "zero_shot", "retrieval", "multilabel", "vqa", "images" for pictures alone, or "auto"
+            for what the folder declares.
     Raises:
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing there, no such split, an incomplete folder, or labels that do

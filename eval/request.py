@@ -88,6 +88,49 @@ class OodOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CaptioningOptions:
+    """Choices of the captioning task.
+
+    Attributes:
+        max_tokens: longest caption, in the model's own tokens.
+        num_beams: of beam search; 1 is greedy.
+        prompt: text before every caption; empty gives none.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    max_tokens: int = 30
+    num_beams: int = 5
+    prompt: str = ""
+    max_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VqaOptions:
+    """Choices of visual question answering.
+
+    Attributes:
+        max_tokens: longest answer, in the model's own tokens.
+        max_images: use a seeded choice of so many samples; 0 uses all.
+    """
+
+    max_tokens: int = 10
+    max_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RerankOptions:
+    """Choices of retrieval with matching.
+
+    Attributes:
+        candidates: best entries by cosine that matching puts in a new order, for each query.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    candidates: int = 128
+    max_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Companions:
     """Other data sets that some tasks need beside the one they are measured on.
 
@@ -127,6 +170,9 @@ class TaskRequest:
     translation: TranslationOptions = field(default_factory=TranslationOptions)
     attack: AttackOptions = field(default_factory=AttackOptions)
     ood: OodOptions = field(default_factory=OodOptions)
+    captioning: CaptioningOptions = field(default_factory=CaptioningOptions)
+    vqa: VqaOptions = field(default_factory=VqaOptions)
+    retrieval_rerank: RerankOptions = field(default_factory=RerankOptions)
     companions: Companions = field(default_factory=Companions)
 
     def __post_init__(self) -> None:

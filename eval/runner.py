@@ -9,7 +9,8 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from eval.contract import Benchmark, Embedder, EmbeddingModel
+from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel
 from eval.decode import probe_image
 from eval.embed import RememberingEmbedder
 from eval.errors import EvaluationError
@@ -50,6 +51,7 @@ def run_benchmarks(
     environment: Settings | None = None,
     influences: dict[str, str] | None = None,
     on_finished: Callable[[Finished], None] | None = None,
+    required: Collection[str] = (),
 ) -> list[Finished]:
     """Run what is not finished yet; neighbours on the same data set share one pass.
 
@@ -58,10 +60,14 @@ def run_benchmarks(
         environment: command, commit, hardware and versions, stored with each new result.
         influences: what the model is made of, stored with each new result.
         on_finished: called after each benchmark.
+        required: names of benchmarks that must be possible; others that the model cannot take are
+            left out, and named on standard error.
     Raises:
-        EvaluationError: two benchmarks would share a file, or the model gives no numbers.
+        EvaluationError: two benchmarks would share a file, the model gives no numbers, or it
+            cannot take a required benchmark, or any at all.
         DataError: the folder cannot be written.
     """
+    benchmarks = possible_benchmarks(model, benchmarks, required=required)
     paths = [result_path(out_dir, model, benchmark) for benchmark in benchmarks]
     for path in paths:
         if paths.count(path) > 1:
@@ -81,6 +87,32 @@ def run_benchmarks(
             if on_finished:
                 on_finished(outcome)
     return finished
+
+
+def possible_benchmarks(
+    model: EmbeddingModel, benchmarks: Sequence[Benchmark], *, required: Collection[str] = ()
+) -> list[Benchmark]:
+    """Those that the model can take; the others are named on standard error.
+
+    Raises:
+        EvaluationError: the model cannot take a required one, or none at all.
+    """
+    possible: list[Benchmark] = []
+    lacks: list[str] = []
+    for benchmark in benchmarks:
+        lack = benchmark.model_lacks(model) if isinstance(benchmark, Demanding) else None
+        if lack is None:
+            possible.append(benchmark)
+            continue
+        if benchmark.name in required:
+            raise EvaluationError(f"{lack}; leave {benchmark.name} out")
+        lacks.append(f"{benchmark.name}: {lack}")
+    if lacks and not possible:
+        raise EvaluationError(lacks[0])
+    if not ranks().rank:
+        for line in lacks:
+            print(f"not measured: {line}", file=sys.stderr)
+    return possible
 
 
 def _groups(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:

@@ -13,12 +13,13 @@ from jaxtyping import Int64, UInt64
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.pairs import captions_of, fields_of, image_of, label_of
+from data_pipelines.shards.pairs import captions_of, fields_of, identity_of, image_of, label_of
 from eval.dataset import (
     PROBLEMS_SHOWN,
     Classes,
     EvalDataset,
     Layout,
+    Question,
     ShardImages,
     StoredImages,
     Task,
@@ -33,6 +34,7 @@ _NEEDS: dict[str, str] = {
     "zero_shot": "an image and cls",
     "retrieval": "an image and txt or json",
     "multilabel": "an image and npy",
+    "vqa": "an image and json with question and answers",
     "images": "an image",
 }
 _READERS = 8
@@ -47,7 +49,8 @@ def read_dataset(layout: Layout, task: Task | None = None) -> EvalDataset:
 
     Args:
         task: what the data set is wanted for; None takes what the folder declares, else
-            "zero_shot" where samples have labels, else "retrieval".
+            "zero_shot" where samples have labels, "vqa" where they have questions and none has
+            a caption, else "retrieval".
     Raises:
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing usable, labels without class names, or a label beyond them.
@@ -55,7 +58,7 @@ def read_dataset(layout: Layout, task: Task | None = None) -> EvalDataset:
     source = _Shards(layout) if layout.pictures is None else _Files(layout.pictures)
     scan = _Scan(layout)
     scan.add_all(source)
-    wanted = task or layout.declared_task or ("zero_shot" if scan.any_label else "retrieval")
+    wanted = task or layout.declared_task or scan.likely_task
     dataset = scan.finish(wanted, source)
     _check(dataset)
     return dataset
@@ -68,6 +71,8 @@ class _Row(NamedTuple):
     captions: tuple[str, ...]
     attributes: tuple[int, ...]
     factors: Mapping[str, JsonValue]
+    identity: str | None
+    question: Question | None
 
 
 @runtime_checkable
@@ -144,8 +149,11 @@ class _Scan:
         self._skipped: Counter[str] = Counter()
 
     @property
-    def any_label(self) -> bool:
-        return any(row.label is not None for row in self._rows)
+    def likely_task(self) -> Task:
+        if any(row.label is not None for row in self._rows):
+            return "zero_shot"
+        only_asks = any(r.question for r in self._rows) and not any(r.captions for r in self._rows)
+        return "vqa" if only_asks else "retrieval"
 
     def add_all(self, source: _Source) -> None:
         """In order, some samples ahead in threads: hashing and reading release the lock."""
@@ -171,12 +179,16 @@ class _Scan:
 
     def finish(self, task: Task, source: _Source) -> EvalDataset:
         kept = [row for row in self._rows if self._has_what_it_needs(row, task)]
-        missing = {"retrieval": "no caption"}.get(task, "no class label")
+        missing = {"retrieval": "no caption", "vqa": "no question with answers"}.get(
+            task, "no class label"
+        )
         if len(kept) < len(self._rows):
             self._skipped[missing] += len(self._rows) - len(kept)
         labelled = bool(kept) and all(row.label is not None for row in kept)
         captioned = bool(kept) and all(row.captions for row in kept)
         lengths = {len(row.attributes) for row in kept}
+        identities = tuple(row.identity for row in kept if row.identity is not None)
+        questions = tuple(row.question for row in kept if row.question is not None)
         return EvalDataset(
             layout=self._layout,
             task=task,
@@ -187,6 +199,8 @@ class _Scan:
             if len(lengths) == 1 and lengths != {0}
             else None,
             factors=tuple(row.factors for row in kept) if any(r.factors for r in kept) else None,
+            identities=identities if kept and len(identities) == len(kept) else None,
+            questions=questions if kept and len(questions) == len(kept) else None,
             revision=_revision(kept, self._layout),
             num_skipped=dict(self._skipped),
             problems=source.problems,
@@ -197,6 +211,7 @@ class _Scan:
             "zero_shot": row.label is not None,
             "retrieval": bool(row.captions),
             "multilabel": bool(row.attributes),
+            "vqa": row.question is not None,
         }
         return needed.get(task, True)
 
@@ -210,6 +225,8 @@ def _row(
         label = label_of(members) if label is None else label
         has_factors = b'"factors"' in members.get("json", b"")
         factors = fields_of(members).get("factors") if has_factors else None
+        identity = identity_of(members) if b'"identity"' in members.get("json", b"") else None
+        question = _question(members)
     except DataError:
         return "unreadable caption or label"
     try:
@@ -223,7 +240,24 @@ def _row(
         captions,
         _attributes(members.get("npy", b"")),
         factors if isinstance(factors, dict) else {},
+        identity,
+        question,
     )
+
+
+def _question(members: Mapping[str, bytes]) -> Question | None:
+    """ "question" and "answers" of the json: texts, or objects with "answer" as VQA has them."""
+    if b'"question"' not in members.get("json", b""):
+        return None
+    fields = fields_of(members)
+    text, listed = fields.get("question"), fields.get("answers")
+    answers = [a.get("answer") if isinstance(a, dict) else a for a in _as_list(listed)]
+    usable = tuple(a for a in answers if isinstance(a, str) and a.strip())
+    return Question(text, usable) if isinstance(text, str) and text.strip() and usable else None
+
+
+def _as_list(value: object) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def _attributes(data: bytes) -> tuple[int, ...]:
@@ -267,6 +301,8 @@ def _revision(rows: list[_Row], layout: Layout) -> str:
             _update(digest, caption.encode())
         if row.attributes or row.factors:
             _update(digest, json.dumps([row.attributes, row.factors], sort_keys=True).encode())
+        if row.identity is not None or row.question is not None:
+            _update(digest, json.dumps([row.identity, row.question]).encode())
     return digest.hexdigest()
 
 

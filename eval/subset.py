@@ -3,12 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Int64, UInt64
 
 from eval.dataset import EvalDataset, NamedImages, StoredImages
 from eval.scan import first_of_equals
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +74,20 @@ def subset(dataset: EvalDataset, rows: Int64[np.ndarray, " images"]) -> EvalData
     if len(rows) == len(dataset):
         return dataset
     images, numbers = dataset.images, rows.tolist()
-    captions, factors = dataset.captions, dataset.factors
     first = first_of_equals([i.to_bytes(8, "big") for i in images.same_as[rows].tolist()])
     revision = hashlib.sha256(f"{dataset.revision}:".encode() + rows.tobytes()).hexdigest()
     return replace(
         dataset,
         images=ChosenImages(images, rows, first, images.image_ids[rows]),
         labels=None if dataset.labels is None else dataset.labels[rows],
-        captions=None if captions is None else tuple(captions[row] for row in numbers),
+        captions=_chosen(dataset.captions, numbers),
         attributes=None if dataset.attributes is None else dataset.attributes[rows],
-        factors=None if factors is None else tuple(factors[row] for row in numbers),
+        factors=_chosen(dataset.factors, numbers),
+        identities=_chosen(dataset.identities, numbers),
+        questions=_chosen(dataset.questions, numbers),
         revision=revision,
     )
+
+
+def _chosen(values: tuple[T, ...] | None, rows: list[int]) -> tuple[T, ...] | None:
+    return None if values is None else tuple(values[row] for row in rows)

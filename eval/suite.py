@@ -15,7 +15,12 @@ AUTO = "auto"
 ALL = "all"
 
 # Tasks that decide which samples of a data set are usable; the others take what the folder says.
-_OPENED_FOR = ("zero_shot", "retrieval", "multilabel")
+_OPENED_FOR = {name: name for name in ("zero_shot", "retrieval", "multilabel", "vqa")} | {
+    name: "retrieval" for name in ("retrieval_rerank", "captioning", "identity_retrieval")
+}
+# Tasks about captions and questions: they use no class names.
+_WITHOUT_CLASSES = {"retrieval", "retrieval_rerank", "captioning", "identity_retrieval", "vqa"}
+_USE_SOME_CAPTIONS = {"retrieval", "retrieval_rerank", "identity_retrieval"}
 _USE_A_BASE = {"shift", "corruption_files", "calibration"}
 
 # Fields of TaskRequest with the settings of some tasks.
@@ -25,6 +30,9 @@ _SETTINGS_OF = {
     "translation": ("translation",),
     "attack": ("adversarial",),
     "ood": ("ood",),
+    "captioning": ("captioning",),
+    "vqa": ("vqa",),
+    "retrieval_rerank": ("retrieval_rerank",),
 }
 
 
@@ -92,7 +100,7 @@ def select(
     selection = Selection([], [])
     for path, own_tasks in chain.from_iterable(_folders(path, tasks) for path in paths):
         for one_split in splits if has_splits(path) else splits[:1]:
-            opened_for = own_tasks[0] if own_tasks[0] in _OPENED_FOR else AUTO
+            opened_for = _OPENED_FOR.get(own_tasks[0], AUTO)
             dataset = open_dataset(path, split=one_split, class_names=class_names, task=opened_for)
             _add(selection, dataset, own_tasks, request)
     _refuse_unused(selection, class_names=class_names, request=request)
@@ -118,9 +126,10 @@ def _add(
 
 
 def _not_meant(name: str, dataset: EvalDataset) -> str | None:
-    """Captions made of class names repeat each other: "all" does not retrieve among them."""
-    if name == "retrieval" and dataset.task != "retrieval":
-        return f"{dataset.title} is for classification; to retrieve all the same: --task retrieval"
+    """Captions made of class names repeat each other: "all" leaves tasks about them out."""
+    about_captions = name in _WITHOUT_CLASSES and name != "vqa"
+    if about_captions and dataset.task not in ("retrieval", "vqa"):
+        return f"{dataset.title} is for classification; to measure it all the same: --task {name}"
     return None
 
 
@@ -149,12 +158,12 @@ def open_companion(path: str, *, split: str = "test", task: str = "images") -> E
 def _refuse_unused(selection: Selection, *, class_names: str | None, request: TaskRequest) -> None:
     """Nothing that was asked for is passed over; where "all" had to leave its task out, say why."""
     names = {benchmark.name for benchmark in selection.benchmarks}
-    only_retrieval = names <= {"retrieval"}
+    no_classes = names <= _WITHOUT_CLASSES
     asked = {
-        "class names": (class_names is not None, only_retrieval, "zero_shot"),
-        "templates": (request.templates is not None, only_retrieval, "zero_shot"),
+        "class names": (class_names is not None, no_classes, "zero_shot"),
+        "templates": (request.templates is not None, no_classes, "zero_shot"),
         "a number of captions": (
-            request.captions_per_image is not None, "retrieval" not in names, "retrieval",
+            request.captions_per_image is not None, not names & _USE_SOME_CAPTIONS, "retrieval",
         ),
         "out-of-distribution sets": (bool(request.companions.ood), "ood" not in names, "ood"),
         "base sets": (bool(request.companions.bases), not names & _USE_A_BASE, "shift"),

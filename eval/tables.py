@@ -13,6 +13,7 @@ _TITLES = {
     "relative_mean_corruption_error": "relative mCE",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
+    "mean_inverse_negative_penalty": "mINP",
     "mean_per_class_recall": "mean per-class recall",
 }
 #: Scores of one result in the terminal's table; reports show all.
@@ -21,7 +22,9 @@ SCORES_SHOWN = 8
 _WORDS = {
     "auroc": "AUROC",
     "aupr": "AUPR",
+    "bleu": "BLEU",
     "brier": "Brier score",
+    "cider": "CIDEr-D",
     "ece": "ECE",
     "fpr95": "FPR95",
     "id": "(ID positive)",
@@ -29,6 +32,9 @@ _WORDS = {
     "mcm": "MCM",
     "nll": "NLL",
     "ood": "(OOD positive)",
+    "rouge": "ROUGE",
+    "spice": "SPICE",
+    "vqa": "VQA",
     "rics": "with RICS",
     "top1": "top-1",
     "top5": "top-5",
@@ -38,9 +44,9 @@ _DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image
 
 def score_title(name: str) -> str:
     """What tables call a score: "image to text R@5" for image_to_text_recall_at_5."""
-    recall = re.fullmatch(r"(\w+)_recall_at_(\d+)", name)
+    recall = re.fullmatch(r"(\w+)_recall_at_(\d+)(_gain|_by_cosine)?", name)
     if recall and recall[1] in _DIRECTIONS:
-        return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}"
+        return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}{(recall[3] or '').replace('_', ' ')}"
     if name in _TITLES:
         return _TITLES[name]
     eps = re.fullmatch(r"robust_top1_eps_([\d.e-]+)_255", name)

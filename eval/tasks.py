@@ -27,5 +27,12 @@ class TaskKind(Protocol):
 
 
 registry: Registry[TaskKind] = Registry(
-    "evaluation task", package=("eval.zero_shot", "eval.robustness", "eval.safety")
+    "evaluation task",
+    package=(
+        "eval.zero_shot",
+        "eval.matching",
+        "eval.generation",
+        "eval.robustness",
+        "eval.safety",
+    ),
 )

@@ -8,6 +8,7 @@ from eval.decode import CachingDecoder, StreamingDecoder
 from eval.embed import RememberingEmbedder, StreamingEmbedder
 from eval.request import TaskRequest
 from eval.results import EvalResult
+from eval.runner import possible_benchmarks
 from eval.suite import AUTO, benchmarks_for, opened_datasets
 
 
@@ -26,7 +27,10 @@ class DatasetEvaluator:
     def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
         """Results of the model as it is now; collective where there are several processes."""
         one_pass = RememberingEmbedder(self.embedder)
-        return [benchmark.run(model, one_pass) for benchmark in self.benchmarks]
+        return [
+            benchmark.run(model, one_pass)
+            for benchmark in possible_benchmarks(model, self.benchmarks)
+        ]
 
 
 def make_evaluators(

@@ -101,7 +101,8 @@ def _remove_empty_folders(folder: Path) -> None:
 
 
 def _clear_shards(folder: Path) -> None:
-    patterns = ("*.tar", "*.tar.index.npz", "nshards.txt", f".*{TEMPORARY_SUFFIX}")
+    texts = ("nshards.txt", "noise_truth.tsv")
+    patterns = ("*.tar", "*.tar.index.npz", *texts, f".*{TEMPORARY_SUFFIX}")
     for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink()

@@ -162,6 +162,17 @@ def uid_of(key: str, members: Mapping[str, bytes]) -> str:
     return printable(key)
 
 
+def identity_of(members: Mapping[str, bytes]) -> str | None:
+    """Who or what the picture shows, from "identity" of the json; None where it says nothing.
+
+    Raises:
+        BadSampleError: json is broken.
+    """
+    identity = _lenient_fields(members)[0].get("identity")
+    is_usable = isinstance(identity, str | int) and not isinstance(identity, bool)
+    return str(identity)[:_MAX_UID] if is_usable and identity != "" else None
+
+
 def printable(text: str) -> str:
     """Text that terminals, logs and UTF-8 files can hold, with escapes where it is not."""
     if text.isprintable():

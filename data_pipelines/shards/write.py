@@ -5,7 +5,7 @@ a time stamp. Each shard appears under its name only when complete; the manifest
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -38,6 +38,7 @@ def write_pairs(
     max_bytes: int = DEFAULT_MAX_BYTES,
     origin: Origin | None = None,
     skips: Skips | None = None,
+    texts: Mapping[str, bytes] | None = None,
 ) -> Manifest:
     """Write a training set: ``out_dir/<prefix>-000000.tar`` and so on, then the manifest.
 
@@ -50,6 +51,7 @@ def write_pairs(
         max_bytes: of one shard; a sample larger than this gets a shard of its own.
         origin: recorded in the manifest.
         skips: filled by the source while it is read; its counts go into the manifest.
+        texts: files to put beside the shards, by name, which the manifest lists.
     Raises:
         DataError: out_dir holds a finished set, a uid occurs twice, a sample has no caption,
             there is no sample at all, or the disk refuses.
@@ -63,11 +65,13 @@ def write_pairs(
         max_samples=max_samples,
         max_bytes=max_bytes,
     )
+    files = [_write_text(out_dir / name, content) for name, content in (texts or {}).items()]
     skips = skips or Skips()
     manifest = Manifest(
         origin=origin or Origin(),
         layout="pairs",
         shards=tuple(shards),
+        files=tuple(files),
         skipped=skips.counts,
         skipped_examples=skips.examples,
     )
@@ -296,5 +300,9 @@ def _write_root_files(
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> FileEntry:
-    file = write_file(path, "".join(line + "\n" for line in lines).encode())
+    return _write_text(path, "".join(line + "\n" for line in lines).encode())
+
+
+def _write_text(path: Path, content: bytes) -> FileEntry:
+    file = write_file(path, content)
     return FileEntry(name=path.name, bytes=file.size, sha256=file.sha256)

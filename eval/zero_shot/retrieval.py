@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
@@ -32,7 +32,7 @@ from eval.thumbnails import thumbnail
 RECALL_AT = (1, 5, 10)
 
 
-class _Gallery(NamedTuple):
+class Gallery(NamedTuple):
     """Everything that is ranked: the images in the scores and their captions."""
 
     image_rows: Int64[np.ndarray, " images"]
@@ -42,7 +42,7 @@ class _Gallery(NamedTuple):
     text_embeds: Float[Tensor, "captions embed_dim"]
 
 
-class _Places(NamedTuple):
+class CosinePlaces(NamedTuple):
     """Where each query of a direction ranks its best right answer; 0 is the top."""
 
     image_to_text: Int64[np.ndarray, " images"]
@@ -109,8 +109,10 @@ class Retrieval:
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed images and captions, then count the places of the right answers."""
         images = embedder.images(model, self.dataset)
-        gallery = self._gallery(model, embedder, images)
-        places = _places(gallery)
+        gallery = gallery_of(
+            self.dataset, images, model, embedder, captions_per_image=self.captions_per_image
+        )
+        places = cosine_places(gallery)
         left_out = self.dataset.left_out(images.num_skipped)
         remarks: Settings = {
             "num_captions": len(gallery.captions),
@@ -123,13 +125,13 @@ class Retrieval:
             split=self.dataset.split,
             model=model.name,
             scores=self._scores(places, gallery.owners),
-            chance=_chance(gallery.owners),
+            chance=recall_chance(gallery.owners),
             num_samples=len(gallery.image_rows),
             num_skipped=sum(left_out.values()),
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=_interval(gallery.owners),
+                interval=recall_interval(gallery.owners),
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
             examples=self._examples(gallery, places),
@@ -141,35 +143,20 @@ class Retrieval:
             },
         )
 
-    def _gallery(
-        self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings
-    ) -> _Gallery:
-        assert self.dataset.captions is not None
-        own = [self.dataset.captions[r][: self.captions_per_image] for r in images.rows.tolist()]
-        captions = [caption for group in own for caption in group]
-        return _Gallery(
-            image_rows=images.rows,
-            image_embeds=images.embeds.to(model.device),
-            captions=captions,
-            owners=np.repeat(np.arange(len(own)), [len(group) for group in own]),
-            text_embeds=embedder.texts(model, captions).to(model.device),
-        )
-
-    def _scores(self, places: _Places, owners: Int64[np.ndarray, " captions"]) -> dict[str, Score]:
+    def _scores(
+        self, places: CosinePlaces, owners: Int64[np.ndarray, " captions"]
+    ) -> dict[str, Score]:
         scores = {
             f"image_to_text_recall_at_{k}": wilson_score(places.image_to_text < k)
             for k in RECALL_AT
         }
         for k in RECALL_AT:
-            is_hit = places.text_to_image < k
-            scores[f"text_to_image_recall_at_{k}"] = (
-                wilson_score(is_hit)
-                if _one_caption_each(owners)
-                else cluster_bootstrap_score(is_hit, owners, seed=self.seed)
+            scores[f"text_to_image_recall_at_{k}"] = recall_score(
+                places.text_to_image < k, owners, seed=self.seed
             )
         return scores
 
-    def _examples(self, gallery: _Gallery, places: _Places) -> tuple[Example, ...]:
+    def _examples(self, gallery: Gallery, places: CosinePlaces) -> tuple[Example, ...]:
         ends = np.cumsum(np.bincount(gallery.owners)).tolist()
 
         def picture(image: int) -> Panel:
@@ -199,18 +186,56 @@ class Retrieval:
         return from_images + from_captions
 
 
-def _places(gallery: _Gallery) -> _Places:
+def gallery_of(
+    dataset: EvalDataset,
+    images: ImageEmbeddings,
+    model: EmbeddingModel,
+    embedder: Embedder,
+    *,
+    captions_per_image: int | None,
+) -> Gallery:
+    """The embedded images with their captions, on the model's device.
+
+    Args:
+        dataset: with captions.
+        images: of the data set.
+        captions_per_image: the first so many captions of an image; None takes all.
+    """
+    assert dataset.captions is not None
+    own = [dataset.captions[row][:captions_per_image] for row in images.rows.tolist()]
+    captions = [caption for group in own for caption in group]
+    return Gallery(
+        image_rows=images.rows,
+        image_embeds=images.embeds.to(model.device),
+        captions=captions,
+        owners=np.repeat(np.arange(len(own)), [len(group) for group in own]),
+        text_embeds=embedder.texts(model, captions).to(model.device),
+    )
+
+
+def recall_score(
+    is_hit: Bool[np.ndarray, " captions"], owners: Int64[np.ndarray, " captions"], *, seed: int
+) -> Score:
+    """Text-to-image recall: Wilson's interval, or bootstrap over images with several captions."""
+    if one_caption_each(owners):
+        return wilson_score(is_hit)
+    return cluster_bootstrap_score(is_hit, owners, seed=seed)
+
+
+def cosine_places(gallery: Gallery) -> CosinePlaces:
+    """Places of the right answers by cosine alone, in both directions."""
     owners = torch.from_numpy(gallery.owners).to(gallery.text_embeds.device)
     caption_places = places_of_best_own(gallery.image_embeds, gallery.text_embeds, owners)
     image_places = places_of_targets(gallery.text_embeds, gallery.image_embeds, owners)
-    return _Places(caption_places.cpu().numpy(), image_places.cpu().numpy())
+    return CosinePlaces(caption_places.cpu().numpy(), image_places.cpu().numpy())
 
 
-def _one_caption_each(owners: Int64[np.ndarray, " captions"]) -> bool:
+def one_caption_each(owners: Int64[np.ndarray, " captions"]) -> bool:
+    """Whether each image has a single caption."""
     return bool((np.bincount(owners) == 1).all())
 
 
-def _chance(owners: Int64[np.ndarray, " captions"]) -> dict[str, float]:
+def recall_chance(owners: Int64[np.ndarray, " captions"]) -> dict[str, float]:
     """Exact chance levels: of any own caption among k drawn, and of the one own image."""
     own_counts = np.bincount(owners)
     one_image = np.ones(1, dtype=np.int64)
@@ -225,7 +250,8 @@ def _chance(owners: Int64[np.ndarray, " captions"]) -> dict[str, float]:
     return levels
 
 
-def _interval(owners: Int64[np.ndarray, " captions"]) -> str:
-    if _one_caption_each(owners):
+def recall_interval(owners: Int64[np.ndarray, " captions"]) -> str:
+    """Which intervals the recalls have, in words."""
+    if one_caption_each(owners):
         return WILSON
     return f"image to text: {WILSON}; text to image: {CLUSTER_BOOTSTRAP}"

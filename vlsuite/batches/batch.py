@@ -1,6 +1,6 @@
 """What one forward pass gets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jaxtyping import Int, UInt8
 from torch import Tensor
@@ -30,6 +30,9 @@ class Batch:
         token_ids: cut after the longest caption of the batch where the model allows it.
         uids: permanent ids, by row.
         sources: position of each sample's source in the config, by row.
+        caption_numbers: which of its sample's captions each row has.
+        identities: who or what the picture shows, where the sample's json has an "identity".
+        concepts: words for what is in each picture, by row; empty without data.concepts.
         skipped: samples that were replaced while this batch was made.
         mended: one entry for each thing about its samples that was put right while reading
             ("EXIF rotation", "caption not UTF-8"), for counting.
@@ -39,6 +42,9 @@ class Batch:
     token_ids: Int[Tensor, "batch length"]
     uids: tuple[str, ...]
     sources: tuple[int, ...]
+    caption_numbers: tuple[int, ...]
+    identities: tuple[str | None, ...]
+    concepts: tuple[tuple[str, ...], ...] = field(default=())
     skipped: tuple[Skipped, ...] = field(default=())
     mended: tuple[str, ...] = field(default=())
 
@@ -52,11 +58,4 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Page-locked tensors, so that copies to the device overlap with compute."""
-        return Batch(
-            images=self.images.pin_memory(),
-            token_ids=self.token_ids.pin_memory(),
-            uids=self.uids,
-            sources=self.sources,
-            skipped=self.skipped,
-            mended=self.mended,
-        )
+        return replace(self, images=self.images.pin_memory(), token_ids=self.token_ids.pin_memory())

@@ -39,6 +39,8 @@ class DataConfig:
         max_skip_share: the run stops when more than this share of samples is unusable.
         cache_dir: for copies of remote shards; default $XDG_CACHE_HOME/vlsuite/shards.
         cache_gb: bound of that folder in GB (10^9 bytes).
+        concepts: file of 'vlsuite data concepts' with what is in each training picture, for models
+            that take it (nevlp); others ignore it.
         augment: random changes to the pictures.
     """
 
@@ -55,6 +57,7 @@ class DataConfig:
     max_skip_share: float = 0.05
     cache_dir: str | None = None
     cache_gb: float = 50.0
+    concepts: str | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

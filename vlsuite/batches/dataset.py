@@ -8,10 +8,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from data_pipelines.shards.pairs import image_of, read_captions, uid_of
+from data_pipelines.shards.pairs import identity_of, image_of, read_captions, uid_of
 from data_pipelines.shards.shard_set import ShardSet
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
+from vlsuite.batches.concepts import ConceptTable
 from vlsuite.batches.crops import stacked
 from vlsuite.batches.reading import Reading
 from vlsuite.batches.sequence import Draw, SampleSequence
@@ -32,6 +33,8 @@ class Pair(NamedTuple):
     source: int
     pixels: Tensor
     caption: str
+    caption_number: int
+    identity: str | None
     mended: tuple[str, ...]
 
 
@@ -52,6 +55,7 @@ class PairDataset(Dataset[Batch]):
         seed: of the run.
         handler: decides about samples that cannot be used.
         reading: told about every position.
+        concepts: words for what is in the pictures, by uid.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class PairDataset(Dataset[Batch]):
         seed: int,
         handler: BadInputHandler,
         reading: Reading | None = None,
+        concepts: ConceptTable | None = None,
     ) -> None:
         self._shards = shards
         self._sequence = sequence
@@ -76,6 +81,7 @@ class PairDataset(Dataset[Batch]):
         self._seed = seed & _MASK
         self._handler = handler
         self._reading = reading
+        self._concepts = concepts
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The micro-batch of these positions, in their order.
@@ -93,6 +99,9 @@ class PairDataset(Dataset[Batch]):
             token_ids=token_ids,
             uids=tuple(pair.uid for pair in pairs),
             sources=tuple(pair.source for pair in pairs),
+            caption_numbers=tuple(pair.caption_number for pair in pairs),
+            identities=tuple(pair.identity for pair in pairs),
+            concepts=() if self._concepts is None else tuple(self._concepts[p.uid] for p in pairs),
             skipped=tuple(skipped),
             mended=tuple(label for pair in pairs for label in pair.mended),
         )
@@ -139,5 +148,7 @@ class PairDataset(Dataset[Batch]):
             source=source,
             pixels=view.pixels,
             caption=texts[pick],
+            caption_number=pick,
+            identity=identity_of(members),
             mended=(*captions.mended, *view.mended),
         )

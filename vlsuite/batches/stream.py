@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from data_pipelines.shards.read_ahead import ReadAhead
 from vlsuite.batches.bad_input import BadInputHandler
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.concepts import read_concepts
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.dataset import PairDataset
 from vlsuite.batches.pair_shards import PairShards
@@ -99,6 +100,7 @@ class TrainStream:
             seed=seed,
             handler=BadInputHandler(config.on_bad, folder=quarantine),
             reading=self._reading,
+            concepts=read_concepts(config.concepts) if config.concepts else None,
         )
 
     def from_position(self, samples_consumed: int) -> Iterator[list[Batch]]:

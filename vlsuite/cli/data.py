@@ -18,6 +18,7 @@ from data_pipelines.sources.source import (
     find_source,
     source_names,
 )
+from vlsuite.cli import data_concepts, data_noise
 
 HELP = """\
 write, check and look at shards of image-caption pairs
@@ -27,13 +28,15 @@ write, check and look at shards of image-caption pairs
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
+  vlsuite data noise data/emoji/train --mismatched 0.5 --out data/emoji-noisy
+  vlsuite data concepts data/emoji/train --model runs/first --from-captions 20 --out tags.jsonl
 """
 
 _PATHS_HELP = "tar, folder of tars, or pattern such as 'train-{000000..000004}.tar'"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of ``vlsuite data`` and of its four actions."""
+    """Options of ``vlsuite data`` and of its actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_build(_action(actions, "build", "write shards from a source"))
     validate = _action(
@@ -66,6 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     tokenizer.add_argument("--vocab-size", type=_positive, required=True, help="tokens at most")
     tokenizer.add_argument("--context-length", type=_positive, default=32, help="default: 32")
     tokenizer.add_argument("--out", type=Path, required=True, metavar="DIR")
+    noise = _action(actions, "noise", "write shards again with wrong captions of known truth")
+    data_noise.add_arguments(noise)
+    concepts = _action(actions, "concepts", "name what is in each picture, by a CLIP")
+    data_concepts.add_arguments(concepts)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,12 +95,13 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
         source = find_source(name)
         subparser = _action(sources, name, source.HELP, example=source.EXAMPLE)
         own = subparser.add_argument_group(f"options of {name}")
+        own_names = [entry.name for entry, _ in _options(source)]
         for entry, kind in _options(source):
             _add_option(own, entry, kind)
-        _add_target(subparser)
+        _add_target(subparser, has_split="split" in own_names)
 
 
-def _add_target(parser: argparse.ArgumentParser) -> None:
+def _add_target(parser: argparse.ArgumentParser, *, has_split: bool) -> None:
     add = parser.add_argument_group("output").add_argument
     add("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     add("--overwrite", action="store_true", help="replace a set that vlsuite wrote there")
@@ -103,7 +111,8 @@ def _add_target(parser: argparse.ArgumentParser) -> None:
         default="pairs",
         help="pairs for training, benchmark for evaluation (layout of CLIP_benchmark)",
     )
-    add("--split", default="test", help="name of the benchmark split (default: test)")
+    if not has_split:  # a source that reads one of its own splits gives it that name
+        add("--split", default="test", help="name of the benchmark split (default: test)")
     add("--shard-samples", type=_positive, help="samples of one shard at most")
     add("--shard-bytes", type=_positive, help="bytes of one shard at most (default: 1e9)")
     add("--licence", default="not stated", help="recorded in the manifest")
@@ -183,7 +192,9 @@ def _build(args: argparse.Namespace) -> int:
 def _command(args: argparse.Namespace, source: Source) -> str:
     """The command without its output folder: the same input then gives the same manifest."""
     words = [command_line(args.source, source)]
-    words += [f"--layout {args.layout} --split {args.split}"] if args.layout != "pairs" else []
+    words += [f"--layout {args.layout}"] if args.layout != "pairs" else []
+    is_told = any(entry.name == "split" for entry in fields(source))
+    words += [f"--split {args.split}"] if args.layout != "pairs" and not is_told else []
     words += [f"--shard-samples {args.shard_samples}"] if args.shard_samples else []
     words += [f"--shard-bytes {args.shard_bytes}"] if args.shard_bytes else []
     return " ".join(words)
@@ -246,6 +257,14 @@ def _captions(paths: Sequence[str]) -> Iterator[str]:
         print(f"skipped {num_unreadable:,} samples without readable captions", file=sys.stderr)
 
 
+def _concepts(args: argparse.Namespace) -> int:
+    return data_concepts.run(args, progress=_progress("pictures"))
+
+
+def _noise(args: argparse.Namespace) -> int:
+    return data_noise.run(args, progress=_progress("samples"))
+
+
 def _progress(unit: str) -> Callable[[Iterable], Iterable]:
     """A bar on stderr while it is a terminal."""
     from tqdm import tqdm
@@ -258,4 +277,6 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "validate": _validate,
     "inspect": _inspect,
     "tokenizer": _tokenizer,
+    "noise": _noise,
+    "concepts": _concepts,
 }

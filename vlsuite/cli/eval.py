@@ -192,6 +192,7 @@ def _evaluate(
         out_dir=out,
         environment=_environment(args.seed),
         influences=influences,
+        required=args.task or (),
     )
 
 

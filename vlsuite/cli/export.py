@@ -29,6 +29,7 @@ _DEFAULT_FOLDERS = {"open_clip": "export", "huggingface": "export_huggingface"}
 #: Names of files that an export may consist of; a folder with any other is never replaced.
 _EXPORTED = ("*config.json", "*.safetensors", "*token*.json", "README.md")
 _EXPORTED += ("vocab.*", "merges.txt", "*.model")
+_EXPORTED += ("image_tower", "language_model", "concepts.jsonl")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +76,12 @@ def run(args: argparse.Namespace) -> int:
     if out is None:
         raise ConfigError(f"'{args.model}' is not a run folder, so name the new one with --out DIR")
     _check_free(out, overwrite=args.overwrite)
+    if _is_nevlp_run(Path(args.model)):
+        from vlsuite.cli.export_nevlp import export_nevlp
+
+        return export_nevlp(
+            Path(args.model), out, step=args.step, form=args.format, take_name=_take_name
+        )
 
     from vlsuite.export.forms import FORMS
 
@@ -200,6 +207,13 @@ def _default_out(spec: str, form: str) -> Path | None:
 
 def _is_run(path: Path) -> bool:
     return (path / "config.json").is_file() and (path / "environment.json").is_file()
+
+
+def _is_nevlp_run(path: Path) -> bool:
+    from vlsuite.engine.run_folder import RunFolder
+    from vlsuite.engine.stored_nevlp import is_nevlp_run
+
+    return _is_run(path) and is_nevlp_run(RunFolder(path))
 
 
 def _check_free(out: Path, *, overwrite: bool) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vlsuite.errors import UserError
 
-_COMMANDS = ("data", "train", "eval", "report", "export", "doctor")
+_COMMANDS = ("data", "train", "eval", "report", "study", "export", "doctor")
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.
@@ -18,6 +18,7 @@ Train and benchmark vision-language models.
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
   vlsuite report runs/first                         one HTML page of the whole run
+  vlsuite study noise data/emoji/train --out study  which method stands wrong captions best
 """
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vlsuite.batches.batch import Batch
 from vlsuite.models.dual_encoder import Embeddings
 from vlsuite.objectives.objective import Losses, Objective
+from vlsuite.objectives.pair_keys import pair_keys
 
 Encode = Callable[[Batch], Embeddings]
 
@@ -49,7 +50,8 @@ def forward_backward(
     """
     kept, image_embeds, text_embeds = _embed(micro_batches, engine, encode, step_seed)
     image_leaf, text_leaf = image_embeds.requires_grad_(), text_embeds.requires_grad_()
-    losses = objective(image_leaf, text_leaf)
+    keys = pair_keys(micro_batches).to(image_leaf.device)
+    losses = objective(image_leaf, text_leaf, keys)
     losses.total.backward()
     sizes = [len(batch) for batch in micro_batches]
     # A frozen tower's rows have gradients too; they end in _surrogate, which drops them.
@@ -58,7 +60,7 @@ def forward_backward(
     for number, batch in enumerate(micro_batches):
         embeddings = kept
         if embeddings is None:
-            _seed(step_seed, number)
+            seed_dropout(step_seed, number)
             embeddings = encode(batch)
         surrogate = _surrogate(embeddings, image_gradients[number], text_gradients[number])
         engine.backward(surrogate, scale_wrt_gas=False)
@@ -73,13 +75,13 @@ def _embed(
 ) -> tuple[Embeddings | None, Tensor, Tensor]:
     """(embeddings with their graph if there is one micro-batch, all image rows, all text rows)."""
     if len(micro_batches) == 1:
-        _seed(step_seed, 0)
+        seed_dropout(step_seed, 0)
         kept = encode(micro_batches[0])
         return kept, _rows([kept.image_embeds]), _rows([kept.text_embeds])
     parts = []
     with torch.no_grad(), frozen_batch_norm(engine.module):
         for number, batch in enumerate(micro_batches):
-            _seed(step_seed, number)
+            seed_dropout(step_seed, number)
             parts.append(encode(batch))
     return None, _rows([p.image_embeds for p in parts]), _rows([p.text_embeds for p in parts])
 
@@ -118,5 +120,7 @@ def _gradient_of(leaf: Tensor) -> Tensor:
     return leaf.grad
 
 
-def _seed(step_seed: int, micro_batch: int) -> None:
+def seed_dropout(step_seed: int, micro_batch: int) -> None:
+    """Start the generator that the dropout masks of one micro-batch come from."""
+    """Start the generator that dropout masks of one micro-batch come from."""
     torch.manual_seed((step_seed + micro_batch * 0x9E3779B1) % 2**63)

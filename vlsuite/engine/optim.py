@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vlsuite.errors import ConfigError
+from vlsuite.models.token_selection_config import NEW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,8 @@ class OptimConfig:
         warmup_steps: linear from zero.
         final_lr_share: share of ``lr`` that "cosine" ends at.
         cooldown_steps: linear to zero over the last steps ("constant" and "rsqrt").
+        new_lr_factor: rate of layers that pretrained weights do not cover (those of
+            model.token_selection) as a multiple of ``lr``; 100 in RDE's fine-tuning of CLIP.
         grad_clip_norm: global norm that tower gradients are cut to; None for no clipping.
     """
 
@@ -37,11 +40,14 @@ class OptimConfig:
     warmup_steps: int = 2000
     final_lr_share: float = 0.0
     cooldown_steps: int = 0
+    new_lr_factor: float = 1.0
     grad_clip_norm: float | None = 1.0
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
             raise ConfigError(f"optim.lr={self.lr} must be positive")
+        if self.new_lr_factor <= 0:
+            raise ConfigError(f"optim.new_lr_factor={self.new_lr_factor} must be positive")
         if len(self.betas) != 2 or not all(0 <= b < 1 for b in self.betas):
             raise ConfigError(f"optim.betas={self.betas} must be two numbers in [0, 1)")
         if self.schedule == "cosine" and self.cooldown_steps:
@@ -83,7 +89,11 @@ def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -
     Raises:
         ConfigError: nothing is left to train.
     """
-    groups = parameter_groups(encoder.named_parameters(), weight_decay=config.weight_decay)
+    groups = parameter_groups(
+        encoder.named_parameters(),
+        weight_decay=config.weight_decay,
+        new_lr_factor=config.new_lr_factor,
+    )
     if not groups:
         raise ConfigError("both towers are frozen; unset model.lock_image or model.lock_text")
     if offload:
@@ -97,20 +107,28 @@ def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -
 
 
 def parameter_groups(
-    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float
+    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float, new_lr_factor: float = 1.0
 ) -> list[dict]:
-    """Trainable parameters in two groups: decayed (two or more axes) and not (gains, biases)."""
-    trainable = [parameter for _, parameter in named if parameter.requires_grad]
-    decayed = [parameter for parameter in trainable if parameter.ndim >= 2]
-    plain = [parameter for parameter in trainable if parameter.ndim < 2]
-    groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+    """Trainable parameters, decayed (two or more axes) and not (gains, biases).
+
+    Where ``new_lr_factor`` is not 1, layers without pretrained weights are groups of their own.
+    """
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            factor = new_lr_factor if NEW in name else 1.0
+            groups.setdefault((parameter.ndim >= 2, factor), []).append(parameter)
+    return [
+        {
+            "params": groups[is_decayed, factor],
+            "weight_decay": weight_decay if is_decayed else 0.0,
+            "lr_factor": factor,
+        }
+        for is_decayed, factor in sorted(groups, key=lambda key: (not key[0], key[1]))
     ]
-    return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: Any, rate: float) -> None:
-    """Use ``rate`` for every parameter group of a torch or DeepSpeed optimizer."""
+    """Use ``rate``, times the factor of each group, in a torch or DeepSpeed optimizer."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group.get("lr_factor", 1.0)

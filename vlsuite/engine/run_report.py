@@ -29,6 +29,10 @@ class Plan:
         self._per_epoch = samples_per_epoch
         self.total_steps = self._steps(duration)
 
+    def epoch(self, samples_seen: int) -> float:
+        """Passes over the training set, with the fraction of the present one."""
+        return samples_seen / self._per_epoch
+
     def due(self, every: Duration, step: int) -> bool:
         """Whether something that happens ``every`` so often happens after this step."""
         return step % self._steps(every) == 0 or step == self.total_steps

@@ -1,6 +1,7 @@
 """All that a run is made of, and all that is needed to continue it."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,10 @@ from vlsuite.engine.checkpoint import (
     take_snapshot,
 )
 from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.contrastive_step import forward_backward
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
 from vlsuite.engine.distributed import Context
+from vlsuite.engine.joint_step import joint_forward_backward
 from vlsuite.engine.master_state import (
     MOMENTS,
     create_moments,
@@ -32,14 +35,19 @@ from vlsuite.engine.metrics_log import say
 from vlsuite.engine.newest_checkpoint import newest_good
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from vlsuite.engine.stream_counts import StreamCounts
+from vlsuite.errors import ConfigError
 from vlsuite.export.model_card import write_model_card
+from vlsuite.export.nevlp_folder import write_nevlp_folder
 from vlsuite.export.open_clip_folder import write_open_clip_folder
 from vlsuite.export.run_history import read_run
-from vlsuite.models.dual_encoder import Embeddings
-from vlsuite.models.loading import Clip, channels, tokenizer_of
+from vlsuite.models.loading import Clip, channels, embedding_model, tokenizer_of
+from vlsuite.models.nevlp_config import BuiltNevlp
+from vlsuite.models.nevlp_model import Nevlp
 from vlsuite.models.open_clip import BuiltModel
-from vlsuite.objectives.objective import Objective
+from vlsuite.objectives.joint import JointObjective
+from vlsuite.objectives.objective import Losses, Objective
 
+_MEMORY = "memory."
 _COMPUTE_TYPE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -64,10 +72,10 @@ class TrainState:
 
     config: TrainConfig
     ctx: Context
-    built: BuiltModel
+    built: BuiltModel | BuiltNevlp
     tokenizer: CachedTokenizer
     engine: Any
-    objective: Objective
+    objective: Objective | JointObjective
     objective_optimizer: torch.optim.Optimizer
     step: int = 0
     samples_seen: int = 0
@@ -85,10 +93,14 @@ class TrainState:
         """
         settings = deepspeed_settings(config, world_size=ctx.world_size)
         torch.manual_seed(config.seed)
-        built: BuiltModel = config.model.build()
+        built: BuiltModel | BuiltNevlp = config.model.build()
         tokenizer = tokenizer_of(config.model, built)
-        objective: Objective = config.objective.build().to(ctx.device)
-        if built.logit_scale is not None:
+        objective: Objective | JointObjective = config.objective.build().to(ctx.device)
+        _check_fit(objective, built)
+        if isinstance(objective, Objective) and isinstance(built, BuiltModel):
+            objective.use_layout(built.embed_parts)
+        keeps = isinstance(objective, Objective) and getattr(config.model, "keep_logit_scale", True)
+        if keeps and built.logit_scale is not None:
             objective.set_logit_scale(built.logit_scale, logit_bias=built.logit_bias)
         optimizer = build_optimizer(
             config.optim, built.encoder, offload=offloads_optimizer(settings)
@@ -122,8 +134,14 @@ class TrainState:
             )
         self.data = fingerprint
 
-    def encode(self, batch: Batch) -> Embeddings:
-        """Run the towers on one micro-batch."""
+    @property
+    def forward_backward(self) -> Callable[..., Losses]:
+        """How one optimizer step is computed: see ``contrastive_step`` and ``joint_step``."""
+        is_joint = isinstance(self.objective, JointObjective)
+        return joint_forward_backward if is_joint else forward_backward
+
+    def encode(self, batch: Batch) -> Any:
+        """Run the model on one micro-batch: embeddings, or what a joint objective takes."""
         device = self.ctx.device
         pixels = normalise(
             batch.images.to(device, non_blocking=True),
@@ -131,10 +149,17 @@ class TrainState:
             std=channels(self.built.preprocess["std"], device),
             dtype=_COMPUTE_TYPE[self.config.precision],
         )
+        if isinstance(self.objective, JointObjective):
+            return self.engine(pixels, **self.engine.module.inputs_of(batch, device))
         return self.engine(pixels, batch.token_ids.to(device, non_blocking=True))
 
-    def begin_step(self, total_steps: int) -> int:
-        """Set the learning rate of the coming update; returns the seed of its dropout masks."""
+    def begin_step(self, total_steps: int, *, epoch: float) -> int:
+        """Set the learning rate of the coming update; returns the seed of its dropout masks.
+
+        Args:
+            epoch: passes over the training set so far.
+        """
+        self.objective.begin_step(epoch)
         rate = self.learning_rate(total_steps)
         set_learning_rate(self.engine.optimizer, rate)
         set_learning_rate(self.objective_optimizer, rate)
@@ -160,9 +185,9 @@ class TrainState:
         norm = self.engine.get_global_grad_norm()
         return None if norm is None or not math.isfinite(float(norm)) else float(norm)
 
-    def embedding_model(self, name: str) -> Clip:
+    def embedding_model(self, name: str) -> Clip | Nevlp:
         """The model as it is now, for evaluators; collective under ZeRO 3."""
-        return Clip(
+        return embedding_model(
             name,
             self.built,
             self.tokenizer,
@@ -197,12 +222,12 @@ class TrainState:
         )
 
     def export(self, folder: Path) -> None:
-        """Write the model as an open_clip folder with its card; every process calls.
+        """Write the model as a folder of its kind, with a card; every process calls.
 
         Args:
             folder: lies in the run folder, which the card is made from.
         Raises:
-            ModelError, RunFolderError: see ``write_open_clip_folder``.
+            ModelError, RunFolderError: see ``write_open_clip_folder``, ``write_nevlp_folder``.
         """
         weights = {n: s.weight for n, s in iterate_master_state(self.engine, moments=False)}
         if self.ctx.is_first:
@@ -210,26 +235,40 @@ class TrainState:
                 name: buffer.detach().to("cpu", torch.float32)
                 for name, buffer in persistent_buffers(self.engine.module).items()
             }
-            write_open_clip_folder(
-                folder,
-                self.built,
-                weights,
-                logit_scale=self.objective.logit_scale,
-                logit_bias=self.objective.logit_bias or None,
-            )
+            self._write(folder, weights)
+        self.ctx.barrier()
+
+    def _write(self, folder: Path, weights: dict[str, Tensor]) -> None:
+        scale, bias = self.objective.logit_scale, self.objective.logit_bias or None
+        if isinstance(self.built, BuiltNevlp):
+            write_nevlp_folder(folder, self.built, weights, logit_scale=scale)
+        else:
+            write_open_clip_folder(folder, self.built, weights, logit_scale=scale, logit_bias=bias)
             run = folder.parent
             history = read_run(run, step=self.step, samples_seen=self.samples_seen)
             write_model_card(
                 folder, self.built, name=run.name, library="open_clip", history=history
             )
-        self.ctx.barrier()
 
     def _objective_state(self) -> dict[str, Tensor]:
         found = {name: p.detach().cpu().clone() for name, p in self.objective.named_parameters()}
         for name, parameter in self.objective.named_parameters():
             for key, value in self.objective_optimizer.state.get(parameter, {}).items():
                 found[f"{key}.{name}"] = value.detach().cpu().reshape(-1).clone()
-        return found
+        return found | {f"{_MEMORY}{k}": v.clone() for k, v in self.objective.memory().items()}
+
+
+def _check_fit(objective: Objective | JointObjective, built: BuiltModel | BuiltNevlp) -> None:
+    """Refuse an objective that cannot use what the model gives.
+
+    Raises:
+        ConfigError: one of the two is NEVLP's and the other is not.
+    """
+    if isinstance(objective, JointObjective) != isinstance(built, BuiltNevlp):
+        raise ConfigError(
+            "model=nevlp and objective=nevlp go together only; set both, or neither (recipe nevlp "
+            "has both)"
+        )
 
 
 def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:
@@ -303,3 +342,6 @@ def _restore_objective(state: TrainState, stored: dict[str, Tensor]) -> None:
             moments = {key: stored[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
             step = stored[f"step.{name}"].reshape(())
             state.objective_optimizer.state[parameter] = {"step": step, **moments}
+    state.objective.load_memory(
+        {k.removeprefix(_MEMORY): v for k, v in stored.items() if k.startswith(_MEMORY)}
+    )

@@ -52,7 +52,7 @@ def load_stored_model(folder: RunFolder, *, step: int | None = None) -> StoredMo
         ModelError: the architecture or its tokenizer cannot be built.
     """
     config = folder.stored_config(folder.stored_recipe())
-    path = _checkpoint_of(folder, step)
+    path = checkpoint_of(folder, step)
     if damage := damage_of(path):
         raise CheckpointError(f"checkpoint {path} is damaged: {damage}; choose another --step")
     checkpoint = load_checkpoint(path)
@@ -81,7 +81,12 @@ def build_without_pretrained(config: OpenClipConfig) -> BuiltModel:
     return dataclasses.replace(built, preprocess=built.preprocess | stored)
 
 
-def _checkpoint_of(folder: RunFolder, step: int | None) -> Path:
+def checkpoint_of(folder: RunFolder, step: int | None) -> Path:
+    """The newest checkpoint of a run, or that of a given step.
+
+    Raises:
+        CheckpointError: there is none.
+    """
     paths = list_checkpoints(folder.checkpoints)
     found = {step_of(path): path for path in paths}
     if not found:

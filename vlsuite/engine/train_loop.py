@@ -9,7 +9,6 @@ from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.batches.transforms import TrainTransform
 from vlsuite.engine.agreement import agree
 from vlsuite.engine.config import TrainConfig
-from vlsuite.engine.contrastive_step import forward_backward
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock
 from vlsuite.engine.run_folder import RunFolder
@@ -20,9 +19,10 @@ from vlsuite.engine.stop_conditions import check_skipped, stop_if_not_finite
 from vlsuite.engine.uid_log import UidLog
 from vlsuite.errors import StopRequestedError
 from vlsuite.models.loading import Clip
+from vlsuite.models.nevlp_model import Nevlp
 
 #: Evaluates the model as it is and returns results ready for JSON; called on every process.
-Evaluator = Callable[[Clip], Sequence[Mapping[str, Any]]]
+Evaluator = Callable[[Clip | Nevlp], Sequence[Mapping[str, Any]]]
 
 
 def train(
@@ -69,13 +69,13 @@ def _train(
         guard.enter("waiting for data")
         micro_batches = _timed_next(steps, clock)
         guard.enter("computing a step or waiting for another process")
-        losses = forward_backward(
+        losses = state.forward_backward(
             state.engine,
             state.objective,
             micro_batches,
             encode=state.encode,
             world_size=ctx.world_size,
-            step_seed=state.begin_step(plan.total_steps),
+            step_seed=state.begin_step(plan.total_steps, epoch=plan.epoch(state.samples_seen)),
         )
         stop_if_not_finite(losses, state, micro_batches, folder)
         state.finish_step()

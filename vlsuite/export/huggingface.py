@@ -84,6 +84,8 @@ def find_misfit(built: BuiltModel, *, logit_bias: float | None) -> str | None:
     """The first thing of a model that transformers' CLIP lacks, None if everything fits."""
     cfg, preprocess = built.model_cfg, built.preprocess
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
+    if built.embed_parts:
+        return "it has a second embedding (model.token_selection)"
     if logit_bias is not None:
         return f"it has a logit bias (SigLIP; here {logit_bias:.4g})"
     if vision.get("timm_model_name"):

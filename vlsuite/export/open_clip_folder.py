@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from vlsuite.errors import ModelError
 from vlsuite.export.new_file import write_json, write_weights
 from vlsuite.export.tokenizer_files import write_tokenizer
 from vlsuite.models.open_clip import BuiltModel
+from vlsuite.models.token_selection_config import SELECTION, SELECTION_WEIGHTS, split_selection
 
 WEIGHTS = "open_clip_model.safetensors"
 DESCRIPTION = "open_clip_config.json"
@@ -31,6 +33,9 @@ def write_open_clip_folder(
 ) -> None:
     """Write weights, tokenizer and description; existing files of those names are replaced.
 
+    Of a model with a token-selection embedding, plain open_clip loads the global one; the other
+    lies in files of its own, which this package reads.
+
     Args:
         built: the model as it was built (its weights are not used).
         weights: fp32, by DualEncoder name ("visual.*", "text.*").
@@ -41,6 +46,10 @@ def write_open_clip_folder(
         RunFolderError: the folder cannot be written.
     """
     model_cfg = portable_model_cfg(built, logit_bias=logit_bias)
+    if built.embed_parts:
+        weights, selection = split_selection(weights)
+        write_weights(folder / SELECTION_WEIGHTS, selection)
+        write_json(folder / SELECTION, asdict(built.token_selection))
     state = open_clip_state(weights, custom_text=keeps_text_tower_apart(model_cfg))
     state["logit_scale"] = torch.tensor(math.log(logit_scale))
     if logit_bias is not None:

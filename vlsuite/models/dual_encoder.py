@@ -40,7 +40,7 @@ class DualEncoder(nn.Module):
     @property
     def accepts_trimmed_text(self) -> bool:
         """Whether token ids may be cut after the last end-of-text token of the batch."""
-        return isinstance(self.text, TrimmableTextTransformer)
+        return isinstance(getattr(self.text, "base", self.text), TrimmableTextTransformer)
 
     def forward(
         self,

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -14,15 +14,20 @@ from torch import Tensor
 from vlsuite.batches.tokenizer import CachedTokenizer, load_tokenizer, trimmed_length
 from vlsuite.batches.transforms import eval_transform, normalise
 from vlsuite.errors import ModelError
-from vlsuite.models.dual_encoder import DualEncoder, Embeddings
+from vlsuite.models import nevlp_config
+from vlsuite.models.dual_encoder import Embeddings
+from vlsuite.models.nevlp_config import BuiltNevlp
 from vlsuite.models.open_clip import BuiltModel, OpenClipConfig, architecture
+
+if TYPE_CHECKING:
+    from vlsuite.models.nevlp_model import Nevlp
 
 #: What open_clip names the description in a model folder.
 DESCRIPTION = "open_clip_config.json"
 
 _TEXTS_PER_PASS = 256
-# Tokenizers with other vocabularies or rules give other ids for these.
-_TOKENIZER_PROBES = ("a photo of a cat.", "Zwölf Boxkämpfer, 3.14 €: x_y", "日本語 🙂")
+#: Tokenizers with other vocabularies or rules give other ids for these.
+TOKENIZER_PROBES = ("a photo of a cat.", "Zwölf Boxkämpfer, 3.14 €: x_y", "日本語 🙂")
 
 
 class Clip:
@@ -54,7 +59,8 @@ class Clip:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.name = name
-        self.embed_dim: int = built.model_cfg["embed_dim"]
+        self.embed_dim: int = sum(built.embed_parts) or built.model_cfg["embed_dim"]
+        self.embed_parts = built.embed_parts
         self.image_transform: Callable[[Image.Image], Tensor] = eval_transform(built.preprocess)
         self.tokenizer = tokenizer
         self.logit_scale = logit_scale
@@ -78,7 +84,7 @@ class Clip:
     def _hash(self) -> str:
         digest = hashlib.sha256(json.dumps(self._built.preprocess, sort_keys=True).encode())
         digest.update(str(self._dtype).encode())
-        digest.update(self.tokenizer(list(_TOKENIZER_PROBES)).numpy().tobytes())
+        digest.update(self.tokenizer(list(TOKENIZER_PROBES)).numpy().tobytes())
         for name, weights in sorted(self._built.encoder.state_dict().items()):
             digest.update(name.encode())
             # as bytes, for NumPy knows no bfloat16
@@ -128,12 +134,13 @@ class Clip:
         return torch.cat(parts)[torch.argsort(order).to(self.device)]
 
 
-def load_clip(spec: str, *, device: str | torch.device = "cpu") -> Clip:
+def load_clip(spec: str, *, device: str | torch.device = "cpu") -> "Clip | Nevlp":
     """Load a model for evaluation.
 
     Args:
         spec: one of
-            a run folder of ``vlsuite train`` or a folder of ``vlsuite export``,
+            a run folder of ``vlsuite train`` or a folder of ``vlsuite export``, also of a NEVLP
+            model, which does more than a CLIP (see ``vlsuite.models.nevlp_model``),
             an open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k",
             "ViT-B-32:/path/weights.safetensors",
             "local-dir:FOLDER" or "hf-hub:ORG/REPO" as open_clip reads them.
@@ -142,20 +149,60 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu") -> Clip:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture.
     """
-    config = config_of(spec)
-    built = config.build()
     device = torch.device(device)
-    encoder: DualEncoder = built.encoder.to(device).eval()
-    assert built.logit_scale is not None, "config_of asks for weights"
-    return Clip(
+    if folder := nevlp_folder(spec):
+        built = nevlp_config.build_from_folder(folder)
+        tokenizer = built.tokenizer
+    else:
+        config = config_of(spec)
+        built = config.build()
+        tokenizer = tokenizer_of(config, built)
+    assert built.logit_scale is not None, "both ask for weights"
+    return embedding_model(
         spec,
         built,
-        tokenizer_of(config, built),
-        encode=encoder,
+        tokenizer,
+        encode=built.encoder.to(device).eval(),
         logit_scale=built.logit_scale,
         logit_bias=built.logit_bias or 0.0,
         device=device,
     )
+
+
+def embedding_model(
+    name: str,
+    built: BuiltModel | BuiltNevlp,
+    tokenizer: CachedTokenizer,
+    *,
+    encode: Any,
+    logit_scale: float,
+    logit_bias: float,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> "Clip | Nevlp":
+    """The model around a built one that evaluations are given; arguments as of :class:`Clip`."""
+    if isinstance(built, BuiltNevlp):
+        from vlsuite.models.nevlp_model import Nevlp
+
+        return Nevlp(name, built, logit_scale=logit_scale, device=device, dtype=dtype)
+    return Clip(
+        name,
+        built,
+        tokenizer,
+        encode=encode,
+        logit_scale=logit_scale,
+        logit_bias=logit_bias,
+        device=device,
+        dtype=dtype,
+    )
+
+
+def nevlp_folder(spec: str) -> Path | None:
+    """The folder of a trained NEVLP model that a spec stands for; None: it is no such model."""
+    for folder in (Path(spec) / "export", Path(spec)):
+        if (folder / nevlp_config.DESCRIPTION).is_file():
+            return folder
+    return None
 
 
 def config_of(spec: str) -> OpenClipConfig:
@@ -187,8 +234,10 @@ def config_of(spec: str) -> OpenClipConfig:
     return OpenClipConfig(name=name, pretrained=pretrained)
 
 
-def tokenizer_of(config: OpenClipConfig, built: BuiltModel) -> CachedTokenizer:
+def tokenizer_of(config: Any, built: BuiltModel | BuiltNevlp) -> CachedTokenizer:
     """The tokenizer that belongs to a built model."""
+    if isinstance(built, BuiltNevlp):
+        return built.tokenizer
     length = built.model_cfg["text_cfg"].get("context_length", 77)
     return load_tokenizer(config.name, context_length=length, folder=built.tokenizer_folder)
 

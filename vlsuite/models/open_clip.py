@@ -9,7 +9,7 @@ import logging
 import pickle
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ from safetensors import SafetensorError
 from vlsuite.errors import ModelError, UnknownNameError
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder import DualEncoder
+from vlsuite.models.token_selection_config import (
+    SELECTION_WEIGHTS,
+    TokenSelectionConfig,
+    load_selection,
+    read_selection,
+)
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
@@ -35,6 +41,8 @@ class BuiltModel:
         logit_scale: multiplier stored with loaded weights; None for a random initialisation.
         logit_bias: offset stored with loaded weights; None where there is none.
         tokenizer_folder: local folder with the tokenizer, None for the architecture's own.
+        embed_parts: widths of the embeddings that the model concatenates; empty for one.
+        token_selection: how the second of them is made; its width is 0 where there is none.
     """
 
     encoder: DualEncoder
@@ -43,6 +51,8 @@ class BuiltModel:
     logit_scale: float | None
     logit_bias: float | None
     tokenizer_folder: str | None
+    embed_parts: tuple[int, ...] = ()
+    token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
 
 
 @registry.register("open_clip")
@@ -62,6 +72,9 @@ class OpenClipConfig:
         grad_checkpointing: recompute block activations in backward.
         lock_image: freeze the image tower except its last ``unlocked_image_groups`` groups.
         lock_text: freeze the text tower except its last ``unlocked_text_layers`` layers.
+        token_selection: RDE's second embedding, from selected tokens.
+        keep_logit_scale: take over the multiplier and bias stored with the weights; else the
+            objective starts from its own.
     """
 
     name: str = "ViT-B-32"
@@ -75,6 +88,8 @@ class OpenClipConfig:
     unlocked_image_groups: int = 0
     lock_text: bool = False
     unlocked_text_layers: int = 0
+    token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
+    keep_logit_scale: bool = True
 
     def build(self) -> BuiltModel:
         """Build the towers on the CPU in fp32, weights loaded where asked for.
@@ -96,6 +111,10 @@ class OpenClipConfig:
         loaded = self.pretrained is not None or ":" in self.name
         encoder = DualEncoder(model.visual, model.text)
         self._apply_training_options(model)
+        selection, weights = self._selection()
+        parts = selection.put_on(encoder, embed_dim=model_cfg["embed_dim"])
+        if weights is not None:
+            load_selection(encoder, weights)
         return BuiltModel(
             encoder=encoder,
             model_cfg=model_cfg,
@@ -103,7 +122,17 @@ class OpenClipConfig:
             logit_scale=float(model.logit_scale.detach().exp()) if loaded else None,
             logit_bias=_stored_bias(model) if loaded else None,
             tokenizer_folder=self.tokenizer or _local_tokenizer(self.name, text_cfg),
+            embed_parts=parts,
+            token_selection=selection,
         )
+
+    def _selection(self) -> tuple[TokenSelectionConfig, Path | None]:
+        """The second embedding asked for, or that of a local folder, with its weights."""
+        folder = Path(self.name.removeprefix("local-dir:"))
+        stored = read_selection(folder) if self.name.startswith("local-dir:") else None
+        if stored is None:
+            return self.token_selection, None
+        return stored, folder / SELECTION_WEIGHTS
 
     def _apply_training_options(self, model: Any) -> None:
         if self.lock_image:

@@ -16,6 +16,7 @@ from vlsuite.objectives.objective import (
     check_pairs,
     check_settings,
 )
+from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.tiles import GradientSums, LogitGrid
 
 
@@ -61,6 +62,7 @@ class ClipObjective(Objective):
         self,
         image_embeds: Float[Tensor, "batch embed_dim"],
         text_embeds: Float[Tensor, "batch embed_dim"],
+        keys: PairKeys | None = None,
     ) -> Losses:
         """See :meth:`Objective.forward`."""
         total = softmax_loss(

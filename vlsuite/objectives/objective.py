@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vlsuite.errors import ConfigError
+from vlsuite.objectives.pair_keys import PairKeys
 
 
 class Losses(NamedTuple):
@@ -47,12 +48,14 @@ class Objective(nn.Module):
         self,
         image_embeds: Float[Tensor, "batch embed_dim"],
         text_embeds: Float[Tensor, "batch embed_dim"],
+        keys: PairKeys | None = None,
     ) -> Losses:
         """Global loss of this rank's pairs among those of all ranks.
 
         Args:
             image_embeds: unit L2 norm.
             text_embeds: unit L2 norm, paired by row with image_embeds.
+            keys: what the pairs are, for an objective that remembers pairs or knows identities.
         Raises:
             ValueError: not two matrices of one shape and dtype, no rows, or ranks whose batches
                 differ in length.
@@ -79,6 +82,31 @@ class Objective(nn.Module):
         if not (math.isfinite(value) and value > 0):
             raise ValueError(f"logit_scale must be positive and finite, got {value}")
         self.log_logit_scale.fill_(math.log(value))
+
+    def use_layout(self, embed_parts: tuple[int, ...]) -> None:
+        """Told once, before training, which embeddings the model has concatenated.
+
+        Args:
+            embed_parts: their widths; empty for a model with one embedding.
+        """
+
+    def begin_step(self, epoch: float) -> None:
+        """Called before each step by every rank.
+
+        Args:
+            epoch: passes over the training set so far, with the fraction of the present one.
+        """
+
+    def memory(self) -> dict[str, Tensor]:
+        """What the objective has learned about pairs, the same on every rank; for checkpoints."""
+        return {}
+
+    def load_memory(self, stored: dict[str, Tensor]) -> None:
+        """Take back what :meth:`memory` gave."""
+
+    def noise_probabilities(self) -> dict[int, float] | None:
+        """How likely each pair seen is mismatched, by its key; None where that is not estimated."""
+        return None
 
     @torch.no_grad()
     def clamp_(self) -> None:

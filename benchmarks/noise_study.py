@@ -1,0 +1,147 @@
+"""Which training method stands wrong captions best, and does it know which ones are wrong?
+
+Trains the study of ``vlsuite study noise``: methods x shares of wrong captions x seeds, from one
+start, on the same number of samples, and judges the goals that are set for it. Without --shards
+the pairs are the demo's emoji with their names. The last line has, for each method and rate, recall
+at 1 in both directions (Last with its interval, Best), detection of the wrong captions and the
+share of the oracle's recall. --report-only OUT takes the finished runs of a study as they are.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.environment import describe
+from benchmarks.report import finish
+from benchmarks.timed_process import work_folder
+from data_pipelines.errors import UserError
+from data_pipelines.sources.emoji import EmojiSource
+from data_pipelines.sources.source import Target
+from data_pipelines.sources.synthetic import SyntheticSource
+from eval.noise_study.grid import Cell, StudyConfig, cells_of, default_cells
+from eval.noise_study.report import StudyReport, write_report
+from eval.noise_study.run import run_study
+from vlsuite.settings import apply_overrides
+
+_QUICK_METHODS, _QUICK_RATES, _QUICK_PAIRS = ("infonce", "rde"), (0.0, 0.5), 600
+_QUICK = ("pretrain_epochs=2", "epochs=2", "batch_size=32", "vocab_size=512", "test_share=0.12")
+
+
+def main() -> int:
+    """Run the measurement; returns the exit code."""
+    args = _parse()
+    try:
+        return _measure(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _measure(args: argparse.Namespace) -> int:
+    environment = describe()
+    if args.report_only is not None:
+        report = write_report(args.report_only, seed=args.seed)
+    elif args.out is not None:
+        report = _trained(args, args.out)
+    else:
+        with work_folder("noise_study", parent=None) as work:
+            report = _trained(args, work)
+    print(report.text)
+    print(f"\nreport: {report.page}\n")
+    config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    config["study"] = report.summary["settings"]
+    finish("noise_study", _figures(report.summary), environment, config=config, save=args.save)
+    return 0
+
+
+def _trained(args: argparse.Namespace, out: Path) -> StudyReport:
+    config = _config(args, out)
+    run_study(config, _cells(args), out, jobs=args.jobs)
+    return write_report(out, digest=config.digest, seed=args.seed)
+
+
+def _config(args: argparse.Namespace, out: Path) -> StudyConfig:
+    shards = tuple(args.shards) or (str(_default_pairs(args, out / "pairs")),)
+    chosen = [*(_QUICK if args.quick else ()), *args.set]
+    return apply_overrides(StudyConfig(shards=shards), chosen)
+
+
+def _default_pairs(args: argparse.Namespace, folder: Path) -> Path:
+    """Emoji, or drawn shapes where only the command itself is tried."""
+    if args.quick:
+        found, source = folder, SyntheticSource(num_samples=_QUICK_PAIRS, side=32, seed=args.seed)
+    else:
+        found, source = folder / "train", EmojiSource(seed=args.seed)
+    if not (found / "manifest.json").is_file():
+        source.build(Target(out_dir=folder, overwrite=folder.exists()))
+    return found
+
+
+def _cells(args: argparse.Namespace) -> list[Cell]:
+    if args.quick:
+        return cells_of(_QUICK_METHODS, _QUICK_RATES, 1, first_seed=args.seed)
+    return default_cells(args.seeds, first_seed=args.seed)
+
+
+def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "results": {
+            method: {rate: _row(found) for rate, found in rates.items()}
+            for method, rates in summary["results"].items()
+        },
+        "zero_shot_cosine": {
+            rate: {name: _rounded(found.get(name)) for name in ("auroc", "f1")}
+            for rate, found in summary["zero_shot_detection"].items()
+        },
+        "goals": [goal | {"found": _rounded(goal["found"])} for goal in summary["goals"]],
+        "num_test": summary["num_test"],
+    }
+
+
+def _row(found: Mapping[str, Any]) -> dict[str, Any]:
+    detection = found["detection"] or {}
+    recalls = {
+        name: {kind: _rounded(found[name][kind]) for kind in ("last", "best")}
+        for name in ("r1_i2t", "r1_t2i", "r5_i2t", "r5_t2i")
+    }
+    return {
+        **recalls,
+        "auroc": _rounded(detection.get("auroc")),
+        "f1": _rounded(detection.get("f1")),
+        "scored_by": detection.get("scored_by"),
+        "share_of_oracle": _rounded(found["share_of_oracle"]),
+        "seeds": len(found["seeds"]),
+    }
+
+
+def _rounded(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--shards", nargs="+", default=[], help="pairs with honest captions (default: emoji)")
+    add("--out", type=Path, help="folder of the study, kept and continued (default: a temporary)")
+    add("--jobs", type=int, default=2, help="runs at a time (default: %(default)s)")
+    add("--seeds", type=int, default=3, help="where methods are compared (default: %(default)s)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="of the study")
+    add("--report-only", type=Path, metavar="OUT", help="train nothing")
+    add("--seed", type=int, default=0, help="the first seed, and that of all draws")
+    add(
+        "--quick",
+        action="store_true",
+        help=f"under a minute: {', '.join(_QUICK_METHODS)} on {_QUICK_PAIRS} drawn shapes",
+    )
+    add("--save", action="store_true", help="also write benchmarks/results/")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Visual question answering: short answers against those of people."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_pipelines.schema import JsonValue
+from eval.contract import Answerer, Embedder, EmbeddingModel, Need, PictureBatch
+from eval.dataset import EvalDataset
+from eval.errors import EvaluationError
+from eval.generation.written import write_all
+from eval.metrics.clustered import clustered_mean
+from eval.metrics.intervals import CLUSTER_BOOTSTRAP
+from eval.metrics.vqa_accuracy import normalized_answer, vqa_accuracy
+from eval.request import TaskRequest, VqaOptions
+from eval.results import EvalResult, Origin, Settings
+from eval.subset import chosen_rows, subset
+from eval.tasks import registry
+
+
+@registry.register("vqa")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VisualQuestions:
+    """Answers to questions about pictures: agreement with people, exact match where one answered.
+
+    Each sample is an image with one question; samples that share an image are drawn together in
+    the bootstrap.
+
+    Args:
+        dataset: the chosen samples, with questions and answers.
+        options: how answers are written.
+        num_examples: answers kept in the result.
+        seed: of the bootstrap and of the choice of samples.
+    """
+
+    dataset: EvalDataset
+    options: VqaOptions
+    num_examples: int = 0
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+        """See ``TaskKind``."""
+        if dataset.questions is None:
+            return (
+                f"{dataset.title} has images without a question; each json needs 'question' and "
+                "'answers'"
+            )
+        if request.vqa.max_tokens < 1 or request.vqa.max_images < 0:
+            return "vqa.max_tokens must be at least 1 and vqa.max_images at least 0"
+        return None
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "VisualQuestions":
+        """See ``TaskKind``.
+
+        Raises:
+            EvaluationError: what ``missing`` says.
+        """
+        if (lack := cls.missing(dataset, request)) is not None:
+            raise EvaluationError(lack)
+        rows = chosen_rows(dataset, request.vqa.max_images, seed=request.seed)
+        return cls(
+            dataset=subset(dataset, rows),
+            options=request.vqa,
+            num_examples=request.num_examples,
+            seed=request.seed,
+        )
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return "vqa"
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "max_tokens": self.options.max_tokens,
+            "num_examples": self.num_examples,
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """Nothing to be embedded beforehand."""
+        return ()
+
+    def model_lacks(self, model: EmbeddingModel) -> str | None:
+        """See ``Demanding``."""
+        return None if isinstance(model, Answerer) else f"model {model.name} answers no questions"
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Answer every question and compare; processes share the samples.
+
+        Raises:
+            EvaluationError: the model answers no questions.
+        """
+        if not isinstance(model, Answerer):
+            raise EvaluationError(f"{self.model_lacks(model)}; leave vqa out")
+        assert self.dataset.questions is not None
+        questions = self.dataset.questions
+
+        def write(batch: PictureBatch) -> list[str]:
+            texts = [questions[row].text for row in batch.rows.tolist()]
+            return model.answer(batch.images, texts, max_tokens=self.options.max_tokens)
+
+        key = {"max_tokens": self.options.max_tokens}
+        written = write_all(model, embedder, self.dataset, write, key=key, what=self.name)
+        asked = [questions[row] for row in written.rows.tolist()]
+        pairs = list(zip(written.texts, asked, strict=True))
+        values = np.array([vqa_accuracy(text, question.answers) for text, question in pairs])
+        images = self.dataset.images.same_as[written.rows]
+        left_out = self.dataset.left_out(written.num_skipped)
+        examples: list[JsonValue] = [
+            {"question": question.text, "answer": text, "answers": list(question.answers)}
+            for text, question in pairs[: self.num_examples]
+        ]
+        usual, usual_accuracy = _usual_answer([question.answers for question in asked])
+        remarks: Settings = {
+            "num_images": len(np.unique(images)),
+            "usual_answer": usual,
+            "answers": examples,
+        }
+        return EvalResult(
+            benchmark=self.name,
+            family="generation",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores={"vqa_accuracy": clustered_mean(values, images, seed=self.seed)},
+            chance={"vqa_accuracy": usual_accuracy},
+            num_samples=len(asked),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(
+                seed=self.seed,
+                data_revision=self.dataset.revision,
+                interval=CLUSTER_BOOTSTRAP,
+            ),
+            details=self.settings() | remarks | self.dataset.remarks(left_out),
+        )
+
+
+def _usual_answer(answers: list[tuple[str, ...]]) -> tuple[str, float]:
+    """The commonest answer of this data, and the accuracy of giving it to every question."""
+    counts = Counter(normalized_answer(answer) for own in answers for answer in own)
+    usual = min(counts, key=lambda answer: (-counts[answer], answer))
+    return usual, float(np.mean([vqa_accuracy(usual, own) for own in answers]))

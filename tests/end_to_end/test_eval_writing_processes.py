@@ -1,0 +1,77 @@
+"""Captions, answers and matching logits of two processes are those of one."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from eval.decode import StreamingDecoder
+from eval.embed import StreamingEmbedder
+from eval.runner import run_benchmarks
+from eval.suite import benchmarks_for
+from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
+from tests.support.reading_model import SmallReader
+
+_SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch.distributed as dist
+from eval.decode import StreamingDecoder
+from eval.embed import StreamingEmbedder
+from eval.generation import written
+from eval.matching import pair_logits
+from eval.runner import run_benchmarks
+from eval.suite import benchmarks_for
+from tests.support.reading_model import SmallReader
+
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+written._IMAGES_AT_A_TIME = pair_logits._IMAGES_AT_A_TIME = 3
+embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
+found = {}
+for data, tasks in json.loads(sys.argv[3]):
+    benchmarks = benchmarks_for([data], tasks=tasks)
+    finished = run_benchmarks(
+        SmallReader(), benchmarks, embedder=embedder, out_dir=folder / "out"
+    )
+    found |= {one.result.benchmark: one.result.to_dict()["scores"] for one in finished}
+(folder / f"rank{rank}.json").write_text(json.dumps(found))
+dist.destroy_process_group()
+"""
+
+
+def _data(root: Path) -> list[tuple[str, list[str]]]:
+    samples = captioned([[f"red {i}", f"blue {i % 4}"][: 1 + i % 2] for i in range(11)])
+    samples[6]["png"] = b"broken"
+    pairs = write_evaluation_folder(root / "pairs", samples)
+    asked = [
+        {"png": noise_png(i // 2), "json": b'{"question": "left?", "answers": ["red", "blue"]}'}
+        for i in range(7)
+    ]
+    questions = write_tar(root / "questions.tar", asked)
+    return [(str(pairs), ["captioning", "retrieval_rerank"]), (str(questions), ["vqa"])]
+
+
+def test_two_processes_agree_with_one(tmp_path: Path) -> None:
+    data = _data(tmp_path)
+    embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
+    alone = {}
+    for path, tasks in data:
+        finished = run_benchmarks(
+            SmallReader(),
+            benchmarks_for([path], tasks=tasks),
+            embedder=embedder,
+            out_dir=tmp_path / "alone",
+        )
+        alone |= {one.result.benchmark: one.result.to_dict()["scores"] for one in finished}
+
+    command = [sys.executable, "-c", _SCRIPT]
+    processes = [
+        subprocess.Popen([*command, str(rank), str(tmp_path), json.dumps(data)])
+        for rank in range(2)
+    ]
+    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+
+    for rank in range(2):
+        assert json.loads((tmp_path / f"rank{rank}.json").read_text()) == alone
+    assert set(alone) == {"captioning", "retrieval_rerank", "vqa"}

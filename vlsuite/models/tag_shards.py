@@ -1,0 +1,125 @@
+"""Concepts of all pictures of some shards, for ``data.concepts``."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.pairs import captions_of, image_of, uid_of
+from vlsuite.batches.concepts import frequent_words, write_concepts
+from vlsuite.batches.decode import decode_image
+from vlsuite.errors import DataError
+from vlsuite.models.loading import Clip
+from vlsuite.models.tagging import TEMPLATE, ZeroShotTagger, calibrated
+
+#: Pictures that thresholds are set from, evenly spread over the shards.
+_CALIBRATED_ON = 20_000
+_ROWS_PER_PASS = 4096
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Tagged(NamedTuple):
+    """What was done.
+
+    Attributes:
+        num_concepts: on the list.
+        num_pictures: with a line in the file.
+        num_without: of them without any concept.
+        num_skipped: that could not be read.
+    """
+
+    num_concepts: int
+    num_pictures: int
+    num_without: int
+    num_skipped: int
+
+
+def tag_shards(
+    clip: Clip,
+    paths: Sequence[str],
+    out: Path,
+    *,
+    shares: Mapping[str, float],
+    top: int,
+    batch_size: int,
+    progress: Progress = iter,
+) -> Tagged:
+    """Name what is in every picture and write the file.
+
+    Every embedding is kept in memory, 4 bytes a number (2 GB for a million of 512).
+
+    Args:
+        clip: embeds pictures and concepts.
+        shares, top: see ``calibrated``.
+        batch_size: pictures of a forward pass.
+        progress: shows how many pictures are done.
+    Raises:
+        DataError: no shards, or the file cannot be written.
+        ConfigError: see ``calibrated``.
+    """
+    uids, parts, num_skipped = [], [], 0
+    for batch in _batches(clip, paths, batch_size, progress):
+        uids += batch.uids
+        num_skipped += batch.num_skipped
+        if batch.uids:
+            parts.append(clip.embed_images(torch.stack(batch.pixels)).cpu())
+    embeds = torch.cat(parts) if parts else torch.zeros(0, clip.embed_dim)
+    every = max(1, -(-len(embeds) // _CALIBRATED_ON))
+    settings = calibrated(clip, shares, embeds[::every], top=top, template=TEMPLATE)
+    tags = list(_tags(ZeroShotTagger(clip, settings), embeds))
+    count = write_concepts(out, settings, zip(uids, tags, strict=True))
+    return Tagged(len(shares), count, sum(not own for own in tags), num_skipped)
+
+
+def words_of_shards(paths: Sequence[str], *, min_count: int) -> dict[str, float]:
+    """See ``frequent_words``; samples whose captions cannot be read are left out."""
+    return frequent_words(_captions(paths), min_count=min_count)
+
+
+class _Batch(NamedTuple):
+    uids: list[str]
+    pixels: list[Tensor]
+    num_skipped: int
+
+
+def _batches(clip: Clip, paths: Sequence[str], size: int, progress: Progress) -> Iterator[_Batch]:
+    uids, pixels, skipped = [], [], 0
+    for key, members in progress(_members(paths)):
+        try:
+            image = clip.image_transform(decode_image(image_of(members).data))
+            uids.append(uid_of(key, members))
+            pixels.append(image)
+        except DataError:
+            skipped += 1
+        if len(uids) == size:
+            yield _Batch(uids, pixels, skipped)
+            uids, pixels, skipped = [], [], 0
+    yield _Batch(uids, pixels, skipped)
+
+
+def _tags(
+    tagger: ZeroShotTagger, embeds: Float[Tensor, "pictures embed_dim"]
+) -> Iterator[tuple[str, ...]]:
+    for rows in embeds.split(_ROWS_PER_PASS):
+        yield from tagger.of_embeds(rows)
+
+
+def _captions(paths: Sequence[str]) -> Iterator[str]:
+    for _, members in _members(paths):
+        try:
+            yield from captions_of(members, one_per_line=False)
+        except DataError:
+            continue
+
+
+def _members(paths: Sequence[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
+    for path in find_shards(paths):
+        index = ShardIndex.open(path)
+        for row in range(len(index)):
+            yield index.key(row), index.read(row)

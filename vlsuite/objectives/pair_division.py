@@ -1,0 +1,167 @@
+"""Running losses of all pairs, and their division into clean and noisy while training goes on."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+from torch import Tensor
+
+from vlsuite.errors import ConfigError
+from vlsuite.objectives import gather
+from vlsuite.objectives.division import Fit, Mixture, fit_mixture
+from vlsuite.objectives.pair_memory import PairMemory
+
+_MIXTURES = "mixtures"
+_NUM_FITS = "num_fits"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DivisionConfig:
+    """When and how pairs are divided.
+
+    Attributes:
+        fit: "anchored" measures what wrong pairs look like, "free" fits both components, as RDE.
+        decay: of the running mean of a pair's loss, per visit; 0 keeps the last loss only.
+        warmup_epochs: before the first fit; until then no pair counts as noisy. From weights that
+            know nothing yet give 1 or 2, from pretrained ones a fraction is enough.
+        fit_every: epochs between two fits; 1 as in RDE.
+        min_separation: a part abstains while the means of its components lie nearer than so many
+            of their standard deviations, as those of an embedding that has learned nothing yet.
+    """
+
+    fit: Fit = "anchored"
+    decay: float = 0.5
+    warmup_epochs: float = 0.1
+    fit_every: float = 0.1
+    min_separation: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.decay < 1:
+            raise ConfigError(f"objective.division.decay={self.decay} must lie in [0, 1)")
+        if self.min_separation < 0:
+            raise ConfigError("objective.division.min_separation must not be negative")
+        if not self.fit_every > 0 or not self.warmup_epochs >= 0:
+            raise ConfigError(
+                "objective.division: fit_every must be positive and warmup_epochs not negative"
+            )
+
+
+class PartLosses(NamedTuple):
+    """Losses of this rank's pairs under one embedding, and of wrong pairs made from them."""
+
+    losses: Float[Tensor, " batch"]
+    mismatched: Float[Tensor, " batch"]
+
+
+class PairDivision:
+    """A running loss and a mixture for each part of the embedding, the same on every rank.
+
+    Recycled losses: each is what a training step computed for its pair, with that step's view and
+    batch, averaged over visits; no pass over the data is made for the division. RDE computes them
+    in an extra pass before each epoch.
+
+    Args:
+        config: when and how.
+        parts: names of the embeddings that vote.
+    """
+
+    def __init__(self, config: DivisionConfig, parts: tuple[str, ...]) -> None:
+        self._config = config
+        self.parts = parts
+        columns = [name for part in parts for name in (part, _wrong(part))]
+        self.memory = PairMemory(**dict.fromkeys(columns, math.nan))
+        self.mixtures: dict[str, Mixture | None] = dict.fromkeys(parts)
+        self._num_fits = 0
+
+    def begin_step(self, epoch: float) -> None:
+        """Fit anew where it is time; every rank calls."""
+        due = self._config
+        if epoch < due.warmup_epochs or not len(self.memory):
+            return
+        # the small term keeps 3 x (1/3) at 1
+        number = int((epoch - due.warmup_epochs) / due.fit_every + 1e-9) + 1
+        if number > self._num_fits:
+            self._num_fits = number
+            for part in self.parts:
+                self.mixtures[part] = self._fitted(part)
+
+    def observe(
+        self, keys: Int64[Tensor, " batch"], losses: Mapping[str, PartLosses]
+    ) -> dict[str, Float32[Tensor, " batch"]]:
+        """Take in the losses of a step; returns what each part says of its pairs.
+
+        Every rank calls.
+
+        Returns:
+            Noise probabilities by part; parts that abstain, as all do before the first fit, are
+            not among them.
+        """
+        named = [(part, found.losses) for part, found in losses.items()]
+        named += [(_wrong(part), found.mismatched) for part, found in losses.items()]
+        self.memory.average_in(keys, named, decay=self._config.decay)
+        return {
+            part: torch.from_numpy(
+                self._probability(mixture, self.memory.values_of(part, keys).cpu().numpy())
+            ).to(keys.device)
+            for part in losses
+            if (mixture := self.mixtures[part]) is not None
+        }
+
+    def noise_probabilities(self) -> dict[str, Float32[np.ndarray, " pairs"]]:
+        """Each part's noise probability of every pair seen so far, in the order of the memory.
+
+        Parts that abstain are not among them.
+        """
+        return {
+            part: self._probability(mixture, self.memory.column(part))
+            for part, mixture in self.mixtures.items()
+            if mixture is not None
+        }
+
+    def noise_share(self) -> float:
+        """Estimate of the share of wrong pairs, mean of the parts; 0 before the first fit."""
+        found = [mixture.noise_share for mixture in self.mixtures.values() if mixture]
+        return float(np.mean(found)) if found else 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        held = [
+            mixture.to_list() if (mixture := self.mixtures[part]) else [math.nan] * 5
+            for part in self.parts
+        ]
+        return self.memory.state() | {
+            _MIXTURES: torch.tensor(held, dtype=torch.float64),
+            _NUM_FITS: torch.tensor([self._num_fits]),
+        }
+
+    def load(self, stored: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state` gave."""
+        self.memory.load(stored)
+        self._num_fits = int(stored[_NUM_FITS])
+        for part, values in zip(self.parts, stored[_MIXTURES].tolist(), strict=True):
+            known = not math.isnan(values[0])
+            self.mixtures[part] = Mixture.from_list(values) if known else None
+
+    def _fitted(self, part: str) -> Mixture | None:
+        found = fit_mixture(
+            self.memory.column(part), self.memory.column(_wrong(part)), fit=self._config.fit
+        )
+        if found is not None and found.separation < self._config.min_separation:
+            found = None
+        # all ranks hold the same losses; the first one's fit holds where their libraries differ
+        values = gather.of_first_rank(found.to_list() if found else [math.nan] * 5)
+        return None if math.isnan(values[0]) else Mixture.from_list(values)
+
+    @staticmethod
+    def _probability(
+        mixture: Mixture, losses: Float32[np.ndarray, " pairs"]
+    ) -> Float32[np.ndarray, " pairs"]:
+        return mixture.noise_probability(losses).astype(np.float32)
+
+
+def _wrong(part: str) -> str:
+    return f"{part}.mismatched"
