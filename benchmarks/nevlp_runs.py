@@ -102,7 +102,7 @@ class Study:
         tokenizer = self._work / "tokenizer"
         train = self.data / "train"
         _vlsuite("data", "tokenizer", train, "--vocab-size", 2048, "--out", tokenizer)
-        settings = {
+        settings: dict[str, object] = {
             "model.tokenizer": tokenizer,
             "data.train": train,
             "duration": self._sizes.tower,
@@ -116,7 +116,7 @@ class Study:
             named = ("--model", self.image_tower, "--from-captions", 20)
             _vlsuite("data", "concepts", shards, *named, "--out", tags)
         width = self._sizes.width
-        settings = {
+        settings: dict[str, object] = {
             "model.image_tower.name": f"local-dir:{self.image_tower / 'export'}",
             "model.language_model": self.language_model,
             "model.querying.width": width,
@@ -125,7 +125,9 @@ class Study:
             "duration": self._sizes.nevlp,
         }
         for concepts in (True, False):
-            own = {"data.concepts": tags, "model.concepts": tags} if concepts else {}
+            own: dict[str, object] = {}
+            if concepts:
+                own = {"data.concepts": tags, "model.concepts": tags}
             out = self.run(captions, concepts=concepts)
             if not (out / "export" / "nevlp_config.json").exists():
                 self._train("nevlp", out, settings | own)

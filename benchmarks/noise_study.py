@@ -17,16 +17,18 @@ from benchmarks.environment import describe
 from benchmarks.report import finish
 from benchmarks.timed_process import work_folder
 from data_pipelines.errors import UserError
+from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.sources.emoji import EmojiSource
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 from eval.noise_study.grid import Cell, StudyConfig, cells_of, default_cells
+from eval.noise_study.records import refuse_other_study
 from eval.noise_study.report import StudyReport, write_report
 from eval.noise_study.run import run_study
 from vlsuite.settings import apply_overrides
 
-_QUICK_METHODS, _QUICK_RATES, _QUICK_PAIRS = ("infonce", "rde"), (0.0, 0.5), 600
-_QUICK = ("pretrain_epochs=2", "epochs=2", "batch_size=32", "vocab_size=512", "test_share=0.12")
+_QUICK_METHODS, _QUICK_RATES, _QUICK_PAIRS = ("infonce", "rde"), (0.0, 0.5), 400
+_QUICK = ("pretrain_epochs=2", "epochs=1", "batch_size=32", "vocab_size=512", "test_share=0.15")
 
 
 def main() -> int:
@@ -49,7 +51,8 @@ def _measure(args: argparse.Namespace) -> int:
         with work_folder("noise_study", parent=None) as work:
             report = _trained(args, work)
     print(report.text)
-    print(f"\nreport: {report.page}\n")
+    if report.page.exists():
+        print(f"\nreport: {report.page}")
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     config["study"] = report.summary["settings"]
     finish("noise_study", _figures(report.summary), environment, config=config, save=args.save)
@@ -58,6 +61,7 @@ def _measure(args: argparse.Namespace) -> int:
 
 def _trained(args: argparse.Namespace, out: Path) -> StudyReport:
     config = _config(args, out)
+    refuse_other_study(out, config.digest)
     run_study(config, _cells(args), out, jobs=args.jobs)
     return write_report(out, digest=config.digest, seed=args.seed)
 
@@ -74,7 +78,7 @@ def _default_pairs(args: argparse.Namespace, folder: Path) -> Path:
         found, source = folder, SyntheticSource(num_samples=_QUICK_PAIRS, side=32, seed=args.seed)
     else:
         found, source = folder / "train", EmojiSource(seed=args.seed)
-    if not (found / "manifest.json").is_file():
+    if not (found / MANIFEST_NAME).is_file():
         source.build(Target(out_dir=folder, overwrite=folder.exists()))
     return found
 

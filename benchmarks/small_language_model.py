@@ -54,7 +54,8 @@ def train_language_model(
         for group in optimizer.param_groups:
             group["lr"] = lr * min(1, (step + 1) / 50) * (1 + math.cos(math.pi * step / steps)) / 2
         ids = next(batches)
-        logits = model(ids.clamp_min(0)).logits
+        is_there = (ids != NO_TOKEN).long()
+        logits = model(ids.clamp_min(0), attention_mask=is_there).logits
         loss = F.cross_entropy(logits[:, :-1].mT, ids[:, 1:], ignore_index=NO_TOKEN)
         optimizer.zero_grad()
         loss.backward()

@@ -13,7 +13,7 @@ from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_pictur
 
 Summary = Mapping[str, Any]
 
-TITLES: Mapping[str, str] = {
+_TITLES: Mapping[str, str] = {
     "infonce": "InfoNCE",
     "siglip": "SigLIP",
     "triplet": "hardest-negative triplet",
@@ -24,6 +24,7 @@ TITLES: Mapping[str, str] = {
     "nitc_weights": "NITC, weights",
     "tal": "triplet alignment only",
     "rde": "RDE",
+    "rde_global": "RDE, global embedding",
     "oracle": "oracle, clean pairs",
     "oracle_rde": "oracle, RDE's towers",
 }
@@ -31,6 +32,11 @@ TITLES: Mapping[str, str] = {
 _CURVES_AT = (0.8, 0.5)
 _GRAYS = {"oracle": "#000000", "oracle_rde": "#7b8794"}
 _LINES = ("-", "--", ":")
+
+
+def title_of(method: str) -> str:
+    """What tables and legends call a method."""
+    return _TITLES.get(method, method.replace("_", " "))
 
 
 class Plate(NamedTuple):
@@ -111,7 +117,7 @@ def _rates_figure(summary: Summary) -> Figure:
             rows = [
                 (rate, cell["r1_t2i"]["last"]) for rate, cell in _cells(summary, method) if cell
             ]
-            _with_bars(axes, rows, float(shift), _look(summary, method), TITLES[method])
+            _with_bars(axes, rows, float(shift), _look(summary, method), title_of(method))
         axes.set_xlabel("share of training captions that are wrong")
         axes.set_ylabel("R@1 text to image, %")
         axes.set_xticks(summary["rates"])
@@ -125,17 +131,20 @@ def _with_bars(
 ) -> None:
     places = [rate + shift for rate, _ in rows]
     values = [100 * found["value"] for _, found in rows]
-    ends = [(_end(found, "low"), _end(found, "high")) for _, found in rows]
-    below = [max(v - low, 0) for v, (low, _) in zip(values, ends, strict=True)]
-    above = [max(high - v, 0) for v, (_, high) in zip(values, ends, strict=True)]
     axes.errorbar(
-        places, values, yerr=[below, above], label=label, color=look.colour, marker=look.marker,
-        linestyle=look.line, ms=5, capsize=2.5, linewidth=1.4,
+        places, values, yerr=100 * _error([found for _, found in rows]), label=label,
+        color=look.colour, marker=look.marker, linestyle=look.line,
+        ms=5, capsize=2.5, linewidth=1.4,
     )  # fmt: skip
 
 
-def _end(found: Mapping, name: str) -> float:
-    return 100 * (found["value"] if found[name] is None else found[name])
+def _error(found: Sequence[Mapping]) -> np.ndarray:
+    """Lengths below and above each value; 0 without an interval."""
+    ends = [
+        [one["value"] if one[end] is None else one[end] for one in found] for end in ("low", "high")
+    ]
+    values = np.array([one["value"] for one in found])
+    return np.maximum(np.stack([values - ends[0], ends[1] - values]), 0)
 
 
 def _curves_figure(summary: Summary, rates: Sequence[float]) -> Figure:
@@ -149,7 +158,7 @@ def _curves_figure(summary: Summary, rates: Sequence[float]) -> Figure:
                 if cell is None:
                     continue
                 look = _look(summary, method)
-                shown.setdefault(TITLES[method], _curve(axes, cell, look, TITLES[method]))
+                shown.setdefault(title_of(method), _curve(axes, cell, look, title_of(method)))
             axes.set_title(f"{100 * rate:.0f}% of the captions wrong")
             axes.set_xlabel("epoch")
         panels[0].set_ylabel("R@1 text to image, %")
@@ -178,13 +187,13 @@ def _detection_figure(summary: Summary) -> Figure:
         methods = [m for m in summary["methods"] if any(_auroc(c) for _, c in _cells(summary, m))]
         width = 0.82 / len(methods)
         for i, method in enumerate(methods):
-            look, label = _look(summary, method), TITLES[method]
+            look, label = _look(summary, method), title_of(method)
             for place, rate in enumerate(rates):
                 cell = summary["results"][method].get(rate_key(rate))
                 found = _auroc(cell)
                 if cell is None or found is None:
                     continue
-                error = [[found["value"] - found["low"]], [found["high"] - found["value"]]]
+                error = _error([found])
                 axes.bar(
                     place + (i - (len(methods) - 1) / 2) * width, found["value"], width * 0.92,
                     color=look.colour, edgecolor="white", label=label, yerr=error,
@@ -201,10 +210,16 @@ def _detection_figure(summary: Summary) -> Figure:
                 )  # fmt: skip
         axes.set_xticks(range(len(rates)), [f"{100 * r:.0f}% wrong" for r in rates], color=INK)
         axes.set_ylabel("AUROC")
-        axes.set_ylim(0.4, 1.0)
+        axes.set_ylim(_lowest(summary, rates), 1.0)
         axes.grid(axis="x", visible=False)
         _legend(figure, axes)
         return figure
+
+
+def _lowest(summary: Summary, rates: Sequence[float]) -> float:
+    """0.4, as AUROC starts at one half, unless something is below."""
+    found = [_auroc(c) for m in summary["methods"] for r, c in _cells(summary, m) if r in rates]
+    return 0.4 if min(one["value"] for one in found if one) > 0.42 else 0.0
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from eval.noise_study.statistics import Estimate, Statistics
 
 #: Methods that the goals are set for.
-JUDGED = ("rde", "nitc")
+JUDGED = ("rde", "rde_global", "nitc")
 
 _BASELINE, _SMOOTHING, _SCORE = "infonce", "label_smoothing", "r1_t2i"
 
@@ -115,7 +115,7 @@ def _rows(statistics: Statistics, detections: Detections, method: str) -> Iterat
     share = statistics.share_of_oracle(method, 0.5, _SCORE)
     yield 5, "share of the oracle's R@1 at 0.5", _Bar("least", 0.97), share
     yield from _detection_rows(_getter(detections, method), statistics.rates)
-    if method != "rde":
+    if method.startswith("nitc"):
         yield (
             10,
             "R@1 T2I Last against constant smoothing at 0.5, share of queries",

@@ -96,10 +96,18 @@ def load_cells(out: Path, *, digest: str | None = None) -> list[CellRecord]:
     return records
 
 
-def stored_digests(out: Path) -> set[str]:
-    """Settings of the finished runs in a folder, as digests; none in a new one."""
+def refuse_other_study(out: Path, digest: str) -> None:
+    """A study of other settings would otherwise be replaced run by run.
+
+    Raises:
+        EvaluationError: the folder holds finished runs of one.
+    """
     paths = (out / "cells").glob(f"*/{RESULT}")
-    return {_json(path)["digest"] for path in paths}
+    if {_json(path)["digest"] for path in paths} - {digest}:
+        raise EvaluationError(
+            f"{out} holds runs of other shards or settings; give it those again, or choose "
+            "another --out"
+        )
 
 
 def _load(path: Path) -> CellRecord:

@@ -87,10 +87,7 @@ def _results(
         "retention": _plain(statistics.retention(method, rate, main)),
         "oracle": oracle_of(method),
         "share_of_oracle": _plain(statistics.share_of_oracle(method, rate, main)),
-        "against_infonce": _plain(statistics.difference(method, BASELINE, rate, main)),
-        "against_infonce_relative": _plain(
-            statistics.difference(method, BASELINE, rate, main, relative=True)
-        ),
+        **_against_baseline(statistics, method, rate),
         "curve": _mean_curve(own, main),
         "has_start": own[0].has_start,
         "epochs": _epochs(own[0]),
@@ -98,6 +95,17 @@ def _results(
         "steps": own[0].result["steps"],
         "mean_seconds": round(float(np.mean([r.result["seconds"] for r in own])), 1),
     }
+
+
+def _against_baseline(statistics: Statistics, method: str, rate: float) -> dict[str, Any]:
+    keys = {"against_infonce": False, "against_infonce_relative": True}
+    if method == BASELINE:
+        return dict.fromkeys(keys)
+    found = {
+        key: statistics.difference(method, BASELINE, rate, "r1_t2i", relative=relative)
+        for key, relative in keys.items()
+    }
+    return {key: _plain(one) for key, one in found.items()}
 
 
 def _mean_curve(records: Sequence[CellRecord], score: str) -> list[float]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from eval.noise_study.figures import TITLES
+from eval.noise_study.figures import title_of
 
 Summary = Mapping[str, Any]
 
@@ -47,12 +47,12 @@ def as_markdown(table: Table) -> str:
 
 def percent(found: Mapping[str, Any] | None, *, digits: int = 1, sign: bool = False) -> str:
     """A share as percent with its interval, ``31.2 (29.9-32.6)``."""
-    return _with_interval(found, 100, f"{'+' if sign else ''}.{digits}f")
+    return _with_interval(found, 100.0, f"{'+' if sign else ''}.{digits}f")
 
 
 def share(found: Mapping[str, Any] | None) -> str:
     """As it is, with three decimals."""
-    return _with_interval(found, 1, ".3f")
+    return _with_interval(found, 1.0, ".3f")
 
 
 def _with_interval(found: Mapping[str, Any] | None, scale: float, form: str) -> str:
@@ -73,7 +73,7 @@ def _value(found: Mapping[str, Any] | None) -> str:
 def _cells(summary: Summary) -> list[tuple[str, str, Mapping[str, Any]]]:
     """Title, rate and results, rates outermost: methods are compared at equal noise."""
     return [
-        (TITLES[method], f"{100 * rate:.0f}%", found)
+        (title_of(method), f"{100 * rate:.0f}%", found)
         for rate in summary["rates"]
         for method in summary["methods"]
         if (found := summary["results"][method].get(f"{rate:g}")) is not None
@@ -135,7 +135,7 @@ def _detection(summary: Summary) -> Table:
         start = summary["zero_shot_detection"].get(key)
         found = [("zero-shot cosine", start)] if start else []
         found += [
-            (TITLES[m], summary["results"][m][key]["detection"])
+            (title_of(m), summary["results"][m][key]["detection"])
             for m in summary["methods"]
             if key in summary["results"][m]
         ]
@@ -157,7 +157,7 @@ def _goals(summary: Summary) -> Table:
     rows = [
         (
             str(goal["row"]),
-            TITLES[goal["method"]],
+            title_of(goal["method"]),
             goal["item"],
             goal["bar"],
             share(goal["found"]),

@@ -113,13 +113,14 @@ def test_adaptive_contrast_remembers_pairs_and_is_restored():
     objective = built(itc=NitcConfig())
     objective.begin_step(0.0)
     losses = objective(output(), KEYS)
-    assert {"clip", "noise_probability", "itc", "itm", "itg", "itm_correct"} == set(losses.terms)
+    assert {"itc", "itm", "itg", "itm_correct"} < set(losses.terms)
     stored = objective.memory()
     other = built(itc=NitcConfig())
     other.load_memory(stored)
     for name, value in other.memory().items():
         torch.testing.assert_close(value, stored[name], equal_nan=True)
-    assert set(objective.noise_probabilities()) == {0, 1, 2, 3}
+    assert stored["keys"].tolist() == [0, 1, 2, 3]
+    assert objective.noise_probabilities() == objective.itc.noise_probabilities()
 
 
 def test_it_takes_what_the_model_gives():

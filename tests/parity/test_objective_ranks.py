@@ -15,7 +15,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from tests.support.embeddings import Pairs, assert_equal_to, random_pairs, value_and_gradients
+from tests.support.embeddings import Pairs, assert_equal_to, random_pairs
 from vlsuite.objectives import gather, registry
 from vlsuite.objectives.objective import Objective
 from vlsuite.objectives.pair_division import DivisionConfig
@@ -29,12 +29,14 @@ SETTINGS: dict[str, dict] = {
     "triplet": {},
     "kl_robust": {},
     "elr": {"init_logit_scale": 5.0},
+    "isogclr": {"tau": 0.05},
     "rde": {"tau": 0.05, "division": _DIVISION},
     "nitc": {"division": _DIVISION},
 }
 NAMES = list(SETTINGS)
-TOLERANCES = {"kl_robust": 1e-5, "elr": 1e-5, "rde": 1e-5, "nitc": 1e-5}
+TOLERANCES = dict.fromkeys(["kl_robust", "elr", "isogclr", "rde", "nitc"], 1e-5)
 LOCAL_BATCHES = [8, 5]
+
 
 class RankCase(NamedTuple):
     """One run of an objective on this rank: results, or the error it raised."""
@@ -161,7 +163,7 @@ def test_ranks_remember_the_same_pairs_as_one_process(ranks, number):
             assert torch.equal(memory[name].isnan(), first.isnan())
             assert torch.equal(memory[name].nan_to_num(), first.nan_to_num())
             exact = not value.is_floating_point()
-            bound = {"atol": 0, "rtol": 0} if exact else {"atol": 1e-5, "rtol": 1e-5}
+            bound = {"atol": 0, "rtol": 0} if exact else {"atol": 1e-5, "rtol": 5e-5}
             torch.testing.assert_close(memory[name], value, equal_nan=True, **bound)
 
 

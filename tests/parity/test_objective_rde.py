@@ -30,9 +30,7 @@ from vlsuite.objectives.rde import Rde, RdeConfig, drawn_labels, split_parts
 NAMES = ("global", "token_selection")
 WIDTHS = (5, 3)
 MIXTURES = {
-    "global": Mixture(
-        noise_share=0.5, clean_mean=0.1, clean_sd=0.2, noisy_mean=0.9, noisy_sd=0.2
-    ),
+    "global": Mixture(noise_share=0.5, clean_mean=0.1, clean_sd=0.2, noisy_mean=0.9, noisy_sd=0.2),
     "token_selection": Mixture(
         noise_share=0.3, clean_mean=0.3, clean_sd=0.2, noisy_mean=0.8, noisy_sd=0.2
     ),
@@ -78,9 +76,9 @@ def visit(parts: list[Pairs], running: dict, keys: PairKeys, *, mixtures, epoch:
         for name in names:
             new, old = losses[name][i].item(), running.get((name, key))
             running[name, key] = new if old is None else 0.5 * old + 0.5 * new
-            mixture = mixtures.get(name)
-            votes.append(mixture is None or posterior(mixture, running[name, key]) < 0.5)
-        labels.append(votes[0] if all(votes) or not any(votes) else coin(key, epoch))
+            if (mixture := mixtures.get(name)) is not None:
+                votes.append(posterior(mixture, running[name, key]) < 0.5)
+        labels.append(all(votes) if all(votes) or not any(votes) else coin(key, epoch))
         if labels[-1]:
             total = total + sum(losses[name][i] for name in names)
     leaves = [leaf for twin in twins for leaf in twin.pairs]
@@ -145,6 +143,15 @@ def test_visits_equal_float64_loops_after_it():
     for key, probability in found.items():
         expected = sum(posterior(MIXTURES[n], running[n, key]) for n in NAMES) / 2
         assert probability == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_part_that_abstains_has_no_vote(name):
+    objective, keys, only = built(WIDTHS), different(40), {name: MIXTURES[name]}
+    objective.division.mixtures[name] = MIXTURES[name]
+    parts = [random_pairs(40, WIDTHS[n], seed=n, noise=1.0) for n in range(2)]
+    labels = check_visit(objective, parts, {}, keys, mixtures=only, epoch=0)
+    assert 5 < sum(labels) < 35
 
 
 def test_comparison_notices_turned_labels():

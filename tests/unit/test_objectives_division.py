@@ -156,7 +156,5 @@ def test_many_losses_are_fitted_through_their_quantiles():
 
 
 def test_stored_numbers_give_the_same_mixture():
-    mixture = Mixture(
-        noise_share=0.1, clean_mean=0.2, clean_sd=0.3, noisy_mean=0.4, noisy_sd=0.5
-    )
+    mixture = Mixture(noise_share=0.1, clean_mean=0.2, clean_sd=0.3, noisy_mean=0.4, noisy_sd=0.5)
     assert Mixture.from_list(mixture.to_list()) == mixture

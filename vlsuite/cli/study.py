@@ -26,9 +26,10 @@ all methods share (InfoNCE, no noise), some to train on with a share of the capt
 to test on, clean. Every method sees the same samples from the same start; none is told the noise
 rate. Oracles train on the pairs that the noise leaves alone, for as many samples.
 
-Without --methods and --rates the published rates 0, 20, 50 and 80% are run, with --seeds seeds where
-methods are compared and one elsewhere (two hours on two cores). OUT gets study.html, study.md,
-study.json and the plots. Killed or stopped, the same command goes on with the runs that are missing.
+Without --methods and --rates the published rates 0, 20, 50 and 80% are run, with --seeds seeds
+where methods are compared and one elsewhere (two hours on two cores). OUT gets study.html,
+study.md, study.json and the plots. Killed or stopped, the same command goes on with the runs that
+are missing.
 """
 
 _CENTRAL = ("infonce", "label_smoothing", "nitc", "rde", "oracle")
@@ -79,13 +80,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> str:
     """Run what is missing; returns the digest of the settings."""
+    from eval.noise_study.records import refuse_other_study
     from eval.noise_study.run import run_study
     from vlsuite.errors import ConfigError
 
     if not args.shards:
         raise ConfigError("the study needs shards: vlsuite study noise SHARDS --out DIR")
     config, cells = _config(args), _cells(args)
-    _refuse_other_study(args.out, config.digest)
+    refuse_other_study(args.out, config.digest)
     args.out.mkdir(parents=True, exist_ok=True)
     run_study(config, cells, args.out, jobs=args.jobs)
     return config.digest
@@ -117,30 +119,14 @@ def _cells(args: argparse.Namespace) -> list[Any]:
     return cells_of(methods, rates, args.seeds, first_seed=args.seed)
 
 
-def _refuse_other_study(out: Path, digest: str) -> None:
-    """A study of other settings would otherwise be replaced run by run.
-
-    Raises:
-        EvaluationError: the folder holds one.
-    """
-    from eval.errors import EvaluationError
-    from eval.noise_study.records import stored_digests
-
-    if stored_digests(out) - {digest}:
-        raise EvaluationError(
-            f"{out} holds runs of other shards or settings; give it those again, or choose another "
-            "--out"
-        )
-
-
 def _list_methods() -> int:
-    from eval.noise_study.figures import TITLES
+    from eval.noise_study.figures import title_of
     from eval.noise_study.grid import StudyConfig
     from eval.noise_study.methods import METHODS
 
     print("methods:")
     for name in METHODS:
-        print(f"  {name:18} {TITLES[name]}")
+        print(f"  {name:18} {title_of(name)}")
     print("\nsettings for --set, with what they are now:")
     for field in fields(StudyConfig):
         if field.name != "shards":

@@ -205,9 +205,7 @@ FORMS = {
 }
 
 
-def _first(
-    clip: Clip, embeds: Float[Tensor, "rows embed_dim"]
-) -> Float[Tensor, "rows first_dim"]:
+def _first(clip: Clip, embeds: Float[Tensor, "rows embed_dim"]) -> Float[Tensor, "rows first_dim"]:
     if not clip.embed_parts:
         return embeds
     return F.normalize(embeds[:, : clip.embed_parts[0]], dim=1)

@@ -86,6 +86,8 @@ def find_misfit(built: BuiltModel, *, logit_bias: float | None) -> str | None:
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
     if built.embed_parts:
         return "it has a second embedding (model.token_selection)"
+    if built.embed_parts:
+        return "it has a token-selection embedding beside the global one"
     if logit_bias is not None:
         return f"it has a logit bias (SigLIP; here {logit_bias:.4g})"
     if vision.get("timm_model_name"):

@@ -17,7 +17,7 @@ import open_clip
 from open_clip import factory
 from safetensors import SafetensorError
 
-from vlsuite.errors import ModelError, UnknownNameError
+from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder import DualEncoder
 from vlsuite.models.token_selection_config import (
@@ -65,6 +65,8 @@ class OpenClipConfig:
             "local-dir:FOLDER" or "hf-hub:ORG/REPO".
         pretrained: open_clip tag, or a weights file; None starts from random weights.
         image_size: input side in pixels; None keeps the architecture's own.
+        image_width: width where pictures are not square; image_size is then the height, and
+            pictures are resized to both without a crop (persons: 384 x 128).
         context_length: maximum text tokens; None keeps the architecture's own.
         tokenizer: folder of a tokenizer made by ``vlsuite data tokenizer``; its vocabulary
             size replaces the architecture's.
@@ -80,6 +82,7 @@ class OpenClipConfig:
     name: str = "ViT-B-32"
     pretrained: str | None = None
     image_size: int | None = None
+    image_width: int | None = None
     context_length: int | None = None
     tokenizer: str | None = None
     patch_dropout: float | None = None
@@ -90,6 +93,10 @@ class OpenClipConfig:
     unlocked_text_layers: int = 0
     token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
     keep_logit_scale: bool = True
+
+    def __post_init__(self) -> None:
+        if self.image_width is not None and self.image_size is None:
+            raise ConfigError("model.image_width needs model.image_size, the height")
 
     def build(self) -> BuiltModel:
         """Build the towers on the CPU in fp32, weights loaded where asked for.
@@ -107,7 +114,7 @@ class OpenClipConfig:
         if self.context_length is not None:
             text_cfg["context_length"] = self.context_length
         if self.image_size is not None:
-            vision_cfg["image_size"] = self.image_size
+            vision_cfg["image_size"] = self._size()
         loaded = self.pretrained is not None or ":" in self.name
         encoder = DualEncoder(model.visual, model.text)
         self._apply_training_options(model)
@@ -118,13 +125,20 @@ class OpenClipConfig:
         return BuiltModel(
             encoder=encoder,
             model_cfg=model_cfg,
-            preprocess=_preprocess(model.visual.preprocess_cfg),
+            preprocess=_preprocess(
+                model.visual.preprocess_cfg, squash=self.image_width is not None
+            ),
             logit_scale=float(model.logit_scale.detach().exp()) if loaded else None,
             logit_bias=_stored_bias(model) if loaded else None,
             tokenizer_folder=self.tokenizer or _local_tokenizer(self.name, text_cfg),
             embed_parts=parts,
             token_selection=selection,
         )
+
+    def _size(self) -> int | tuple[int, int] | None:
+        if self.image_size is None or self.image_width is None:
+            return self.image_size
+        return self.image_size, self.image_width
 
     def _selection(self) -> tuple[TokenSelectionConfig, Path | None]:
         """The second embedding asked for, or that of a local folder, with its weights."""
@@ -194,7 +208,7 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
                 pretrained=config.pretrained,
                 precision="fp32",
                 force_custom_text=True,
-                force_image_size=config.image_size,
+                force_image_size=config._size(),
                 force_context_length=config.context_length,
                 force_patch_dropout=config.patch_dropout,
                 load_weights=loads,
@@ -225,10 +239,11 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
     return model
 
 
-def _preprocess(preprocess_cfg: dict[str, Any]) -> dict[str, Any]:
+def _preprocess(preprocess_cfg: dict[str, Any], *, squash: bool) -> dict[str, Any]:
     size = preprocess_cfg["size"]
     height, width = (size, size) if isinstance(size, int) else tuple(size)
-    return {**preprocess_cfg, "size": (height, width)}
+    changed = {"resize_mode": "squash"} if squash else {}
+    return {**preprocess_cfg, "size": (height, width), **changed}
 
 
 def _stored_bias(model: Any) -> float | None:

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 
 from vlsuite.errors import ConfigError
 
+_TABLE_SD = 0.1
+
 #: Stands where a text has no token.
 NO_TOKEN = -1
 
@@ -130,17 +132,19 @@ class QueryingTransformer(nn.Module):
         )
 
     def _reset(self, depth: int) -> None:
-        """Normal weights of standard deviation 0.02; outputs of residual branches smaller."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
+        """Normal weights of variance 1 / inputs; outputs of residual branches smaller.
+
+        BERT's standard deviation of 0.02, made for a width of 768, is too small for narrow ones:
+        matching then stays long at the loss of one that cannot compare.
+        """
+        for name, module in self.named_modules():
             if isinstance(module, nn.Linear):
+                is_output = name.endswith((".out", ".down"))
+                shrink = (2 * depth) ** -0.5 if is_output else 1.0
+                nn.init.normal_(module.weight, std=shrink * module.in_features**-0.5)
                 nn.init.zeros_(module.bias)
-        for name, parameter in self.named_parameters():
-            if name.endswith(("out.weight", "down.weight")):
-                nn.init.normal_(parameter, std=0.02 / (2 * depth) ** 0.5)
-        nn.init.normal_(self.query_tokens, std=0.02)
-        nn.init.normal_(self.position_embedding, std=0.02)
+        for table in (self.token_embedding.weight, self.query_tokens, self.position_embedding):
+            nn.init.normal_(table, std=_TABLE_SD)
 
 
 class _Layer(nn.Module):

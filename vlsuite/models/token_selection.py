@@ -11,7 +11,7 @@ b = batch, l = tokens, w = tower width, d = embed_dim, k = kept tokens
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -175,8 +175,8 @@ def check_towers(visual: nn.Module, text: nn.Module) -> None:
         raise ModelError(f"{needs} open_clip's own text transformer without a class token")
     if text.pool_type not in {"argmax", "eos"} or text.attn_mask is None or text.use_pad_mask:
         raise ModelError(f"{needs} a causal text tower that pools its end-of-text token")
-    blocks = [*visual.transformer.resblocks, *text.transformer.resblocks]
-    if not _standard(blocks) or not visual.transformer.batch_first:
+    towers: list[Any] = [visual.transformer, text.transformer]
+    if not all(_standard(tower.resblocks) and tower.batch_first for tower in towers):
         raise ModelError(f"{needs} towers of open_clip's standard attention blocks")
 
 
@@ -184,14 +184,12 @@ def _standard(blocks: Iterable[nn.Module]) -> bool:
     return all(type(block) is ResidualAttentionBlock for block in blocks)
 
 
-def _run(
-    transformer: nn.Module, x: Tensor, mask: Tensor | None
-) -> tuple[Tensor, ResidualAttentionBlock]:
+def _run(transformer: Any, x: Tensor, mask: Tensor | None) -> tuple[Tensor, ResidualAttentionBlock]:
     """The input of the last block, and that block."""
-    *blocks, last = transformer.resblocks  # type: ignore[misc]
+    *blocks, last = transformer.resblocks
     for block in blocks:
         if transformer.grad_checkpointing:
-            x = checkpoint(block, x, None, None, mask, use_reentrant=False)  # type: ignore[assignment]
+            x = checkpoint(block, x, None, None, mask, use_reentrant=False)
         else:
             x = block(x, attn_mask=mask)
     return x, last

@@ -8,6 +8,8 @@ from vlsuite.engine.optim import OptimConfig
 from vlsuite.models.nevlp_config import NevlpConfig
 from vlsuite.models.querying_transformer import QueryingConfig
 from vlsuite.objectives.nevlp import NevlpObjectiveConfig
+from vlsuite.objectives.nitc import NitcConfig
+from vlsuite.objectives.pair_division import DivisionConfig
 from vlsuite.recipes import registry
 
 
@@ -18,6 +20,7 @@ def nevlp() -> TrainConfig:
         model=NevlpConfig(
             querying=QueryingConfig(num_queries=8, width=128, depth=2, heads=4),
             embed_dim=128,
+            mining_scale=5.0,  # nearly equal emoji are too hard for a head that starts from nothing
         ),
         data=DataConfig(
             num_workers=1,
@@ -25,10 +28,12 @@ def nevlp() -> TrainConfig:
                 rotation=10.0, translation=0.06, crop_scale=(0.7, 1.0), flip_probability=0.5
             ),
         ),
-        objective=NevlpObjectiveConfig(),
-        optim=OptimConfig(lr=1e-3, warmup_steps=100, weight_decay=0.05, betas=(0.9, 0.98)),
+        objective=NevlpObjectiveConfig(
+            itc=NitcConfig(division=DivisionConfig(warmup_epochs=1.0, fit_every=0.5))
+        ),
+        optim=OptimConfig(lr=2e-3, warmup_steps=50, weight_decay=0.05, betas=(0.9, 0.98)),
         duration=Duration("10epochs"),
-        global_batch_size=128,
+        global_batch_size=64,
         logging=LoggingConfig(every=Duration("20steps")),
         checkpoint=CheckpointConfig(every=Duration("5epochs")),
         validation=ValidationConfig(every=Duration("5epochs")),

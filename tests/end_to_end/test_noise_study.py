@@ -1,0 +1,63 @@
+"""``vlsuite study noise`` from shards to report, killed on the way and continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data_pipelines.sources.source import Target
+from data_pipelines.sources.synthetic import SyntheticSource
+
+_GRID = ("--methods", "infonce,rde", "--rates", "0,0.5", "--seeds", "1", "--jobs", "2")
+_SMALL = ("vocab_size=300", "pretrain_epochs=1", "epochs=1", "batch_size=16", "test_share=0.15")
+_CELLS = {f"{method}-{rate}-seed0" for method in ("infonce", "rde") for rate in ("00", "50")}
+_PATIENCE = 200
+
+
+def _start(shards: Path, out: Path) -> subprocess.Popen:
+    settings = [part for one in _SMALL for part in ("--set", one)]
+    words = ["study", "noise", str(shards), "--out", str(out), *_GRID, *settings]
+    return subprocess.Popen(
+        [sys.executable, "-m", "vlsuite", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def _finished(out: Path) -> dict[str, int]:
+    return {p.parent.name: p.stat().st_mtime_ns for p in out.glob("cells/*/cell.json")}
+
+
+@pytest.mark.timeout(2 * _PATIENCE)
+def test_a_killed_study_goes_on_with_the_runs_that_are_missing(tmp_path: Path):
+    shards, out = tmp_path / "shards", tmp_path / "study"
+    SyntheticSource(num_samples=160, side=32).build(Target(out_dir=shards))
+    first = _start(shards, out)
+    ends = time.monotonic() + _PATIENCE
+    while not _finished(out) and first.poll() is None and time.monotonic() < ends:
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    said, _ = first.communicate()
+    kept = _finished(out)
+    assert 0 < len(kept) < len(_CELLS), said
+
+    second = _start(shards, out)
+    said, _ = second.communicate(timeout=_PATIENCE)
+    assert second.returncode == 0, said
+    finished = _finished(out)
+    assert finished.keys() == _CELLS
+    assert {name: finished[name] for name in kept} == kept
+    assert "report: " in said
+    data = json.loads((out / "study.json").read_text())
+    assert data["num_runs"] == len(_CELLS)
+    detection = data["results"]["rde"]["0.5"]["detection"]
+    assert detection["scored_by"] == "noise probability"
+    assert 0 <= detection["auroc"]["value"] <= 1
