@@ -49,8 +49,8 @@ class StudyConfig:
     vocab_size: int = 2048
     pretrain_share: float = 0.46
     test_share: float = 0.08
-    pretrain_epochs: float = 14
-    epochs: float = 4
+    pretrain_epochs: float = 14.0
+    epochs: float = 4.0
     batch_size: int = 128
     lr: float = 5e-4
     pretrain_lr: float = 1e-3
@@ -73,7 +73,9 @@ class StudyConfig:
     @property
     def digest(self) -> str:
         """Of all settings that the outcome depends on."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        settings = asdict(self) | {"threads": None}
+        whole = {k: int(v) for k, v in settings.items() if isinstance(v, float) and v.is_integer()}
+        text = json.dumps(settings | whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -13,10 +13,10 @@ import pytest
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 
-_GRID = ("--methods", "infonce,rde", "--rates", "0,0.5", "--seeds", "1", "--jobs", "2")
+_GRID = ("--methods", "infonce,rde", "--rates", "0.5", "--seeds", "1", "--jobs", "1")
 _SMALL = ("vocab_size=300", "pretrain_epochs=1", "epochs=1", "batch_size=16", "test_share=0.15")
-_CELLS = {f"{method}-{rate}-seed0" for method in ("infonce", "rde") for rate in ("00", "50")}
-_PATIENCE = 200
+_CELLS = {"infonce-50-seed0", "rde-50-seed0"}
+_PATIENCE = 280  # a machine with other work on it
 
 
 def _start(shards: Path, out: Path) -> subprocess.Popen:
@@ -50,7 +50,11 @@ def test_a_killed_study_goes_on_with_the_runs_that_are_missing(tmp_path: Path):
     assert 0 < len(kept) < len(_CELLS), said
 
     second = _start(shards, out)
-    said, _ = second.communicate(timeout=_PATIENCE)
+    try:
+        said, _ = second.communicate(timeout=_PATIENCE)
+    finally:
+        if second.poll() is None:
+            os.killpg(second.pid, signal.SIGKILL)
     assert second.returncode == 0, said
     finished = _finished(out)
     assert finished.keys() == _CELLS

@@ -87,7 +87,8 @@ def test_first_visit_has_the_gradient_of_the_log_mean_exp() -> None:
         for gaps in (row, column):
             total = total + tau * torch.log(torch.exp(gaps / tau).mean()) / 6
     total.backward()
-    assert found is not None and other.grad is not None
+    assert found is not None
+    assert other.grad is not None
     torch.testing.assert_close(found.double(), other.grad, rtol=1e-4, atol=1e-6)
 
 
@@ -105,4 +106,6 @@ def test_one_pair_has_no_loss() -> None:
     images, texts = _embeds(1, seed=0)
     total = IsogclrConfig().build()(images, texts, _keys(1)).total
     total.backward()
-    assert float(total.detach()) == 0 and images.grad is not None and bool((images.grad == 0).all())
+    assert float(total.detach()) == 0
+    assert images.grad is not None
+    assert bool((images.grad == 0).all())

@@ -27,9 +27,9 @@ to test on, clean. Every method sees the same samples from the same start; none 
 rate. Oracles train on the pairs that the noise leaves alone, for as many samples.
 
 Without --methods and --rates the published rates 0, 20, 50 and 80% are run, with --seeds seeds
-where methods are compared and one elsewhere (two hours on two cores). OUT gets study.html,
-study.md, study.json and the plots. Killed or stopped, the same command goes on with the runs that
-are missing.
+where methods are compared and one elsewhere (half an hour on two idle cores for 5,000 training
+pairs). OUT gets study.html, study.md, study.json and the plots. Killed or stopped, the same command
+goes on with the runs that are missing.
 """
 
 _CENTRAL = ("infonce", "label_smoothing", "nitc", "rde", "oracle")

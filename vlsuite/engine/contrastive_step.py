@@ -122,5 +122,4 @@ def _gradient_of(leaf: Tensor) -> Tensor:
 
 def seed_dropout(step_seed: int, micro_batch: int) -> None:
     """Start the generator that the dropout masks of one micro-batch come from."""
-    """Start the generator that dropout masks of one micro-batch come from."""
     torch.manual_seed((step_seed + micro_batch * 0x9E3779B1) % 2**63)

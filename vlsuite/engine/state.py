@@ -99,9 +99,8 @@ class TrainState:
         _check_fit(objective, built)
         if isinstance(objective, Objective) and isinstance(built, BuiltModel):
             objective.use_layout(built.embed_parts)
-        keeps = isinstance(objective, Objective) and getattr(config.model, "keep_logit_scale", True)
-        if keeps and built.logit_scale is not None:
-            objective.set_logit_scale(built.logit_scale, logit_bias=built.logit_bias)
+            if built.logit_scale is not None and config.model.keep_logit_scale:
+                objective.set_logit_scale(built.logit_scale, logit_bias=built.logit_bias)
         optimizer = build_optimizer(
             config.optim, built.encoder, offload=offloads_optimizer(settings)
         )

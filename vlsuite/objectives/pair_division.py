@@ -18,6 +18,9 @@ from vlsuite.objectives.pair_memory import PairMemory
 _MIXTURES = "mixtures"
 _NUM_FITS = "num_fits"
 
+# A part that finds nearly every pair wrong has learned nothing yet, and would end training.
+_MAX_SHARE = 0.95
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DivisionConfig:
@@ -150,11 +153,15 @@ class PairDivision:
         found = fit_mixture(
             self.memory.column(part), self.memory.column(_wrong(part)), fit=self._config.fit
         )
-        if found is not None and found.separation < self._config.min_separation:
+        if found is not None and not self._is_usable(found):
             found = None
         # all ranks hold the same losses; the first one's fit holds where their libraries differ
         values = gather.of_first_rank(found.to_list() if found else [math.nan] * 5)
         return None if math.isnan(values[0]) else Mixture.from_list(values)
+
+    def _is_usable(self, mixture: Mixture) -> bool:
+        is_separated = mixture.separation >= self._config.min_separation
+        return is_separated and mixture.noise_share <= _MAX_SHARE
 
     @staticmethod
     def _probability(

@@ -85,7 +85,8 @@ class PairMemory:
             column = self._columns[name]
             old = column[rows]
             mixed = np.float32(decay) * old + np.float32(1 - decay) * new
-            column[rows] = np.where(np.isnan(old), new, mixed)
+            fresh = np.where(np.isnan(old), new, mixed)
+            column[rows] = np.where(np.isnan(new), old, fresh)
 
     def state(self) -> dict[str, Tensor]:
         """The table for a checkpoint."""
