@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from eval.noise_study.statistics import Estimate, Statistics
 
 #: Methods that the goals are set for.
-JUDGED = ("rde", "rde_global", "nitc")
+JUDGED = ("rde", "rde_global", "nitc", "nitc_weights")
 
 _BASELINE, _SMOOTHING, _SCORE = "infonce", "label_smoothing", "r1_t2i"
 

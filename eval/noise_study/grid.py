@@ -99,7 +99,7 @@ def cells_of(
 
 def default_cells(num_seeds: int = 3, *, first_seed: int = 0) -> list[Cell]:
     """The published protocol's rates; several seeds where methods are compared, one elsewhere."""
-    central = ["infonce", "label_smoothing", "nitc", "rde", "rde_global"]
+    central = ["infonce", "label_smoothing", "nitc_weights", "nitc", "rde", "rde_global"]
     others = ["oracle", "siglip", "triplet"]
     wanted = cells_of([*central, *others], (0.5, 0.8, 0.0, 0.2), 1, first_seed=first_seed)
     more = cells_of([*central, "oracle"], (0.5, 0.8, 0.0), num_seeds, first_seed=first_seed)

@@ -46,7 +46,7 @@ METHODS: Mapping[str, Method] = {
     "label_smoothing": Method(lambda: LabelSmoothingConfig(init_logit_scale=_SCALE)),
     "kl_robust": Method(lambda: KlRobustConfig(init_logit_scale=_SCALE)),
     "elr": Method(lambda: ElrConfig(init_logit_scale=_SCALE)),
-    "nitc": Method(lambda: NitcConfig(init_logit_scale=_SCALE)),
+    "nitc": Method(lambda: NitcConfig(form="targets", init_logit_scale=_SCALE)),
     "nitc_weights": Method(lambda: NitcConfig(form="weights", init_logit_scale=_SCALE)),
     "tal": Method(lambda: _rde(divide=False), token_selection=True),
     "rde": Method(_rde, token_selection=True),

@@ -76,7 +76,7 @@ def test_visits_equal_float64_loops(batch, form):
 
 
 def test_comparison_notices_another_strength_and_form():
-    objective = built(strength=0.8)
+    objective = built(form="targets", strength=0.8)
     objective.division.mixtures["clip"] = MIXTURE
     pairs = random_pairs(7, 5, seed=0)
     actual = actual_results(objective, pairs, different(7))
@@ -96,7 +96,7 @@ def test_before_the_division_it_is_the_clip_objective(batch):
 
 @pytest.mark.parametrize("scale", [1.0, 100.0])
 def test_extreme_temperatures(scale):
-    objective = built(strength=0.8, init_logit_scale=scale)
+    objective = built(form="targets", strength=0.8, init_logit_scale=scale)
     objective.division.mixtures["clip"] = MIXTURE
     pairs = random_pairs(9, 3, seed=1, noise=0.5)
     expected = visit(objective, pairs, {}, form="targets", strength=0.8)

@@ -72,7 +72,7 @@ def test_a_gain_that_could_be_chance_is_a_miss(tmp_path: Path):
 def test_missing_runs_are_not_measured(tmp_path: Path):
     _write(tmp_path, "infonce", {0.5: 0.25})
     goals = judge(Statistics(load_cells(tmp_path)), {})
-    assert {goal.method for goal in goals} == {"rde", "rde_global", "nitc"}
+    assert {goal.method for goal in goals} == {"rde", "rde_global", "nitc", "nitc_weights"}
     assert {goal.verdict for goal in goals} == {"not measured"}
     assert all(goal.to_dict()["found"] is None for goal in goals)
 

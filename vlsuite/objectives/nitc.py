@@ -1,4 +1,4 @@
-"""Noise-adaptive image-text contrast (NITC): likely wrong pairs get soft targets."""
+"""Noise-adaptive image-text contrast (NITC): likely wrong pairs count less."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -30,13 +30,15 @@ class NitcConfig:
     Args:
         strength: lambda, the largest omega.
         form: "targets" shares omega among the other pairs, "weights" takes it off the pair's loss.
+            In our noise study (eval/reports/LOG.md) only the weights beat label smoothing at 50%
+            and 80% of wrong pairs: soft targets of most rows pull all cosines together.
         division: when and how the noise probabilities are found.
         init_logit_scale: multiplier at the start.
         max_logit_scale: the multiplier never exceeds it.
     """
 
     strength: float = 0.9
-    form: Form = "targets"
+    form: Form = "weights"
     division: DivisionConfig = field(default_factory=DivisionConfig)
     init_logit_scale: float = 1 / 0.07
     max_logit_scale: float = 100.0
@@ -55,11 +57,11 @@ class NitcConfig:
 
 
 class Nitc(PairwiseObjective):
-    """InfoNCE with soft targets y_ii = 1 - omega_i, omega_i = lambda epsilon_i.
+    """InfoNCE held back by omega_i = lambda epsilon_i: weights 1 - omega_i, or soft targets.
 
     NEVLP (arXiv 2409.09582) is known from its abstract: a noise probability epsilon_i of each
     pair, from the memorisation effect, sets the regularisation omega_i = lambda epsilon_i of the
-    contrast. The expression itself, lambda and the warm-up are not public; this one is our
+    contrast. The expression itself, lambda and the warm-up are not public; both forms are our
     inference. epsilon_i comes from a mixture over running means of plain InfoNCE losses, neither
     smoothed nor weighted, both directions averaged (see ``pair_division``).
     """
