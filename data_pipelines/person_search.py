@@ -126,7 +126,7 @@ class PersonSearch(Source):
         if not _is_texts(entry["captions"]):
             return "has no list of texts in 'captions'"
         if not _is_number(entry["id"]):
-            return f"has the id {entry['id']!r}, not a number"
+            return f"has the id {entry['id']!r}, not a whole number"
         return ""
 
 

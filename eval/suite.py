@@ -21,6 +21,7 @@ _OPENED_FOR = {name: name for name in ("zero_shot", "retrieval", "multilabel", "
 # Tasks about captions and questions: they use no class names.
 _WITHOUT_CLASSES = {"retrieval", "retrieval_rerank", "captioning", "identity_retrieval", "vqa"}
 _USE_SOME_CAPTIONS = {"retrieval", "retrieval_rerank", "identity_retrieval"}
+_OF_PERSONS = "identity_retrieval"
 _USE_A_BASE = {"shift", "corruption_files", "calibration"}
 
 # Fields of TaskRequest with the settings of some tasks.
@@ -111,7 +112,7 @@ def _add(
     selection: Selection, dataset: EvalDataset, tasks: Sequence[str], request: TaskRequest
 ) -> None:
     """The tasks of one data set; asked for by name they must be possible."""
-    names = [dataset.task if task == AUTO else task for task in tasks if task != ALL]
+    names = [_meant(dataset, request) if task == AUTO else task for task in tasks if task != ALL]
     for name in dict.fromkeys(names):
         if (lack := registry.get(name).missing(dataset, request)) is not None:
             raise EvaluationError(lack)
@@ -123,6 +124,12 @@ def _add(
                 selection.not_possible.append(f"{name}: {lack}")
             elif name not in names:
                 selection.benchmarks.append(registry.get(name).build(dataset, request))
+
+
+def _meant(dataset: EvalDataset, request: TaskRequest) -> str:
+    """What a data set is for: what it declares, or person search where it has identities."""
+    of_persons = registry.get(_OF_PERSONS).missing(dataset, request) is None
+    return _OF_PERSONS if dataset.task == "retrieval" and of_persons else dataset.task
 
 
 def _not_meant(name: str, dataset: EvalDataset) -> str | None:

@@ -71,6 +71,7 @@ def write_noisy(paths: Sequence[str | Path], config: NoiseConfig, target: NoiseT
     find = load_phrases(target.phrases)
     shards = find_shards(paths)
     _refuse_own_input(shards, target.out_dir)
+    refuse_noisy(shards)
     skips = Skips()
     captions = read_all(target.progress(read_samples(paths, skips)))
     plan = make_plan(captions, config, find=find)
@@ -124,6 +125,20 @@ def _samples(samples: Iterable[Sample], written: Mapping[str, _Written]) -> Iter
             f"{len(missing)} samples were gone when the shards were read again (e.g. "
             f"{min(missing)}); run it again and leave the shards alone meanwhile"
         )
+
+
+def refuse_noisy(shards: Iterable[Path]) -> None:
+    """Refuse shards that had noise dealt to them: the truth of a second time would not hold.
+
+    Raises:
+        DataError: names the folder.
+    """
+    for folder in dict.fromkeys(path.parent for path in shards):
+        if (folder / TRUTH_NAME).is_file():
+            raise DataError(
+                f"{folder} is noisy already ({TRUTH_NAME}), so a second truth would be wrong; name "
+                "the shards it was made from"
+            )
 
 
 def _refuse_own_input(shards: Iterable[Path], out_dir: Path) -> None:

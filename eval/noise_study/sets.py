@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from data_pipelines.noise.build import NoiseTarget, write_noisy
+from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
 from data_pipelines.schema import Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
@@ -96,7 +96,8 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
     if min(len(parts["train"]), len(parts["test"])) < 2 * min(config.batch_size, 16):
         raise EvaluationError(
             f"too few pairs for a study: {len(parts['train'])} to train on and "
-            f"{len(parts['test'])} to test on; give more shards"
+            f"{len(parts['test'])} to test on, {2 * min(config.batch_size, 16)} of each are "
+            "needed; give more shards"
         )
     for part, found in ((sets.train, parts["train"]), (sets.pretrain, parts["pretrain"])):
         if found:
@@ -125,7 +126,9 @@ def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> 
 def _pairs(shards: Sequence[str]) -> Iterator[Sample]:
     """First caption and picture of every usable sample, ids once."""
     seen: set[str] = set()
-    for path in find_shards(shards):
+    paths = find_shards(shards)
+    refuse_noisy(paths)
+    for path in paths:
         index = ShardIndex.open(path)
         for i in range(len(index)):
             members = index.read(i)

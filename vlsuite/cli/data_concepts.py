@@ -64,6 +64,8 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
     if args.concepts is not None:
         shares = dict.fromkeys(_listed(args.concepts), args.share or _LISTED_SHARE)
     else:
+        if args.from_captions < 1:
+            raise ConfigError("--from-captions must be 1 or more: how often a word is used")
         shares = words_of_shards(args.paths, min_count=args.from_captions)
         shares = {word: args.share or share for word, share in shares.items()}
     if not shares:

@@ -341,6 +341,11 @@ def _restore_objective(state: TrainState, stored: dict[str, Tensor]) -> None:
             moments = {key: stored[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
             step = stored[f"step.{name}"].reshape(())
             state.objective_optimizer.state[parameter] = {"step": step, **moments}
-    state.objective.load_memory(
-        {k.removeprefix(_MEMORY): v for k, v in stored.items() if k.startswith(_MEMORY)}
-    )
+    memory = {k.removeprefix(_MEMORY): v for k, v in stored.items() if k.startswith(_MEMORY)}
+    if memory.keys() == state.objective.memory().keys():
+        state.objective.load_memory(memory)
+    elif state.ctx.is_first:
+        say(
+            "warning: what the checkpoint remembers of its pairs is of another objective; this one "
+            "starts without"
+        )
