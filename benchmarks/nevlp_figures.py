@@ -70,8 +70,14 @@ def caption_figures(model: Nevlp, folder: Path, language_model: Path, *, seed: i
     return figures
 
 
-def retrieval_hits(model: Nevlp, folder: Path, *, candidates: int) -> dict[str, Hits]:
-    """First places in both directions, by cosine and by matching log-odds plus cosine."""
+def retrieval_hits(
+    model: Nevlp, folder: Path, *, candidates: int, scaled: bool = True
+) -> dict[str, Hits]:
+    """First places in both directions, by cosine and by matching log-odds plus cosine.
+
+    Args:
+        scaled: the cosine is multiplied by the logit scale first (see ``eval.matching.rerank``).
+    """
     dataset, embedder = open_dataset(str(folder)), _embedder()
     gallery = gallery_of(
         dataset, embedder.images(model, dataset), model, embedder, captions_per_image=None
@@ -81,7 +87,8 @@ def retrieval_hits(model: Nevlp, folder: Path, *, candidates: int) -> dict[str, 
     of_texts = best_entries(texts, images, count=candidates).cpu().numpy()
     pairs = union_of(of_images, of_texts)
     logits = pair_logits(model, embedder, dataset, gallery.image_rows, gallery.captions, pairs)
-    scores = logits + (images[pairs.images] * texts[pairs.texts]).sum(dim=1).cpu().numpy()
+    cosines = (images[pairs.images] * texts[pairs.texts]).sum(dim=1).cpu().numpy()
+    scores = logits + cosines * (model.logit_scale if scaled else 1.0)
     places = cosine_places(gallery)
     own_images = np.broadcast_to(np.arange(len(of_images))[:, None], of_images.shape)
     own_texts = np.broadcast_to(np.arange(len(of_texts))[:, None], of_texts.shape)

@@ -72,6 +72,15 @@ def _measure(study: Study, *, candidates: int, seed: int) -> dict[str, Any]:
         for name, folder in sets.items()
     }
     rerank = {n: figures.rerank_figures(hits[("clean", True), n], seed=seed) for n in sets}
+    as_blip2 = {
+        name: figures.rerank_figures(
+            figures.retrieval_hits(
+                models["clean", True], folder, candidates=candidates, scaled=False
+            ),
+            seed=seed,
+        )
+        for name, folder in sets.items()
+    }
     concepts = {
         captions: {
             name: figures.concept_figures(
@@ -81,10 +90,12 @@ def _measure(study: Study, *, candidates: int, seed: int) -> dict[str, Any]:
         }
         for captions in CAPTIONS
     }
-    _print(cider, rerank, concepts, identical)
+    shown = rerank | {f"{name}, BLIP-2": found for name, found in as_blip2.items()}
+    _print(cider, shown, concepts, identical)
     return {
         "cider": cider,
         "rerank_r1": rerank,
+        "rerank_r1_blip2": as_blip2,
         "concepts_r1": concepts,
         "frozen_parts_identical": identical,
     }

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
@@ -123,10 +124,13 @@ class RerankOptions:
 
     Attributes:
         candidates: best entries by cosine that matching puts in a new order, for each query.
+        similarity: what is added to the matching log-odds: "logit", the cosine times the model's
+            own logit scale, or "cosine", as BLIP-2 does it.
         max_images: use a seeded choice of so many images; 0 uses all.
     """
 
     candidates: int = 128
+    similarity: Literal["logit", "cosine"] = "logit"
     max_images: int = 0
 
 

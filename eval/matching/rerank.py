@@ -3,7 +3,9 @@
 As BLIP-2 does it (Li et al. 2023, arXiv 2301.12597, section 4.4; the sum of both scores is read
 from LAVIS, blip2_qformer.py): of each query the best candidates by cosine are ordered anew by
 matching logit + cosine. LAVIS adds the logit of the class "match"; here it is the log-odds, the
-difference of both classes' logits, which is what a model of any make has.
+difference of both classes' logits, which is what a model of any make has. By default the cosine is
+multiplied by the model's logit scale first (our addition): what contrast and matching say of a
+pair then comes in the same unit, where a cosine beside log-odds has next to no say.
 """
 
 from dataclasses import dataclass
@@ -132,7 +134,7 @@ class RetrievalRerank:
         left_out = self.dataset.left_out(images.num_skipped)
         remarks: Settings = {
             "num_captions": len(gallery.captions),
-            "score": "matching log-odds + cosine",
+            "score": f"matching log-odds + {self.options.similarity}",
             "reachable_image_to_text": from_images.num_reachable / len(from_images.before),
             "reachable_text_to_image": from_captions.num_reachable / len(from_captions.before),
         }
@@ -171,7 +173,8 @@ class RetrievalRerank:
         logits = pair_logits(
             model, embedder, self.dataset, gallery.image_rows, gallery.captions, pairs
         )
-        scores = logits + _cosines(gallery, pairs)
+        scale = model.logit_scale if self.options.similarity == "logit" else 1.0
+        scores = logits + scale * _cosines(gallery, pairs)
         before = cosine_places(gallery)
         image_numbers, caption_numbers = np.arange(len(captions)), np.arange(len(images))
         own_images = np.broadcast_to(image_numbers[:, None], captions.shape)

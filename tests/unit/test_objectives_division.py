@@ -104,7 +104,7 @@ def test_a_lower_loss_never_means_more_noise(clean_sd, noisy_sd):
     between = (losses > 1) & (losses < 3)
     noisy = 0.4 * norm.pdf(losses, 3.0, noisy_sd)
     clean = 0.6 * norm.pdf(losses, 1.0, clean_sd)
-    expected = (noisy / (noisy + clean))[between]
+    expected = noisy[between] / (noisy + clean)[between]
     assert found[between] == pytest.approx(expected, abs=1e-9)
 
 
