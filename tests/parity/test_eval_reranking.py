@@ -1,6 +1,7 @@
 """Matching among the best candidates against full matrices and sorting, ties included."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -34,17 +35,22 @@ def _folder(root: Path) -> str:
 
 
 def _place(cosines: np.ndarray, logits: np.ndarray, wanted: set[int], count: int) -> int:
-    """Place of the first wanted entry: the best ``count`` anew, the others behind them."""
+    """Place of the first wanted entry: the best ``count`` anew by ``logits``, others behind."""
     by_cosine = sorted(range(len(cosines)), key=lambda j: (-cosines[j], j))
-    best = sorted(by_cosine[:count], key=lambda j: (-(logits[j] + cosines[j]), j))
+    best = sorted(by_cosine[:count], key=lambda j: (-logits[j], j))
     return next(i for i, j in enumerate([*best, *by_cosine[count:]]) if j in wanted)
 
 
-@pytest.mark.parametrize("count", [1, 4, 1000])
-def test_recalls_equal_the_definition(tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "similarity"), [(1, "logit"), (4, "logit"), (1000, "logit"), (1000, "cosine")]
+)
+def test_recalls_equal_the_definition(
+    tmp_path: Path, count: int, similarity: Literal["logit", "cosine"]
+) -> None:
     model = SmallReader(seed=2)
     dataset = open_dataset(_folder(tmp_path / "d"))
-    request = TaskRequest(retrieval_rerank=RerankOptions(candidates=count), seed=1)
+    options = RerankOptions(candidates=count, similarity=similarity)
+    request = TaskRequest(retrieval_rerank=options, seed=1)
     result = RetrievalRerank.build(dataset, request).run(model, EMBEDDER)
     assert model.num_encoded == NUM_IMAGES - 1
 
@@ -60,6 +66,7 @@ def test_recalls_equal_the_definition(tmp_path: Path, count: int) -> None:
             for tokens in model.image_tokens(pixels).unsqueeze(1)
         ]
     ).round(4)
+    logits = logits + cosines * (model.logit_scale if similarity == "logit" else 1.0)
     owner = [row for row, _ in texts]
     to_text = [
         _place(cosines[i], logits[i], {c for c, o in enumerate(owner) if o == i}, count)
