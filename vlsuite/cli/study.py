@@ -32,7 +32,7 @@ pairs). OUT gets study.html, study.md, study.json and the plots. Killed or stopp
 goes on with the runs that are missing.
 """
 
-_CENTRAL = ("infonce", "label_smoothing", "nitc", "rde", "oracle")
+_CENTRAL = ("infonce", "label_smoothing", "nitc_weights", "rde", "oracle")
 _RATES = (0.0, 0.2, 0.5, 0.8)
 
 
