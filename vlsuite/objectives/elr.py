@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlsuite.errors import ConfigError
-from vlsuite.objectives import gather, registry
+from vlsuite.objectives import registry
 from vlsuite.objectives.objective import check_settings
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.pair_memory import PairMemory
@@ -41,7 +41,6 @@ class ElrConfig:
         check_settings(
             init_logit_scale=self.init_logit_scale,
             max_logit_scale=self.max_logit_scale,
-            tile_size=None,
         )
         if self.strength < 0 or not 0 <= self.decay < 1:
             raise ConfigError("objective: strength must be >= 0 and decay in [0, 1)")
@@ -65,14 +64,13 @@ class Elr(PairwiseObjective):
         super().__init__(
             init_logit_scale=config.init_logit_scale,
             max_logit_scale=config.max_logit_scale,
-            tile_size=None,
         )
         self._strength, self._decay = config.strength, config.decay
         self._memory = PairMemory(target=float("nan"))
 
     def pair_losses(self, scores: Similarities, keys: PairKeys | None) -> PairLosses:
         """See :meth:`PairwiseObjective.pair_losses`."""
-        scale = gather.replicated(self.log_logit_scale).exp()
+        scale = self.shared_scale()
         losses = soft_target_losses(scores, torch.zeros_like(scores.own_cosines), scale)
         matching = matching_probabilities(scores, scale)
         if keys is None:

@@ -86,9 +86,7 @@ class Isogclr(PairwiseObjective):
     """
 
     def __init__(self, config: IsogclrConfig) -> None:
-        super().__init__(
-            init_logit_scale=1 / config.tau, max_logit_scale=1 / config.tau_min, tile_size=None
-        )
+        super().__init__(init_logit_scale=1 / config.tau, max_logit_scale=1 / config.tau_min)
         fix_scale(self)
         self._config = config
         nothing = float("nan")

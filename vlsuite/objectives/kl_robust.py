@@ -35,7 +35,6 @@ class KlRobustConfig:
         check_settings(
             init_logit_scale=self.init_logit_scale,
             max_logit_scale=self.max_logit_scale,
-            tile_size=None,
         )
         if not 0 < self.radius < math.inf:
             raise ConfigError(f"objective.radius={self.radius} must be positive and finite")
@@ -59,13 +58,12 @@ class KlRobust(PairwiseObjective):
         super().__init__(
             init_logit_scale=config.init_logit_scale,
             max_logit_scale=config.max_logit_scale,
-            tile_size=None,
         )
         self._radius = config.radius
 
     def pair_losses(self, scores: Similarities, keys: PairKeys | None) -> PairLosses:
         """See :meth:`PairwiseObjective.pair_losses`."""
-        scale = gather.replicated(self.log_logit_scale).exp()
+        scale = self.shared_scale()
         losses = soft_target_losses(scores, torch.zeros_like(scores.own_cosines), scale)
         weights = softmin_weights(losses.detach(), radius=self._radius)
         terms = {"clip": losses, "squared_weight": weights.square()}

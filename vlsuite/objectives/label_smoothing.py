@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from vlsuite.errors import ConfigError
-from vlsuite.objectives import gather, registry
+from vlsuite.objectives import registry
 from vlsuite.objectives.objective import check_settings
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.pairwise import PairLosses, PairwiseObjective, Similarities
@@ -30,7 +30,6 @@ class LabelSmoothingConfig:
         check_settings(
             init_logit_scale=self.init_logit_scale,
             max_logit_scale=self.max_logit_scale,
-            tile_size=None,
         )
         if not 0 <= self.smoothing < 1:
             raise ConfigError(f"objective.smoothing={self.smoothing} must lie in [0, 1)")
@@ -47,13 +46,12 @@ class LabelSmoothing(PairwiseObjective):
         super().__init__(
             init_logit_scale=config.init_logit_scale,
             max_logit_scale=config.max_logit_scale,
-            tile_size=None,
         )
         self._smoothing = config.smoothing
 
     def pair_losses(self, scores: Similarities, keys: PairKeys | None) -> PairLosses:
         """See :meth:`PairwiseObjective.pair_losses`."""
         omega = scores.images.new_full((len(scores.own),), self._smoothing)
-        scale = gather.replicated(self.log_logit_scale).exp()
+        scale = self.shared_scale()
         losses = soft_target_losses(scores, omega, scale)
         return PairLosses(losses, {"label_smoothing": losses})

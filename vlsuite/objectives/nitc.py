@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlsuite.errors import ConfigError
-from vlsuite.objectives import gather, registry
+from vlsuite.objectives import registry
 from vlsuite.objectives.mismatched import mismatched_clip_losses, mismatched_pairs
 from vlsuite.objectives.objective import check_settings
 from vlsuite.objectives.pair_division import DivisionConfig, PairDivision, PartLosses
@@ -47,7 +47,6 @@ class NitcConfig:
         check_settings(
             init_logit_scale=self.init_logit_scale,
             max_logit_scale=self.max_logit_scale,
-            tile_size=None,
         )
         check_strength(self.strength)
 
@@ -70,7 +69,6 @@ class Nitc(PairwiseObjective):
         super().__init__(
             init_logit_scale=config.init_logit_scale,
             max_logit_scale=config.max_logit_scale,
-            tile_size=None,
         )
         self._strength = config.strength
         self._form: Form = config.form
@@ -84,7 +82,7 @@ class Nitc(PairwiseObjective):
         """See :meth:`PairwiseObjective.pair_losses`."""
         if keys is None:
             raise ValueError("nitc needs the keys of the pairs")
-        scale = gather.replicated(self.log_logit_scale).exp()
+        scale = self.shared_scale()
         plain = soft_target_losses(scores, torch.zeros_like(scores.own_cosines), scale)
         wrong = mismatched_pairs(scores, scale=scale.detach())
         found = PartLosses(plain.detach(), mismatched_clip_losses(wrong, scale=scale.detach()))

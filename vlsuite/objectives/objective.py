@@ -115,7 +115,7 @@ class Objective(nn.Module):
 
 
 def check_settings(
-    *, init_logit_scale: float, max_logit_scale: float, tile_size: int | None
+    *, init_logit_scale: float, max_logit_scale: float, tile_size: int | None = None
 ) -> None:
     """Refuse settings no objective can run with.
 

@@ -41,10 +41,6 @@ class Similarities(NamedTuple):
         """Cosine of each pair's image and text."""
         return self.images.gather(1, self.own[:, None]).squeeze(1)
 
-    def to_double(self) -> "Similarities":
-        """The same in fp64, where differences below fp32's resolution matter."""
-        return self._replace(images=self.images.double(), texts=self.texts.double())
-
 
 class PairLosses(NamedTuple):
     """What an objective says of this rank's pairs.
@@ -62,7 +58,19 @@ class PairwiseObjective(Objective):
     """The mean over the global batch of :meth:`pair_losses`.
 
     Any number of ranks gives the loss and the gradients of one process on the joined batch.
+
+    Args:
+        init_logit_scale, max_logit_scale: see ``Objective``.
     """
+
+    def __init__(self, *, init_logit_scale: float, max_logit_scale: float) -> None:
+        super().__init__(
+            init_logit_scale=init_logit_scale, max_logit_scale=max_logit_scale, tile_size=None
+        )
+
+    def shared_scale(self) -> Float[Tensor, " 1"]:
+        """The learned multiplier for use in a loss: its gradient is summed over ranks."""
+        return gather.replicated(self.log_logit_scale).exp()
 
     def forward(
         self,

@@ -77,7 +77,7 @@ class Rde(PairwiseObjective):
 
     def __init__(self, config: RdeConfig) -> None:
         scale = max(1.0, 1 / config.tau)
-        super().__init__(init_logit_scale=scale, max_logit_scale=scale, tile_size=None)
+        super().__init__(init_logit_scale=scale, max_logit_scale=scale)
         fix_scale(self)
         self._constants = TripletAlignment(config.margin, config.tau, config.reference_batch)
         self._threshold = config.clean_threshold

@@ -44,7 +44,6 @@ class Triplet(PairwiseObjective):
         super().__init__(
             init_logit_scale=config.logit_scale,
             max_logit_scale=config.logit_scale,
-            tile_size=None,
         )
         fix_scale(self)
         self._margin = config.margin
