@@ -34,5 +34,7 @@ registry: Registry[TaskKind] = Registry(
         "eval.generation",
         "eval.robustness",
         "eval.safety",
+        "eval.omnibench",
+        "eval.xmai",
     ),
 )

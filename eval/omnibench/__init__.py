@@ -1,0 +1,1 @@
+"""OmniBench: questions about a picture and a sound together, asked and scored."""
