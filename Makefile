@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
 DEMO := runs/demo
+TEST_JOBS ?= 2
 DATA := $(DEMO)/data
 STAMP := $(VENV)/.installed
 
@@ -43,10 +44,10 @@ demo: install
 	$(BIN)/vlsuite report $(DEMO)/run
 
 test: install
-	$(BIN)/pytest tests
+	$(BIN)/pytest tests -n $(TEST_JOBS) --dist loadfile
 
 test-fast: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

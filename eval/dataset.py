@@ -24,7 +24,7 @@ _PROBLEMS_KEPT = 20
 PROBLEMS_SHOWN = 3
 
 #: "images" asks for pictures alone: out-of-distribution sets, banks, backgrounds.
-Task = Literal["zero_shot", "retrieval", "multilabel", "vqa", "images"]
+Task = Literal["zero_shot", "retrieval", "multilabel", "vqa", "omnibench", "images"]
 
 
 class Question(NamedTuple):

@@ -20,6 +20,7 @@ from data_pipelines.errors import ShardError
 from eval.dataset import Classes, EvalDataset, Layout, Task
 from eval.errors import EvaluationError
 from eval.image_folders import has_pictures, list_pictures
+from eval.omnibench.dataset import is_question_folder, open_questions
 from eval.scan import read_dataset
 
 CLASS_NAMES_FILE = "classnames.txt"
@@ -51,13 +52,15 @@ def open_dataset(
             ("gaussian_noise/3"); plain shards have no splits.
         class_names: a file with one name a line, or "imagenet" for open_clip's 1,000 names; None
             takes ``classnames.txt`` of the folder.
-        task: "zero_shot", "retrieval", "multilabel", "vqa", "images" for pictures alone, or "auto"
-            for what the folder declares.
+        task: "zero_shot", "retrieval", "multilabel", "vqa", "omnibench", "images" for pictures
+            alone, or "auto" for what the folder declares.
     Raises:
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing there, no such split, an incomplete folder, or labels that do
             not fit the class names.
     """
+    if task == "omnibench" or (task == "auto" and is_question_folder(path)):
+        return open_questions(path)
     layout = locate(path, split=split, class_names=class_names)
     return read_dataset(layout, None if task == "auto" else cast(Task, task))
 

@@ -135,6 +135,68 @@ class RerankOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InsertionOptions:
+    """Choices of retrieval with inserted attributes.
+
+    Attributes:
+        captions: files of perturbed captions (``vlsuite xmai perturb``), one a method.
+        batch_size: pairs in a shuffled gallery; 0 takes 1,000, as published, or all if fewer.
+        ties: whether entries with an equal score are ahead ("pessimistic"), behind ("optimistic",
+            as published) or half of them.
+        prefix: text before each caption; published figures have "This is ".
+    """
+
+    captions: tuple[str, ...] = ()
+    batch_size: int = 0
+    ties: Literal["optimistic", "average", "pessimistic"] = "average"
+    prefix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntailmentOptions:
+    """Choices of entailment with inserted attributes.
+
+    Attributes:
+        hypotheses: files of perturbed hypotheses, one a method: of ``vlsuite xmai perturb``, or
+            CSV with columns label, hypothesis and modified in the order of the data set.
+        judge: what decides: "answers" (the model is asked), "matching" (log-odds), "cosine";
+            "auto" takes the first of these that the model can do.
+        max_tokens: longest answer, in the model's own tokens.
+        predictions: JSON lines with row, before and after (labels) of a model that is not of this
+            suite; they are scored instead of the model given.
+    """
+
+    hypotheses: tuple[str, ...] = ()
+    judge: Literal["auto", "answers", "matching", "cosine"] = "auto"
+    max_tokens: int = 5
+    predictions: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OmniBenchOptions:
+    """Choices of OmniBench by dual encoder.
+
+    Attributes:
+        audio_model: run trained on 'vlsuite data sounds', or "clap:" and a folder or hub name.
+        sentence_model: sentence encoder that compares texts; empty takes the text towers.
+        settings: names of settings, or "all".
+        question: whether the question stands before each option: "never", "fits" (where the text
+            tower has room), "always".
+        weights: of the picture's, the sound's and the texts' terms.
+    """
+
+    audio_model: str = ""
+    sentence_model: str = ""
+    settings: tuple[str, ...] = ("image_audio",)
+    question: Literal["never", "fits", "always"] = "fits"
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != 3 or min(self.weights) < 0:
+            raise EvaluationError("omnibench.weights are three numbers, none negative")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Companions:
     """Other data sets that some tasks need beside the one they are measured on.
 
@@ -177,6 +239,9 @@ class TaskRequest:
     captioning: CaptioningOptions = field(default_factory=CaptioningOptions)
     vqa: VqaOptions = field(default_factory=VqaOptions)
     retrieval_rerank: RerankOptions = field(default_factory=RerankOptions)
+    attribute_insertions: InsertionOptions = field(default_factory=InsertionOptions)
+    insertion_entailment: EntailmentOptions = field(default_factory=EntailmentOptions)
+    omnibench: OmniBenchOptions = field(default_factory=OmniBenchOptions)
     companions: Companions = field(default_factory=Companions)
 
     def __post_init__(self) -> None:

@@ -104,7 +104,7 @@ def possible_benchmarks(
         if lack is None:
             possible.append(benchmark)
             continue
-        if benchmark.name in required:
+        if benchmark.name.partition(":")[0] in required:
             raise EvaluationError(f"{lack}; leave {benchmark.name} out")
         lacks.append(f"{benchmark.name}: {lack}")
     if lacks and not possible:

@@ -9,17 +9,23 @@ from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.folders import evaluation_folders, has_splits, open_dataset
 from eval.request import TaskRequest
-from eval.tasks import registry
+from eval.tasks import OfFiles, registry
 
 AUTO = "auto"
 ALL = "all"
 
 # Tasks that decide which samples of a data set are usable; the others take what the folder says.
 _OPENED_FOR = {name: name for name in ("zero_shot", "retrieval", "multilabel", "vqa")} | {
-    name: "retrieval" for name in ("retrieval_rerank", "captioning", "identity_retrieval")
+    name: "retrieval"
+    for name in ("retrieval_rerank", "captioning", "identity_retrieval", "attribute_insertions")
 }
+_OPENED_FOR["insertion_entailment"] = "images"
+_OPENED_FOR["omnibench"] = "omnibench"
 # Tasks about captions and questions: they use no class names.
-_WITHOUT_CLASSES = {"retrieval", "retrieval_rerank", "captioning", "identity_retrieval", "vqa"}
+_WITHOUT_CLASSES = {
+    "retrieval", "retrieval_rerank", "captioning", "identity_retrieval", "vqa",
+    "attribute_insertions", "insertion_entailment", "omnibench",
+}  # fmt: skip
 _USE_SOME_CAPTIONS = {"retrieval", "retrieval_rerank", "identity_retrieval"}
 _OF_PERSONS = "identity_retrieval"
 _USE_A_BASE = {"shift", "corruption_files", "calibration"}
@@ -34,6 +40,9 @@ _SETTINGS_OF = {
     "captioning": ("captioning",),
     "vqa": ("vqa",),
     "retrieval_rerank": ("retrieval_rerank",),
+    "attribute_insertions": ("attribute_insertions",),
+    "insertion_entailment": ("insertion_entailment",),
+    "omnibench": ("omnibench",),
 }
 
 
@@ -116,14 +125,24 @@ def _add(
     for name in dict.fromkeys(names):
         if (lack := registry.get(name).missing(dataset, request)) is not None:
             raise EvaluationError(lack)
-        selection.benchmarks.append(registry.get(name).build(dataset, request))
+        selection.benchmarks.extend(_built(name, dataset, request))
     if ALL in tasks:
         for name in registry.names():
             lack = _not_meant(name, dataset) or registry.get(name).missing(dataset, request)
             if lack is not None:
                 selection.not_possible.append(f"{name}: {lack}")
             elif name not in names:
-                selection.benchmarks.append(registry.get(name).build(dataset, request))
+                selection.benchmarks.extend(_built(name, dataset, request))
+
+
+def _built(name: str, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+    """A task is one benchmark, or one for each of several files."""
+    kind = registry.get(name)
+    return (
+        kind.build_each(dataset, request)
+        if isinstance(kind, OfFiles)
+        else (kind.build(dataset, request),)
+    )
 
 
 def _meant(dataset: EvalDataset, request: TaskRequest) -> str:
@@ -135,7 +154,7 @@ def _meant(dataset: EvalDataset, request: TaskRequest) -> str:
 def _not_meant(name: str, dataset: EvalDataset) -> str | None:
     """Captions made of class names repeat each other: "all" leaves tasks about them out."""
     about_captions = name in _WITHOUT_CLASSES and name != "vqa"
-    if about_captions and dataset.task not in ("retrieval", "vqa"):
+    if about_captions and dataset.task not in ("retrieval", "vqa", "omnibench"):
         return f"{dataset.title} is for classification; to measure it all the same: --task {name}"
     return None
 
@@ -164,7 +183,7 @@ def open_companion(path: str, *, split: str = "test", task: str = "images") -> E
 
 def _refuse_unused(selection: Selection, *, class_names: str | None, request: TaskRequest) -> None:
     """Nothing that was asked for is passed over; where "all" had to leave its task out, say why."""
-    names = {benchmark.name for benchmark in selection.benchmarks}
+    names = {benchmark.name.partition(":")[0] for benchmark in selection.benchmarks}
     no_classes = names <= _WITHOUT_CLASSES
     asked = {
         "class names": (class_names is not None, no_classes, "zero_shot"),

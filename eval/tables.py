@@ -28,8 +28,10 @@ _WORDS = {
     "ece": "ECE",
     "fpr95": "FPR95",
     "id": "(ID positive)",
+    "f1": "F1",
     "knn": "kNN",
     "mcm": "MCM",
+    "mrr": "MRR",
     "nll": "NLL",
     "ood": "(OOD positive)",
     "rouge": "ROUGE",
@@ -44,7 +46,9 @@ _DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image
 
 def score_title(name: str) -> str:
     """What tables call a score: "image to text R@5" for image_to_text_recall_at_5."""
-    recall = re.fullmatch(r"(\w+)_recall_at_(\d+)(_gain|_by_cosine)?", name)
+    recall = re.fullmatch(
+        r"(\w+)_recall_at_(\d+)(_gain|_by_cosine|_before|_after|_drop|_drop_changed)?", name
+    )
     if recall and recall[1] in _DIRECTIONS:
         return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}{(recall[3] or '').replace('_', ' ')}"
     if name in _TITLES:

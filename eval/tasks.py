@@ -1,6 +1,7 @@
 """Every evaluation task by name, whichever folder of eval it is in."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from eval.contract import Benchmark
 from eval.dataset import EvalDataset
@@ -23,6 +24,16 @@ class TaskKind(Protocol):
         Raises:
             EvaluationError: what ``missing`` says.
         """
+        ...
+
+
+@runtime_checkable
+class OfFiles(Protocol):
+    """A ``TaskKind`` that makes one benchmark of each of several files; names are TASK:FILE."""
+
+    @classmethod
+    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+        """As ``TaskKind.build``, for every file that the user gave."""
         ...
 
 

@@ -8,7 +8,7 @@ setting. A model is given a ``Prompted`` alone, which holds nothing of what its 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 #: How a modality reaches the model.
 Shown = Literal["raw", "text", "none"]
@@ -16,6 +16,7 @@ Shown = Literal["raw", "text", "none"]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
+@runtime_checkable
 class Media(Protocol):
     """An encoded picture or sound that is read when it is needed."""
 

@@ -23,6 +23,7 @@ from eval.results import EvalResult, Example
 HEADLINES: dict[str, tuple[str, ...]] = {
     "retrieval": ("image_to_text_recall_at_5", "text_to_image_recall_at_5"),
     "zero_shot": ("top1",),
+    "omnibench": ("accuracy",),
     "multilabel": ("mean_average_precision",),
     "calibration": ("ece", "ece_scaled", "nll_scaled"),
     "corruptions": ("mean_corrupted_top1", "mean_corruption_error"),

@@ -48,6 +48,7 @@ BENCHMARK_TITLES = {
     "edits": "Edits of background, size, position and direction",
     "factors": "Visual factors",
     "multilabel": "Multi-label classification",
+    "omnibench": "OmniBench",
     "ood": "Out-of-distribution detection",
     "perturbations": "Perturbation sequences",
     "retrieval": "Image-text retrieval",

@@ -18,7 +18,7 @@ from data_pipelines.sources.source import (
     find_source,
     source_names,
 )
-from vlsuite.cli import data_concepts, data_noise
+from vlsuite.cli import data_concepts, data_noise, data_sounds
 
 HELP = """\
 write, check and look at shards of image-caption pairs
@@ -30,6 +30,7 @@ write, check and look at shards of image-caption pairs
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
   vlsuite data noise data/emoji/train --mismatched 0.5 --out data/emoji-noisy
   vlsuite data concepts data/emoji/train --model runs/first --from-captions 20 --out tags.jsonl
+  vlsuite data sounds clips.tar --member mp3 --out data/sounds
 """
 
 _PATHS_HELP = "tar, folder of tars, or pattern such as 'train-{000000..000004}.tar'"
@@ -73,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_noise.add_arguments(noise)
     concepts = _action(actions, "concepts", "name what is in each picture, by a CLIP")
     data_concepts.add_arguments(concepts)
+    sounds = _action(actions, "sounds", "draw the sounds of shards as pictures to train on")
+    data_sounds.add_arguments(sounds)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -261,6 +264,10 @@ def _concepts(args: argparse.Namespace) -> int:
     return data_concepts.run(args, progress=_progress("pictures"))
 
 
+def _sounds(args: argparse.Namespace) -> int:
+    return data_sounds.run(args, progress=_progress("sounds"))
+
+
 def _noise(args: argparse.Namespace) -> int:
     return data_noise.run(args, progress=_progress("samples"))
 
@@ -279,4 +286,5 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tokenizer": _tokenizer,
     "noise": _noise,
     "concepts": _concepts,
+    "sounds": _sounds,
 }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from vlsuite.errors import UserError
 
-_COMMANDS = ("data", "train", "eval", "report", "study", "export", "doctor")
+_COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.
@@ -17,6 +17,8 @@ Train and benchmark vision-language models.
   vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
+  vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
+                                                    questions about picture and sound together
   vlsuite report runs/first                         one HTML page of the whole run
   vlsuite study noise data/emoji/train --out study  which method stands wrong captions best
 """

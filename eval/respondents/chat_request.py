@@ -1,0 +1,148 @@
+"""One question as the bytes of a chat request, and the answer out of what comes back."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from eval.omnibench.prompt import AudioPart, ImagePart, Part, TextPart, parts
+from eval.omnibench.question import Prompted
+from eval.respondents.cost import text_tokens
+from eval.respondents.endpoint_config import EndpointConfig
+from eval.respondents.media_parts import (
+    audio_part,
+    encode_audio,
+    encode_image,
+    image_part,
+    is_decodable_audio,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A request ready to be sent.
+
+    Args:
+        key: SHA-256 over address and body, which holds model, parameters, texts and media.
+        body: JSON.
+        tokens: estimate of what is sent.
+    """
+
+    key: str
+    body: bytes
+    tokens: int
+
+
+class Answer(NamedTuple):
+    """What a model wrote, and what the endpoint counted; None where it does not say."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+def chat_request(question: Prompted, config: EndpointConfig) -> ChatRequest:
+    """The request for one question.
+
+    Raises:
+        DataError: a medium cannot be read or decoded.
+    """
+    content, tokens = [], 0
+    for part in parts(question, config.style):
+        converted, cost = _converted(part, config)
+        content.append(converted)
+        tokens += cost
+    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+    if config.system is not None:
+        messages.insert(0, {"role": "system", "content": config.system})
+        tokens += text_tokens(config.system)
+    body = json.dumps({**config.parameters(), "messages": messages}, sort_keys=True).encode()
+    key = hashlib.sha256(config.chat_url.encode() + b"\0" + body).hexdigest()
+    return ChatRequest(key, body, tokens)
+
+
+def _converted(part: Part, config: EndpointConfig) -> tuple[dict[str, Any], int]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}, text_tokens(part.text)
+    if isinstance(part, ImagePart):
+        image = encode_image(part.media.read(), max_side=config.max_side)
+        return image_part(image), image.tokens
+    sound = encode_audio(part.media.read())
+    return audio_part(sound, config.audio_form), sound.tokens
+
+
+def broken_media(question: Prompted, config: EndpointConfig) -> str | None:
+    """Why a refused question could not be answered: the name of a sound that is no sound.
+
+    Pictures were decoded before the request was sent.
+    """
+    for part in parts(question, config.style):
+        if isinstance(part, AudioPart) and not is_decodable_audio(part.media.read()):
+            return part.media.name
+    return None
+
+
+def read_answer(body: bytes) -> Answer:
+    """The first choice of a chat completion; its text is empty where the model wrote nothing.
+
+    Raises:
+        ValueError: it is no chat completion; says why in one line.
+    """
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("no JSON") from error
+    if not isinstance(data, dict):
+        raise ValueError("no JSON object")
+    choices = data.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+        raise ValueError(f"no choices{_told(data)}")
+    message = choices[0].get("message")
+    if not isinstance(message, dict):
+        raise ValueError("no message in the first choice")
+    counted = data.get("usage")
+    usage = counted if isinstance(counted, dict) else {}
+    return Answer(
+        _text(message), _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    )
+
+
+def error_text(body: bytes) -> str:
+    """What an endpoint says about an error, in one line of at most 200 characters."""
+    try:
+        found = _told(json.loads(body)).removeprefix(": ")
+    except (ValueError, RecursionError):
+        found = ""
+    return found or clean(body[:400].decode("utf-8", "replace"))
+
+
+def clean(text: str) -> str:
+    """One printable line of at most 200 characters."""
+    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:200]
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if content is None:
+        content = message.get("refusal") or ""
+    if isinstance(content, list):
+        texts = [piece.get("text") for piece in content if isinstance(piece, dict)]
+        content = "".join(text for text in texts if isinstance(text, str))
+    if not isinstance(content, str):
+        raise ValueError("the content of the message is no text")
+    # half of a surrogate pair is JSON but no UTF-8
+    return content.encode("utf-8", "replace").decode("utf-8")
+
+
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    value = usage.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _told(data: Any) -> str:
+    if not isinstance(data, dict):
+        return ""
+    error = data.get("error", data.get("detail", data.get("message")))
+    if isinstance(error, dict):
+        error = error.get("message", error)
+    return f": {clean(str(error))}" if error else ""

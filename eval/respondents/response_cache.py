@@ -1,0 +1,60 @@
+"""Paid answers on disk: a request that was answered once is never sent again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data_pipelines.errors import DataError
+from data_pipelines.shards.atomic import make_folder, write_file
+from eval.errors import EvaluationError
+
+
+class ResponseCache:
+    """One file an answer, named by the digest of its request; files appear whole or not at all.
+
+    Several commands may share one folder.
+
+    Args:
+        folder: made where missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The stored answer; None where there is none, or where its file is damaged.
+
+        Raises:
+            EvaluationError: the file is there and cannot be read.
+        """
+        try:
+            data = self._path(key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise EvaluationError(
+                f"cannot read the response cache {self.folder}: {error.strerror or error}; mend "
+                "its permissions or choose another --cache"
+            ) from error
+        try:
+            answer = json.loads(data)
+        except ValueError:
+            return None
+        return answer if isinstance(answer, dict) else None
+
+    def put(self, key: str, answer: dict[str, Any]) -> None:
+        """Store an answer, on disk when this returns.
+
+        Raises:
+            DataError: the folder cannot be written or the disk is full.
+        """
+        path = self._path(key)
+        make_folder(path.parent)
+        try:
+            write_file(path, json.dumps(answer, ensure_ascii=False, sort_keys=True).encode())
+        except DataError:
+            if self.get(key) is None:  # else another command stored the same answer meanwhile
+                raise
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"

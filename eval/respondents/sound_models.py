@@ -1,0 +1,224 @@
+"""Models that put sounds and texts into one space: CLIPs on spectrograms, and CLAP."""
+
+import hashlib
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from data_pipelines.sound import Sound, resampled, windowed
+from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, sound_picture
+from eval.contract import EmbeddingModel
+from eval.errors import EvaluationError
+from eval.omnibench.sound import decode
+
+CLAP_PREFIX = "clap:"
+
+
+@runtime_checkable
+class SoundModel(Protocol):
+    """A model with a shared embedding space for sounds and texts."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that its embeddings depend on."""
+        ...
+
+    def embed_sound(self, data: bytes, *, name: str) -> Float[Tensor, " embed_dim"]:
+        """Unit-norm embedding of an encoded sound, on the CPU.
+
+        Raises:
+            DataError: it cannot be decoded.
+        """
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
+        """Unit-norm embeddings of texts."""
+        ...
+
+
+class SpectrogramClip:
+    """A CLIP that was trained on pictures of sounds (``vlsuite data sounds``).
+
+    Args:
+        model: the CLIP.
+        config: how the pictures are made; the same as in training.
+    """
+
+    def __init__(self, model: EmbeddingModel, config: SpectrogramConfig) -> None:
+        self.model = model
+        self.config = config
+
+    @property
+    def name(self) -> str:
+        """Of the CLIP."""
+        return self.model.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Over weights and window."""
+        told = json.dumps(asdict(self.config), sort_keys=True)
+        return hashlib.sha256(f"{self.model.fingerprint}{told}".encode()).hexdigest()
+
+    def embed_sound(self, data: bytes, *, name: str) -> Float[Tensor, " embed_dim"]:
+        """See ``SoundModel``."""
+        picture = sound_picture(data, self.config, name=name).convert("RGB")
+        return embedded_picture(self.model, picture)
+
+    def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
+        """See ``SoundModel``."""
+        return self.model.embed_texts(texts).float()
+
+
+class Clap:
+    """CLAP of transformers (Wu et al. 2023, arXiv 2211.06687); trained on sounds, hardly on speech.
+
+    The processor's own window: sounds longer than its ``max_length_s`` are cut to the middle here,
+    because its random crop would give other embeddings each time; shorter ones are filled as the
+    checkpoint says.
+
+    Args:
+        name: folder or name on the hub.
+        model: ``ClapModel``.
+        processor: its feature extractor.
+        tokenizer: its tokenizer.
+        device: where it computes.
+    """
+
+    def __init__(
+        self, name: str, model: Any, processor: Any, tokenizer: Any, *, device: torch.device
+    ) -> None:
+        self.name = f"{CLAP_PREFIX}{name}"
+        self._model = model.to(device).eval()
+        self._processor = processor
+        self._tokenizer = tokenizer
+        self._device = device
+        self._fingerprint = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Over weights, tokenizer and feature extractor."""
+        if not self._fingerprint:
+            from eval.xmai.hub import fingerprint_of
+
+            told = json.dumps(self._processor.to_dict(), sort_keys=True, default=str)
+            weights = fingerprint_of(self._model, self._tokenizer)
+            self._fingerprint = hashlib.sha256(f"{weights}{told}".encode()).hexdigest()
+        return self._fingerprint
+
+    @torch.no_grad()
+    def embed_sound(self, data: bytes, *, name: str) -> Float[Tensor, " embed_dim"]:
+        """See ``SoundModel``."""
+        sound = resampled(decode(data, name=name), self._processor.sampling_rate)
+        longest = float(self._processor.max_length_s)
+        if sound.seconds > longest:
+            sound = windowed(sound, longest, window="middle")
+        features = self._processor(
+            self._filled(sound), sampling_rate=sound.rate, return_tensors="pt"
+        )
+        found = self._model.get_audio_features(
+            input_features=features["input_features"].to(self._device),
+            is_longer=torch.zeros(1, 1, dtype=torch.bool, device=self._device),
+        )
+        return F.normalize(_pooled(found).float(), dim=-1)[0].cpu()
+
+    @torch.no_grad()
+    def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
+        """See ``SoundModel``."""
+        given = self._tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        found = self._model.get_text_features(**given.to(self._device))
+        return F.normalize(_pooled(found).float(), dim=-1)
+
+    def _filled(self, sound: Sound) -> np.ndarray:
+        """At least one window of the transform, which cannot mirror less."""
+        shortest = int(self._processor.fft_window_size)
+        return np.pad(sound.samples, (0, max(0, shortest - len(sound.samples))))
+
+
+def load_sound_model(
+    spec: str, *, device: str | torch.device = "cpu", spectrogram: SpectrogramConfig | None = None
+) -> SoundModel:
+    """Load a sound model.
+
+    Args:
+        spec: "clap:FOLDER" or "clap:HUB_NAME", else whatever ``load_clip`` takes: a run trained on
+            shards of ``vlsuite data sounds``.
+        spectrogram: how sounds are drawn; None takes what the run's training shards say, else the
+            default.
+    Raises:
+        EvaluationError: no such CLAP; the message says how to get one.
+        ModelError: see ``vlsuite.models.loading.load_clip``.
+    """
+    if spec.startswith(CLAP_PREFIX):
+        return load_clap(spec.removeprefix(CLAP_PREFIX), device=torch.device(device))
+    from vlsuite.models.loading import load_clip
+
+    config = spectrogram or spectrogram_of(Path(spec)) or SpectrogramConfig()
+    return SpectrogramClip(load_clip(spec, device=device), config)
+
+
+def load_clap(name: str, *, device: torch.device) -> Clap:
+    """CLAP from a folder or the hub; safetensors or plain tensors, nothing is unpickled.
+
+    Raises:
+        EvaluationError: it is neither here nor can it be fetched.
+    """
+    from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
+
+    try:
+        model = ClapModel.from_pretrained(name, weights_only=True)
+        processor = AutoFeatureExtractor.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise EvaluationError(
+            f"cannot load CLAP from '{name}': {reason}. Give a folder with config.json and weights "
+            f"(huggingface-cli download laion/clap-htsat-unfused --local-dir clap), then clap:clap"
+        ) from error
+    return Clap(name, model, processor, tokenizer, device=device)
+
+
+def spectrogram_of(run: Path) -> SpectrogramConfig | None:
+    """How the training shards of a run drew their sounds; None where nothing says."""
+    places = [run / SPECTROGRAM_FILE]
+    config = run / "config.json"
+    if config.is_file():
+        try:
+            train = json.loads(config.read_text("utf-8"))["data"]["train"]
+        except (ValueError, KeyError, TypeError):
+            train = []
+        places += [Path(source) / SPECTROGRAM_FILE for source in train]
+    for place in places:
+        if place.is_file():
+            try:
+                return replace(SpectrogramConfig(), **json.loads(place.read_text("utf-8")))
+            except (ValueError, TypeError) as error:
+                raise EvaluationError(
+                    f"{place} does not say how sounds are drawn ({error}); build the shards again "
+                    "with 'vlsuite data sounds'"
+                ) from error
+    return None
+
+
+def embedded_picture(model: EmbeddingModel, picture: Image.Image) -> Float[Tensor, " embed_dim"]:
+    """Unit-norm embedding of one RGB picture, on the CPU."""
+    pixels = model.image_transform(picture)[None]
+    with torch.no_grad():
+        return model.embed_images(pixels.to(model.device))[0].float().cpu()
+
+
+def _pooled(found: Any) -> Tensor:
+    """Versions of transformers return the projected features as they are, or as an output."""
+    return found if isinstance(found, Tensor) else found.pooler_output

@@ -1,0 +1,130 @@
+"""Models of other libraries by folder or name, and one line where they are missing.
+
+Weights are read as safetensors, or as plain tensors (``weights_only``): nothing is unpickled.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eval.errors import EvaluationError
+
+_EXTRA = "pip install -e .[xmai]"
+
+
+def load_encoder(spec: str, *, device: str) -> tuple[Any, Any]:
+    """Tokenizer and encoder for embedding texts.
+
+    Raises:
+        EvaluationError: neither a folder of a model nor a name the hub or its cache knows.
+    """
+    from transformers import AutoModel, AutoTokenizer
+
+    return _loaded(
+        spec, "encoder", AutoTokenizer.from_pretrained, AutoModel.from_pretrained, device
+    )
+
+
+def load_masked_lm(spec: str, *, device: str) -> tuple[Any, Any]:
+    """Tokenizer and masked language model.
+
+    Raises:
+        EvaluationError: see ``load_encoder``; or it has no mask token.
+    """
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    tokenizer, model = _loaded(
+        spec,
+        "masked language model",
+        AutoTokenizer.from_pretrained,
+        AutoModelForMaskedLM.from_pretrained,
+        device,
+    )
+    if tokenizer.mask_token_id is None:
+        raise EvaluationError(
+            f"{spec} has no mask token; give a masked language model such as bert-base-cased"
+        )
+    return tokenizer, model
+
+
+def load_object_detector(spec: str, *, device: str) -> tuple[Any, Any]:
+    """Image processor and object detector (DETR, YOLOS and their like).
+
+    Raises:
+        EvaluationError: see ``load_encoder``.
+    """
+    from transformers import AutoImageProcessor, AutoModelForObjectDetection
+
+    return _loaded(
+        spec,
+        "object detector",
+        AutoImageProcessor.from_pretrained,
+        AutoModelForObjectDetection.from_pretrained,
+        device,
+    )
+
+
+def load_spacy(model: str) -> Any:
+    """A spaCy pipeline by package name or folder.
+
+    Raises:
+        EvaluationError: spaCy or the model is not installed.
+    """
+    try:
+        import spacy
+    except ImportError as error:
+        raise EvaluationError(
+            f"spacy:{model} needs the package spacy ({error}): {_EXTRA}; or choose rules"
+        ) from error
+    try:
+        return spacy.load(model)
+    except (OSError, ValueError) as error:
+        raise EvaluationError(
+            f"spaCy has no model '{model}'; install it (python -m spacy download {model}), give "
+            "the folder of one, or choose rules"
+        ) from error
+
+
+def _loaded(
+    spec: str,
+    what: str,
+    preprocessor: Callable[..., Any],
+    model: Callable[..., Any],
+    device: str,
+) -> tuple[Any, Any]:
+    try:
+        first = preprocessor(spec)
+        second = model(spec, use_safetensors=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise EvaluationError(_missing(spec, what, error)) from error
+    return first, second.to(device).eval()
+
+
+def _missing(spec: str, what: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    if Path(spec).is_dir():
+        return (
+            f"the folder {spec} is no {what} that transformers can load ({reason}); it needs "
+            "config.json, model.safetensors and the files of its tokenizer or image processor"
+        )
+    return (
+        f"no {what} '{spec}' here, and it cannot be downloaded; where there is a network run "
+        f"'hf download {spec}' and copy the folder, then give its path ({reason})"
+    )
+
+
+def fingerprint_of(model: Any, tokenizer: Any | None = None) -> str:
+    """SHA-256 over the weights, and over the vocabulary where there is one."""
+    digest = hashlib.sha256()
+    if tokenizer is not None:
+        digest.update(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
+    for name, weights in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        # as bytes, for NumPy knows no bfloat16
+        flat = weights.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,151 @@
+"""A contrastive model as a detector of attributes: which colour, size or material a noun has.
+
+Our own: the picture is compared with "a photo of a {attribute} {noun}" for every attribute of a
+group and with "a photo of a {noun}". From each cosine the mean over other pictures of the same
+set is taken away, so that a prompt that the model likes whatever it sees gains nothing; a softmax
+over the group, with the model's own scale, gives probabilities.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+
+from eval.contract import EmbeddingModel
+from eval.errors import EvaluationError
+from eval.xmai.attributes import GROUPS, SKIN_GROUP, Groups, canonical, group_of
+from eval.xmai.crossmodal import embed_pictures
+from eval.xmai.objective import DECIMALS
+from eval.xmai.people import has_skin
+
+TEMPLATE = "a photo of a {}"
+
+
+class Claim(NamedTuple):
+    """That the noun in a picture has an attribute."""
+
+    picture: int
+    noun: str
+    word: str
+
+
+class Tag(NamedTuple):
+    """An attribute and its probability within its group."""
+
+    attribute: str
+    probability: float
+
+
+@runtime_checkable
+class Tagger(Protocol):
+    """Says how well pictures support claims."""
+
+    @property
+    def name(self) -> str:
+        """What headers call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells it from others."""
+        ...
+
+    def picture_embeds(
+        self, pictures: Sequence[bytes]
+    ) -> tuple[Float[np.ndarray, "pictures embed_dim"], list[bool]]:
+        """What ``support`` wants to know of pictures, and which could be decoded."""
+        ...
+
+    def support(
+        self, picture_embeds: Float[np.ndarray, "pictures embed_dim"], claims: Sequence[Claim]
+    ) -> Float[np.ndarray, " claims"]:
+        """Probability of each claim, 0 to 1."""
+        ...
+
+
+class ClipTagger:
+    """See the module.
+
+    Args:
+        model: embeds pictures and prompts.
+        mean_embed: mean of the unit vectors of other pictures of the set; zeros: no calibration.
+        groups: attributes by group.
+        template: prompt with "{}" for attribute and noun.
+    """
+
+    def __init__(
+        self,
+        model: EmbeddingModel,
+        mean_embed: Float[np.ndarray, " embed_dim"],
+        *,
+        groups: Groups = GROUPS,
+        template: str = TEMPLATE,
+    ) -> None:
+        if "{}" not in template:
+            raise EvaluationError(f"the tagger's template '{template}' has no {{}} for the noun")
+        self._model = model
+        self._mean = mean_embed
+        self._groups = groups
+        self._template = template
+        self._group_texts: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self.name = model.name
+        settings = [template, {group: list(words) for group, words in groups.items()}]
+        digest = hashlib.sha256(json.dumps(settings).encode() + model.fingerprint.encode())
+        self.fingerprint = digest.hexdigest()
+
+    def picture_embeds(
+        self, pictures: Sequence[bytes]
+    ) -> tuple[Float[np.ndarray, "pictures embed_dim"], list[bool]]:
+        """See ``Tagger``."""
+        return embed_pictures(self._model, pictures)
+
+    def support(
+        self, picture_embeds: Float[np.ndarray, "pictures embed_dim"], claims: Sequence[Claim]
+    ) -> Float[np.ndarray, " claims"]:
+        """See ``Tagger``; a word of no group is weighed against the noun without it."""
+        found = np.zeros(len(claims))
+        for number, claim in enumerate(claims):
+            word = canonical(claim.word)
+            group = group_of(word, self._groups)
+            attributes = self._groups[group] if group else (word,)
+            shares = self._shares(picture_embeds[claim.picture], claim.noun, attributes)
+            found[number] = shares[attributes.index(word)]
+        return found
+
+    def tags(self, picture_embed: Float[np.ndarray, " embed_dim"], noun: str) -> dict[str, Tag]:
+        """The likeliest attribute of each group that makes sense of the noun."""
+        found = {}
+        for group, attributes in self._groups.items():
+            if group == SKIN_GROUP and not has_skin(noun):
+                continue
+            shares = self._shares(picture_embed, noun, attributes)
+            best = min(range(len(attributes)), key=lambda i: (-shares[i], attributes[i]))
+            found[group] = Tag(attributes[best], float(shares[best]))
+        return found
+
+    def _shares(
+        self,
+        picture_embed: Float[np.ndarray, " embed_dim"],
+        noun: str,
+        attributes: tuple[str, ...],
+    ) -> list[float]:
+        """Probabilities of the attributes; what is missing to 1 is "none of them"."""
+        texts = self._texts(noun, attributes)
+        logits = self._model.logit_scale * (texts @ (picture_embed - self._mean))
+        powers = np.exp(logits - logits.max())
+        return [round(float(x), DECIMALS) for x in (powers / powers.sum())[:-1]]
+
+    def _texts(
+        self, noun: str, attributes: tuple[str, ...]
+    ) -> Float[np.ndarray, "prompts embed_dim"]:
+        """Embedded in one pass a noun and group, so that vectors depend on nothing else."""
+        key = (noun, attributes)
+        if key not in self._group_texts:
+            things = [*(f"{attribute} {noun}" for attribute in attributes), noun]
+            prompts = [self._template.replace("{}", thing) for thing in things]
+            embeds = self._model.embed_texts(prompts)
+            self._group_texts[key] = embeds.detach().cpu().numpy().astype(np.float64)
+        return self._group_texts[key]

@@ -1,0 +1,53 @@
+"""A perturbing run killed in the middle loses and repeats no caption."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from eval.xmai.attack import AttackPlan, run_attack
+from tests.support.insertion_fakes import build_fake, build_slow_fake, many_captions
+
+_CAPTIONS = 96
+_SCRIPT = """
+import sys
+from pathlib import Path
+from tests.faults.test_xmai_interrupted import plan
+from eval.xmai.attack import run_attack
+run_attack(plan(Path(sys.argv[1])))
+"""
+
+
+def plan(out: Path, build=build_slow_fake) -> AttackPlan:
+    """A run of a few seconds."""
+    return AttackPlan(
+        source=many_captions(_CAPTIONS),
+        build=build,
+        settings={"method": "xmai"},
+        out=out,
+        pictures_per_chunk=2,
+    )
+
+
+def test_killed_and_started_again(tmp_path: Path) -> None:
+    whole = run_attack(plan(tmp_path / "whole", build_fake)).read_bytes()
+    out = tmp_path / "killed"
+    process = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(out)])
+    num_done = _wait_for_chunks(out / "chunks", 5)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 5 <= num_done < _CAPTIONS // 2
+    assert not (out / "perturbed.jsonl").exists()
+    assert run_attack(plan(out)).read_bytes() == whole
+    assert sorted(path.name for path in out.iterdir()) == ["perturbed.jsonl", "state.json"]
+
+
+def _wait_for_chunks(folder: Path, wanted: int) -> int:
+    for _ in range(6000):
+        count = len(list(folder.glob("*.jsonl"))) if folder.is_dir() else 0
+        if count >= wanted:
+            return count
+        time.sleep(0.01)
+    raise AssertionError(f"no {wanted} chunks in {folder} within a minute")

@@ -1,0 +1,252 @@
+"""``vlsuite xmai quality``, ``page`` and ``upstream``: what perturbed captions are worth."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from eval.results import Score
+    from eval.xmai.quality import QualityTools
+
+_QUALITY = """\
+how good perturbed captions are, with 95% intervals
+
+  vlsuite xmai quality out/xmai.jsonl out/eda.jsonl
+  vlsuite xmai quality out/xmai.jsonl --sentence-model sentence-transformers/all-MiniLM-L6-v2 \\
+      --bert-score roberta-large --language-model gpt2 --clip ViT-B-32:openai --data SHARDS
+
+Without any model: BLEU, METEOR, distances in words and characters, insertions per text, shares
+(unchanged, original kept, mask tokens and fused words, white or black before a person), slips of
+grammar that can be counted. Each model adds its metric. --synonyms adds METEOR's third stage.
+"""
+
+_PAGE = """\
+one HTML page of pictures, captions before and after, for people to judge
+
+  vlsuite xmai page out/xmai.jsonl out/eda.jsonl --data SHARDS --out page.html
+  vlsuite xmai page out/xmai.jsonl --data SHARDS --model runs/first --out page.html   # with ranks
+  vlsuite xmai page --judgements judgements-anna.json --judgements judgements-ben.json
+
+The page needs nothing else: open it, answer, save. Files saved by several people are put together:
+shares with intervals and Cohen's kappa.
+"""
+
+_UPSTREAM = """\
+the published figures of XMAI, computed anew from its stored outputs
+
+  git clone https://github.com/claws-lab/multimodal-robustness-xmai
+  vlsuite xmai upstream multimodal-robustness-xmai/paper_experiments
+
+Stored CSVs give the share of unchanged texts, insertions, mask tokens and BLEU; notebooks give
+classification reports, whose F1 is computed from precision and recall, and the fall in MRR.
+"""
+
+
+def add_actions(actions: Any) -> None:
+    """Add the three actions to the subparsers of ``vlsuite xmai``."""
+    _add_quality(_action(actions, "quality", _QUALITY))
+    _add_page(_action(actions, "page", _PAGE))
+    _add_upstream(_action(actions, "upstream", _UPSTREAM))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the action that was chosen; returns the exit code.
+
+    Raises:
+        UserError: a file, a model or an option does not allow it.
+    """
+    return {"quality": _quality, "page": _page, "upstream": _upstream}[args.action](args)
+
+
+def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    return actions.add_parser(
+        name,
+        help=text.splitlines()[0],
+        description=text,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _add_quality(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("files", nargs="+", metavar="FILE", help="perturbed captions of 'vlsuite xmai perturb'")
+    add("--sentence-model", metavar="MODEL", help="encoder for the sentence cosine")
+    add("--bert-score", metavar="MODEL", help="encoder for BERTScore")
+    add("--bert-layer", type=int, default=-1, help="its layer (default: -1, the last)")
+    add("--language-model", metavar="MODEL", help="causal or masked, for the perplexity ratio")
+    add("--clip", metavar="MODEL", help="as of 'vlsuite eval', for CLIPScore; needs --data")
+    add("--data", metavar="SHARDS", help="the pictures of the captions")
+    add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
+    add("--grammar", choices=("languagetool", "harper"), help="an outside grammar checker as well")
+    add("--synonyms", action="store_true", help="METEOR with WordNet (NLTK's data)")
+    add("--device", default="cpu", help="of the models (default: cpu)")
+    add("--seed", type=int, default=0, help="of the intervals (default: 0)")
+    add("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
+
+
+def _add_page(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("files", nargs="*", metavar="FILE", help="perturbed captions, one file a method")
+    add("--data", metavar="SHARDS", help="the pictures of the captions")
+    add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
+    add("--model", metavar="MODEL", help="show its ranks before and after, text to image")
+    add("--count", type=int, default=60, help="captions drawn (default: 60)")
+    add("--device", default="cpu", help="of the model (default: cpu)")
+    add("--seed", type=int, default=0, help="of the draw and the intervals (default: 0)")
+    add("--judgements", action="append", default=[], type=Path, metavar="FILE",
+        help="summarise saved answers instead (repeatable)")  # fmt: skip
+    add("--out", type=Path, default=Path("page.html"), metavar="FILE", help="(default: page.html)")
+
+
+def _add_upstream(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="or one CSV")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
+
+
+def _quality(args: argparse.Namespace) -> int:
+    from eval.xmai.quality import quality
+    from eval.xmai.rows import open_perturbed
+    from vlsuite.errors import ConfigError
+
+    if (args.clip is None) != (args.data is None):
+        raise ConfigError("CLIPScore needs both --clip MODEL and --data SHARDS")
+    files = [open_perturbed(path) for path in args.files]
+    tools = _tools(args)
+    found = {
+        str(file.path): quality(file.content.captions, tools, seed=args.seed) for file in files
+    }
+    names = list(dict.fromkeys(name for scores in found.values() for name in scores))
+    for file in files:
+        scores = found[str(file.path)]
+        print(f"\n{file.method} ({file.path}, {len(file.content.captions):,} captions)")
+        for name in names:
+            if name in scores:
+                print(f"  {name:24} {_shown(scores[name])}")
+    if args.out is not None:
+        figures = [
+            {"file": str(file.path), "method": file.method, "sha256": file.digest,
+             "scores": {name: asdict(s) for name, s in found[str(file.path)].items()}}
+            for file in files
+        ]  # fmt: skip
+        _write(args.out, {"seed": args.seed, "models": _models(args), "files": figures})
+    return 0
+
+
+def _models(args: argparse.Namespace) -> dict[str, Any]:
+    names = ("sentence_model", "bert_score", "bert_layer", "language_model", "clip", "grammar")
+    return {name: getattr(args, name) for name in names}
+
+
+def _tools(args: argparse.Namespace) -> "QualityTools":
+    from eval.xmai.clip_score import clip_scorer
+    from eval.xmai.grammar import counter_of
+    from eval.xmai.meteor_words import stemmer, synonyms
+    from eval.xmai.quality import QualityTools
+    from eval.xmai.text_models import Encoder, LanguageModel
+
+    sentence = args.sentence_model and Encoder(args.sentence_model, device=args.device)
+    scorer = args.bert_score and Encoder(args.bert_score, device=args.device, layer=args.bert_layer)
+    language = args.language_model and LanguageModel(args.language_model, device=args.device)
+    clip = args.clip and clip_scorer(args.clip, args.data, split=args.split, device=args.device)
+    return QualityTools(
+        stem=stemmer(),
+        synonyms=synonyms() if args.synonyms else None,
+        sentence_cosine=sentence.sentence_cosines if sentence else None,
+        bert_score=scorer.bert_scores if scorer else None,
+        surprise=language.surprises if language else None,
+        clip_score=clip or None,
+        issues=counter_of(args.grammar) if args.grammar else None,
+    )
+
+
+def _page(args: argparse.Namespace) -> int:
+    from eval.folders import open_dataset
+    from eval.xmai.page import write_page
+    from eval.xmai.rows import open_perturbed
+    from vlsuite.errors import ConfigError
+
+    if args.judgements:
+        return _judgements(args)
+    if not args.files or args.data is None:
+        raise ConfigError("the page needs FILE and --data SHARDS; or --judgements FILE")
+    if args.count < 1:
+        raise ConfigError(f"--count is {args.count}; give at least 1")
+    files = [open_perturbed(path) for path in args.files]
+    dataset = open_dataset(args.data, split=args.split, task="retrieval")
+    ranks = {}
+    if args.model:
+        from eval.xmai.ranks import caption_ranks
+
+        for file in files:
+            ranks |= caption_ranks(args.model, file, dataset, device=args.device)
+    captions = [caption for file in files for caption in file.content.captions]
+    count = write_page(args.out, captions, dataset, ranks=ranks, count=args.count, seed=args.seed)
+    print(f"page: {args.out} ({count} captions)")
+    return 0
+
+
+def _judgements(args: argparse.Namespace) -> int:
+    from eval.xmai.judgements import read_judgements, summarise
+
+    summary = summarise([read_judgements(path) for path in args.judgements], seed=args.seed)
+    for (method, question), score in summary.shares.items():
+        print(f"{method:20} {question:8} {_shown(score)}")
+    for one in summary.agreements:
+        kappa = "not defined" if one.kappa is None else _shown(one.kappa)
+        print(f"{one.first} and {one.second}: kappa of '{one.question}' {kappa}")
+    return 0
+
+
+def _upstream(args: argparse.Namespace) -> int:
+    from eval.errors import EvaluationError
+    from eval.xmai.upstream import comparisons
+    from eval.xmai.upstream_files import find_upstream
+    from eval.xmai.upstream_notebooks import TOLERANCE, read_notebooks
+
+    printed = read_notebooks(args.folder)
+    try:
+        files = find_upstream(args.folder)
+    except EvaluationError:
+        if not printed.reports and not printed.runs:
+            raise
+        files = []
+    rows = [row for file in files for row in comparisons(file)]
+    marks = {None: "", True: "agrees", False: "DIFFERS"}
+    for row in rows:
+        known = "" if row.known is None else f"{row.known:g}"
+        print(f"{row.data:8} {row.method:10} {row.figure:34} {row.ours:>10.6g} {known:>10} "
+              f"{marks[row.agrees]}")  # fmt: skip
+    for report in printed.reports:
+        is_close = report.largest_difference <= TOLERANCE
+        print(f"{report.where}: macro F1 {report.computed['macro_f1']:.4f}, printed "
+              f"{report.printed['macro_f1']:.3f}; largest difference of any figure "
+              f"{report.largest_difference:.5f} {marks[is_close]}")  # fmt: skip
+    for run_ in printed.runs:
+        print(f"{run_.where}: MRR {run_.before[0]:.4f} to {run_.after[0]:.4f}, {run_.change:+.1%}")
+    if args.out is not None:
+        figures = [row._asdict() | {"agrees": row.agrees} for row in rows]
+        reports = [r._asdict() | {"difference": r.largest_difference} for r in printed.reports]
+        runs = [r._asdict() | {"change": r.change} for r in printed.runs]
+        _write(args.out, {"files": figures, "reports": reports, "retrieval": runs})
+    all_agree = all(row.agrees is not False for row in rows) and all(
+        report.largest_difference <= TOLERANCE for report in printed.reports
+    )
+    return 0 if all_agree else 1
+
+
+def _shown(score: "Score") -> str:
+    from eval.tables import number, unit_sign
+
+    low, value, high = (number(v, score.unit) for v in (score.low, score.value, score.high))
+    sign = unit_sign(score.unit)
+    return f"{value} ({low} to {high}){' ' + sign if sign else ''}, n = {score.n:,}"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    from data_pipelines.shards.atomic import make_folder, write_file
+
+    make_folder(path.parent)
+    write_file(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    print(f"\nfigures: {path}")
