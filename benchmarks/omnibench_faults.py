@@ -249,11 +249,11 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--questions", type=int, default=120, help="in the set (default 120)")
     parser.add_argument("--kills", type=int, default=5, help="of the command (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of questions, faults and kills")
-    parser.add_argument("--quick", action="store_true", help="24 questions, 2 kills")
+    parser.add_argument("--quick", action="store_true", help="10 questions, 1 kill")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/")
     args = parser.parse_args()
     if args.quick:
-        args.questions, args.kills = 24, 2
+        args.questions, args.kills = 10, 1
     return args
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.dataset import EvalDataset
@@ -54,7 +54,7 @@ class OmniBench:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "OmniBench":
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Self:
         """The first setting asked for; see ``TaskKind``.
 
         Raises:
@@ -76,7 +76,7 @@ class OmniBench:
         return [cls._in(name, dataset, request) for name in _names(request.omnibench)]
 
     @classmethod
-    def _in(cls, setting: str, dataset: EvalDataset, request: TaskRequest) -> "OmniBench":
+    def _in(cls, setting: str, dataset: EvalDataset, request: TaskRequest) -> Self:
         own = in_setting(dataset, setting)
         return cls(dataset=own, options=request.omnibench, seed=request.seed)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from eval.xmai.quality import QualityTools
 
 _QUALITY = """\
-how good perturbed captions are, with 95% intervals
+how good perturbed captions are, with intervals
 
   vlsuite xmai quality out/xmai.jsonl out/eda.jsonl
   vlsuite xmai quality out/xmai.jsonl --sentence-model sentence-transformers/all-MiniLM-L6-v2 \\
