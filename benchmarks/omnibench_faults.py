@@ -22,26 +22,27 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import environment
+from benchmarks import environment, report
 from benchmarks.omni_questions import write_github_form
 from benchmarks.omni_server import Fault, FaultPlan, Ledger, OmniServer, letter_model
-from benchmarks.report import finish
 from eval.omnibench.log import read_log
 from eval.omnibench.response import Response
 
 #: Share of the first three tries of each question that goes wrong, by fault.
 RATES: dict[Fault, float] = {
     "429": 0.06,
-    "429 date": 0.02,
+    "429 date": 0.01,
     "500": 0.08,
     "cut": 0.08,
     "malformed": 0.08,
     "timeout": 0.03,
 }
 
+_DELAY = 0.01  # seconds the server takes for an answer
 _TIMEOUT = 300.0  # seconds a command may take before it counts as hanging
 
 
@@ -78,7 +79,13 @@ class Outcome:
 
 
 def measure(
-    folder: Path, *, questions: int, settings: str, kills: int, seed: int, delay: float = 0.01
+    folder: Path,
+    *,
+    questions: int,
+    settings: str,
+    kills: int,
+    seed: int,
+    finish: Callable[[list[str]], None] | None = None,
 ) -> Outcome:
     """Run both jobs and compare them.
 
@@ -88,19 +95,21 @@ def measure(
         settings: as ``--setting`` takes them.
         kills: of the disturbed command.
         seed: of faults, kills and questions.
-        delay: seconds the server takes for an answer.
+        finish: runs a command of ``vlsuite`` to its end; None runs it in a process of its own.
     """
+    finish = finish or _finish
     found = write_github_form(folder / "questions", questions, seed=seed)
     outcome = Outcome()
-    with OmniServer(letter_model, delay=delay) as server:
+    with OmniServer(letter_model, delay=_DELAY) as server:
         began = time.monotonic()
-        _finish(_command(found, folder / "undisturbed", server.url, settings))
+        finish(_command(found, folder / "undisturbed", server.url, settings))
         middle = time.monotonic()
         outcome.needed = len(server.ledger.received)
         server.ledger = Ledger()
         server.plan = FaultPlan(rates=RATES, seed=seed, hang=1.5, retry_after=0.1)
         command = _command(found, folder / "disturbed", server.url, settings)
         stored = _with_kills(command, folder / "disturbed", server, outcome, kills, seed)
+        finish(command)
         outcome.seconds = (middle - began, time.monotonic() - middle)
     ledger = server.ledger
     outcome.sent = sum(ledger.received.values())
@@ -115,7 +124,7 @@ def measure(
 def _with_kills(
     command: list[str], out: Path, server: OmniServer, outcome: Outcome, kills: int, seed: int
 ) -> dict[str, int]:
-    """Bring the job to its end; how often each stored question had been asked when first seen."""
+    """Start and kill the job; how often each stored question had been asked when first seen."""
     rng = random.Random(f"kills {seed}")
     shares = sorted(rng.uniform(0.05, 0.9) for _ in range(kills))
     stored: dict[str, int] = {}
@@ -133,7 +142,6 @@ def _with_kills(
             stored.setdefault(key, server.ledger.received[key])
         outcome.killed_at.append(len(server.ledger.delivered))
         outcome.stored_at.append(len(_stored_keys(out)))
-    _finish(command)
     return stored
 
 
@@ -171,15 +179,16 @@ def _command(questions: Path, out: Path, url: str, settings: str) -> list[str]:
         "--out": str(out),
         "--cache": str(out / "cache"),
         "--timeout": "1",
+        "--first-wait": "0.05",
         "--concurrency": "8",
     }
     flat = [word for pair in options.items() for word in pair]
-    return [sys.executable, "-m", "vlsuite", "omnibench", "run", str(questions), *flat]
+    return ["omnibench", "run", str(questions), *flat]
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "vlsuite", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -215,7 +224,7 @@ def main() -> None:
         shutil.rmtree(folder)
     else:
         print(f"runs: {folder}")
-    finish(
+    report.finish(
         "omnibench_faults",
         {
             "requests_sent": outcome.sent,

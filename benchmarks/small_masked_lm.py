@@ -31,7 +31,7 @@ def train_masked_lm(
     vocab_size: int = 4096,
     width: int = 128,
     depth: int = 3,
-    steps: int = 3000,
+    steps: int = 2000,
     batch_size: int = 64,
     lr: float = 1e-3,
     seed: int = 0,
@@ -164,7 +164,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", nargs="+", help="captioned pictures as for 'vlsuite eval --data'")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="100 steps")
     parser.add_argument("--save", action="store_true", help="append to results/")

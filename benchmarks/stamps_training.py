@@ -6,6 +6,7 @@ synthetic voices, so that the words are known and the recordings are not.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from data_pipelines.schema import Sample, make_uid
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of
+from data_pipelines.shards.write import write_pairs
 from data_pipelines.sound import SPEECH_RATE, Sound, decode, resampled, windowed
-from data_pipelines.spectrogram import SpectrogramConfig, gray_levels
+from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, gray_levels
 
 #: How a picture and a recording are named together; also the form of the options that need both.
 PAIR = "In the picture: {picture} In the recording: {recording}"
@@ -91,6 +93,22 @@ def sound_samples(
             texts = _said(stamp, fillers, rng)
             changed = varied(sound, rng) if turn else sound
             yield _shown(f"{stamp.uid}/{turn}", changed, texts, config)
+
+
+def write_sound_set(
+    stamps: Sequence[Stamp],
+    train: Sequence[Stamp],
+    out: Path,
+    config: SpectrogramConfig,
+    *,
+    num_voices: int,
+    repeat: int,
+    seed: int,
+) -> None:
+    """As shards, with the settings of the pictures beside them."""
+    samples = sound_samples(stamps, train, config, num_voices=num_voices, repeat=repeat, seed=seed)
+    told = json.dumps(asdict(config), sort_keys=True) + "\n"
+    write_pairs(samples, out, texts={SPECTROGRAM_FILE: told.encode()})
 
 
 def _recordings(train: Sequence[Stamp]) -> list[tuple[bytes, Stamp]]:

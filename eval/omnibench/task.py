@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.dataset import EvalDataset
@@ -54,15 +54,13 @@ class OmniBench:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Self:
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Benchmark:
         """The first setting asked for; see ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
-            raise EvaluationError(lack)
-        return cls._in(_names(request.omnibench)[0], dataset, request)
+        return cls.build_each(dataset, request)[0]
 
     @classmethod
     def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
@@ -73,12 +71,11 @@ class OmniBench:
         """
         if (lack := cls.missing(dataset, request)) is not None:
             raise EvaluationError(lack)
-        return [cls._in(name, dataset, request) for name in _names(request.omnibench)]
-
-    @classmethod
-    def _in(cls, setting: str, dataset: EvalDataset, request: TaskRequest) -> Self:
-        own = in_setting(dataset, setting)
-        return cls(dataset=own, options=request.omnibench, seed=request.seed)
+        options, seed = request.omnibench, request.seed
+        return [
+            cls(dataset=in_setting(dataset, name), options=options, seed=seed)
+            for name in _names(options)
+        ]
 
     @property
     def name(self) -> str:

@@ -1,6 +1,5 @@
 """Synonyms from WordNet's own files (the format of wndb(5WN)), read by offset."""
 
-from functools import cache
 from pathlib import Path
 
 from eval.errors import EvaluationError
@@ -18,33 +17,33 @@ class WordNet:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._offsets: dict[str, list[tuple[str, int]]] = {}
+        self._indexes: dict[str, bytes] = {}
+        self._known: dict[str, tuple[str, ...]] = {}
 
-    @cache  # noqa: B019 - one database lives as long as the process
     def synonyms(self, word: str) -> tuple[str, ...]:
         """Single words that share a sense with ``word``, sorted; the word itself is not one."""
-        if not self._offsets:
-            self._read_indexes()
         lower = word.lower()
-        found = {
-            lemma
-            for part, offset in self._offsets.get(lower, ())
-            for lemma in self._lemmas(part, offset)
-        }
-        return tuple(sorted(x for x in found if x.isalpha() and x.lower() != lower))
+        if lower not in self._known:
+            found = {
+                lemma
+                for part in _PARTS
+                for offset in self._offsets(part, lower)
+                for lemma in self._lemmas(part, offset)
+            }
+            alike = sorted(x for x in found if x.isalpha() and x.lower() != lower)
+            self._known[lower] = tuple(alike)
+        return self._known[lower]
 
-    def _read_indexes(self) -> None:
-        for part in _PARTS:
-            with (self._folder / f"index.{part}").open(encoding="ascii", errors="replace") as file:
-                for line in file:
-                    if not line.startswith(" "):
-                        self._add(part, line.split())
-
-    def _add(self, part: str, fields: list[str]) -> None:
-        """lemma pos synset_cnt p_cnt [ptr...] sense_cnt tagsense_cnt offset..."""
-        count = int(fields[2])
-        offsets = [(part, int(offset)) for offset in fields[-count:]]
-        self._offsets.setdefault(fields[0], []).extend(offsets)
+    def _offsets(self, part: str, lemma: str) -> list[int]:
+        """Of the senses: lemma pos synset_cnt p_cnt [ptr...] sense_cnt tagsense_cnt offset..."""
+        if part not in self._indexes:
+            self._indexes[part] = b"\n" + (self._folder / f"index.{part}").read_bytes()
+        index = self._indexes[part]
+        start = index.find(f"\n{lemma} ".encode("utf-8", "surrogatepass"))
+        if start < 0:
+            return []
+        fields = index[start + 1 : index.find(b"\n", start + 1)].split()
+        return [int(offset) for offset in fields[-int(fields[2]) :]]
 
     def _lemmas(self, part: str, offset: int) -> list[str]:
         """offset lex_filenum ss_type w_cnt word lex_id word lex_id ..."""

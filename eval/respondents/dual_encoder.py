@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ _SENTENCES = re.compile(r"(?<=[.!?。])\s+|\n+")
 _MOST_SENTENCES = 64
 
 
+@runtime_checkable
 class TextSimilarity(Protocol):
     """Similarity of texts to texts."""
 

@@ -171,12 +171,12 @@ def load_omni(config: OmniConfig) -> OmniTransformers:
     Raises:
         EvaluationError: it cannot be had, is none of ``THINKERS``, or is not in safetensors.
     """
-    import transformers
-    from transformers import AutoConfig, AutoProcessor
-
     checked_style(config.style)
     if config.model.startswith(("/", ".", "~")) and not Path(config.model).is_dir():
         raise EvaluationError(f"no folder {config.model}; give that of a checkpoint, or a hub name")
+    import transformers
+    from transformers import AutoConfig, AutoProcessor
+
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         found = AutoConfig.from_pretrained(config.model, trust_remote_code=False)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from eval.errors import EvaluationError
+
 #: Answers after which the same request may succeed later; all 5xx besides.
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
 
@@ -29,6 +31,8 @@ class Backoff:
         tries: how often a request is sent at most.
         longest_retry_after: seconds; a server that wants more is taken to be away.
         seed: of the jitter.
+    Raises:
+        EvaluationError: no try, or no wait.
     """
 
     base: float = 1.0
@@ -36,6 +40,12 @@ class Backoff:
     tries: int = 8
     longest_retry_after: float = 600.0
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or self.base <= 0:
+            raise EvaluationError(
+                f"{self.tries} tries with a first wait of {self.base:g} s; at least 1, above 0"
+            )
 
     def delay(self, attempt: int, key: str, retry_after: float | None = None) -> float | None:
         """Seconds until the next try; None where there is none.

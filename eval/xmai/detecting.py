@@ -1,6 +1,6 @@
 """From pictures to detections: boxes of a detector or the caption's own nouns, then attributes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from eval.xmai.detectors import Detector, load_detector
 from eval.xmai.matching import Nouns, load_nouns
 from eval.xmai.objective import DECIMALS
 from eval.xmai.plan import MethodSpec, load_tagger
-from eval.xmai.tagger import TEMPLATE, ClipTagger
+from eval.xmai.tagger import TEMPLATE, Tag
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError
 
@@ -78,7 +78,8 @@ def detect(spec: DetectSpec, source: CaptionSource) -> Iterator[Detection]:
         chunk = source.chunk(start, start + PICTURES_PER_CHUNK, with_pictures=True)
         things = _boxes(chunk, detector, model) if detector else _nouns(chunk, nouns, model)
         for thing in things:
-            yield from tagged(thing, tagger, min_attribute=spec.min_attribute)
+            tags = tagger.tags(thing.embed, thing.name).values()
+            yield from tagged(thing, tags, min_attribute=spec.min_attribute)
         progress.add(len(chunk.pictures))
     progress.close()
 
@@ -102,9 +103,8 @@ class Thing:
     box: tuple[float, float, float, float] | None = None
 
 
-def tagged(thing: Thing, tagger: ClipTagger, *, min_attribute: float) -> list[Detection]:
-    """The likeliest attribute of each group, where it is likely enough; else one without any."""
-    tags = tagger.tags(thing.embed, thing.name).values()
+def tagged(thing: Thing, tags: Iterable[Tag], *, min_attribute: float) -> list[Detection]:
+    """The attributes that are likely enough; where none is, the thing without any."""
     found = [
         Detection(
             uid=thing.uid,

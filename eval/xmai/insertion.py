@@ -45,8 +45,8 @@ class InsertionSettings:
     k: int = 3
     weights: Weights = Weights(1.0, 5.0, 5.0)
     truth: Truth = "detected"
-    confidence: float = 0.3
-    support: float = 0.3
+    confidence: float = 0.5
+    support: float = 0.5
     max_insertions: int = 3
     pool: int = 60
 

@@ -69,8 +69,8 @@ class MethodSpec:
     weights: str = "paper"
     k: int = 3
     truth: Truth = "detected"
-    confidence: float = 0.3
-    support: float = 0.3
+    confidence: float = 0.5
+    support: float = 0.5
     max_insertions: int = 3
     blocked: str = "people"
     groups: str | None = None

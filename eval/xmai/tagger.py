@@ -105,14 +105,19 @@ class ClipTagger:
     def support(
         self, picture_embeds: Float[np.ndarray, "pictures embed_dim"], claims: Sequence[Claim]
     ) -> Float[np.ndarray, " claims"]:
-        """See ``Tagger``; a word of no group is weighed against the noun without it."""
+        """See ``Tagger``.
+
+        A word of no group is weighed against the noun without it; as one of two is right by
+        chance, half of the probability counts as none.
+        """
         found = np.zeros(len(claims))
         for number, claim in enumerate(claims):
             word = canonical(claim.word)
             group = group_of(word, self._groups)
             attributes = self._groups[group] if group else (word,)
             shares = self._shares(picture_embeds[claim.picture], claim.noun, attributes)
-            found[number] = shares[attributes.index(word)]
+            share = shares[attributes.index(word)]
+            found[number] = share if group else max(0.0, 2 * share - 1)
         return found
 
     def tags(self, picture_embed: Float[np.ndarray, " embed_dim"], noun: str) -> dict[str, Tag]:

@@ -1,7 +1,8 @@
 """What a setting removes does not reach the model, proved on what the model receives.
 
 For each of the eight settings and each style of prompt: the request bodies that a real server
-receives, and the tensors that a transformers model is called with. Each modality is exchanged for
+receives, the tensors that a transformers model is called with, and the scores of a dual encoder.
+Each modality is exchanged for
 another one in turn: what arrives must stay the same byte for byte where the setting removes it, and
 change where the setting keeps it.
 """
@@ -17,13 +18,17 @@ import torch
 
 from benchmarks.omni_questions import picture, sound, write_github_form
 from benchmarks.omni_server import OmniServer, letter_model
+from data_pipelines.spectrogram import SpectrogramConfig
 from eval.omnibench.media import BytesMedia
 from eval.omnibench.prompt import STYLES
 from eval.omnibench.question import SETTINGS, OmniQuestion, Setting, prompted
 from eval.omnibench.question_set import read_questions
+from eval.respondents.dual_encoder import DualEncoder
 from eval.respondents.endpoint import Endpoint
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.omni_transformers import OmniConfig, OmniTransformers, load_omni
+from eval.respondents.sound_models import SpectrogramClip
+from tests.support.embedding_model import SmallClip
 from tests.support.omni_models import random_omni
 
 #: What each exchange changes, and whether a setting shows it.
@@ -43,6 +48,11 @@ def question(tmp_path_factory: pytest.TempPathFactory) -> OmniQuestion:
 @pytest.fixture(scope="module")
 def omni(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return random_omni(tmp_path_factory.mktemp("omni") / "model")
+
+
+@pytest.fixture(scope="module")
+def clips() -> tuple[SmallClip, SpectrogramClip]:
+    return SmallClip(), SpectrogramClip(SmallClip(seed=1), SpectrogramConfig())
 
 
 def variants(question: OmniQuestion) -> dict[str, OmniQuestion]:
@@ -128,6 +138,22 @@ def test_tensors_hold_what_the_setting_keeps_and_nothing_else(
         assert ("seenword0" in text) == (setting.image == "text")
         assert ("pixel_values" in calls[""]) == (setting.image == "raw")
         assert ("input_features" in calls[""]) == (setting.audio == "raw")
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_scores_of_a_dual_encoder_depend_on_what_the_setting_keeps_and_nothing_else(
+    question: OmniQuestion, clips: tuple[SmallClip, SpectrogramClip], name: str
+) -> None:
+    setting = SETTINGS[name]
+    sees, hears = clips
+    scores = {}
+    for exchanged, variant in variants(question).items():
+        model = DualEncoder(sees, hears)  # a new one: nothing is remembered
+        (response,) = model.respond([prompted(variant, setting)])
+        scores[exchanged] = response.scores
+    assert scores[""] is not None
+    for exchanged, is_kept in EXCHANGES.items():
+        assert (scores[exchanged] != scores[""]) == is_kept(setting), exchanged
 
 
 def same(a: dict[str, Any], b: dict[str, Any]) -> bool:

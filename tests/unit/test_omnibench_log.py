@@ -86,7 +86,8 @@ def test_log_cut_off_anywhere_is_read_and_continued(found: QuestionSet, tmp_path
     ask(model, found.questions, BOTH[:1], log, header)
     whole = log.read_bytes()
     complete = read_log(log).responses
-    for length in range(len(whole)):
+    ends = [at for at, byte in enumerate(whole) if byte == ord("\n")]
+    for length in sorted({0, 1, *range(5, len(whole), 97), *ends, *(end + 1 for end in ends)}):
         log.write_bytes(whole[:length])
         ask(Scripted(), found.questions, BOTH[:1], log, header)
         assert read_log(log).responses == complete

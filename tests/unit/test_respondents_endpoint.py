@@ -184,18 +184,19 @@ def test_cost_limit_stops_before_it_is_passed_and_the_next_command_goes_on(
     with OmniServer(letter_model) as server:
 
         def command() -> str:
-            model = endpoint(server.url, cache=cache, price=price, max_tokens=100, max_cost=0.05)
+            given = {"cache": cache, "price": price, "max_tokens": 100, "concurrency": 1}
+            model = endpoint(server.url, max_cost=0.03, **given)
             told = ""
             try:
                 list(model.respond(asked))
             except EvaluationError as error:
                 told = str(error)
-            assert 0 < model.account.cost <= 0.05
+            assert 0 < model.account.cost <= 0.03
             answered.append(model.account.answered)
             return told
 
         while told := command():
-            assert "--max-cost 0.05" in told
+            assert "--max-cost 0.03" in told
     assert len(answered) > 1
     assert sum(answered) == len(asked)
     assert set(server.ledger.received.values()) == {1}

@@ -33,6 +33,7 @@ _ENDPOINT = (
     "tokens_per_minute",
     "timeout",
     "tries",
+    "first_wait",
     "cache",
     "no_cache",
     "price_in",
@@ -92,6 +93,7 @@ def _add_endpoint(group: "argparse._ArgumentGroup") -> None:
     add("--tokens-per-minute", type=float, metavar="N", help="as estimated (default: no limit)")
     add("--timeout", type=float, metavar="S", help="seconds a try may take (default: 120)")
     add("--tries", type=int, metavar="N", help="of one question (default: 8)")
+    add("--first-wait", type=float, metavar="S", help="before the second try; doubles (default: 1)")
     add(
         "--cache",
         type=Path,
@@ -168,7 +170,7 @@ def _endpoint(args: argparse.Namespace) -> Model:
     pressed = {
         "concurrency": args.concurrency,
         "timeout": args.timeout,
-        "backoff": None if args.tries is None else Backoff(tries=args.tries),
+        "backoff": Backoff(**_given({"tries": args.tries, "base": args.first_wait})),
     }
     limits = EndpointLimits(
         requests_per_minute=args.requests_per_minute,
