@@ -14,51 +14,26 @@ each). The scorer is the tagger too; "white_box" is the fall of the scorer itsel
 
 import argparse
 import json
+import random
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from benchmarks import xmai_goals, xmai_runs
-from benchmarks.emoji_attributes import write_stripped_shards
+from benchmarks import xmai_runs
 from benchmarks.environment import describe
 from benchmarks.report import finish
-from benchmarks.small_masked_lm import captions_of, train_masked_lm
 from benchmarks.timed_process import work_folder
-from benchmarks.xmai_goals import Goal
+from benchmarks.xmai_goals import goal_table, insertion_only_share, measured_goals
+from benchmarks.xmai_setup import ASKED_GROUPS, Setup, set_up
 from data_pipelines.errors import UserError
-from data_pipelines.sources.emoji import EmojiSource
-from data_pipelines.sources.source import Target
-from data_pipelines.sources.synthetic import SyntheticSource
-from eval.folders import open_dataset
 from eval.results import Score
 from eval.xmai.attributes import GROUPS
 from eval.xmai.quality import quality
-from eval.xmai.upstream import KNOWN
 
 _BASELINES = ("deletion", "eda", "typo", "contractions", "masked_insert", "masked_replace")
 _QUICK_BASELINES = ("deletion", "typo")
 _FALLS = {"drop_r1": "text_to_image_recall_at_1_drop", "drop_mrr": "text_to_image_mrr_drop"}
-#: Attributes a tagger is asked about: those that names speak of. Size is no property of a picture
-#: with one thing in it.
-_GROUPS = ("colour", "skin_tone")
-
-_AUGMENT = ("data.augment.color_jitter=0", "data.augment.grayscale_probability=0",
-            "data.augment.outline_probability=0")  # fmt: skip
-_QUICK = ("duration=3epochs", "global_batch_size=64", "optim.warmup_steps=5", "threads=1")
-
-
-class Setup(NamedTuple):
-    """What is measured on, and with what."""
-
-    work: Path
-    unseen: Path
-    named: dict[str, Path]
-    scorer: Path
-    victim: Path
-    masked_lm: Path
-    groups: Path
 
 
 def main() -> int:
@@ -81,54 +56,16 @@ def main() -> int:
 
 
 def _measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
-    setup = _setup(args, work)
+    setup = set_up(args, work)
     found = _precisions(setup, args)
     files, seconds = _perturbed(setup, args)
     falls = _falls(setup, files, args.seed)
     figures = _figures(found, files, seconds, falls)
-    goals = _goals(setup, args, files, falls["victim"], seconds)
+    goals = measured_goals(setup, files, falls["victim"]["xmai"], seconds, seed=args.seed)
     print(_table(figures))
     print()
-    print(xmai_goals.goal_table(goals))
+    print(goal_table(goals))
     return figures | {"goals": [goal._asdict() for goal in goals]}
-
-
-def _setup(args: argparse.Namespace, work: Path) -> Setup:
-    train, unseen, named = _data(args, work)
-    settings = (*_AUGMENT, *_QUICK) if args.quick else (*_AUGMENT, f"duration={args.epochs}epochs")
-    clips = {
-        name: given or xmai_runs.train_clip(work / name, train, seed=seed, settings=settings)
-        for name, given, seed in (("scorer", args.scorer, 0), ("victim", args.victim, 1))
-    }
-    masked_lm = args.masked_lm or work / "masked-lm"
-    if not (masked_lm / "config.json").is_file():
-        captions = captions_of([str(train)])
-        train_masked_lm(masked_lm, captions, steps=60 if args.quick else 3000)
-    groups = work / "groups.json"
-    groups.write_text(json.dumps({name: GROUPS[name] for name in _GROUPS}))
-    stripped = {}
-    for name, source in named.items():
-        stripped[name] = work / f"stripped-{name}"
-        if not stripped[name].is_dir():
-            write_stripped_shards(open_dataset(str(source), task="retrieval"), stripped[name])
-    return Setup(work, unseen, stripped, clips["scorer"], clips["victim"], masked_lm, groups)
-
-
-def _data(args: argparse.Namespace, work: Path) -> tuple[Path, Path, dict[str, Path]]:
-    """Pairs to train on, unseen pairs, and sets whose captions name attributes."""
-    if args.quick:
-        for name, count, seed in (("train", 600, args.seed), ("unseen", 100, args.seed + 1)):
-            if not (work / name).is_dir():
-                source = SyntheticSource(num_samples=count, side=48, seed=seed)
-                source.build(Target(out_dir=work / name))
-        return work / "train", work / "unseen", {"shapes": work / "unseen"}
-    folder = args.data or work / "emoji"
-    if not folder.is_dir():
-        EmojiSource(seed=args.seed).build(Target(out_dir=folder))
-    named = {"emoji": folder / "unseen_compositions", "new_emoji": folder / "unseen_emoji"}
-    if args.stamps.is_file():
-        named["stamps"] = args.stamps
-    return folder / "train", folder / "unseen_compositions", named
 
 
 def _precisions(setup: Setup, args: argparse.Namespace) -> dict[str, Any]:
@@ -167,10 +104,8 @@ def _detections(setup: Setup, data: Path, name: str) -> Path:
 
 def _uniform(setup: Setup, seen: Path, name: str, seed: int) -> Path:
     """The same detections with an attribute drawn at random from its group: no look at pictures."""
-    import random
-
     rng = random.Random(seed)
-    of_word = {word: own for group in _GROUPS for own in [GROUPS[group]] for word in own}
+    of_word = {word: own for group in ASKED_GROUPS for own in [GROUPS[group]] for word in own}
     lines, done = [], set()
     for line in seen.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
@@ -193,7 +128,8 @@ def _perturbed(setup: Setup, args: argparse.Namespace) -> tuple[dict[str, Path],
         "xmai": ("xmai", models),
         "xmai_skin": ("xmai", (*models, "--blocked", "race-words")),
         "xmai_published": (
-            "xmai", (*models, "--masked-lm", setup.masked_lm, "--truth", "none", "--weights", "paper"),
+            "xmai",
+            (*models, "--masked-lm", setup.masked_lm, "--truth", "none", "--weights", "paper"),
         ),
         "random_attribute": ("random_attribute", models),
     }  # fmt: skip
@@ -245,7 +181,7 @@ def _figures(
         kept = quality(captions)["subsequence_share"].value
         is_ours = name.startswith("xmai") or name == "random_attribute"
         rows[name] = {
-            "insertion_only": xmai_goals.insertion_only_share(captions) if is_ours else kept,
+            "insertion_only": insertion_only_share(captions) if is_ours else kept,
             "changed": sum(c.is_changed for c in captions) / len(captions),
             "captions_per_s": len(captions) / seconds[name],
         }
@@ -285,82 +221,6 @@ def _plain(score: Score) -> dict[str, float]:
     }
 
 
-def _goals(
-    setup: Setup,
-    args: argparse.Namespace,
-    files: Mapping[str, Path],
-    scores: Mapping[str, Mapping[str, Score]],
-    seconds: Mapping[str, float],
-) -> list[Goal]:
-    ours = [c for name in ("xmai", "xmai_published") for c in xmai_runs.captions_in(files[name])]
-    share = xmai_goals.insertion_only_share(ours)
-    residue, people = xmai_goals.num_with_residue(ours), xmai_goals.num_coloured_people(ours)
-    num_insertions = sum(len(caption.insertions) for caption in ours)
-    fake_speed = _fake_speed(setup, args)
-    real_speed = len(xmai_runs.captions_in(files["xmai_published"])) / seconds["xmai_published"]
-    seen = ("--detections", setup.work / "seen-unseen.jsonl", "--scorer", setup.scorer,
-            "--seed", args.seed)  # fmt: skip
-    two, _ = xmai_runs.perturb(
-        setup.work / "two-workers", setup.unseen, "xmai", (*seen, "--workers", 2)
-    )
-    chunks = -(-len(open_dataset(str(setup.unseen), task="retrieval")) // 32)
-    again = xmai_runs.killed_and_resumed(setup.work / "killed", setup.unseen, seen, chunks=chunks)
-    digests = [xmai_runs.digest_of(path) for path in (files["xmai"], two, again)]
-    names = scores["xmai"]
-    has_all = all(
-        f"{kind}{way}_{figure}_drop" in names
-        for kind in ("", "batched_")
-        for way in ("text_to_image", "image_to_text")
-        for figure in ("mrr", "recall_at_1", "recall_at_5", "recall_at_10")
-    )
-    num_metrics = len(quality(ours[: len(ours) // 2]))
-    known = KNOWN["snli_ve", "xmai"]
-    upstream_share = known["insertion_only"] / known["rows"]
-    return [
-        Goal(1, "insertion-only rows", f"{upstream_share:.1%}", "100%", f"{share:.2%} of {len(ours)}",
-             share == 1.0),
-        Goal(2, "special tokens, fused pieces", "12 masks, many", "0", str(residue), residue == 0),
-        Goal(3, "white/black before a person", "23.0%", "0 by default",
-             f"{people} of {num_insertions}", people == 0),
-        Goal(4, "captions/s: fakes, one CPU core", "3.1 on a GPU", "1,000",
-             f"{fake_speed:,.0f} (with CLIP and BERT here: {real_speed:.1f})", fake_speed >= 1000),
-        Goal(4, "captions/s: COCO settings, GPU", "3.1", "30", "no GPU here", None),
-        Goal(5, "runs without GPU or downloads", "no", "yes", "this run", True),
-        Goal(6, "same bytes, 1 and 2 workers", "not promised", "identical",
-             "identical" if digests[0] == digests[1] else "differ", digests[0] == digests[1]),
-        Goal(7, "both ways, R@k, full and batched", "MRR in 1k batches", "all",
-             f"{len(names)} scores", has_all),
-        Goal(8, "quality metrics with intervals", "4", "8", f"{num_metrics} without a model",
-             num_metrics >= 8),
-        Goal(9, "killed at half, resumed", "loses everything", "no row lost",
-             "identical" if digests[0] == digests[2] else "differ", digests[0] == digests[2]),
-        xmai_goals.f1_goal(),
-    ]  # fmt: skip
-
-
-def _fake_speed(setup: Setup, args: argparse.Namespace) -> float:
-    """Words from given detections, no model at all; the program's start is not counted."""
-    data = next(iter(setup.named.values())) if args.quick else args.data or setup.work / "emoji"
-    data = data if args.quick else data / "train"
-    seen = setup.work / "given.jsonl"
-    dataset = open_dataset(str(data), task="retrieval")
-    assert dataset.captions is not None
-    from eval.xmai.records import uids_of
-
-    with seen.open("w", encoding="utf-8") as file:
-        for uid, captions in zip(uids_of(dataset), dataset.captions, strict=True):
-            for word in captions[0].split():
-                record = {"uid": uid, "name": word, "attribute": "small", "score": 1.0,
-                          "attribute_score": 1.0}  # fmt: skip
-                file.write(json.dumps(record) + "\n")
-    begun = time.perf_counter()
-    path, seconds = xmai_runs.perturb(
-        setup.work / "fakes", data, "xmai", ("--detections", seen, "--seed", args.seed)
-    )
-    assert time.perf_counter() >= begun
-    return len(xmai_runs.captions_in(path)) / seconds
-
-
 def _table(figures: Mapping[str, Any]) -> str:
     lines = [f"{'method':22} {'unchanged but for insertions':>28} {'fall in R@1, points':>28} "
              f"{'fall in MRR, points':>28} {'captions/s':>11}"]  # fmt: skip
@@ -377,16 +237,15 @@ def _table(figures: Mapping[str, Any]) -> str:
     every = {"xmai": figures["attribute_precision"], **figures["precision_of_random"]}
     for method, sets in every.items():
         for name, own in sets.items():
-            score = own["precision"]
-            shown = (
-                "no attribute with a known truth"
-                if score is None
-                else (
-                    f"{score['value']:.1%} ({score['low']:.1%} to {score['high']:.1%}), n = {score['n']}"
-                )
-            )
-            lines.append(f"{method:22} {name:12} {shown}")
+            lines.append(f"{method:22} {name:12} {_shown(own['precision'])}")
     return "\n".join(lines)
+
+
+def _shown(score: Mapping[str, float] | None) -> str:
+    if score is None:
+        return "no attribute with a known truth"
+    value, low, high = (f"{score[key]:.1%}" for key in ("value", "low", "high"))
+    return f"{value} ({low} to {high}), n = {score['n']}"
 
 
 def _parse() -> argparse.Namespace:

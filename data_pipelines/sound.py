@@ -53,7 +53,7 @@ def decode(data: bytes, *, name: str = "sound") -> Sound:
             limit = int(MAX_SECONDS * rate) + 1
             channels = file.read(frames=limit, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = _reason(error)
         raise DataError(f"{name}: cannot decode the sound ({len(data)} bytes): {reason}") from error
     if len(channels) == limit:
         raise DataError(f"{name}: the sound is longer than {MAX_SECONDS:.0f} s; cut it")
@@ -63,6 +63,12 @@ def decode(data: bytes, *, name: str = "sound") -> Sound:
     if not np.isfinite(samples).all():
         raise DataError(f"{name}: the sound holds NaN or infinity")
     return Sound(samples, rate)
+
+
+def _reason(error: Exception) -> str:
+    """What libsndfile says; its full message has a memory address in it, another one each time."""
+    told = getattr(error, "error_string", None) or str(error)
+    return " ".join(str(told).split())[:200] or type(error).__name__
 
 
 def resample(

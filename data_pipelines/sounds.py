@@ -57,7 +57,7 @@ class SoundShards:
         if not captions:
             raise DataError("no caption")
         data = members[self.member]
-        picture = encode_png(sound_picture(data, self.config, name=where))
+        picture = encode_png(sound_picture(data, self.config, name=self.member))
         stored: JsonValue = fields_of(members).get("uid")
         return Sample(
             uid=make_uid("sounds", where, data),

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -253,3 +254,8 @@ def save_result(result: EvalResult, path: Path) -> None:
     text = json.dumps(result.to_dict(), indent=1, allow_nan=False) + "\n"
     make_folder(path.parent)
     write_file(path, text.encode())
+
+
+def file_name_part(text: str) -> str:
+    """Text as a part of a file name; what is not kept becomes a dash."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"

@@ -8,7 +8,6 @@ the old file moves to ``superseded/`` and the benchmark runs: no result is ever 
 import dataclasses
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
@@ -24,7 +23,14 @@ from eval.embed import RememberingEmbedder
 from eval.errors import EvaluationError
 from eval.influences import UNKNOWN, merged
 from eval.process_group import all_agree, ranks
-from eval.results import RESULT_VERSION, EvalResult, Settings, load_result, save_result
+from eval.results import (
+    RESULT_VERSION,
+    EvalResult,
+    Settings,
+    file_name_part,
+    load_result,
+    save_result,
+)
 
 SUPERSEDED = "superseded"
 
@@ -241,8 +247,3 @@ def _set_aside(path: Path) -> None:
             f"cannot move {path} to {target.parent}: {error.strerror or error}; "
             "choose another folder with --out"
         ) from error
-
-
-def file_name_part(text: str) -> str:
-    """Text as a part of a file name; what is not kept becomes a dash."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "model"

@@ -10,8 +10,16 @@ from data_pipelines.schema import JsonValue
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP, WILSON
 from eval.omnibench.outcomes import hits
 from eval.omnibench.scoring import ScoredLog, SettingScores, positions
-from eval.results import RESULT_VERSION, EvalResult, Origin, PerImage, Score, Settings, save_result
-from eval.runner import file_name_part
+from eval.results import (
+    RESULT_VERSION,
+    EvalResult,
+    Origin,
+    PerImage,
+    Score,
+    Settings,
+    file_name_part,
+    save_result,
+)
 
 BENCHMARK = "omnibench"
 

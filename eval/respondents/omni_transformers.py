@@ -145,8 +145,8 @@ class OmniTransformers:
                 )[:, length:]
         except torch.OutOfMemoryError as error:
             raise EvaluationError(
-                f"{self.name} needs more memory than the device has; use a smaller --batch-size, "
-                "smaller pictures (--max-side), or a larger device"
+                f"{self.name} needs more memory than the device has; use a smaller --batch-size or "
+                "a larger device, or serve it behind an endpoint and give --max-side"
             ) from error
         texts = self._processor.batch_decode(written, skip_special_tokens=True)
         padding = self._processor.tokenizer.pad_token_id

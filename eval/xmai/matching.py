@@ -8,6 +8,7 @@ a full stop can match, and a compound ("police officer") is one noun.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.noise.phrases import CONNECTIVES, DETERMINERS, WORD, rule_phrases
@@ -181,9 +182,13 @@ _IRREGULAR = {
 
 def _is_named(noun: Noun, detection: Detection) -> bool:
     """Whether the compound, or its last words, are the name."""
-    words = [singular(word) for word in WORD.findall(noun.phrase)]
-    name = [singular(word) for word in WORD.findall(detection.name)]
+    words, name = _singulars(noun.phrase), _singulars(detection.name)
     return bool(name) and words[-len(name) :] == name
+
+
+@lru_cache(maxsize=1 << 16)
+def _singulars(phrase: str) -> tuple[str, ...]:
+    return tuple(singular(word) for word in WORD.findall(phrase))
 
 
 def _key(noun: Noun) -> str:

@@ -77,7 +77,7 @@ def literal_list(cell: str) -> list[str]:
     """
     try:
         found = ast.literal_eval(cell)
-    except (SyntaxError, MemoryError, RecursionError) as error:
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise ValueError(f"no list literal: {cell[:40]!r}") from error
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise ValueError(f"no list of texts: {cell[:40]!r}")
