@@ -184,7 +184,7 @@ def _goals_of_repeats(setup: Setup, first: Path, *, seed: int) -> list[Goal]:
     out = setup.work / "two-workers"
     two, _ = xmai_runs.perturb(out, setup.unseen, "xmai", (*options, "--workers", 2))
     chunks = -(-len(open_dataset(str(setup.unseen), task="retrieval")) // PICTURES_PER_CHUNK)
-    again = xmai_runs.killed_and_resumed(
+    again, parts = xmai_runs.killed_and_resumed(
         setup.work / "killed", setup.unseen, options, chunks=chunks
     )
     own, of_two, of_killed = (xmai_runs.digest_of(path) for path in (first, two, again))
@@ -192,7 +192,8 @@ def _goals_of_repeats(setup: Setup, first: Path, *, seed: int) -> list[Goal]:
         Goal(6, "same bytes, 1 and 2 workers", "not promised", "identical",
              "identical" if own == of_two else "differ", own == of_two),
         Goal(9, "killed at half, resumed", "loses everything", "no row lost",
-             "identical" if own == of_killed else "differ", own == of_killed),
+             f"{'identical' if own == of_killed else 'differ'}, killed at {parts} of {chunks}",
+             own == of_killed and parts > 0),
     ]  # fmt: skip
 
 

@@ -88,8 +88,10 @@ def perturb(out: Path, data: Path, method: str, options: Sequence[object]) -> tu
     return out / _PERTURBED, time.perf_counter() - begun
 
 
-def killed_and_resumed(out: Path, data: Path, options: Sequence[object], *, chunks: int) -> Path:
-    """The file of a run that was killed (SIGKILL) when about half of its parts lay there.
+def killed_and_resumed(
+    out: Path, data: Path, options: Sequence[object], *, chunks: int
+) -> tuple[Path, int]:
+    """The file of a run that was killed (SIGKILL) at about half of its parts, and their number.
 
     Args:
         chunks: parts of the whole run.
@@ -107,8 +109,9 @@ def killed_and_resumed(out: Path, data: Path, options: Sequence[object], *, chun
             break
         time.sleep(_POLL_SECONDS)
     process.wait()
+    num_parts = 0 if (out / _PERTURBED).exists() else len(list(out.rglob("*.jsonl")))
     run_command(out.parent / "perturb.log", *words)
-    return out / _PERTURBED
+    return out / _PERTURBED, num_parts
 
 
 def precision(captions: Sequence[PerturbedCaption], data: Path, *, seed: int) -> Precision:

@@ -9,7 +9,8 @@ Rules, the first that decides:
    C" states that there is none.
 4. A response that declines ("cannot", "unable", "sorry") has no answer.
 5. Letters that stand as labels ("(C)", "**C**", "option C", "C." at the start of a line), without
-   those that are rejected ("not B", "(A) is wrong"): if one remains, that.
+   those that are rejected ("not B", "(A) is wrong"): if one remains, that. Labels that are called
+   right ("option D is correct") come before all others.
 6. Texts of options named in the response, again without rejected ones: if one remains, that.
 
 The article "A" and the pronoun "I" are letters of options only where they cannot be words.
@@ -18,6 +19,7 @@ The article "A" and the pronoun "I" are letters of options only where they canno
 from collections.abc import Iterator, Sequence
 
 from eval.answer_parsing.patterns import (
+    AFFIRMED_AFTER,
     BOXED,
     CONTINUES,
     DECLINES,
@@ -130,7 +132,8 @@ def _is_label(letter: str, rest: str) -> bool:
 
 
 def _labels(text: str, count: int) -> set[int]:
-    """Options named by letters that stand as labels, without rejected ones."""
+    """Options named by labels: those called right, else those that are not rejected."""
+    chosen: set[int] = set()
     affirmed: set[int] = set()
     rejected: set[int] = set()
     for seen, found in enumerate(LABEL.finditer(text)):
@@ -143,7 +146,9 @@ def _labels(text: str, count: int) -> set[int]:
         if number is not None:
             is_rejected = _is_rejected(text, found.start(), found.end())
             (rejected if is_rejected else affirmed).add(number)
-    return affirmed - rejected
+            if AFFIRMED_AFTER.match(without_marks(text[found.end() : found.end() + 60])):
+                chosen.add(number)
+    return chosen or affirmed - rejected
 
 
 def _named(words: str, texts: Sequence[str]) -> set[int]:

@@ -26,11 +26,16 @@ STATED = re.compile(
     | \b(?:correct|right|best|final|most\slikely)\s(?:option|choice|one|letter|response)\b
         (?:\s?(?:is|would\sbe|should\sbe|must\sbe|[:=])\s?){1,2}
     | \bi(?:'d|'ll|\s(?:would|will|therefore|would\stherefore|think|believe))?\s
-        (?:choose|pick|select|go\swith|went\swith|going\swith|chose|say|answer|conclude)\b
+        (?:choose|pick|select|(?:go|went|going)[ ]with|chose|say|answer|conclude)\b
         (?:\sthat|\sit\sis|\sit's|:){0,2}\s?
     | \b(?:i\s(?:think|believe)|it\shas\sto\sbe|it\smust\sbe|it\sis|it's|that\sis|that's)\s
         (?:it's\s|it\sis\s)?(?=(?:option|choice|answer|["'(*\[]|[A-Z]\b))
-    | 答案(?:应该|应|就)?(?:是|为|选)?\s?[::]?\s?
+    | \b(?:r[ée]ponse|antwort|l[öo]sung|respuesta|risposta|resposta)\b(?:\s(?:correct[ae]?|finale?|
+        corretta|richtige|exacta)\b)?\s?(?:est|i[s]t|lautet|es|è|é|:)?\s?(?:(?:la|die|le|a)\s)?
+        (?=["'(*\[]?[A-Z]\b)
+    | </?answer>\s?
+    | \b(?:so|thus|therefore|hence)\b[,:]?\s(?=["'(*\[]?[A-Z][\])*"'.!]{0,3}\s{0,3}(?:\Z|\n))
+    | (?:答案|回答|答え|正解|정답)(?:应该|应|就)?(?:是|为|选)?\s?[::]?\s?
     | (?:应该|我|应|故|因此|所以)?(?:选择?|选项)(?:是|为)?\s?[::]?\s?
     )""",
     re.IGNORECASE | re.VERBOSE,
@@ -39,7 +44,7 @@ STATED = re.compile(
 #: Brackets, quotes, marks and filling words between a statement and its answer.
 OPENERS = re.compile(
     r"""^(?:[\s*_`"'(\[{$:>\-]|\\(?:boxed|text|mathbf|textbf|mathrm)\b
-      |(?:definitely|clearly|probably|likely|most\slikely|obviously|simply|either|indeed
+      |(?:definitely|clearly|probably|likely|most\slikely|obviously|simply|either|indeed|therefore|thus|then|hence
         |the\sletter|letter|the\soption|option|the\schoice|choice|number)(?=[\s:(*"'])){0,24}""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -92,6 +97,13 @@ NEGATED_AFTER = re.compile(
     r"(?:(?:is|was|are|can|could|does|do|would|must|should)(?:n't|\snot)\b|can't\b|cannot\b"
     r"|(?<=is\s)not\b|(?<=was\s)not\b|not\s(?:correct|right|true|supported|possible)"
     r"|wrong\b|incorrect\b|false\b|ruled\sout|eliminated|impossible|unlikely|out\sof\sthe\squestion)",
+    re.IGNORECASE,
+)
+
+#: What chooses a label or a name that stands before it.
+AFFIRMED_AFTER = re.compile(
+    r"[\s.,:]{0,3}(?:is|seems|appears|must\sbe|would\sbe|looks)\s(?:(?:the|clearly|definitely|also|thus|"
+    r"therefore|most|most\slikely|probably|indeed)\s){0,3}(?:correct|right|best|true|answer|accurate)\b",
     re.IGNORECASE,
 )
 

@@ -15,8 +15,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Literal, Protocol, get_args, runtime_checkable
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import torch
@@ -36,7 +36,6 @@ from eval.respondents.sound_models import (
 )
 
 PREFIX = "dual:"
-SENTENCE_PREFIX = "sentence:"
 
 #: What of a question is looked at: all that the setting shows, one part of it, or options alone.
 Part = Literal["fused", "image", "audio", "text", "options"]
@@ -272,31 +271,42 @@ def load_dual(
     Args:
         spec: "CLIP", "CLIP+AUDIO", "CLIP+AUDIO+sentence:ENCODER", with or without "dual:" before
             it: a CLIP as ``load_clip`` takes it, a sound model as ``load_sound_model`` does, and a
-            sentence encoder as ``vlsuite xmai`` does.
+            sentence encoder as ``vlsuite xmai`` does. "+part:options" and "+question:never"
+            choose those fields of ``DualConfig``.
     Raises:
         EvaluationError: the spec has other parts, or a part cannot be loaded.
         ModelError: see ``vlsuite.models.loading.load_clip``.
     """
     from vlsuite.models.loading import load_clip
 
-    parts = spec.removeprefix(PREFIX).split("+")
-    sentence = [part for part in parts if part.startswith(SENTENCE_PREFIX)]
-    models = [part for part in parts if part and not part.startswith(SENTENCE_PREFIX)]
-    if len(models) not in (1, 2) or len(sentence) > 1:
-        raise EvaluationError(
-            f"'{spec}' is no dual encoder; write dual:CLIP, dual:CLIP+AUDIO or "
-            "dual:CLIP+AUDIO+sentence:ENCODER"
-        )
+    models, told = _spec_parts(spec)
+    chosen: dict[str, Any] = {key: told[key] for key in ("part", "question") if key in told}
     similarity = None
-    if sentence:
+    if "sentence" in told:
         from eval.xmai.similarity import load_similarity
 
-        name = sentence[0].removeprefix(SENTENCE_PREFIX)
-        similarity = load_similarity(name, device=str(device))
+        similarity = load_similarity(told["sentence"], device=str(device))
     return DualEncoder(
         load_clip(models[0], device=device),
         load_sound_model(models[1], device=device) if len(models) == 2 else None,
         sentences=similarity,
-        sentences_name=sentence[0] if sentence else "",
-        config=config,
+        sentences_name=f"sentence:{told['sentence']}" if similarity else "",
+        config=replace(config or DualConfig(), **chosen),
     )
+
+
+def _spec_parts(spec: str) -> tuple[list[str], dict[str, str]]:
+    """The models in order, and what is named: sentence, part, question."""
+    models, told = [], {}
+    for part in spec.removeprefix(PREFIX).split("+"):
+        key, _, value = part.partition(":")
+        if key in ("sentence", "part", "question") and value and key not in told:
+            told[key] = value
+        elif part:
+            models.append(part)
+    if len(models) not in (1, 2):
+        raise EvaluationError(
+            f"'{spec}' is no dual encoder; write dual:CLIP, dual:CLIP+AUDIO or "
+            "dual:CLIP+AUDIO+sentence:ENCODER, and +part:PART or +question:never behind it"
+        )
+    return models, told

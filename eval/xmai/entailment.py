@@ -6,14 +6,14 @@ wrong, so the flow from label to label is reported too (our addition), and figur
 truly changed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Embedder, EmbeddingModel, Need
+from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
@@ -65,7 +65,7 @@ class InsertionEntailment:
         return None
 
     @classmethod
-    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> tuple[Self, ...]:
+    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
         """One benchmark a file.
 
         Raises:
@@ -82,7 +82,7 @@ class InsertionEntailment:
         ) or (cls.build(dataset, request),)
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Self:
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "InsertionEntailment":
         """See ``TaskKind``.
 
         Raises:

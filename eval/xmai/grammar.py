@@ -104,7 +104,7 @@ def _harper() -> Callable[[Sequence[str]], list[int]]:
 def _fits(article: str, word: str) -> bool:
     """Whether "a" or "an" goes with the sound that a word begins with."""
     is_vowel = word[0].lower() in "aeiou"
-    if _LETTER_NAME.match(word) and word.isupper():
+    if _LETTER_NAME.match(word) and (word.isupper() or word[1:2] == "-"):
         is_vowel = True
     elif _CONSONANT_SOUND.match(word):
         is_vowel = False

@@ -5,9 +5,12 @@ Weights are read as safetensors, or as plain tensors (``weights_only``): nothing
 
 import hashlib
 import json
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 
@@ -96,12 +99,26 @@ def _loaded(
     model: Callable[..., Any],
     device: str,
 ) -> tuple[Any, Any]:
+    known_only = not Path(spec).is_dir() and not _hub_is_near()
     try:
-        first = preprocessor(spec)
-        second = model(spec, use_safetensors=True)
+        first = preprocessor(spec, local_files_only=known_only)
+        second = model(spec, use_safetensors=True, local_files_only=known_only)
     except (OSError, ValueError, ImportError) as error:
         raise EvaluationError(_missing(spec, what, error)) from error
     return first, second.to(device).eval()
+
+
+def _hub_is_near() -> bool:
+    """Whether asking makes sense: without a name server every file is retried for half a minute."""
+    from huggingface_hub import constants
+
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
 
 
 def _missing(spec: str, what: str, error: Exception) -> str:

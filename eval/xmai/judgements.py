@@ -27,7 +27,7 @@ class Judged(NamedTuple):
     """The answers of one person: of each caption id and method, one to each question or none."""
 
     judge: str
-    answers: dict[tuple[str, str], dict[str, str]]
+    answers: dict[tuple[str, str], dict[Question, str]]
 
 
 class Agreement(NamedTuple):
@@ -59,7 +59,7 @@ def read_judgements(path: Path) -> Judged:
             raise ValueError(f"format is {content['format']!r}, not {FORMAT!r}")
         answers = {}
         for row in content["answers"]:
-            own = {name: str(row[name]) for name in QUESTIONS if name in row}
+            own: dict[Question, str] = {n: str(row[n]) for n in QUESTIONS if n in row}
             for name, answer in own.items():
                 if answer not in QUESTIONS[name]:
                     raise ValueError(f"{answer!r} is no answer to '{name}'")

@@ -18,7 +18,6 @@ from eval.xmai.detections import Detection
 from eval.xmai.similarity import Similarity
 
 Mode = Literal["direct", "sim", "mix"]
-MODES: tuple[Mode, ...] = ("direct", "sim", "mix")
 
 #: Cosine from which two nouns count as the same thing (published).
 THRESHOLD = 0.7

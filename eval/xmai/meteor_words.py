@@ -34,7 +34,8 @@ def synonyms() -> Forms:
         ) from error
 
     def forms(word: str) -> set[str]:
-        lemmas = {lemma.name() for synset in wordnet.synsets(word) for lemma in synset.lemmas()}
+        found = [synset for synset in wordnet.synsets(word) if synset is not None]
+        lemmas = {lemma.name() for synset in found for lemma in synset.lemmas()}
         return {name for name in lemmas if "_" not in name}
 
     return forms

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from eval.xmai.candidates import Rules, Truth, check_truth, load_adjectives
 from eval.xmai.chunks import CaptionSource, Chunk, Method
 from eval.xmai.crossmodal import PREFIX, ClipScorer, embed_pictures
 from eval.xmai.insertion import AttributeInserter, InsertionSettings, Tools
-from eval.xmai.matching import MODES, Matcher, Mode, load_nouns
+from eval.xmai.matching import Matcher, Mode, load_nouns
 from eval.xmai.objective import parse_weights
 from eval.xmai.people import load_blocked
 from eval.xmai.perturbing import PerturberMethod
@@ -26,7 +26,6 @@ from eval.xmai.similarity import Similarity, load_similarity
 from eval.xmai.tagger import TEMPLATE, ClipTagger
 
 Compat = Literal["none", "upstream"]
-COMPATS: tuple[Compat, ...] = get_args(Compat)
 
 #: Pictures whose mean calibrates a tagger, spread evenly over the set.
 _PRIOR_PICTURES = 256
@@ -135,10 +134,6 @@ def _check(spec: MethodSpec) -> None:
     load_blocked(spec.blocked)
     check_truth(spec.truth, has_tagger=spec.tagger is not None or spec.method != "xmai")
     load_groups(Path(spec.groups) if spec.groups else None)
-    if spec.compat not in COMPATS:
-        raise EvaluationError(f"unknown --compat '{spec.compat}'; choose {' or '.join(COMPATS)}")
-    if spec.matching not in MODES:
-        raise EvaluationError(f"unknown --matching '{spec.matching}'; choose {', '.join(MODES)}")
     for name, value, least in (("k", spec.k, 1), ("max_insertions", spec.max_insertions, 0)):
         if value < least:
             raise EvaluationError(f"{name} is {value}; it must be at least {least}")

@@ -7,15 +7,16 @@ at 1, 5 and 10, other tie rules, and only the captions that truly changed, all w
 intervals. The gallery of texts holds the captions of the file, all before or all after.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from eval.contract import Embedder, EmbeddingModel, Need
+from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.clustered_table import ClusteredTable
@@ -88,7 +89,7 @@ class AttributeInsertions:
         return None
 
     @classmethod
-    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> tuple[Self, ...]:
+    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
         """One benchmark a file.
 
         Raises:
@@ -110,7 +111,7 @@ class AttributeInsertions:
         return built
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Self:
+    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "AttributeInsertions":
         """See ``TaskKind``.
 
         Raises:

@@ -16,7 +16,6 @@ from eval.xmai.records import uids_of
 
 #: What is perturbed: the captions, or the statements under "hypotheses" of each json member.
 Texts = Literal["captions", "hypotheses"]
-TEXTS: tuple[Texts, ...] = ("captions", "hypotheses")
 
 
 class _Text(NamedTuple):

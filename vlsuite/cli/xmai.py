@@ -99,8 +99,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
     add(
         "--texts",
+        choices=("captions", "hypotheses"),
         default="captions",
-        metavar="WHICH",
         help="captions, or hypotheses: the statements in each json member (default: captions)",
     )
     add("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
@@ -183,15 +183,27 @@ def _add_choice(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--weights", default="paper", help="paper 1,5,5,0; readme 1,1,1,0; or numbers")
     add("--k", type=int, default=3, help="candidates a gap (default: 3)")
-    add("--truth", default="detected", help="detected, clip, or none (default: detected)")
+    add(
+        "--truth",
+        choices=("detected", "clip", "none"),
+        default="detected",
+        help="which words may be inserted, see above (default: detected)",
+    )
     add("--confidence", type=float, default=0.5, help="of detected attributes (default: 0.5)")
     add("--support", type=float, default=0.5, help="of the tagger (default: 0.5)")
     add("--max-insertions", type=int, default=3, help="a caption (default: 3)")
     add("--blocked", default="people", help="people, race-words, none, or a file (default: people)")
-    add("--matching", default="mix", help="of nouns: direct, sim, mix (default: mix)")
+    add(
+        "--matching",
+        choices=("direct", "sim", "mix"),
+        default="mix",
+        help="of nouns and detections: by word, by --similarity, or the latter where no word "
+        "matches (default: mix)",
+    )
     add("--threshold", type=float, default=0.7, help="of sim (default: 0.7, as published)")
     add(
         "--compat",
+        choices=("none", "upstream"),
         default="none",
         help="upstream: the published behaviour with its faults, to compare (default: none)",
     )
@@ -270,13 +282,11 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _dataset_source(args: argparse.Namespace, detections: Any) -> Any:
-    from eval.xmai.sources import TEXTS, open_source
+    from eval.xmai.sources import open_source
     from vlsuite.errors import ConfigError
 
     if args.data is None:
         raise ConfigError(f"xmai {args.action} needs captioned pictures: give DATA")
-    if args.texts not in TEXTS:
-        raise ConfigError(f"--texts {args.texts}: choose {' or '.join(TEXTS)}")
     return open_source(args.data, split=args.split, texts=args.texts, detections=detections)
 
 
