@@ -62,14 +62,17 @@ def run_command(log: Path, *words: object) -> None:
         raise UserError(f"vlsuite {' '.join(given[:2])} failed: {''.join(last)} (log: {log})")
 
 
-def train_clip(folder: Path, data: Path, *, seed: int, settings: Sequence[str]) -> Path:
-    """A small CLIP of the emoji recipe, in a process of its own; kept where it is finished."""
+def train_clip(
+    folder: Path, data: Path, tokenizer: Path, *, seed: int, settings: Sequence[str]
+) -> Path:
+    """A small CLIP of the emoji recipe, in a process of its own; kept where it is finished.
+
+    Raises:
+        UserError: the training fails; names the log.
+    """
     if (folder / "export").is_dir():
         return folder
-    tokenizer = folder.parent / f"{folder.name}-tokenizer"
     log = folder.parent / f"{folder.name}.log"
-    if not tokenizer.is_dir():
-        run_command(log, "data", "tokenizer", data, "--vocab-size", 2048, "--out", tokenizer)
     chosen = [f"data.train={data}", f"model.tokenizer={tokenizer}", f"seed={seed}", *settings]
     words = [sys.executable, "-m", "vlsuite", "train", "emoji", "--out", str(folder)]
     words += [word for setting in chosen for word in ("--set", setting)]

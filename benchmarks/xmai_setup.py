@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -30,7 +31,7 @@ _AUGMENT = (
     "data.augment.outline_probability=0",
 )
 _QUICK = ("duration=4epochs", "global_batch_size=32", "optim.warmup_steps=5", "threads=1")
-_QUICK_PAIRS, _QUICK_STEPS, _STEPS = {"train": 320, "unseen": 60}, 40, 3000
+_QUICK_PAIRS, _QUICK_STEPS, _STEPS = {"train": 256, "unseen": 60}, 40, 3000
 
 
 class Setup(NamedTuple):
@@ -61,10 +62,8 @@ def set_up(args: argparse.Namespace, work: Path) -> Setup:
     """
     train, unseen, named = _data(args, work)
     settings = (*_AUGMENT, *(_QUICK if args.quick else (f"duration={args.epochs}epochs",)))
-    clips = {
-        name: given or xmai_runs.train_clip(work / name, train, seed=seed, settings=settings)
-        for name, given, seed in (("scorer", args.scorer, 0), ("victim", args.victim, 1))
-    }
+    given = {"scorer": args.scorer, "victim": args.victim}
+    clips = given | _trained([n for n in given if given[n] is None], train, work, settings)
     masked_lm = args.masked_lm or work / "masked-lm"
     if not (masked_lm / "config.json").is_file():
         steps = _QUICK_STEPS if args.quick else _STEPS
@@ -77,6 +76,26 @@ def set_up(args: argparse.Namespace, work: Path) -> Setup:
             write_stripped_shards(open_dataset(str(source), task="retrieval"), stripped[name])
     scorer, victim = clips["scorer"], clips["victim"]
     return Setup(work, train, unseen, stripped, scorer, victim, masked_lm, groups)
+
+
+def _trained(
+    names: Sequence[str], train: Path, work: Path, settings: Sequence[str]
+) -> dict[str, Path]:
+    """CLIPs with seeds of their own, two processes at a time."""
+    if not names:
+        return {}
+    tokenizer = work / "tokenizer"
+    if not tokenizer.is_dir():
+        words = ("data", "tokenizer", train, "--vocab-size", 2048, "--out", tokenizer)
+        xmai_runs.run_command(work / "tokenizer.log", *words)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            name: pool.submit(
+                xmai_runs.train_clip, work / name, train, tokenizer, seed=seed, settings=settings
+            )
+            for seed, name in enumerate(names)
+        }
+        return {name: job.result() for name, job in jobs.items()}
 
 
 def _data(args: argparse.Namespace, work: Path) -> tuple[Path, Path, dict[str, Path]]:

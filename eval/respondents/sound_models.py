@@ -155,17 +155,21 @@ def load_sound_model(
     Args:
         spec: "clap:FOLDER" or "clap:HUB_NAME", else whatever ``load_clip`` takes: a run trained on
             shards of ``vlsuite data sounds``.
-        spectrogram: how sounds are drawn; None takes what the run's training shards say, else the
-            default.
+        spectrogram: how sounds are drawn; None takes what the run or its training shards say.
     Raises:
-        EvaluationError: no such CLAP; the message says how to get one.
+        EvaluationError: no such CLAP, or nothing says how sounds are drawn.
         ModelError: see ``vlsuite.models.loading.load_clip``.
     """
     if spec.startswith(CLAP_PREFIX):
         return load_clap(spec.removeprefix(CLAP_PREFIX), device=torch.device(device))
     from vlsuite.models.loading import load_clip
 
-    config = spectrogram or spectrogram_of(Path(spec)) or SpectrogramConfig()
+    config = spectrogram or spectrogram_of(Path(spec))
+    if config is None:
+        raise EvaluationError(
+            f"{spec} does not say how its sounds are drawn; copy {SPECTROGRAM_FILE} from the "
+            "shards it was trained on ('vlsuite data sounds' writes it) into the run folder"
+        )
     return SpectrogramClip(load_clip(spec, device=device), config)
 
 
@@ -196,7 +200,7 @@ def spectrogram_of(run: Path) -> SpectrogramConfig | None:
     config = run / "config.json"
     if config.is_file():
         try:
-            train = json.loads(config.read_text("utf-8"))["data"]["train"]
+            train = json.loads(config.read_text("utf-8"))["config"]["data"]["train"]
         except (ValueError, KeyError, TypeError):
             train = []
         places += [Path(source) / SPECTROGRAM_FILE for source in train]

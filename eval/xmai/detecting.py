@@ -1,5 +1,6 @@
 """From pictures to detections: boxes of a detector or the caption's own nouns, then attributes."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,12 +18,14 @@ from eval.xmai.detectors import Detector, load_detector
 from eval.xmai.matching import Nouns, load_nouns
 from eval.xmai.objective import DECIMALS
 from eval.xmai.plan import MethodSpec, load_tagger
-from eval.xmai.tagger import TEMPLATE, Tag
+from eval.xmai.tagger import TEMPLATE, Around, Frame, Tag
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError
 
 #: Boxes are widened by this share on each side before the tagger looks at them.
 _MARGIN = 0.1
+#: Captions of a picture that are asked about one noun.
+_MOST_FRAMES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +36,7 @@ class DetectSpec:
         tagger: of ``vlsuite.models.loading.load_clip``.
         detector: of ``eval.xmai.detectors.load_detector``; None: the nouns of the captions.
         nouns: see ``eval.xmai.matching.load_nouns``.
-        groups, template: see ``MethodSpec``.
+        groups, around, template: see ``MethodSpec``; boxes of a detector are tagged by noun.
         min_score: of a box, 0 to 1.
         max_boxes: of a picture.
         min_attribute: probability of an attribute, from which it is written.
@@ -44,6 +47,7 @@ class DetectSpec:
     detector: str | None = None
     nouns: str = "rules"
     groups: str | None = None
+    around: Around = "caption"
     template: str = TEMPLATE
     min_score: float = 0.4
     max_boxes: int = 50
@@ -78,7 +82,8 @@ def detect(spec: DetectSpec, source: CaptionSource) -> Iterator[Detection]:
         chunk = source.chunk(start, start + PICTURES_PER_CHUNK, with_pictures=True)
         things = _boxes(chunk, detector, model) if detector else _nouns(chunk, nouns, model)
         for thing in things:
-            tags = tagger.tags(thing.embed, thing.name).values()
+            frames = thing.frames if spec.around == "caption" else ()
+            tags = tagger.tags(thing.embed, thing.name, frames).values()
             yield from tagged(thing, tags, min_attribute=spec.min_attribute)
         progress.add(len(chunk.pictures))
     progress.close()
@@ -94,6 +99,7 @@ class Thing:
         embed: unit vector of the picture, or of the part in the box.
         score: see ``Detection``.
         box: see ``Detection``.
+        frames: the captions that name it.
     """
 
     uid: str
@@ -101,6 +107,7 @@ class Thing:
     embed: Float[np.ndarray, " embed_dim"]
     score: float = 1.0
     box: tuple[float, float, float, float] | None = None
+    frames: tuple[Frame, ...] = ()
 
 
 def tagged(thing: Thing, tags: Iterable[Tag], *, min_attribute: float) -> list[Detection]:
@@ -127,13 +134,17 @@ def _nouns(chunk: Chunk, nouns: Nouns, model: EmbeddingModel) -> Iterator[Thing]
     """Every distinct noun of a picture's captions is taken to be in it."""
     embeds, is_good = embed_pictures(model, chunk.pictures)
     found = nouns([row.text for row in chunk.rows])
-    names: dict[tuple[int, str], CaptionRow] = {}
+    frames: dict[tuple[CaptionRow, str], list[Frame]] = defaultdict(list)
+    first: dict[tuple[int, str], CaptionRow] = {}
     for row, own in zip(chunk.rows, found, strict=True):
         for noun in own:
-            names.setdefault((row.picture, noun.phrase.lower()), row)
-    for (picture, name), row in names.items():
-        if is_good[picture]:
-            yield Thing(row.uid, name, embeds[picture])
+            name = noun.phrase.lower()
+            key = first.setdefault((row.picture, name), row), name
+            frames[key].append(Frame(row.text[: noun.offset], row.text[noun.offset :]))
+    for (row, name), own in frames.items():
+        if is_good[row.picture]:
+            around = tuple(own[:_MOST_FRAMES])
+            yield Thing(row.uid, name, embeds[row.picture], frames=around)
 
 
 def _boxes(chunk: Chunk, detector: Detector, model: EmbeddingModel) -> Iterator[Thing]:

@@ -23,7 +23,7 @@ from eval.xmai.objective import DECIMALS, Scores, Weights, objective, ranked
 from eval.xmai.proposals import Context, Proposal, Proposer
 from eval.xmai.records import Candidate, Insertion, PerturbedCaption, inserted
 from eval.xmai.similarity import Similarity
-from eval.xmai.tagger import Claim, Tagger
+from eval.xmai.tagger import Around, Claim, Frame, Tagger
 
 _WORDS_BEFORE = 3
 
@@ -40,6 +40,7 @@ class InsertionSettings:
         support: of the tagger, from which a word counts, 0 to 1.
         max_insertions: words inserted in one caption at most.
         pool: words asked of the proposer a gap.
+        around: what the tagger reads with a word.
     """
 
     k: int = 3
@@ -49,6 +50,7 @@ class InsertionSettings:
     support: float = 0.5
     max_insertions: int = 3
     pool: int = 60
+    around: Around = "caption"
 
 
 class Tools(NamedTuple):
@@ -175,12 +177,19 @@ class AttributeInserter:
                 np.array([one.context.seen.get(p.word, 0.0) for p in one.words]) for one in opened
             ]
         claims = [
-            Claim(one.state.row.picture, one.gap.noun.phrase.lower(), p.word)
+            Claim(one.state.row.picture, one.gap.noun.phrase.lower(), p.word, self._frame(one))
             for one in opened
             for p in one.words
         ]
         flat = self._tools.tagger.support(looks.tagger, claims)
         return _split(flat, [len(one.words) for one in opened])
+
+    def _frame(self, one: _Open) -> Frame | None:
+        """The original caption around the gap: other insertions must not sway the tagger."""
+        if self._settings.around == "noun":
+            return None
+        text, offset = one.state.row.text, one.gap.noun.offset
+        return Frame(text[:offset], text[offset:])
 
     def _true_ones(
         self, opened: Sequence[_Open], support: Sequence[np.ndarray]

@@ -23,7 +23,7 @@ from eval.xmai.perturbing import PerturberMethod
 from eval.xmai.proposals import load_proposer
 from eval.xmai.records import PerturbedCaption
 from eval.xmai.similarity import Similarity, load_similarity
-from eval.xmai.tagger import TEMPLATE, ClipTagger
+from eval.xmai.tagger import TEMPLATE, Around, ClipTagger
 
 Compat = Literal["none", "upstream"]
 
@@ -47,7 +47,8 @@ class MethodSpec:
         weights: see ``eval.xmai.objective.parse_weights``.
         blocked: see ``eval.xmai.people.load_blocked``.
         groups: file of attribute groups; None: the built-in ones.
-        template: of the tagger's prompts.
+        around: what the tagger reads with a word, the caption or the noun alone.
+        template: of the tagger's prompts without a caption.
         prefix: of the sentences that the scorer reads.
         compat: "upstream" keeps the published behaviour, faults and all.
         share: of the words that the text-only methods change, 0 to 1.
@@ -74,6 +75,7 @@ class MethodSpec:
     blocked: str = "people"
     groups: str | None = None
     template: str = TEMPLATE
+    around: Around = "caption"
     prefix: str = PREFIX
     compat: Compat = "none"
     share: float = 0.2
@@ -201,6 +203,7 @@ def _inserter(spec: MethodSpec, tools: Tools) -> AttributeInserter:
         confidence=spec.confidence,
         support=spec.support,
         max_insertions=spec.max_insertions,
+        around=spec.around,
     )
     return AttributeInserter(tools, settings)
 

@@ -10,13 +10,23 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from data_pipelines.shards.atomic import make_folder, replacing
-from eval.dataset import EvalDataset
 from eval.errors import EvaluationError
 
 FORMAT = "vlsuite-perturbed-captions-1"
+
+
+@runtime_checkable
+class KeyedPictures(Protocol):
+    """Pictures that are called something: an ``EvalDataset``, for one."""
+
+    def __len__(self) -> int: ...
+
+    def key(self, i: int) -> str:
+        """What picture ``i`` is called; empty where nothing says."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +150,7 @@ def row_id(uid: str, caption_number: int) -> str:
     return f"{uid}#{caption_number}"
 
 
-def uids_of(dataset: EvalDataset) -> list[str]:
+def uids_of(dataset: KeyedPictures) -> list[str]:
     """What the pictures of a data set are called in these files: their key.
 
     Pictures without a key go by their number, and pictures that share one by key and number.

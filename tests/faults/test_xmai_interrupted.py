@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from eval.xmai.attack import AttackPlan, run_attack
-from tests.support.insertion_fakes import build_fake, build_slow_fake, many_captions
+from tests.support.insertion_run import MadeCaptions, build, build_slow
 
-_CAPTIONS = 96
+_PICTURES = 96
 _SCRIPT = """
 import sys
 from pathlib import Path
@@ -20,11 +20,11 @@ run_attack(plan(Path(sys.argv[1])))
 """
 
 
-def plan(out: Path, build=build_slow_fake) -> AttackPlan:
+def plan(out: Path, make=build_slow) -> AttackPlan:
     """A run of a few seconds."""
     return AttackPlan(
-        source=many_captions(_CAPTIONS),
-        build=build,
+        source=MadeCaptions(_PICTURES),
+        build=make,
         settings={"method": "xmai"},
         out=out,
         pictures_per_chunk=2,
@@ -32,13 +32,13 @@ def plan(out: Path, build=build_slow_fake) -> AttackPlan:
 
 
 def test_killed_and_started_again(tmp_path: Path) -> None:
-    whole = run_attack(plan(tmp_path / "whole", build_fake)).read_bytes()
+    whole = run_attack(plan(tmp_path / "whole", build)).read_bytes()
     out = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(out)])
     num_done = _wait_for_chunks(out / "chunks", 5)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert 5 <= num_done < _CAPTIONS // 2
+    assert 5 <= num_done < _PICTURES // 2
     assert not (out / "perturbed.jsonl").exists()
     assert run_attack(plan(out)).read_bytes() == whole
     assert sorted(path.name for path in out.iterdir()) == ["perturbed.jsonl", "state.json"]

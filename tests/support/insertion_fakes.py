@@ -1,23 +1,16 @@
-"""Parts of attribute insertion that need no model: their numbers are hashes of what they are given.
-
-All are plain classes of this module, so that other processes can build them too.
-"""
+"""Parts of attribute insertion that need no model: their numbers are hashes of what they are given."""
 
 import hashlib
-import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from eval.xmai.candidates import ListedAdjectives, Rules
-from eval.xmai.chunks import CaptionSource, Chunk
 from eval.xmai.detections import Detection
-from eval.xmai.insertion import AttributeInserter, InsertionSettings, Tools
+from eval.xmai.insertion import Tools
 from eval.xmai.matching import Matcher, rule_nouns
 from eval.xmai.people import PRESETS
 from eval.xmai.proposals import Context, Proposal
-from eval.xmai.records import PerturbedCaption
 from eval.xmai.similarity import load_similarity
 from eval.xmai.sources import TableRow, TableSource
 from eval.xmai.tagger import Claim
@@ -133,48 +126,3 @@ def table(captions: Sequence[str], detections: Sequence[Sequence[Detection]]) ->
         for n, (text, own) in enumerate(zip(captions, detections, strict=True))
     )
     return TableSource(rows, {"name": "fake", "revision": "0"})
-
-
-def many_captions(count: int) -> TableSource:
-    """Short sentences about two nouns, each with attributes."""
-    nouns = ("chair", "dog", "house", "bird", "car", "tree", "cup")
-    captions, detections = [], []
-    for n in range(count):
-        first, second = nouns[n % 7], nouns[(n // 7 + 1 + n) % 7]
-        captions.append(f"A {first} near the {second} number {n}.")
-        detections.append(
-            seen(first, *WORDS[n % 3 : n % 3 + 4]) + seen(second, *WORDS[n % 5 : n % 5 + 3])
-        )
-    return table(captions, detections)
-
-
-class FakeMethod:
-    """The real algorithm on fakes.
-
-    Args:
-        seconds: it waits before each chunk.
-        stop_file: where it exists the process ends at once, as if killed.
-    """
-
-    needs_pictures = True
-    models = {"scorer": {"name": "fake", "fingerprint": "1"}}  # noqa: RUF012
-
-    def __init__(self, seconds: float = 0.0, stop_file: Path | None = None) -> None:
-        self._seconds = seconds
-        self._inserter = AttributeInserter(fake_tools(), InsertionSettings(truth="none"))
-        self._stop_file = stop_file
-
-    def perturb(self, chunk: Chunk) -> list[PerturbedCaption]:
-        """See ``Method``."""
-        time.sleep(self._seconds)
-        return self._inserter.perturb(chunk)
-
-
-def build_fake(source: CaptionSource) -> FakeMethod:
-    """A ``Builder``."""
-    return FakeMethod()
-
-
-def build_slow_fake(source: CaptionSource) -> FakeMethod:
-    """A ``Builder`` whose method takes 50 ms a chunk."""
-    return FakeMethod(seconds=0.05)

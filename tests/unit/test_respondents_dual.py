@@ -178,7 +178,9 @@ def test_how_sounds_are_drawn_is_read_beside_the_training_shards(tmp_path):
     shards.mkdir()
     run.mkdir()
     assert spectrogram_of(run) is None
-    (run / "config.json").write_text(json.dumps({"data": {"train": [str(shards)]}}))
+    with pytest.raises(EvaluationError, match="does not say how its sounds are drawn"):
+        load_sound_model(str(run))
+    (run / "config.json").write_text(json.dumps({"config": {"data": {"train": [str(shards)]}}}))
     (shards / "spectrogram.json").write_text(json.dumps({"side": 48, "window": "middle"}))
     assert spectrogram_of(run) == SpectrogramConfig(side=48, window="middle")
     (shards / "spectrogram.json").write_text(json.dumps({"sides": 48}))

@@ -8,13 +8,11 @@ import pytest
 from eval.errors import EvaluationError
 from eval.xmai.attack import AttackPlan, run_attack
 from eval.xmai.records import read_perturbed
-from tests.support.insertion_fakes import build_fake, many_captions, table
+from tests.support.insertion_run import MadeCaptions, build
 
 
 def _plan(out: Path, **changes) -> AttackPlan:
-    plan = AttackPlan(
-        source=many_captions(50), build=build_fake, settings={"method": "xmai"}, out=out
-    )
+    plan = AttackPlan(source=MadeCaptions(50), build=build, settings={"method": "xmai"}, out=out)
     return replace(plan, **{"pictures_per_chunk": 4} | changes)
 
 
@@ -23,8 +21,10 @@ def test_three_processes_write_the_bytes_of_one(tmp_path: Path) -> None:
     three = run_attack(_plan(tmp_path / "three", workers=3))
     assert one.read_bytes() == three.read_bytes()
     found = read_perturbed(one)
-    assert [caption.uid for caption in found.captions] == [f"picture-{n}" for n in range(50)]
-    assert sum(caption.is_changed for caption in found.captions) > 40
+    assert [caption.id for caption in found.captions] == [
+        f"picture-{i}#{n}" for i in range(50) for n in range(1 + i % 3)
+    ]
+    assert all(caption.is_changed for caption in found.captions)
     assert all(caption.restored() == caption.original for caption in found.captions)
     assert found.header["models"]["scorer"]["fingerprint"] == "1"
 
@@ -52,12 +52,11 @@ def test_refuses_another_run_in_the_same_folder(tmp_path: Path) -> None:
     run_attack(_plan(tmp_path))
     with pytest.raises(EvaluationError, match=r"settings\.seed was None, is 1"):
         run_attack(_plan(tmp_path, settings={"method": "xmai", "seed": 1}))
-    other = table(["a dog"], [()])
-    other.description["revision"] = "1"
+    other = MadeCaptions(50, {"name": "made", "revision": "1"})
     with pytest.raises(EvaluationError, match=r"data\.revision was 0, is 1"):
         run_attack(_plan(tmp_path, source=other))
 
 
 def test_no_captions_make_an_empty_file(tmp_path: Path) -> None:
-    path = run_attack(_plan(tmp_path, source=table([], [])))
+    path = run_attack(_plan(tmp_path, source=MadeCaptions(0)))
     assert read_perturbed(path).captions == ()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eval.errors import EvaluationError
-from eval.xmai.tagger import Claim, ClipTagger
+from eval.xmai.tagger import Claim, ClipTagger, Frame
 
 _GROUPS = {"colour": ("red", "blue"), "skin_tone": ("dark skin tone",)}
 _AXES = {"red": (1.0, 0.0, 0.0), "blue": (0.0, 1.0, 0.0)}
@@ -81,3 +81,23 @@ def test_synonyms_share_a_group() -> None:
 def test_template_needs_a_place() -> None:
     with pytest.raises(EvaluationError, match="template"):
         _tagger(template="a photo")
+
+
+def test_caption_around_the_attribute() -> None:
+    model = _Axes()
+    tagger = ClipTagger(model, np.zeros(3), groups={"colour": ("red", "blue")})
+    frame = Frame("a small ", "car in town")
+    found = tagger.support(np.array([[1.0, 0.0, 0.0]]), [Claim(0, "car", "red", frame)])
+    assert model.asked == ["a small red car in town", "a small blue car in town",
+                           "a small car in town"]  # fmt: skip
+    assert found == pytest.approx([math.exp(10) / (math.exp(10) + 2)], abs=1e-5)
+
+
+def test_captions_of_one_picture_are_averaged() -> None:
+    tagger = ClipTagger(_Axes(), np.zeros(3), groups={"colour": ("red",)})
+    # with "red" both lie on the red axis; without it the first on the third, the second on the blue
+    frames = [Frame("a ", "car"), Frame("a blue and ", "car")]
+    tag = tagger.tags(np.array([0.4, 0.2, 0.0]), "car", frames)["colour"]
+    logits = [10 * (0.4 + 0.4) / 2, 10 * (0.0 + 0.2) / 2]
+    expected = math.exp(logits[0]) / sum(map(math.exp, logits))
+    assert tag.probability == pytest.approx(expected, abs=1e-5)

@@ -106,9 +106,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     add("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
     add("--groups", metavar="FILE", help='attributes by group, {"colour": ["red", ...], ...}')
     add(
+        "--around",
+        choices=("caption", "noun"),
+        default="caption",
+        help="what the tagger reads with an attribute (default: caption; boxes: noun)",
+    )
+    add(
         "--template",
         default="a photo of a {}",
-        help="prompt of the tagger, {} for attribute and noun (default: 'a photo of a {}')",
+        help="of noun, {} for attribute and noun (default: 'a photo of a {}')",
     )
     add(
         "--nouns",
@@ -218,6 +224,7 @@ def _detect(args: argparse.Namespace) -> int:
         detector=args.detector,
         nouns=args.nouns,
         groups=args.groups,
+        around=args.around,
         template=args.template,
         min_score=args.min_score,
         max_boxes=args.max_boxes,
