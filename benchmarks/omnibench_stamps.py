@@ -36,6 +36,7 @@ from eval.omnibench.question_set import read_questions
 from eval.respondents.dual_encoder import DualConfig, DualEncoder
 from eval.respondents.sound_models import load_sound_model
 from eval.results import Score
+from vlsuite.cli.main import main as main_of_vlsuite
 from vlsuite.models.loading import load_clip
 
 CHANCE = 0.25
@@ -171,10 +172,8 @@ def _train(run: Path, data: Path, settings: dict[str, str], *, seed: int) -> flo
     if (run / "export").is_dir():
         return None
     tokenizer = run.with_name(f"{run.name}_tokenizer")
-    _vlsuite(
-        "data", "tokenizer", str(data), "--vocab-size", "4000", "--context-length", "40",
-        "--out", str(tokenizer),
-    )  # fmt: skip
+    words = ["data", "tokenizer", str(data), "--vocab-size", "4000", "--context-length", "40"]
+    main_of_vlsuite([*words, "--out", str(tokenizer)])
     settings = settings | {
         "data.train": str(data),
         "model.tokenizer": str(tokenizer),

@@ -1,4 +1,4 @@
-"""Parts of attribute insertion that need no model: their numbers are hashes of what they are given."""
+"""Parts of attribute insertion that need no model: their numbers are hashes of their input."""
 
 import hashlib
 from collections.abc import Sequence
