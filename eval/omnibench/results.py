@@ -43,10 +43,12 @@ def results_of(
             revision=scored.revision,
             seed=seed,
             environment=environment or {},
+            num_skipped=scored.num_unusable,
             details={
                 "style": scored.style,
                 "questions_asked": scored.asked[0],
                 "questions_in_set": scored.asked[1],
+                "unusable_records": scored.num_unusable,
                 "notes": [
                     note
                     for note in scored.notes
@@ -67,6 +69,7 @@ def result_of(
     seed: int,
     environment: Settings,
     details: Settings,
+    num_skipped: int = 0,
 ) -> EvalResult:
     """One setting as a result; its hits are kept, so that models compare question by question."""
     settings: Settings = {"setting": scores.setting, "parser": scores.parser, "seed": seed}
@@ -81,7 +84,7 @@ def result_of(
         scores=named_scores(scores),
         chance=_chance(scores),
         num_samples=len(scores.outcomes),
-        num_skipped=0,
+        num_skipped=num_skipped,
         origin=Origin(
             seed=seed,
             data_revision=_asked_revision(scores, revision),

@@ -68,6 +68,7 @@ class ScoredLog:
         settings: by name, in the order of the benchmark.
         notes: what a reader must know about the denominators, one line each.
         asked: how many questions the log is about, and how many the set has.
+        num_unusable: stored records that are no questions (broken lines, missing media).
     """
 
     model: str
@@ -77,6 +78,7 @@ class ScoredLog:
     settings: Mapping[str, SettingScores]
     notes: tuple[str, ...]
     asked: tuple[int, int]
+    num_unusable: int
 
 
 def score_log(
@@ -133,6 +135,7 @@ def score_log(
         settings=scored,
         notes=_notes(questions, scored, len(asked)),
         asked=(len(asked), len(questions.questions)),
+        num_unusable=len(questions.problems),
     )
 
 
@@ -198,7 +201,7 @@ def _notes(
     if questions.problems:
         notes.append(
             f"{len(questions.problems)} stored records are no usable questions and in no figure "
-            f"(first: {questions.problems[0]})"
+            f"({_told(questions.problems)})"
         )
     for name, scores in scored.items():
         lost = {kind: n for kind, n in scores.counts.items() if n and kind != "answered"}
@@ -206,6 +209,11 @@ def _notes(
             told = ", ".join(f"{n} {kind}" for kind, n in lost.items())
             notes.append(f"{name}: {told}; all counted as wrong")
     return tuple(notes)
+
+
+def _told(problems: Sequence[object], *, shown: int = 20) -> str:
+    more = [f"and {len(problems) - shown} more"] if len(problems) > shown else []
+    return "; ".join([*map(str, problems[:shown]), *more])
 
 
 def positions(outcomes: Sequence[Outcome]) -> np.ndarray:

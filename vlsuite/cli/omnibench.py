@@ -75,7 +75,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar="S,S",
         help="settings by name, or all (default: image_audio, the benchmark itself)",
     )
-    add("--limit", type=int, metavar="N", help="ask a sample, drawn evenly over all types")
+    add("--limit", type=int, metavar="N", help="ask a sample, drawn in proportion within each type")
     add("--seed", type=int, default=0, help="of the sample and of the model 'random' (default: 0)")
     add(
         "--parser", default="vlsuite", help="how answers are read for the scores (default: vlsuite)"

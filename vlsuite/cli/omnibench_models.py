@@ -236,7 +236,10 @@ def _temperature(text: str | None) -> dict[str, Any]:
     if text == "none":
         return {"temperature": None}
     try:
-        return {"temperature": float(text)}
+        value = float(text)
+        if not 0 <= value < float("inf"):
+            raise ValueError("it must be 0 or above and finite")
+        return {"temperature": value}
     except ValueError as error:
         raise ConfigError(f"--temperature {text}: give a number or none") from error
 
