@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from jaxtyping import Float32
 
-from data_pipelines.errors import DataError
+from data_pipelines.errors import DataError, reason_of
 
 #: What speech models and our spectrograms take, in samples per second.
 SPEECH_RATE = 16_000
@@ -53,7 +53,7 @@ def decode(data: bytes, *, name: str = "sound") -> Sound:
             limit = int(MAX_SECONDS * rate) + 1
             channels = file.read(frames=limit, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError, RuntimeError, ValueError, TypeError) as error:
-        reason = _reason(error)
+        reason = reason_of(error)
         raise DataError(f"{name}: cannot decode the sound ({len(data)} bytes): {reason}") from error
     if len(channels) == limit:
         raise DataError(f"{name}: the sound is longer than {MAX_SECONDS:.0f} s; cut it")
@@ -63,12 +63,6 @@ def decode(data: bytes, *, name: str = "sound") -> Sound:
     if not np.isfinite(samples).all():
         raise DataError(f"{name}: the sound holds NaN or infinity")
     return Sound(samples, rate)
-
-
-def _reason(error: Exception) -> str:
-    """What libsndfile says; its full message has a memory address in it, another one each time."""
-    told = getattr(error, "error_string", None) or str(error)
-    return " ".join(str(told).split())[:200] or type(error).__name__
 
 
 def resample(

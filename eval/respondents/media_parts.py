@@ -5,7 +5,7 @@ import io
 import math
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from data_pipelines.errors import DataError
+from data_pipelines.errors import DataError, reason_of
 
 #: How sounds are sent: OpenAI's part, DashScope's variant of it with a data URI, vLLM's part.
 AudioForm: TypeAlias = Literal["input_audio", "data_uri", "audio_url"]
@@ -87,7 +87,7 @@ def encode_image(data: bytes, *, max_side: int | None = None) -> Encoded:
             (upright if keeps_mode else upright.convert("RGBA")).save(out, "PNG")
             return Encoded("image/png", out.getvalue(), _image_tokens(upright.size))
     except Exception as error:  # Pillow raises all kinds for broken files
-        raise DataError(f"the picture cannot be decoded: {_line(error)}") from error
+        raise DataError(f"the picture cannot be decoded: {reason_of(error)}") from error
 
 
 def encode_audio(data: bytes) -> Encoded:
@@ -142,7 +142,7 @@ def _as_wav(data: bytes) -> bytes:
             raise DataError("the sound is empty")
         soundfile.write(out, samples, rate, format="WAV", subtype="PCM_16")
     except (RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"the sound cannot be decoded: {_line(error)}") from error
+        raise DataError(f"the sound cannot be decoded: {reason_of(error)}") from error
     return out.getvalue()
 
 
@@ -166,7 +166,3 @@ def _uri(encoded: Encoded) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
