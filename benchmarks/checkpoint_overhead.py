@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks import environment
-from benchmarks.real_runs import RunSettings, StartedRun, make_data
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.real_runs import RunSettings, StartedRun, make_data
+from benchmarks.support.report import finish
 
 _TIMEOUT = 900.0
 _WARM_UP_STEPS = 5

@@ -15,12 +15,13 @@ from pathlib import Path
 from statistics import mean, median_low
 from typing import Any
 
-from benchmarks import ours_vlsuite, peer_open_clip
-from benchmarks.environment import describe
-from benchmarks.peer_environment import PeerEnvironment
-from benchmarks.report import finish
-from benchmarks.timed_process import BenchmarkError, work_folder
-from benchmarks.trainer_settings import TrainerRun, TrainerSettings, find_shards
+from benchmarks.peers import open_clip as peer_open_clip
+from benchmarks.peers.environment import PeerEnvironment
+from benchmarks.support import ours_vlsuite
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import BenchmarkError, work_folder
+from benchmarks.support.trainer_settings import TrainerRun, TrainerSettings, find_shards
 from data_pipelines.errors import UserError
 
 _DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()

@@ -21,12 +21,12 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from benchmarks import peer_imagecorruptions
-from benchmarks.corruption_reference import draws_of, reference
-from benchmarks.environment import describe
-from benchmarks.peer_imagecorruptions import Cell
-from benchmarks.report import finish
-from benchmarks.timed_process import BenchmarkError, work_folder
+from benchmarks.peers import imagecorruptions as peer_imagecorruptions
+from benchmarks.peers.corruption_reference import draws_of, reference
+from benchmarks.peers.imagecorruptions import Cell
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import BenchmarkError, work_folder
 from data_pipelines.errors import UserError
 from eval.corruptions.apply import corrupt
 from eval.corruptions.catalogue import KERNELS

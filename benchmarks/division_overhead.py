@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import environment
-from benchmarks.real_runs import make_data
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.real_runs import make_data
+from benchmarks.support.report import finish
 
 _SELECTION_WIDTH = 128
 
@@ -143,11 +143,11 @@ def _train(
     evaluator: Marks | None = None,
 ) -> Any:
     """Train in a run folder that is deleted afterwards; returns the state."""
+    from data_pipelines.settings import apply_overrides
     from vlsuite.engine.distributed import start_distributed
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.engine.train_loop import train
     from vlsuite.recipes.emoji import emoji
-    from vlsuite.settings import apply_overrides
 
     divides = "objective=clip" not in arm.objective
     config = apply_overrides(

@@ -18,10 +18,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import axes_check, axes_data
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.timed_process import BenchmarkError, work_folder
+from benchmarks.support import axes_check, axes_data
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import BenchmarkError, work_folder
 from data_pipelines.errors import UserError
 
 _DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()

@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from benchmarks.environment import describe
-from benchmarks.models import export_untrained
-from benchmarks.report import finish
-from benchmarks.timed_process import run_timed, work_folder
+from benchmarks.support.environment import describe
+from benchmarks.support.models import export_untrained
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import run_timed, work_folder
 from data_pipelines.errors import UserError
 
 _QUICK = {"images": 100}

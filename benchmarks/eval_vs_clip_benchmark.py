@@ -22,11 +22,11 @@ from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from benchmarks import peer_clip_benchmark
-from benchmarks.environment import describe
-from benchmarks.models import export_untrained
-from benchmarks.report import finish
-from benchmarks.timed_process import run_timed, work_folder
+from benchmarks.peers import clip_benchmark as peer_clip_benchmark
+from benchmarks.support.environment import describe
+from benchmarks.support.models import export_untrained
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import run_timed, work_folder
 from data_pipelines.errors import DataError, UserError
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of

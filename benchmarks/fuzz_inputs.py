@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import environment
-from benchmarks.broken_files import TAR_SAMPLES, Kind, Seed, mutated, seeds, with_checksums
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.broken_files import TAR_SAMPLES, Kind, Seed, mutated, seeds, with_checksums
+from benchmarks.support.report import finish
 
 _HANG = 5.0  # seconds for one case
 _START = 60.0  # seconds for the first answer: imports
@@ -172,7 +172,7 @@ def _serve(args: argparse.Namespace) -> None:
     """Inside the watched process: read case after case and answer each with a line."""
     import torch
 
-    from benchmarks.fuzz_readers import Readers
+    from benchmarks.support.fuzz_readers import Readers
 
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # of Pillow, about each broken file

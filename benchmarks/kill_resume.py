@@ -20,9 +20,9 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks import environment
-from benchmarks.real_runs import RunSettings, StartedRun, each_uid_once_an_epoch, make_data
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.real_runs import RunSettings, StartedRun, each_uid_once_an_epoch, make_data
+from benchmarks.support.report import finish
 
 #: Batches of 32: about 9 steps an epoch.
 NUM_SAMPLES = 300

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks.environment import describe
-from benchmarks.loader_pixels import pixel_differences
-from benchmarks.report import finish
+from benchmarks.support.environment import describe
+from benchmarks.support.loader_pixels import pixel_differences
+from benchmarks.support.report import finish
 from data_pipelines.errors import DataError, UserError
 from data_pipelines.shards.index import ShardIndex
 from vlsuite.batches.stream import DataConfig, PairShards, Place, TrainStream

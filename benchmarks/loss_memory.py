@@ -20,9 +20,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmarks.environment import describe
-from benchmarks.loss_side import PEERS, Measurement, SideConfig, loss_and_gradients
-from benchmarks.report import finish
+from benchmarks.support.environment import describe
+from benchmarks.support.loss_side import PEERS, Measurement, SideConfig, loss_and_gradients
+from benchmarks.support.report import finish
 
 _ROOT = Path(__file__).resolve().parent.parent
 _FLOAT64_PAIRS = 2048
@@ -120,7 +120,7 @@ def _measure_alone(config: SideConfig, threads: int, gradients: Path | None) -> 
         OutOfMemoryError: an allocation failed, or the process was killed.
         RuntimeError: it failed for another reason; holds the end of its messages.
     """
-    command = [sys.executable, "-m", "benchmarks.loss_side", json.dumps(asdict(config))]
+    command = [sys.executable, "-m", "benchmarks.support.loss_side", json.dumps(asdict(config))]
     command += ["--threads", str(threads)]
     if gradients is not None:
         command += ["--gradients", str(gradients)]

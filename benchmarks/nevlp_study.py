@@ -20,11 +20,11 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from benchmarks import nevlp_figures as figures
-from benchmarks.environment import describe
-from benchmarks.nevlp_runs import CAPTIONS, Sizes, Study
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
+from benchmarks.support import nevlp_figures as figures
+from benchmarks.support.environment import describe
+from benchmarks.support.nevlp_runs import CAPTIONS, Sizes, Study
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
 
 _FULL = Sizes(tower="16epochs", language_steps=800, nevlp="8epochs", width=128)

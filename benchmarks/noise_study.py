@@ -13,19 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
+from data_pipelines.settings import apply_overrides
 from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.sources.emoji import EmojiSource
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
-from eval.noise_study.grid import Cell, StudyConfig, cells_of, default_cells
-from eval.noise_study.records import refuse_other_study
-from eval.noise_study.report import StudyReport, write_report
-from eval.noise_study.run import run_study
-from vlsuite.settings import apply_overrides
+from eval.studies.noise.grid import Cell, StudyConfig, cells_of, default_cells
+from eval.studies.noise.records import refuse_other_study
+from eval.studies.noise.report import StudyReport, write_report
+from eval.studies.noise.run import run_study
 
 _QUICK_METHODS, _QUICK_RATES, _QUICK_PAIRS = ("infonce", "rde"), (0.0, 0.5), 400
 _QUICK = ("pretrain_epochs=2", "epochs=1", "batch_size=32", "vocab_size=512", "test_share=0.15")

@@ -26,11 +26,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import environment, report
-from benchmarks.omni_questions import write_github_form
-from benchmarks.omni_server import Fault, FaultPlan, Ledger, OmniServer, letter_model
+from benchmarks.support import environment, report
+from benchmarks.support.omni_questions import write_github_form
+from benchmarks.support.omni_server import Fault, FaultPlan, Ledger, OmniServer, letter_model
 from eval.omnibench.log import read_log
-from eval.omnibench.response import Response
+from eval.respondents.response import Response
 
 #: Share of the first three tries of each question that goes wrong, by fault.
 RATES: dict[Fault, float] = {

@@ -22,18 +22,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.stamps_questions import KINDS, NEEDS, make_questions, read_kinds, write_questions
-from benchmarks.stamps_samples import Stamp, divide, read_stamps
-from benchmarks.stamps_training import picture_samples, write_sound_set
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.stamps_questions import (
+    KINDS,
+    NEEDS,
+    make_questions,
+    read_kinds,
+    write_questions,
+)
+from benchmarks.support.stamps_samples import Stamp, divide, read_stamps
+from benchmarks.support.stamps_training import picture_samples, write_sound_set
 from data_pipelines.shards.write import write_pairs
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.metrics.intervals import wilson_score
 from eval.omnibench.outcomes import hits, outcomes_of
-from eval.omnibench.question import SETTINGS, Setting, prompted
-from eval.omnibench.question_set import read_questions
+from eval.omnibench.read_questions import read_questions
 from eval.respondents.dual_encoder import DualConfig, DualEncoder
+from eval.respondents.question import SETTINGS, Setting, prompted
 from eval.respondents.sound_models import load_sound_model
 from eval.results import Score
 from vlsuite.cli.main import main as main_of_vlsuite

@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import environment
-from benchmarks.real_runs import make_data
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.real_runs import make_data
+from benchmarks.support.report import finish
 
 OBJECTIVES = ("clip", "siglip")
 STAGES = (0, 1, 2, 3)
@@ -102,8 +102,8 @@ def _train_all(args: argparse.Namespace) -> None:
 
 
 def _config(folder: Path, objective: str, stage: int, args: argparse.Namespace):
+    from data_pipelines.settings import apply_overrides
     from vlsuite.engine.config import TrainConfig
-    from vlsuite.settings import apply_overrides
 
     return apply_overrides(
         TrainConfig(),

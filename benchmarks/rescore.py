@@ -12,16 +12,16 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from eval.answer_parsing.registry import PARSERS
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
 from eval.omnibench.leaderboard import published
 from eval.omnibench.log import Log, LogHeader, parse_log
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.question import LETTERS, OmniQuestion
+from eval.omnibench.parsers.registry import PARSERS
 from eval.omnibench.question_set import QuestionSet
-from eval.omnibench.response import Response
 from eval.omnibench.scoring import ScoredLog, score_log
+from eval.respondents.question import LETTERS, OmniQuestion
+from eval.respondents.response import Response
 
 _SUBJECTS = ("man", "woman", "child", "singer", "driver", "teacher", "dog", "crowd")
 _VERBS = ("opens", "closes", "paints", "repairs", "leaves", "watches", "carries", "sells")

@@ -23,8 +23,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from benchmarks import environment
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.report import finish
 
 PER_SHARD = 10_000
 _EPOCH = 2  # counted from 0

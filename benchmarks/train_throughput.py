@@ -13,11 +13,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks import ours_vlsuite, peer_open_clip
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
-from benchmarks.trainer_settings import TrainerRun, TrainerSettings, find_shards, steady_rate
+from benchmarks.peers import open_clip as peer_open_clip
+from benchmarks.support import ours_vlsuite
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
+from benchmarks.support.trainer_settings import (
+    TrainerRun,
+    TrainerSettings,
+    find_shards,
+    steady_rate,
+)
 from data_pipelines.errors import UserError
 
 _DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()

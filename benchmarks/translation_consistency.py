@@ -22,21 +22,21 @@ import numpy as np
 from PIL import Image
 from webdataset.writer import TarWriter
 
-from benchmarks.environment import describe
-from benchmarks.models import export_untrained
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
+from benchmarks.support.environment import describe
+from benchmarks.support.models import export_untrained
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
 from eval.contract import Benchmark
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import TaskRequest, TranslationOptions
 from eval.results import EvalResult, Score
 from eval.robustness.translation import TranslationConsistency
+from eval.task_choices import TaskRequest, TranslationOptions
 from eval.zero_shot.templates import templates_from
 from vlsuite.models.loading import load_clip
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks import environment
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.report import finish
 from vlsuite.objectives.pairwise import Similarities
 from vlsuite.objectives.triplet_alignment import TripletAlignment, triplet_alignment_losses
 

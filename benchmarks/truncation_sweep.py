@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import environment
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.report import finish
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.index import ShardIndex
 

@@ -19,9 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks import environment
-from benchmarks.real_runs import RunSettings, each_uid_once_an_epoch, make_data
-from benchmarks.report import finish
+from benchmarks.support import environment
+from benchmarks.support.real_runs import RunSettings, each_uid_once_an_epoch, make_data
+from benchmarks.support.report import finish
 
 NUM_SAMPLES = 300
 

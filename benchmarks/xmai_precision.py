@@ -20,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import xmai_runs
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
-from benchmarks.xmai_goals import goal_table, insertion_only_share, measured_goals
-from benchmarks.xmai_setup import ASKED_GROUPS, Setup, set_up
+from benchmarks.support import xmai_runs
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
+from benchmarks.support.xmai_goals import goal_table, insertion_only_share, measured_goals
+from benchmarks.support.xmai_setup import ASKED_GROUPS, Setup, set_up
 from data_pipelines.errors import UserError
 from eval.results import Score
 from eval.xmai.attributes import GROUPS

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.environment import describe
-from benchmarks.report import finish
-from benchmarks.timed_process import work_folder
+from benchmarks.support.environment import describe
+from benchmarks.support.report import finish
+from benchmarks.support.timed_process import work_folder
+from eval.hub.similarity import load_similarity
 from eval.xmai.attack import AttackPlan, run_attack
 from eval.xmai.candidates import ListedAdjectives, Rules
 from eval.xmai.chunks import CaptionSource, Chunk
@@ -27,7 +28,6 @@ from eval.xmai.matching import Matcher, rule_nouns
 from eval.xmai.people import PRESETS
 from eval.xmai.proposals import VocabularyProposer
 from eval.xmai.records import PerturbedCaption, read_perturbed
-from eval.xmai.similarity import load_similarity
 from eval.xmai.sources import TableRow, TableSource
 
 _NOUNS = ("chair", "dog", "house", "bird", "car", "tree", "cup", "shirt", "table", "boat")

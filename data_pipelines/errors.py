@@ -20,6 +20,14 @@ class DataError(UserError):
     """A data source, file or table cannot be used as asked."""
 
 
+class ConfigError(UserError):
+    """A setting is unknown, of the wrong type, or contradicts another."""
+
+
+class UnknownNameError(ConfigError):
+    """A recipe, model, objective or benchmark name is not registered."""
+
+
 class BadSampleError(DataError):
     """One sample cannot be used; what happens then is the reader's policy.
 

@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.views import PLAIN, ImageTransform, View
 from eval.results import EvalResult, Settings
-from eval.views import PLAIN, ImageTransform, View
 
 
 @runtime_checkable
@@ -206,7 +206,7 @@ class Embedder(Protocol):
     def class_embeds(
         self, model: EmbeddingModel, class_names: Sequence[str], templates: Sequence[str]
     ) -> Float[Tensor, "classes embed_dim"]:
-        """One unit vector a class, on the CPU; see ``eval.prompts.class_embeds``."""
+        """One unit vector a class, on the CPU; see ``eval.embedding.prompts.class_embeds``."""
         ...
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from data_pipelines.registry import Registry
 from eval.contract import Benchmark
-from eval.dataset import EvalDataset
-from eval.request import TaskRequest
-from vlsuite.registry import Registry
+from eval.data.dataset import EvalDataset
+from eval.task_choices import TaskRequest
 
 
 class TaskKind(Protocol):

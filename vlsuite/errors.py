@@ -1,6 +1,13 @@
 """Errors a user can cause in training, export and evaluation (family: data_pipelines.errors)."""
 
-from data_pipelines.errors import BadSampleError, DataError, ShardError, UserError
+from data_pipelines.errors import (
+    BadSampleError,
+    ConfigError,
+    DataError,
+    ShardError,
+    UnknownNameError,
+    UserError,
+)
 
 __all__ = [
     "BadSampleError",
@@ -16,14 +23,6 @@ __all__ = [
     "UnknownNameError",
     "UserError",
 ]
-
-
-class ConfigError(UserError):
-    """A setting is unknown, of the wrong type, or contradicts another."""
-
-
-class UnknownNameError(ConfigError):
-    """A recipe, model, objective or benchmark name is not registered."""
 
 
 class ModelError(UserError):

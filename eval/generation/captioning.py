@@ -7,7 +7,8 @@ import torch
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Captioner, Embedder, EmbeddingModel, Need, PictureBatch
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.generation.spice import spice_missing, spice_values
 from eval.generation.written import Written, write_all
@@ -16,9 +17,8 @@ from eval.metrics.captions import CaptionScores, caption_scores, shuffled_cider
 from eval.metrics.clustered import clustered_mean
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.process_group import gather_rows, ranks
-from eval.request import CaptioningOptions, TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.subset import chosen_rows, subset
+from eval.task_choices import CaptioningOptions, TaskRequest
 from eval.tasks import registry
 
 _DIGITS = 6

@@ -7,15 +7,15 @@ import numpy as np
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Answerer, Embedder, EmbeddingModel, Need, PictureBatch
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.generation.written import write_all
 from eval.metrics.clustered import clustered_mean
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.vqa_accuracy import normalized_answer, vqa_accuracy
-from eval.request import TaskRequest, VqaOptions
 from eval.results import EvalResult, Origin, Settings
-from eval.subset import chosen_rows, subset
+from eval.task_choices import TaskRequest, VqaOptions
 from eval.tasks import registry
 
 

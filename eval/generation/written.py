@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int64
 
 from eval.contract import Embedder, EmbeddingModel, PictureBatch
-from eval.dataset import EvalDataset
-from eval.embed import refuse_all_broken
+from eval.data.dataset import EvalDataset
+from eval.embedding.embedder import refuse_all_broken
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress

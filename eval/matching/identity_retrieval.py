@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from eval.contract import Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.clustered import clustered_mean
@@ -21,8 +21,8 @@ from eval.metrics.identity_ranking import (
     rank_identities,
 )
 from eval.metrics.intervals import NUM_RESAMPLES, cluster_bootstrap_score
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.retrieval import RECALL_AT, gallery_of
 

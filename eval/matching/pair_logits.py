@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Int64
 
 from eval.contract import Embedder, EmbeddingModel, Matcher
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress

@@ -15,16 +15,16 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from eval.contract import Embedder, EmbeddingModel, Matcher, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.matching.pair_logits import Pairs, pair_logits, union_of
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP, wilson_score
 from eval.metrics.paired import paired_means
 from eval.metrics.ranking import best_entries, full_precision
 from eval.metrics.reranking import reranked_places
-from eval.request import RerankOptions, TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.subset import chosen_rows, subset
+from eval.task_choices import RerankOptions, TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.retrieval import (
     RECALL_AT,

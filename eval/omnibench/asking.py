@@ -6,10 +6,10 @@ from pathlib import Path
 
 from eval.errors import EvaluationError
 from eval.omnibench.log import LogHeader, LogWriter, appending
-from eval.omnibench.question import OmniQuestion, Setting, prompted
 from eval.omnibench.question_set import QuestionSet, sample
 from eval.progress import Progress
 from eval.respondents.contract import Respondent
+from eval.respondents.question import OmniQuestion, Setting, prompted
 
 
 @dataclass(frozen=True, slots=True)

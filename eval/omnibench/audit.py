@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from eval.omnibench.leaderboard import Leaderboard, PublishedRow, published
-from eval.omnibench.question import SETTINGS
+from eval.respondents.question import SETTINGS
 
 #: Half a unit of the second decimal, plus rounding of the float itself.
 _HALF_UNIT = 0.005 + 1e-9

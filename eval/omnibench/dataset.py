@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.errors import DataError
-from eval.dataset import EvalDataset, Layout
-from eval.omnibench.question_set import QuestionSet, read_questions
+from eval.data.dataset import EvalDataset, Layout
+from eval.omnibench.question_set import QuestionSet
+from eval.omnibench.read_questions import read_questions
 
 _SIGNATURES = ((b"\x89PNG", "png"), (b"RIFF", "webp"))
 
@@ -60,7 +61,7 @@ def open_questions(path: str) -> EvalDataset:
     """A question set of any form as a data set.
 
     Raises:
-        EvaluationError: see ``eval.omnibench.question_set.read_questions``.
+        EvaluationError: see ``eval.omnibench.read_questions.read_questions``.
     """
     found = read_questions(path)
     digests = [_digest(question.image.read) for question in found.questions]

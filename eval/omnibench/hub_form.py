@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.errors import BadSampleError
+from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
 from eval.omnibench.media import BytesMedia, CellMedia, FileMedia, TableMedia
-from eval.omnibench.question import Media, OmniQuestion
-from eval.omnibench.question_set import QuestionSet, digest_ends
+from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.record import COLUMNS, Problem, question_of
+from eval.respondents.question import Media, OmniQuestion
 
 _MEDIA = ("image", "audio")
 

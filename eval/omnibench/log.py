@@ -11,7 +11,7 @@ from typing import Any
 from data_pipelines.shards.atomic import make_folder
 from data_pipelines.shards.file_lock import release, try_lock
 from eval.errors import EvaluationError
-from eval.omnibench.response import Response
+from eval.respondents.response import Response
 
 #: Version of the log; raised whenever a field changes its meaning.
 LOG_VERSION = 1

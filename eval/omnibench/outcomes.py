@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from eval.answer_parsing.registry import Parser
-from eval.omnibench.question import OmniQuestion
-from eval.omnibench.response import Response
+from eval.omnibench.parsers.registry import Parser
+from eval.respondents.question import OmniQuestion
+from eval.respondents.response import Response
 
 #: "answered"; "unparsed": words without an answer; "unanswered": no words; "media": picture or
 #: sound cannot be decoded; "refused" and "failed": see ``Response``; "missing": not in the log.

@@ -1,22 +1,12 @@
-"""A set of questions, whichever form it is stored in, and a fair sample of it."""
+"""A set of questions, whichever form it was stored in, and a fair sample of it."""
 
-import hashlib
-import os
 import random
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 from eval.errors import EvaluationError
-from eval.omnibench.question import OmniQuestion
 from eval.omnibench.record import Problem
-
-#: How much of either end of a media file goes into the revision, bytes.
-_END_BYTES = 64 * 1024
-
-_HUB_PREFIX = "hf:"
+from eval.respondents.question import OmniQuestion
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,60 +26,6 @@ class QuestionSet:
     questions: tuple[OmniQuestion, ...]
     revision: str
     problems: tuple[Problem, ...] = ()
-
-
-def read_questions(path: Path | str) -> QuestionSet:
-    """Read a question set in the GitHub or the hub form.
-
-    Args:
-        path: folder with ``dataset/*.jsonl`` and ``mm_data``, one such ``.jsonl`` file, a Parquet
-            file or a folder of them, or ``hf:OWNER/NAME`` for a data set on the Hugging Face hub.
-
-    Raises:
-        EvaluationError: there is no such thing, it has another form, or no record is usable.
-    """
-    from eval.omnibench import hub_form
-
-    text = str(path)
-    if text.startswith(_HUB_PREFIX):
-        found = hub_form.read_hub(text.removeprefix(_HUB_PREFIX))
-    else:
-        found = _read_local(Path(path))
-    if not found.questions:
-        kinds = Counter(problem.kind for problem in found.problems)
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3)) or "no records"
-        first = f"; first: {found.problems[0].where}" if found.problems else ""
-        raise EvaluationError(f"{text} holds no usable question ({told}{first})")
-    return found
-
-
-def _read_local(path: Path) -> QuestionSet:
-    from eval.omnibench import github_form, hub_form
-
-    if not path.exists():
-        raise EvaluationError(
-            f"no questions at {path}; give OmniBench's folder (dataset/*.jsonl and mm_data), its "
-            "Parquet files, or hf:m-a-p/OmniBench"
-        )
-    if path.suffix.lower() in {".xlsx", ".xls"}:
-        raise EvaluationError(
-            f"{path} is a spreadsheet, which is not read; use the published jsonl with mm_data, or "
-            "Parquet files"
-        )
-    if path.suffix == ".jsonl":
-        return github_form.read_github([path])
-    if path.suffix == ".parquet":
-        return hub_form.read_parquet([path], name=path.stem)
-    if path.is_dir():
-        records = sorted(path.glob("dataset/*.jsonl")) or sorted(path.glob("*.jsonl"))
-        if records:
-            return github_form.read_github(records)
-        tables = sorted(path.rglob("*.parquet"))
-        if tables:
-            return hub_form.read_parquet(tables, name=path.resolve().name)
-    raise EvaluationError(
-        f"{path} has neither dataset/*.jsonl nor Parquet files; give OmniBench's folder"
-    )
 
 
 def sample(questions: Sequence[OmniQuestion], n: int, *, seed: int = 0) -> list[OmniQuestion]:
@@ -118,23 +54,3 @@ def sample(questions: Sequence[OmniQuestion], n: int, *, seed: int = 0) -> list[
         taken[key] += 1
     chosen = sorted(place for key, places in strata.items() for place in places[: taken[key]])
     return [questions[place] for place in chosen]
-
-
-def digest_ends(digest: "hashlib._Hash", path: Path) -> None:
-    """Add name, size and both ends of a file to ``digest``.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        digest.update(f"{path.name}\0{size}\0".encode())
-        digest.update(_ends(stream, size))
-
-
-def _ends(stream: BinaryIO, size: int) -> bytes:
-    if size <= 2 * _END_BYTES:
-        return stream.read()
-    first = stream.read(_END_BYTES)
-    stream.seek(size - _END_BYTES)
-    return first + stream.read(_END_BYTES)

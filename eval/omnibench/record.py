@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data_pipelines.errors import BadSampleError
-from eval.omnibench.question import LETTERS, Media, OmniQuestion
+from eval.respondents.question import LETTERS, Media, OmniQuestion
 
 #: Columns of text that every record has.
 TEXT_COLUMNS = ("task type", "audio type", "question", "answer", "audio content", "image content")

@@ -8,9 +8,9 @@ import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.omnibench.outcomes import Outcome
-from eval.omnibench.question import LETTERS
 from eval.omnibench.scoring import ScoredLog, SettingScores
 from eval.omnibench.tables import Table, beside_published, by_types, letters, overview
+from eval.respondents.question import LETTERS
 
 PAGE = "omnibench.html"
 

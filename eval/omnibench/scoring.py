@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eval.answer_parsing.registry import parser as parser_named
 from eval.errors import EvaluationError
 from eval.metrics.intervals import per_class_score, wilson_score
 from eval.omnibench.log import Log
 from eval.omnibench.outcomes import KINDS, Outcome, hits, outcomes_of
-from eval.omnibench.question import SETTINGS
+from eval.omnibench.parsers.registry import parser as parser_named
 from eval.omnibench.question_set import QuestionSet, sample
+from eval.respondents.question import SETTINGS
 from eval.results import Score
 
 DEFAULT_PARSER = "vlsuite"

@@ -7,10 +7,10 @@ from eval.omnibench.audit import audit
 from eval.omnibench.comparison import Compared
 from eval.omnibench.leaderboard import published
 from eval.omnibench.outcomes import KINDS
-from eval.omnibench.question import LETTERS
 from eval.omnibench.scoring import ScoredLog, SettingScores, positions
+from eval.report.tables import interval, number, percent
+from eval.respondents.question import LETTERS
 from eval.results import Score
-from eval.tables import interval, number, percent
 
 
 class Table(NamedTuple):

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.omnibench.dataset import QuestionImages, in_setting
 from eval.omnibench.outcomes import outcomes_of
-from eval.omnibench.question import SETTINGS, prompted
-from eval.request import OmniBenchOptions, TaskRequest
+from eval.respondents.question import SETTINGS, prompted
 from eval.results import EvalResult, Settings
+from eval.task_choices import OmniBenchOptions, TaskRequest
 from eval.tasks import registry
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class OmniBench:
         has_sound = SETTINGS[self.dataset.split].audio != "none" and options.audio_model
         similarity = None
         if options.sentence_model:
-            from eval.xmai.similarity import load_similarity
+            from eval.hub.similarity import load_similarity
 
             similarity = load_similarity(options.sentence_model, device=str(model.device))
         image, audio, text = options.weights

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
-from eval.influences import INFLUENCES, UNKNOWN
+from eval.influence_factors import INFLUENCES, UNKNOWN
 from eval.report import compare_figures
 from eval.report.build import HEADLINES, Plate
 from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
+from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
 from eval.results import Score
-from eval.tables import interval, number, score_title, titled
 
 PAGE, DATA = "compare.html", "compare.json"
 

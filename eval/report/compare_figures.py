@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_picture, sentence
 from eval.report.sides import Comparison
+from eval.report.tables import score_title, unit_sign
 from eval.results import Score
-from eval.tables import score_title, unit_sign
 
 _PANELS_A_ROW = 3
 

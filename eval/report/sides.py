@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eval.errors import EvaluationError
-from eval.influences import INFLUENCES, UNKNOWN
+from eval.influence_factors import INFLUENCES, UNKNOWN
 from eval.metrics.paired import PairedDifference, paired_shares
 from eval.report.record import read_run
 from eval.results import EvalResult, Score

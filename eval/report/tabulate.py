@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from eval.report.tables import interval, number, percent, times_chance, titled
 from eval.results import EvalResult, Score
-from eval.tables import interval, number, percent, times_chance, titled
 
 
 class Cell(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from eval.errors import EvaluationError
-from eval.omnibench.question import LETTERS, OmniQuestion, Prompted
-from eval.omnibench.response import Response
+from eval.respondents.question import LETTERS, OmniQuestion, Prompted
+from eval.respondents.response import Response
 
 NAMES = ("random", "majority", "longest", "echo")
 

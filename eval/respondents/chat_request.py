@@ -5,8 +5,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from eval.omnibench.prompt import AudioPart, ImagePart, Part, TextPart, parts
-from eval.omnibench.question import Prompted
 from eval.respondents.cost import text_tokens
 from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.media_parts import (
@@ -16,6 +14,8 @@ from eval.respondents.media_parts import (
     image_part,
     is_decodable_audio,
 )
+from eval.respondents.prompt import AudioPart, ImagePart, Part, TextPart, parts
+from eval.respondents.question import Prompted
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from eval.omnibench.question import Prompted
-from eval.omnibench.response import Response
+from eval.respondents.question import Prompted
+from eval.respondents.response import Response
 
 
 @runtime_checkable

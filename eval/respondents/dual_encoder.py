@@ -26,8 +26,8 @@ from torch import Tensor
 from data_pipelines.errors import DataError
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
-from eval.omnibench.question import Media, Prompted
-from eval.omnibench.response import Response
+from eval.respondents.question import Media, Prompted
+from eval.respondents.response import Response
 from eval.respondents.sound_models import (
     SoundModel,
     SpectrogramClip,
@@ -283,7 +283,7 @@ def load_dual(
     chosen: dict[str, Any] = {key: told[key] for key in ("part", "question") if key in told}
     similarity = None
     if "sentence" in told:
-        from eval.xmai.similarity import load_similarity
+        from eval.hub.similarity import load_similarity
 
         similarity = load_similarity(told["sentence"], device=str(device))
     return DualEncoder(

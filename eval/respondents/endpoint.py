@@ -8,13 +8,13 @@ from itertools import groupby
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
-from eval.omnibench.question import Prompted
-from eval.omnibench.response import Response
 from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Account, Estimate, Price
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.endpoint_job import EndpointJob
+from eval.respondents.question import Prompted
 from eval.respondents.rate_limit import Clock, Sleep
+from eval.respondents.response import Response
 from eval.respondents.response_cache import ResponseCache
 
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from eval.errors import EvaluationError
-from eval.omnibench.prompt import checked_style, style_fingerprint
 from eval.respondents.media_parts import AUDIO_FORMS, AudioForm
+from eval.respondents.prompt import checked_style, style_fingerprint
 from eval.respondents.retry import Backoff
 
 _CHAT = "/chat/completions"
@@ -20,7 +20,7 @@ class EndpointConfig:
     Args:
         url: base address, "http://127.0.0.1:8000/v1"; a trailing "/chat/completions" is dropped.
         model: as the endpoint calls it.
-        style: of the prompts; see ``eval.omnibench.prompt``.
+        style: of the prompts; see ``eval.respondents.prompt``.
         system: system prompt; None for none.
         temperature: None leaves it to the endpoint, as some models demand.
         max_tokens: of an answer.

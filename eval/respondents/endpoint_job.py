@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
-from eval.omnibench.question import Prompted
-from eval.omnibench.response import Response
 from eval.respondents.chat_request import Answer, ChatRequest, broken_media, chat_request
 from eval.respondents.cost import Account, Price, text_tokens
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.exchange import Exchange, Trouble
+from eval.respondents.question import Prompted
 from eval.respondents.rate_limit import Clock, Sleep, Throttle
+from eval.respondents.response import Response
 from eval.respondents.response_cache import ResponseCache
 
 #: Refusals in a row, before any answer of a setting, after which the job stops.

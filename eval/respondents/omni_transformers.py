@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 
 from data_pipelines.errors import DataError
+from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
-from eval.omnibench.prompt import (
+from eval.respondents.prompt import (
     AudioPart,
     ImagePart,
     TextPart,
@@ -22,10 +23,9 @@ from eval.omnibench.prompt import (
     parts,
     style_fingerprint,
 )
-from eval.omnibench.question import Prompted
-from eval.omnibench.question_set import digest_ends
-from eval.omnibench.response import Response
-from eval.omnibench.sound import heard
+from eval.respondents.question import Prompted
+from eval.respondents.response import Response
+from eval.respondents.sound import heard
 
 #: Samples a second that the models' audio encoders take.
 RATE = 16_000

@@ -17,7 +17,7 @@ from data_pipelines.sound import Sound, resampled, windowed
 from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, sound_picture
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
-from eval.omnibench.sound import decode
+from eval.respondents.sound import decode
 
 CLAP_PREFIX = "clap:"
 
@@ -111,7 +111,7 @@ class Clap:
     def fingerprint(self) -> str:
         """Over weights, tokenizer and feature extractor."""
         if not self._fingerprint:
-            from eval.xmai.hub import fingerprint_of
+            from eval.hub.loading import fingerprint_of
 
             told = json.dumps(self._processor.to_dict(), sort_keys=True, default=str)
             weights = fingerprint_of(self._model, self._tokenizer)

@@ -18,16 +18,16 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
-from eval.embed import refuse_all_broken
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
+from eval.embedding.embedder import refuse_all_broken
 from eval.errors import EvaluationError
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
-from eval.request import AttackOptions, TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Settings
 from eval.robustness.attacks import AttackSuite, robust_predictions
-from eval.subset import chosen_rows, subset
+from eval.task_choices import AttackOptions, TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 
@@ -151,7 +151,7 @@ class Adversarial:
         whole = cast(EmbeddingModel, model)
         names = self.dataset.layout.classes.names
         prototypes = embedder.class_embeds(whole, names, self.templates).to(whole.device)
-        # Equal classes are multiplied once, so that they tie exactly: see ``eval.cosines``.
+        # Equal classes are multiplied once, so that they tie: see ``eval.embedding.cosines``.
         distinct, number = torch.unique(prototypes, dim=0, return_inverse=True)
         return lambda pixels: (whole.logit_scale * model.embed_pixels(pixels) @ distinct.T)[
             :, number

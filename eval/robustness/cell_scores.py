@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from eval.image_folders import CORRUPTIONS
+from eval.data.image_folders import CORRUPTIONS
 from eval.metrics.corruption_error import (
     ALEXNET_CLEAN_ERROR,
     ALEXNET_ERROR,

@@ -15,16 +15,16 @@ from jaxtyping import Bool, Int64
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
-from eval.hits import top1_hits
-from eval.image_folders import FileImages
+from eval.data.dataset import EvalDataset
+from eval.data.image_folders import FileImages
+from eval.embedding.nearest_class import top1_hits
+from eval.embedding.views import CropFrame, FrameView
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import Cells
 from eval.robustness.shifted_sets import is_imagenet
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.views import CropFrame, FrameView
 from eval.zero_shot.templates import templates_for
 
 NOT_TO_BE_MIXED = "from files: never to be mixed with corruptions applied in memory"

@@ -30,17 +30,17 @@ from eval.corruptions.severities import (
     SEVERITIES,
     ConstantSet,
 )
-from eval.dataset import EvalDataset
-from eval.hits import top1_hits
-from eval.imagenet_layouts import imagenet_classes
+from eval.data.dataset import EvalDataset
+from eval.data.imagenet_layouts import imagenet_classes
+from eval.data.raw_image import RawImage
+from eval.data.subset import chosen_rows, subset
+from eval.embedding.nearest_class import top1_hits
+from eval.embedding.views import CropFrame, FrameView, View
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
-from eval.raw_image import RawImage
-from eval.request import CorruptionOptions, TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import Cells
-from eval.subset import chosen_rows, subset
+from eval.task_choices import CorruptionOptions, TaskRequest
 from eval.tasks import registry
-from eval.views import CropFrame, FrameView, View
 from eval.zero_shot.templates import no_classes, templates_for
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from ImageNet-C's files"

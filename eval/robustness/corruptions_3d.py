@@ -19,21 +19,21 @@ from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.corruptions.depth import CORRUPTIONS_3D, NEEDS_DEPTH, corrupt_3d
 from eval.corruptions.severities import SEVERITIES
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.raw_image import RawImage
+from eval.data.subset import chosen_rows, subset
+from eval.embedding.nearest_class import top1_hits
+from eval.embedding.views import CropFrame, FrameView, ImageTransform, centre_crop, shorter_side
 from eval.errors import EvaluationError
-from eval.hits import top1_hits
 from eval.metrics.intervals import (
     CLUSTER_BOOTSTRAP,
     WILSON,
     cluster_bootstrap_score,
     wilson_score,
 )
-from eval.raw_image import RawImage
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.subset import chosen_rows, subset
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.views import CropFrame, FrameView, ImageTransform, centre_crop, shorter_side
 from eval.zero_shot.templates import no_classes, templates_for
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from the ImageNet-3DCC files"

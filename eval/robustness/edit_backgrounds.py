@@ -6,7 +6,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from data_pipelines.errors import BadSampleError
-from eval.dataset import StoredImages
+from eval.data.dataset import StoredImages
 from vlsuite.batches.decode import decode_image
 
 COLOURS = {

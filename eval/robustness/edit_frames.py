@@ -17,10 +17,10 @@ from PIL import Image
 from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
-from eval.dataset import StoredImages
-from eval.raw_image import RawImage
+from eval.data.dataset import StoredImages
+from eval.data.raw_image import RawImage
+from eval.embedding.views import ImageTransform
 from eval.robustness.edit_backgrounds import COLOURS, NOISE, blurred_around, noise, other_picture
-from eval.views import ImageTransform
 
 SIDE = 320  # pixels
 BLURRED_OWN, OTHER_PICTURE = "blurred_own", "other_picture"

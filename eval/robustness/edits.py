@@ -16,12 +16,12 @@ from PIL import Image
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
-from eval.hits import top1_hits
+from eval.data.dataset import EvalDataset
+from eval.data.raw_image import RawImage
+from eval.embedding.nearest_class import top1_hits
+from eval.embedding.views import FrameView
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.metrics.paired import paired_means, paired_shares
-from eval.raw_image import RawImage
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.edit_backgrounds import COLOURS, NOISE
 from eval.robustness.edit_frames import (
@@ -32,8 +32,8 @@ from eval.robustness.edit_frames import (
     EditFrame,
     has_alpha,
 )
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.views import FrameView
 from eval.zero_shot.templates import no_classes, templates_for
 
 REFERENCE = EditFrame()

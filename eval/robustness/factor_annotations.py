@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from data_pipelines.schema import JsonValue
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 
 #: ImageNet-X's list of its 3,000 most typical pictures, which its scores leave out.

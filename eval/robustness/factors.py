@@ -14,14 +14,14 @@ from jaxtyping import Bool
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
-from eval.hits import top1_hits
 from eval.metrics.factors import factor_scores, level_scores, worst_factor
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.factor_annotations import Annotations, annotations_for
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 

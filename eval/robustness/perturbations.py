@@ -16,19 +16,19 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
+from eval.embedding.views import View
 from eval.errors import EvaluationError
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP, cluster_bootstrap_score, wilson_score
 from eval.metrics.perturbation_flips import PERTURBATIONS, flip_probability, top5_distance
 from eval.metrics.ranking import best_entries
 from eval.metrics.resampling import image_weights, percentile_score
-from eval.request import PerturbationOptions, TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.robustness.corruptions import constants_for
 from eval.robustness.perturbation_frames import NOISE, SWEEPS, PerturbationSet, view_of
-from eval.subset import chosen_rows, subset
+from eval.task_choices import PerturbationOptions, TaskRequest
 from eval.tasks import registry
-from eval.views import View
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP = 5

@@ -16,10 +16,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, Need
-from eval.cosines import cosine_slices
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.imagenet_layouts import CLASS_NAMES, TEMPLATES
+from eval.embedding.cosines import cosine_slices
 from eval.errors import EvaluationError
-from eval.imagenet_layouts import CLASS_NAMES, TEMPLATES
 from eval.metrics.intervals import WILSON
 from eval.metrics.shape_bias import (
     CATEGORIES,
@@ -27,8 +27,8 @@ from eval.metrics.shape_bias import (
     cue_conflict_categories,
     shape_bias,
 )
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 
 

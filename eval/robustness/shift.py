@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
-from eval.hits import top1_hits
 from eval.metrics.effective_robustness import BASELINE_FITS, BaselineFit, effective_robustness
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.metrics.unpaired import NEWCOMBE, independent_difference
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 

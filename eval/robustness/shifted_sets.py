@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eval.dataset import EvalDataset
-from eval.imagenet_layouts import imagenet_classes
+from eval.data.dataset import EvalDataset
+from eval.data.imagenet_layouts import imagenet_classes
 
 _IMAGENET = re.compile(r"imagenet(1k|2012)?(val|validation)?|ilsvrc(2012)?(clsloc|imgval|val)?")
 

@@ -16,19 +16,19 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.cosines import cosine_slices
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.subset import chosen_rows, subset
+from eval.embedding.cosines import cosine_slices
+from eval.embedding.views import Frame, FrameView, View
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS, shift_consistency
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.metrics.paired import paired_shares
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.rics import rics_crops
 from eval.robustness.window_frames import MovedPicture, Window
-from eval.subset import chosen_rows, subset
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.views import Frame, FrameView, View
 from eval.zero_shot.templates import no_classes, templates_for
 
 #: Pixels by which rescaled pictures are larger or smaller.

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
-from eval.raw_image import RawImage
-from eval.views import ImageTransform, shorter_side
+from eval.data.raw_image import RawImage
+from eval.embedding.views import ImageTransform, shorter_side
 from vlsuite.batches.transforms import to_uint8
 
 #: Pixels kept free on each side of a picture, so that a shift finds real content there.

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Int64
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.cosines import cosine_slices
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.cosines import cosine_slices
 from eval.metrics.calibration import (
     ImageCalibration,
     LogitChunk,
@@ -26,9 +26,9 @@ from eval.metrics.calibration import (
 )
 from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
 from eval.metrics.temperature import Temperature, fit_temperature, seeded_half
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.robustness.shifted_sets import base_of
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 

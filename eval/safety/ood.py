@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float, Float64, UInt64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, Need
-from eval.cosines import cosine_slices
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.cosines import cosine_slices
 from eval.metrics.detection import STRATIFIED_BOOTSTRAP, detection_scores
 from eval.metrics.ood_detection import (
     energy_score,
@@ -29,8 +29,8 @@ from eval.metrics.ood_detection import (
     nearest_neighbour_score,
 )
 from eval.metrics.temperature import seeded_half
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 

@@ -74,7 +74,7 @@ def load_adjectives(nouns: str) -> Adjectives:
     kind, _, model = nouns.partition(":")
     if kind != "spacy":
         return ListedAdjectives()
-    from eval.xmai.hub import load_spacy
+    from eval.hub.loading import load_spacy
 
     return TaggedAdjectives(load_spacy(model))
 

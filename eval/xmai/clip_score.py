@@ -10,11 +10,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from eval.contract import Embedder, EmbeddingModel
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import RememberingEmbedder, StreamingEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.xmai.records import PerturbedCaption, uids_of
 
 WEIGHT = 2.5

@@ -103,7 +103,7 @@ def load_detector(spec: str, *, min_score: float, max_boxes: int, device: str) -
     """
     kind, _, rest = spec.partition(":")
     if kind != "torchvision":
-        from eval.xmai.hub import load_object_detector
+        from eval.hub.loading import load_object_detector
 
         processor, model = load_object_detector(spec, device=device)
         return TransformersDetector(processor, model, min_score=min_score, max_boxes=max_boxes)

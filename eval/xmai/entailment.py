@@ -14,13 +14,13 @@ from jaxtyping import Float64, Int64
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.labelling import class_figures
 from eval.metrics.resampling import image_weights, percentile_score
-from eval.request import EntailmentOptions, TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
+from eval.task_choices import EntailmentOptions, TaskRequest
 from eval.tasks import registry
 from eval.xmai import judging
 from eval.xmai.hypotheses import LABELS, Hypotheses, read_hypotheses

@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int64
 
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.xmai.records import uids_of
 from eval.xmai.rows import open_perturbed, scorer_of
-from eval.xmai.upstream_files import read_upstream
+from eval.xmai.upstream.files import read_upstream
 
 #: In the order of how far the picture supports the text.
 LABELS = ("contradiction", "neutral", "entailment")

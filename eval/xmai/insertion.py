@@ -1,6 +1,6 @@
 """Attribute insertion, corrected: gap by gap, many captions at a time, on character offsets.
 
-The algorithm is that of arXiv 2306.11065 (section 3); ``eval.xmai.upstream_algorithm`` keeps the
+The algorithm is that of arXiv 2306.11065 (section 3); ``eval.xmai.upstream.algorithm`` keeps the
 published behaviour. Corrected here: a chosen word is part of the context of the next gap and of
 what the scorer reads, no sentence holds a mask, the model sees its boundary tokens, whole words
 alone are inserted, nothing pads the scores, and the caption is never cut into tokens and glued.
@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from data_pipelines.noise.phrases import WORD
+from eval.hub.similarity import Similarity
 from eval.xmai.attributes import canonical
 from eval.xmai.candidates import Rules, Truth
 from eval.xmai.chunks import CaptionRow, Chunk
@@ -22,7 +23,6 @@ from eval.xmai.matching import Gap, Matcher
 from eval.xmai.objective import DECIMALS, Scores, Weights, objective, ranked
 from eval.xmai.proposals import Context, Proposal, Proposer
 from eval.xmai.records import Candidate, Insertion, PerturbedCaption, inserted
-from eval.xmai.similarity import Similarity
 from eval.xmai.tagger import Around, Claim, Frame, Tagger
 
 _WORDS_BEFORE = 3

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 
 from eval.contract import Answerer, Embedder, EmbeddingModel, Matcher, PictureBatch
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.matching.pair_logits import Pairs, pair_logits
 from eval.metrics.cut_points import CutPoints, fit_cut_points

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.noise.phrases import CONNECTIVES, DETERMINERS, WORD, rule_phrases
 from eval.errors import EvaluationError
+from eval.hub.similarity import Similarity
 from eval.xmai.attributes import GROUPS, OTHER_ADJECTIVES, all_words, words
 from eval.xmai.detections import Detection
-from eval.xmai.similarity import Similarity
 
 Mode = Literal["direct", "sim", "mix"]
 
@@ -91,7 +91,7 @@ def load_nouns(spec: str) -> Nouns:
     kind, _, model = spec.partition(":")
     if kind != "spacy" or not model:
         raise EvaluationError(f"unknown nouns '{spec}'; choose rules, or spacy:MODEL")
-    from eval.xmai.hub import load_spacy
+    from eval.hub.loading import load_spacy
 
     pipeline = load_spacy(model)
     if not {"tagger", "morphologizer", "attribute_ruler"} & set(pipeline.pipe_names):

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.edits import new_spans
-from eval.thumbnails import thumbnail
+from eval.report.thumbnails import thumbnail
 from eval.xmai.records import Insertion, PerturbedCaption, uids_of
 
 #: Ranks of a caption's picture before and after, by caption id and method; 1 is the top.

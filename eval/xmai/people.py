@@ -2,7 +2,8 @@
 
 A detector's "white" is a shirt; "white man" is a claim about the man. In the stored outputs of
 the published method about a quarter of all insertions are "white" or "black" directly before a
-person (see ``eval.xmai.upstream``). The lists are our own and make no claim to be complete.
+person (see ``eval.xmai.upstream.published``). The lists are our own and make no claim to be
+complete.
 """
 
 import re

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from eval.perturbers.contract import PerturberOptions, load_perturber, perturbed_rows
 from eval.xmai.chunks import Chunk
+from eval.xmai.perturbers.contract import PerturberOptions, load_perturber, perturbed_rows
 from eval.xmai.records import Insertion, PerturbedCaption, row_id
 
 _PIECE = re.compile(r"\S+\s*")
@@ -12,7 +12,7 @@ _LETTERS = re.compile(r"[^\W\d_].*[^\W\d_]|[^\W\d_]")
 
 
 class PerturberMethod:
-    """A perturber of ``eval.perturbers`` on chunks of captions.
+    """A perturber of ``eval.xmai.perturbers`` on chunks of captions.
 
     Args:
         name: of the perturber.

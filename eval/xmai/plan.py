@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
+from eval.hub.similarity import Similarity, load_similarity
 from eval.xmai.attack import AttackPlan
 from eval.xmai.attributes import load_groups
 from eval.xmai.candidates import Rules, Truth, check_truth, load_adjectives
@@ -22,7 +23,6 @@ from eval.xmai.people import load_blocked
 from eval.xmai.perturbing import PerturberMethod
 from eval.xmai.proposals import load_proposer
 from eval.xmai.records import PerturbedCaption
-from eval.xmai.similarity import Similarity, load_similarity
 from eval.xmai.tagger import TEMPLATE, Around, ClipTagger
 
 Compat = Literal["none", "upstream"]
@@ -36,14 +36,14 @@ class MethodSpec:
     """All that a method is made from; every field goes into the header of its file.
 
     Args:
-        method: "xmai", "random_attribute", or a name of ``eval.perturbers``.
+        method: "xmai", "random_attribute", or a name of ``eval.xmai.perturbers``.
         seed: of methods that draw.
         scorer, tagger: of ``vlsuite.models.loading.load_clip``; None: not used.
         masked_lm: "vocabulary", or a masked language model (folder or hub id).
         nouns: "rules" or "spacy:MODEL".
         matching: see ``eval.xmai.matching``.
         threshold: of matching, -1 to 1.
-        similarity: see ``eval.xmai.similarity``.
+        similarity: see ``eval.hub.similarity``.
         weights: see ``eval.xmai.objective.parse_weights``.
         blocked: see ``eval.xmai.people.load_blocked``.
         groups: file of attribute groups; None: the built-in ones.
@@ -110,7 +110,7 @@ class MethodSpec:
 
     def perturber_options(self) -> Any:
         """What the text-only methods are built from."""
-        from eval.perturbers.contract import PerturberOptions
+        from eval.xmai.perturbers.contract import PerturberOptions
 
         return PerturberOptions(
             share=self.share,
@@ -209,9 +209,9 @@ def _inserter(spec: MethodSpec, tools: Tools) -> AttributeInserter:
 
 
 def _upstream_method(spec: MethodSpec) -> Method:
-    from eval.xmai.hub import fingerprint_of, load_masked_lm
-    from eval.xmai.upstream_algorithm import UpstreamInserter, UpstreamSettings
-    from eval.xmai.upstream_method import TransformersTokenModel, UpstreamMethod
+    from eval.hub.loading import fingerprint_of, load_masked_lm
+    from eval.xmai.upstream.algorithm import UpstreamInserter, UpstreamSettings
+    from eval.xmai.upstream.method import TransformersTokenModel, UpstreamMethod
 
     if spec.masked_lm == "vocabulary":
         raise EvaluationError(

@@ -193,7 +193,7 @@ def load_proposer(spec: str, *, device: str = "cpu") -> Proposer:
     """
     if spec == "vocabulary":
         return VocabularyProposer()
-    from eval.xmai.hub import fingerprint_of, load_masked_lm
+    from eval.hub.loading import fingerprint_of, load_masked_lm
 
     tokenizer, model = load_masked_lm(spec, device=device)
     return MaskedLmProposer(spec, tokenizer, model, fingerprint=fingerprint_of(model, tokenizer))

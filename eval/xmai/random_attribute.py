@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from eval.perturbers.contract import generator
 from eval.xmai.candidates import fits_article
 from eval.xmai.chunks import CaptionRow, Chunk
 from eval.xmai.matching import Gap, Matcher
 from eval.xmai.people import names_person
+from eval.xmai.perturbers.contract import generator
 from eval.xmai.proposals import PLAIN_WORDS
 from eval.xmai.records import Insertion, PerturbedCaption, inserted, row_id
 

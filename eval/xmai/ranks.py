@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.dataset import EvalDataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.metrics.tied_ranking import rivals_of_own
 from eval.xmai.rows import NamedFile, join_captions, seen_rows
 

@@ -17,13 +17,13 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.clustered_table import ClusteredTable
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.tied_ranking import TieRule, galleries_of_pairs, rivals_of_own
-from eval.request import InsertionOptions, TaskRequest
 from eval.results import EvalResult, Origin, Score, Settings
+from eval.task_choices import InsertionOptions, TaskRequest
 from eval.tasks import registry
 from eval.xmai.rows import NamedFile, Rows, join_captions, open_perturbed, scorer_of, seen_rows
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from data_pipelines.errors import UserError
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.xmai.chunks import CaptionRow, CaptionSource, Chunk
 from eval.xmai.detections import Detection, Detections
 from eval.xmai.records import uids_of
@@ -117,7 +117,7 @@ def open_source(path: str, *, split: str, texts: Texts, detections: Detections) 
     """Open what is to be perturbed.
 
     Args:
-        path: see ``eval.folders.open_dataset``.
+        path: see ``eval.data.folders.open_dataset``.
         split: of a CLIP_benchmark folder.
         texts: see ``Texts``.
         detections: by uid; see ``eval.xmai.records.uids_of``.

@@ -18,8 +18,8 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from eval.errors import EvaluationError
+from eval.hub.loading import load_encoder, load_masked_lm
 from eval.metrics.greedy_matching import greedy_matching
-from eval.xmai.hub import load_encoder, load_masked_lm
 
 _TEXTS_AT_A_TIME = 64
 

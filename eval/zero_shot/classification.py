@@ -11,14 +11,14 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
-from eval.examples import Side, draw_examples
+from eval.data.dataset import EvalDataset
 from eval.metrics.intervals import WILSON, per_class_score, wilson_score
 from eval.metrics.ranking import places_of_targets
-from eval.request import TaskRequest
+from eval.report.examples import Side, draw_examples
+from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.thumbnails import thumbnail
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)

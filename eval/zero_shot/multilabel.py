@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from eval.contract import Embedder, EmbeddingModel, Need
-from eval.cosines import cosine_slices
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.embedding.cosines import cosine_slices
 from eval.metrics.average_precision import average_precisions, chance_level, mean_average_precision
 from eval.metrics.intervals import NUM_RESAMPLES
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import templates_for
 

@@ -14,8 +14,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
-from eval.examples import Side, draw_examples
+from eval.data.dataset import EvalDataset
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
     CLUSTER_BOOTSTRAP,
@@ -24,10 +23,11 @@ from eval.metrics.intervals import (
     wilson_score,
 )
 from eval.metrics.ranking import places_of_best_own, places_of_targets
-from eval.request import TaskRequest
+from eval.report.examples import Side, draw_examples
+from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
-from eval.thumbnails import thumbnail
 
 RECALL_AT = (1, 5, 10)
 

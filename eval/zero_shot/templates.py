@@ -5,10 +5,10 @@ from pathlib import Path
 
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 
-from eval.dataset import EvalDataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import read_templates
 from eval.errors import EvaluationError
-from eval.folders import read_templates
-from eval.request import TaskRequest
+from eval.task_choices import TaskRequest
 
 _SIMPLE = (
     "a photo of a {c}.",

@@ -15,13 +15,13 @@ from jaxtyping import Int64
 
 from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
-from eval.dataset import EvalDataset
-from eval.dataset_names import canonical_name
+from eval.data.dataset import EvalDataset
+from eval.data.dataset_names import canonical_name
 from eval.metrics.groups import group_accuracies, macro_f1, worst_group_accuracy
 from eval.metrics.intervals import NUM_RESAMPLES
 from eval.metrics.ranking import best_entries
-from eval.request import TaskRequest
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.task_choices import TaskRequest
 from eval.tasks import registry
 from eval.zero_shot.templates import no_classes, templates_for
 
@@ -40,7 +40,7 @@ class GroupedSet(NamedTuple):
     top_k: int = 1
 
 
-#: By canonical name (``eval.dataset_names``).
+#: By canonical name (``eval.data.dataset_names``).
 GROUPED_SETS = {
     "fmow": GroupedSet("region"),
     "geode": GroupedSet("region"),

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import embedding_store
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.request import CorruptionOptions, TaskRequest
-from eval.runner import run_benchmarks
-from eval.suite import benchmarks_for
+from eval.embedding import store as embedding_store
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
+from eval.running.runner import run_benchmarks
+from eval.running.selection import benchmarks_for
+from eval.task_choices import CorruptionOptions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 
@@ -22,10 +22,10 @@ _SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch.distributed as dist
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.runner import run_benchmarks
-from eval.suite import benchmarks_for
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.running.runner import run_benchmarks
+from eval.running.selection import benchmarks_for
 from tests.support.embedding_model import SmallClip
 
 rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.runner import run_benchmarks
-from eval.suite import benchmarks_for
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.running.runner import run_benchmarks
+from eval.running.selection import benchmarks_for
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
 from tests.support.reading_model import SmallReader
 
@@ -16,12 +16,12 @@ _SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch.distributed as dist
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.generation import written
 from eval.matching import pair_logits
-from eval.runner import run_benchmarks
-from eval.suite import benchmarks_for
+from eval.running.runner import run_benchmarks
+from eval.running.selection import benchmarks_for
 from tests.support.reading_model import SmallReader
 
 rank, folder = int(sys.argv[1]), Path(sys.argv[2])

@@ -10,14 +10,14 @@ import torch
 import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
-from benchmarks.real_runs import free_port, rank_environment
+from benchmarks.support.real_runs import free_port, rank_environment
+from data_pipelines.settings import apply_overrides
 from tests.support.nevlp_models import frozen_parts
 from tests.support.runs import make_shards, run_to_end
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
 from vlsuite.models.loading import load_clip
 from vlsuite.recipes.nevlp import nevlp
-from vlsuite.settings import apply_overrides
 
 STEPS = 4
 

@@ -8,7 +8,11 @@ import torch.nn.functional as F
 
 from tests.support.runs import make_shards, run_to_end, small_config
 from vlsuite.cli.main import main
-from vlsuite.export.forms import random_captions, random_pictures, reload_open_clip
+from vlsuite.models.dual_encoder.export_forms import (
+    random_captions,
+    random_pictures,
+    reload_open_clip,
+)
 from vlsuite.models.loading import load_clip
 
 EMBED_DIM, WIDTH = 64, 40

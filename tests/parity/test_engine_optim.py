@@ -6,7 +6,7 @@ import torch
 from open_clip_train import scheduler
 
 from vlsuite.engine.optim import OptimConfig, learning_rate, parameter_groups
-from vlsuite.models.open_clip import OpenClipConfig
+from vlsuite.models.dual_encoder.config import OpenClipConfig
 
 
 def _reference_rates(schedule, total_steps, **options):
@@ -45,6 +45,6 @@ def test_decay_groups_equal_open_clips_rule():
 
 
 def _plain_cfg():
-    from vlsuite.models.open_clip import architecture
+    from vlsuite.models.dual_encoder.config import architecture
 
     return architecture("vlsuite-tiny-32")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import AttackOptions, TaskRequest
 from eval.robustness import adversarial
 from eval.robustness.adversarial import Adversarial
+from eval.task_choices import AttackOptions, TaskRequest
 from eval.zero_shot.classification import ZeroShotClassification
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder

@@ -9,15 +9,15 @@ import torch
 from scipy.optimize import minimize_scalar
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.metrics.temperature import seeded_half
-from eval.request import Companions, TaskRequest
 from eval.results import EvalResult
 from eval.safety.calibration import Calibration
+from eval.task_choices import Companions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 from vlsuite.batches.decode import decode_image
@@ -154,7 +154,9 @@ def test_a_shifted_set_takes_the_temperature_of_half_of_its_base(tmp_path: Path)
 def test_slices_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, model = _dataset(tmp_path, "a", 0), _model()
     whole = Calibration.build(dataset, TaskRequest()).run(model, EMBEDDER)
-    monkeypatch.setattr("eval.cosines.cosine_slices.__kwdefaults__", {"scores_at_a_time": 15})
+    monkeypatch.setattr(
+        "eval.embedding.cosines.cosine_slices.__kwdefaults__", {"scores_at_a_time": 15}
+    )
     sliced = Calibration.build(dataset, TaskRequest()).run(model, EMBEDDER)
     for name, score in whole.scores.items():
         assert sliced.scores[name].value == pytest.approx(score.value, abs=1e-6)

@@ -8,11 +8,11 @@ import torch
 from open_clip import build_zero_shot_classifier
 from open_clip.zero_shot_metadata import SIMPLE_IMAGENET_TEMPLATES
 
-from eval import prompts
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.folders import open_dataset
-from eval.request import TaskRequest
+from eval.data.folders import open_dataset
+from eval.embedding import prompts
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.task_choices import TaskRequest
 from eval.zero_shot.classification import ZeroShotClassification
 from eval.zero_shot.templates import TEMPLATE_SETS
 from tests.support.embedding_model import SmallClip

@@ -10,13 +10,13 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 from eval.corruptions.depth import corrupt_3d
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import CorruptionOptions, TaskRequest
 from eval.robustness.corruptions_3d import DepthCorruptions
-from eval.suite import benchmarks_for
+from eval.running.selection import benchmarks_for
+from eval.task_choices import CorruptionOptions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder
 

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from torchvision.transforms.functional import to_pil_image
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
-from eval.imagenet_layouts import CLASS_NAMES
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.imagenet_layouts import CLASS_NAMES
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
+from eval.embedding.views import CropFrame
 from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
-from eval.raw_image import RawImage
-from eval.request import Companions, TaskRequest
 from eval.robustness.corruption_files import CorruptionFiles
-from eval.views import CropFrame
+from eval.task_choices import Companions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png
 from tests.support.picture_folders import write_pictures

@@ -10,18 +10,18 @@ from torchvision.transforms.functional import to_pil_image
 from eval.contract import ImageEmbeddings
 from eval.corruptions.apply import corrupt
 from eval.corruptions.severities import ALL_CORRUPTIONS, CORRUPTIONS
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
-from eval.imagenet_layouts import CLASS_NAMES
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.imagenet_layouts import CLASS_NAMES
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
+from eval.embedding.views import CropFrame
 from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
-from eval.raw_image import RawImage
-from eval.request import CorruptionOptions, TaskRequest
 from eval.results import PerImage
 from eval.robustness.corruptions import NOT_TO_BE_MIXED, Corruptions
-from eval.views import CropFrame
+from eval.task_choices import CorruptionOptions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 

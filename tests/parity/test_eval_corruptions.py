@@ -1,15 +1,15 @@
 """All corruptions against the published definitions in float64, with the draws handed to both.
 
-Definitions: ``benchmarks/corruption_reference.py``, from hendrycks/robustness (arXiv 1903.12261).
-One level of 255 is allowed where results are cut to bytes: float32 and float64 can fall on
-different sides of a whole level.
+Definitions: ``benchmarks/peers/corruption_reference.py``, from hendrycks/robustness (arXiv
+1903.12261). One level of 255 is allowed where results are cut to bytes: float32 and float64 can
+fall on different sides of a whole level.
 """
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks.corruption_reference import diamond_square, draws_of, glass_loop, reference
+from benchmarks.peers.corruption_reference import diamond_square, draws_of, glass_loop, reference
 from eval.corruptions import glass
 from eval.corruptions.catalogue import KERNELS
 from eval.corruptions.draws import Draws, keys_of

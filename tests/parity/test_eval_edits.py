@@ -9,17 +9,17 @@ import torch
 from PIL import Image, ImageDraw
 
 from data_pipelines.errors import BadSampleError
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
-from eval.raw_image import RawImage
-from eval.request import Companions, TaskRequest
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
+from eval.embedding.views import FrameView
 from eval.robustness.edit_backgrounds import blurred_around, noise
 from eval.robustness.edit_frames import SIDE, EditFrame, cut_out
 from eval.robustness.edits import REFERENCE, ObjectEdits, edits_for
-from eval.views import FrameView
+from eval.task_choices import Companions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder, write_tar
 from tests.support.pictures import encoded

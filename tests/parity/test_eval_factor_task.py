@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import TaskRequest
 from eval.robustness.factor_annotations import NAMES_FILE, PROTOTYPES_FILE, annotations_for
 from eval.robustness.factors import FactorAccuracy
+from eval.task_choices import TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
 from tests.support.picture_folders import write_pictures

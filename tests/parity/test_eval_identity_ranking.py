@@ -9,18 +9,18 @@ import torch
 import torch.nn.functional as F
 from sklearn.metrics import average_precision_score
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.matching.identity_retrieval import IdentityRetrieval
 from eval.metrics.identity_ranking import (
     chance_of_average_precision,
     chance_of_negative_penalty,
     rank_identities,
 )
-from eval.request import TaskRequest
-from eval.suite import select
+from eval.running.selection import select
+from eval.task_choices import TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from data_pipelines.errors import UserError
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.folders import open_dataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.metrics.average_precision import average_precisions, mean_average_precision
-from eval.request import TaskRequest
+from eval.task_choices import TaskRequest
 from eval.zero_shot.multilabel import ZeroShotMultilabel
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.metrics.temperature import seeded_half
-from eval.request import Companions, OodOptions, TaskRequest
 from eval.safety.ood import OodDetection
+from eval.task_choices import Companions, OodOptions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder, write_tar
 

@@ -18,16 +18,16 @@ from skimage.transform import ProjectiveTransform, warp
 from torchvision.transforms import InterpolationMode
 
 from eval.corruptions.draws import Draws, keys_of
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.metrics.perturbation_flips import PERTURBATIONS
-from eval.raw_image import RawImage
-from eval.request import PerturbationOptions, TaskRequest
 from eval.robustness.perturbation_frames import CROPS, SWEEPS, PerturbationSet, view_of
 from eval.robustness.perturbations import Perturbations
+from eval.task_choices import PerturbationOptions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 from tests.support.pictures import encoded, scene

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.matching import pair_logits
 from eval.matching.rerank import RetrievalRerank
 from eval.metrics.reranking import reranked_places
-from eval.request import RerankOptions, TaskRequest
+from eval.task_choices import RerankOptions, TaskRequest
 from eval.zero_shot.retrieval import Retrieval
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder

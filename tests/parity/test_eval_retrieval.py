@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.folders import open_dataset
-from eval.request import TaskRequest
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.task_choices import TaskRequest
 from eval.zero_shot.retrieval import RECALL_AT, Retrieval
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
-from eval.folders import open_dataset
-from eval.imagenet_layouts import CLASS_NAMES
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.imagenet_layouts import CLASS_NAMES
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.metrics.shape_bias import CATEGORIES, CATEGORY_CLASSES
-from eval.request import TaskRequest
 from eval.robustness.shape_bias import ShapeBiasTask
+from eval.task_choices import TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_tar
 from tests.support.picture_folders import write_pictures

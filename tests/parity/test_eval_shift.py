@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.imagenet_layouts import CLASS_NAMES
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.imagenet_layouts import CLASS_NAMES
 from eval.metrics.intervals import wilson_score
 from eval.metrics.unpaired import independent_difference
-from eval.request import Companions, TaskRequest
 from eval.robustness.shift import NaturalShift
 from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
+from eval.task_choices import Companions, TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
 from tests.support.picture_folders import write_objectnet, write_pictures

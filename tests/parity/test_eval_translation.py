@@ -8,18 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS
-from eval.raw_image import RawImage
-from eval.request import TaskRequest, TranslationOptions
 from eval.robustness.rics import rics_crops
 from eval.robustness.translation import RicsView, TranslationConsistency
 from eval.robustness.window_frames import MovedPicture, Window
+from eval.task_choices import TaskRequest, TranslationOptions
 from tests.support.embedding_model import IMAGE_SIDE, SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder, write_tar
 from tests.support.pictures import encoded, scene

@@ -14,7 +14,13 @@ from safetensors.torch import load_file
 
 from tests.support.tiny_models import TinyModel, register_architecture, tiny_model, tiny_tokenizer
 from vlsuite.errors import ModelError
-from vlsuite.export.forms import FORMS, TOLERANCE, difference, random_captions, random_pictures
+from vlsuite.models.dual_encoder.export_forms import (
+    FORMS,
+    TOLERANCE,
+    difference,
+    random_captions,
+    random_pictures,
+)
 from vlsuite.models.loading import load_clip
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.nevlp_models import CAPTIONS, frozen_parts
-from vlsuite.models.causal_lm import (
+from vlsuite.models.nevlp.causal_lm import (
     LanguageModel,
     caption_losses,
     embedded,
@@ -17,7 +17,7 @@ from vlsuite.models.causal_lm import (
     padded,
     trimmed,
 )
-from vlsuite.models.querying_transformer import NO_TOKEN
+from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from collections import Counter
 import torch
 
 from tests.support.embeddings import random_pairs
-from vlsuite.models.hard_negatives import Contents, hard_negatives
+from vlsuite.models.nevlp.hard_negatives import Contents, hard_negatives
 
 SCALE = 3.0
 

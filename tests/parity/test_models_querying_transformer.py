@@ -9,7 +9,7 @@ import math
 import numpy as np
 import torch
 
-from vlsuite.models.querying_transformer import NO_TOKEN, QueryingConfig, QueryingTransformer
+from vlsuite.models.nevlp.querying_transformer import NO_TOKEN, QueryingConfig, QueryingTransformer
 
 CONFIG = QueryingConfig(num_queries=3, width=8, depth=3, heads=2, mlp_ratio=2.0)
 IMAGE_WIDTH, VOCABULARY = 6, 11

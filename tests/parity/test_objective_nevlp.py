@@ -12,7 +12,7 @@ import torch
 from tests.support.embeddings import random_pairs
 from tests.support.nevlp_models import output_of, tiny_batch, tiny_nevlp
 from vlsuite.errors import ConfigError
-from vlsuite.models.nevlp import NevlpOutput
+from vlsuite.models.nevlp.encoder import NevlpOutput
 from vlsuite.objectives.clip import ClipConfig
 from vlsuite.objectives.label_smoothing import LabelSmoothingConfig
 from vlsuite.objectives.nevlp import (

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.omni_questions import write_github_form
+from benchmarks.support.omni_questions import write_github_form
 from eval.errors import EvaluationError
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.question import SETTINGS, Prompted, prompted
-from eval.omnibench.question_set import read_questions
-from eval.omnibench.response import Response
+from eval.omnibench.read_questions import read_questions
 from eval.respondents.omni_transformers import OmniConfig, OmniTransformers, load_omni
+from eval.respondents.question import SETTINGS, Prompted, prompted
+from eval.respondents.response import Response
 from tests.support.omni_models import random_omni
 
 

@@ -3,9 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.stamps_questions import KINDS, make_questions
-from benchmarks.stamps_samples import Stamp, divide, groups
-from benchmarks.stamps_training import two_part
+from benchmarks.support.stamps_questions import KINDS, make_questions
+from benchmarks.support.stamps_samples import Stamp, divide, groups
+from benchmarks.support.stamps_training import two_part
 
 
 def _stamps(names: list[tuple[int, int, int]]) -> list[Stamp]:

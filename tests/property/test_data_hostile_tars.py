@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.broken_files import mutated, seeds, with_checksums
+from benchmarks.support.broken_files import mutated, seeds, with_checksums
 from data_pipelines.errors import BadSampleError, DataError, ShardError
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of, read_captions, uid_of

@@ -1,7 +1,7 @@
 """Results as an evaluation would have written them."""
 
+from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
-from eval.thumbnails import thumbnail
 from eval.zero_shot.retrieval import RECALL_AT
 from tests.support.evaluation_data import noise_png
 

@@ -7,7 +7,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from tests.support.tiny_models import register_architecture, tiny_model
-from vlsuite.export.open_clip_folder import write_open_clip_folder
+from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 
 Weights = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ def random_masked_lm(folder: Path, captions: Sequence[str], *, seed: int = 0) ->
     """A BERT of random weights, large enough to prefer some words, with WordPiece tokens."""
     from transformers import BertConfig, BertForMaskedLM
 
-    from benchmarks.small_masked_lm import wordpiece_tokenizer
+    from benchmarks.support.small_masked_lm import wordpiece_tokenizer
 
     tokenizer = wordpiece_tokenizer(captions, 200)
     torch.manual_seed(seed)

@@ -11,10 +11,10 @@ import torch
 from tests.support.exported_models import exported_model
 from tests.support.language_models import random_language_model
 from vlsuite.batches.batch import Batch
-from vlsuite.models.nevlp import NevlpOutput
-from vlsuite.models.nevlp_config import BuiltNevlp, NevlpConfig
-from vlsuite.models.open_clip import OpenClipConfig
-from vlsuite.models.querying_transformer import QueryingConfig
+from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.models.nevlp.config import BuiltNevlp, NevlpConfig
+from vlsuite.models.nevlp.encoder import NevlpOutput
+from vlsuite.models.nevlp.querying_transformer import QueryingConfig
 
 CAPTIONS = (
     "a large red circle top left on white",

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from data_pipelines.settings import apply_overrides
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
@@ -11,7 +12,6 @@ from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.state import TrainState
 from vlsuite.engine.train_loop import train
-from vlsuite.settings import apply_overrides
 
 
 def make_shards(folder: Path, *, num_samples: int = 96) -> Path:

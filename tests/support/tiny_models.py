@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import open_clip
 import torch
 
+from data_pipelines.settings import apply_overrides
 from vlsuite.batches.tokenizer import train_tokenizer
 from vlsuite.engine.checkpoint import Progress, Snapshot, write_checkpoint
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
 from vlsuite.models.loading import Clip, tokenizer_of
-from vlsuite.models.open_clip import BuiltModel, OpenClipConfig
 from vlsuite.objectives.objective import Objective
-from vlsuite.settings import apply_overrides
 
 CAPTIONS = (
     "a photo of a cat",

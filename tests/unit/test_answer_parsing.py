@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from eval.answer_parsing.own import parse_own
-from eval.answer_parsing.registry import PARSERS, parser
-from eval.answer_parsing.upstream import gold_by_parsing
 from eval.errors import EvaluationError
+from eval.omnibench.parsers.own import parse_own
+from eval.omnibench.parsers.registry import PARSERS, parser
+from eval.omnibench.parsers.upstream import gold_by_parsing
 from tests.support.shards import SHARED_DATA, needs_shared_data
 
 LETTERS = "ABCD"

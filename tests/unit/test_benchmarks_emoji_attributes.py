@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.emoji_attributes import TRUTH_FILE, attribute_truth, write_stripped_shards
-from benchmarks.small_masked_lm import train_masked_lm
-from eval.folders import open_dataset
+from benchmarks.support.emoji_attributes import TRUTH_FILE, attribute_truth, write_stripped_shards
+from benchmarks.support.small_masked_lm import train_masked_lm
+from eval.data.folders import open_dataset
 from eval.xmai.records import uids_of
 from tests.support.evaluation_data import captioned, write_tar
 

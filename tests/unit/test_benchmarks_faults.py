@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from benchmarks.broken_files import TAR_SAMPLES, seeds, with_checksums
 from benchmarks.fuzz_inputs import case, kind_of
-from benchmarks.fuzz_readers import Readers
+from benchmarks.support.broken_files import TAR_SAMPLES, seeds, with_checksums
+from benchmarks.support.fuzz_readers import Readers
 
 
 @pytest.fixture
@@ -28,12 +28,14 @@ def test_whole_files_are_delivered(readers, kind):
 
 def test_lost_samples_and_foreign_errors_are_failures(readers, monkeypatch):
     rng = np.random.default_rng(0)
-    monkeypatch.setattr("benchmarks.fuzz_readers.count_problems", lambda shards: [])
+    monkeypatch.setattr("benchmarks.support.fuzz_readers.count_problems", lambda shards: [])
     tar = seeds("tar")[0].data
     without_first = tar[tar.index(b"1.png") :]
     assert readers.outcome("tar", without_first, rng) == "unaccounted 1 samples"
     assert readers.outcome("tar", tar, rng) == "delivered"
-    monkeypatch.setattr("benchmarks.fuzz_readers.read_captions", lambda members: members["none"])
+    monkeypatch.setattr(
+        "benchmarks.support.fuzz_readers.read_captions", lambda members: members["none"]
+    )
     assert readers.outcome("text", b"x", rng).startswith("error KeyError")
 
 

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from benchmarks import report
-from benchmarks.environment import Environment, Hardware, describe
+from benchmarks.support import report
+from benchmarks.support.environment import Environment, Hardware, describe
 
 HARDWARE = Hardware(cpu="Some CPU (R) 3", cores=2, memory_gib=8.0, gpus=())
 ENVIRONMENT = Environment(commit="abc", hardware=HARDWARE, versions={"torch": "2"})

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cifar_vs_open_clip import _first_samples
-from benchmarks.ours_vlsuite import read_progress
-from benchmarks.peer_open_clip import parse_progress
-from benchmarks.timed_process import BenchmarkError, ProcessReport, TimedLine
-from benchmarks.trainer_settings import Progress, find_shards, steady_rate
+from benchmarks.peers.open_clip import parse_progress
+from benchmarks.support.ours_vlsuite import read_progress
+from benchmarks.support.timed_process import BenchmarkError, ProcessReport, TimedLine
+from benchmarks.support.trainer_settings import Progress, find_shards, steady_rate
 
 
 def progress(*entries: tuple[int, float]) -> tuple[Progress, ...]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.omni_questions import write_github_form
-from benchmarks.omni_server import OmniServer, letter_model
+from benchmarks.support.omni_questions import write_github_form
+from benchmarks.support.omni_server import OmniServer, letter_model
 from vlsuite.cli.main import main
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.omni_questions import write_github_form
+from benchmarks.support.omni_questions import write_github_form
 from vlsuite.cli.main import main
 
 

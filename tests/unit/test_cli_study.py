@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.noise_study import run as run_module
-from eval.noise_study.grid import Cell, StudyConfig, default_cells
+from eval.studies.noise import run as run_module
+from eval.studies.noise.grid import Cell, StudyConfig, default_cells
 from tests.support.noise_cells import places, write_cell
 from vlsuite.cli.main import main
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.omni_questions import sound
+from benchmarks.support.omni_questions import sound
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.spectrogram import SpectrogramConfig, sound_picture
 from vlsuite.cli.main import main

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.errors import EvaluationError
-from eval.influences import INFLUENCES, influences_of
+from eval.influence_factors import INFLUENCES, influences_of
 from eval.metrics.intervals import wilson_score
 from eval.report.compare import build_comparison
 from eval.report.sides import Side, compare, controlled, read_side

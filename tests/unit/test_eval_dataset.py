@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.folders import open_dataset
+from eval.data.folders import open_dataset
 from tests.support.evaluation_data import captioned, labelled, noise_png, write_tar
 
 CIFAR = Path(__file__).parents[3] / "shared" / "data"

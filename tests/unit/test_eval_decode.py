@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from data_pipelines.errors import ShardError
-from eval.dataset import EvalDataset
-from eval.decode import CachingDecoder, StreamingDecoder
-from eval.folders import open_dataset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding.decode import CachingDecoder, StreamingDecoder
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, write_tar
 from vlsuite.batches.decode import decode_image

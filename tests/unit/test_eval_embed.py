@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from eval.decode import StreamingDecoder
-from eval.embed import RememberingEmbedder, StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_tar
 

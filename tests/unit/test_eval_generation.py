@@ -6,19 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.generation import written
 from eval.generation.captioning import Captioning
 from eval.generation.spice import spice_missing, spice_values
 from eval.generation.vqa import VisualQuestions
 from eval.metrics.captions import caption_scores
-from eval.request import CaptioningOptions, TaskRequest, VqaOptions
-from eval.runner import run_benchmarks
-from eval.suite import benchmarks_for, select
-from eval.validation import make_evaluators
+from eval.running.runner import run_benchmarks
+from eval.running.selection import benchmarks_for, select
+from eval.running.validation import make_evaluators
+from eval.task_choices import CaptioningOptions, TaskRequest, VqaOptions
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
 from tests.support.reading_model import COLOURS, SmallReader

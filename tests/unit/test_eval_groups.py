@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from eval.dataset_names import canonical_name
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.dataset_names import canonical_name
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.groups import DATACOMP_METRICS, group_averages
 from eval.metrics.groups import macro_f1, worst_group_accuracy
-from eval.request import TaskRequest
+from eval.report.published_averages import DATACOMP_METRICS, group_averages
 from eval.results import EvalResult, Score
+from eval.task_choices import TaskRequest
 from eval.zero_shot.worst_group import GROUPED_SETS, WorstGroup
 from tests.support.embedding_model import SmallClip
 from tests.support.eval_results import example_result

@@ -8,18 +8,18 @@ import pytest
 from PIL import Image
 
 from data_pipelines.errors import UserError
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.folders import open_dataset
-from eval.image_folders import CORRUPTIONS, FileImages
-from eval.imagenet_layouts import (
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.image_folders import CORRUPTIONS, FileImages
+from eval.data.imagenet_layouts import (
     CLASS_NAMES,
     class_of_wordnet_id,
     imagenet_classes,
     objectnet_folders,
 )
-from eval.raw_image import RawImage
+from eval.data.raw_image import RawImage
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png
 from tests.support.picture_folders import write_objectnet, write_pictures

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 from sklearn.mixture import GaussianMixture
 
-from eval.noise_study.detecting import (
+from eval.studies.noise.detecting import (
     COSINE,
     PROBABILITY,
     Detection,
@@ -16,7 +16,7 @@ from eval.noise_study.detecting import (
     detect_at_start,
     mean_detection,
 )
-from eval.noise_study.records import CellRecord, load_cells
+from eval.studies.noise.records import CellRecord, load_cells
 from tests.support.noise_cells import write_cell
 
 _RNG = np.random.default_rng(0)

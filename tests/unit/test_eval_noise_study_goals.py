@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from eval.noise_study.goals import Goal, judge
-from eval.noise_study.records import load_cells
-from eval.noise_study.statistics import Estimate, Statistics
+from eval.studies.noise.goals import Goal, judge
+from eval.studies.noise.records import load_cells
+from eval.studies.noise.statistics import Estimate, Statistics
 from tests.support.noise_cells import places, write_cell
 
 _ROWS = {1, 2, 3, 4, 5, 6, 7}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eval.errors import EvaluationError
-from eval.noise_study.records import load_cells, refuse_other_study
+from eval.studies.noise.records import load_cells, refuse_other_study
 from tests.support.noise_cells import places, write_cell
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from eval.metrics import resampling
-from eval.noise_study.methods import METHODS
-from eval.noise_study.report import StudyReport, write_report
-from eval.noise_study.tables import percent, share
+from eval.studies.noise.methods import METHODS
+from eval.studies.noise.report import StudyReport, write_report
+from eval.studies.noise.tables import percent, share
 from tests.support.noise_cells import places, write_cell
 
 _RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.noise_study.records import load_cells
-from eval.noise_study.statistics import Statistics
+from eval.studies.noise.records import load_cells
+from eval.studies.noise.statistics import Statistics
 from tests.support.noise_cells import places, write_cell
 
 _SHARES = {"infonce": (0.20, 0.30, 0.25), "rde": (0.40, 0.50, 0.42)}

@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.request import TaskRequest
 from eval.results import load_result
-from eval.runner import SUPERSEDED, Finished, run_benchmarks
-from eval.suite import benchmarks_for
+from eval.running.runner import SUPERSEDED, Finished, run_benchmarks
+from eval.running.selection import benchmarks_for
+from eval.task_choices import TaskRequest
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 

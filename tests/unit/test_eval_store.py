@@ -12,15 +12,15 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from eval import embedding_store
 from eval.contract import Need
-from eval.dataset import EvalDataset
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
-from eval.embedding_store import StoredEmbedder
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.embedding import store as embedding_store
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.embedding.store import StoredEmbedder
+from eval.embedding.views import PLAIN, CropFrame, Frame, ModelFrame
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.views import PLAIN, CropFrame, Frame, ModelFrame
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_tar
 
@@ -91,7 +91,7 @@ def test_other_weights_do_not_find_them(tmp_path: Path) -> None:
 def test_all_views_share_one_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = []
     monkeypatch.setattr(
-        "eval.raw_image.decode_image", lambda data: decoded.append(1) or _decode(data)
+        "eval.data.raw_image.decode_image", lambda data: decoded.append(1) or _decode(data)
     )
     from vlsuite.batches.decode import decode_image as _decode
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.dataset import EvalDataset
-from eval.folders import open_dataset
-from eval.subset import chosen_rows, subset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import open_dataset
+from eval.data.subset import chosen_rows, subset
 from tests.support.evaluation_data import labelled, write_tar
 from tests.support.picture_folders import write_pictures
 

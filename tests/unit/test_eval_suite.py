@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from eval.errors import EvaluationError
-from eval.request import TaskRequest
-from eval.suite import benchmarks_for, task_names
+from eval.running.selection import benchmarks_for, task_names
+from eval.task_choices import TaskRequest
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder, write_tar
 from vlsuite.errors import UnknownNameError
 

@@ -1,6 +1,6 @@
 import dataclasses
 
-from eval.tables import percent, result_table, score_title
+from eval.report.tables import percent, result_table, score_title
 from tests.support.eval_results import example_result
 
 

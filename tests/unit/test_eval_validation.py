@@ -2,7 +2,7 @@ from pathlib import Path
 
 import torch
 
-from eval.validation import make_evaluators
+from eval.running.validation import make_evaluators
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 

@@ -9,11 +9,11 @@ import torch
 from tests.support.nevlp_models import CAPTIONS, SIDE, output_of, tiny_batch, tiny_nevlp
 from vlsuite.batches.concepts import TaggerSettings
 from vlsuite.errors import ConfigError, DataError, ModelError
-from vlsuite.export.nevlp_folder import write_nevlp_folder
+from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.loading import Clip, load_clip, tokenizer_of
-from vlsuite.models.nevlp_config import BuiltNevlp, NevlpConfig
-from vlsuite.models.nevlp_model import Nevlp
-from vlsuite.models.open_clip import OpenClipConfig
+from vlsuite.models.nevlp.config import BuiltNevlp, NevlpConfig
+from vlsuite.models.nevlp.folder import write_nevlp_folder
+from vlsuite.models.nevlp.model import Nevlp
 
 CPU = torch.device("cpu")
 CONCEPTS = (("circle",), ("square", "triangle"), ())

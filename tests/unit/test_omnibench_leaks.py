@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.omni_questions import picture, sound, write_github_form
-from benchmarks.omni_server import OmniServer, letter_model
+from benchmarks.support.omni_questions import picture, sound, write_github_form
+from benchmarks.support.omni_server import OmniServer, letter_model
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.prompt import STYLES
-from eval.omnibench.question import SETTINGS, OmniQuestion, Setting, prompted
-from eval.omnibench.question_set import read_questions
+from eval.omnibench.read_questions import read_questions
 from eval.respondents.dual_encoder import DualEncoder
 from eval.respondents.endpoint import Endpoint
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.omni_transformers import OmniConfig, OmniTransformers, load_omni
+from eval.respondents.prompt import STYLES
+from eval.respondents.question import SETTINGS, OmniQuestion, Setting, prompted
 from eval.respondents.sound_models import SpectrogramClip
 from tests.support.embedding_model import SmallClip
 from tests.support.omni_models import random_omni

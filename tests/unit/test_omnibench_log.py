@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.omni_questions import write_github_form
+from benchmarks.support.omni_questions import write_github_form
 from eval.errors import EvaluationError
 from eval.omnibench.asking import ask, asked_questions, header_of
 from eval.omnibench.log import appending, read_log
-from eval.omnibench.question import SETTINGS, Prompted
-from eval.omnibench.question_set import QuestionSet, read_questions
-from eval.omnibench.response import Response
+from eval.omnibench.question_set import QuestionSet
+from eval.omnibench.read_questions import read_questions
+from eval.respondents.question import SETTINGS, Prompted
+from eval.respondents.response import Response
 
 BOTH = [SETTINGS["image_audio"], SETTINGS["caption"]]
 

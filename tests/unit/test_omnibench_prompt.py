@@ -5,8 +5,8 @@ import pytest
 
 from eval.errors import EvaluationError
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.prompt import STYLES, TextPart, parts, style_fingerprint
-from eval.omnibench.question import SETTINGS, OmniQuestion, Prompted, prompted
+from eval.respondents.prompt import STYLES, TextPart, parts, style_fingerprint
+from eval.respondents.question import SETTINGS, OmniQuestion, Prompted, prompted
 
 QUESTION = OmniQuestion(
     index=3,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.omni_questions import records, write_github_form, write_hub_form
+from benchmarks.support.omni_questions import records, write_github_form, write_hub_form
 from eval.errors import EvaluationError
-from eval.omnibench.question_set import QuestionSet, read_questions, sample
+from eval.omnibench.question_set import QuestionSet, sample
+from eval.omnibench.read_questions import read_questions
 
 RECORDS = "dataset/questions.jsonl"
 

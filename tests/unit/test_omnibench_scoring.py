@@ -12,12 +12,12 @@ from eval.omnibench.comparison import compare
 from eval.omnibench.log import Log, LogHeader
 from eval.omnibench.media import BytesMedia
 from eval.omnibench.outcomes import best_option
-from eval.omnibench.question import OmniQuestion
 from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.report import render
-from eval.omnibench.response import Response
 from eval.omnibench.results import results_of, write_results
 from eval.omnibench.scoring import positions, score_log
+from eval.respondents.question import OmniQuestion
+from eval.respondents.response import Response
 from eval.results import load_result
 
 OPTIONS = ("A man opens the door", "A dog barks", "The rain falls", "Nobody speaks")

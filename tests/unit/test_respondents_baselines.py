@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.omni_questions import write_github_form
+from benchmarks.support.omni_questions import write_github_form
 from eval.errors import EvaluationError
-from eval.omnibench.question import SETTINGS, OmniQuestion, prompted
-from eval.omnibench.question_set import read_questions
+from eval.omnibench.read_questions import read_questions
 from eval.respondents.baselines import NAMES, baseline
 from eval.respondents.contract import Respondent
+from eval.respondents.question import SETTINGS, OmniQuestion, prompted
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ import soundfile
 import torch
 from PIL import Image
 
-from benchmarks.omni_questions import picture, sound, write_github_form
+from benchmarks.support.omni_questions import picture, sound, write_github_form
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.errors import EvaluationError
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.question import SETTINGS, OmniQuestion, prompted
 from eval.respondents.dual_encoder import PARTS, DualConfig, DualEncoder, load_dual, z_scores
+from eval.respondents.question import SETTINGS, OmniQuestion, prompted
 from eval.respondents.sound_models import SpectrogramClip, load_sound_model, spectrogram_of
 from tests.support.embedding_model import SmallClip
 
@@ -253,13 +253,13 @@ def test_clap_answers_in_the_dual_encoder(clap_folder, image_model):
 
 
 def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_model, monkeypatch):
-    from eval.decode import StreamingDecoder
-    from eval.embed import StreamingEmbedder
+    from eval.embedding.decode import StreamingDecoder
+    from eval.embedding.embedder import StreamingEmbedder
     from eval.omnibench.outcomes import best_option
-    from eval.omnibench.question_set import read_questions
-    from eval.request import OmniBenchOptions, TaskRequest
+    from eval.omnibench.read_questions import read_questions
     from eval.respondents import sound_models
-    from eval.suite import select
+    from eval.running.selection import select
+    from eval.task_choices import OmniBenchOptions, TaskRequest
 
     folder = write_github_form(tmp_path / "OmniBench", 12)
     (folder / "mm_data" / "image" / "3.jpg").write_bytes(b"broken")
@@ -283,8 +283,8 @@ def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_m
 
 
 def test_the_task_says_what_it_lacks(tmp_path):
-    from eval.request import OmniBenchOptions, TaskRequest
-    from eval.suite import select
+    from eval.running.selection import select
+    from eval.task_choices import OmniBenchOptions, TaskRequest
 
     folder = str(write_github_form(tmp_path / "OmniBench", 4))
     with pytest.raises(EvaluationError, match=r"omnibench\.audio_model"):

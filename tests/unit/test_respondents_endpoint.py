@@ -13,17 +13,17 @@ import pytest
 import soundfile
 from PIL import Image
 
-from benchmarks.omni_questions import picture, sound, write_github_form
-from benchmarks.omni_server import FaultPlan, OmniServer, letter_model
+from benchmarks.support.omni_questions import picture, sound, write_github_form
+from benchmarks.support.omni_server import FaultPlan, OmniServer, letter_model
 from eval.errors import EvaluationError
 from eval.omnibench.media import BytesMedia
-from eval.omnibench.question import SETTINGS, Prompted, prompted
-from eval.omnibench.question_set import read_questions
-from eval.omnibench.response import Response
+from eval.omnibench.read_questions import read_questions
 from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Price
 from eval.respondents.endpoint import Endpoint, api_key_from
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
+from eval.respondents.question import SETTINGS, Prompted, prompted
+from eval.respondents.response import Response
 from eval.respondents.response_cache import ResponseCache
 from eval.respondents.retry import Backoff
 

@@ -14,14 +14,14 @@ from tests.support.tiny_models import register_architecture, tiny_model, tiny_ru
 from vlsuite.cli.main import main
 from vlsuite.engine.stored_model import build_without_pretrained
 from vlsuite.errors import ModelError, RunFolderError
-from vlsuite.export import forms
-from vlsuite.export.huggingface import find_misfit
-from vlsuite.export.huggingface_tokenizer import clip_tokenizer
-from vlsuite.export.model_card import write_model_card
 from vlsuite.export.new_file import replacing, write_text, write_weights
-from vlsuite.export.open_clip_folder import keeps_text_tower_apart, portable_model_cfg
 from vlsuite.export.run_history import read_run
-from vlsuite.models.open_clip import OpenClipConfig
+from vlsuite.models.dual_encoder import export_forms as forms
+from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.models.dual_encoder.huggingface import find_misfit
+from vlsuite.models.dual_encoder.huggingface_tokenizer import clip_tokenizer
+from vlsuite.models.dual_encoder.model_card import write_model_card
+from vlsuite.models.dual_encoder.open_clip_folder import keeps_text_tower_apart, portable_model_cfg
 
 BIG = forms.Difference(images=1e-3, texts=0.0, logits=0.0)
 

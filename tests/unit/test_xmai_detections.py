@@ -9,7 +9,7 @@ import pytest
 from eval.errors import EvaluationError
 from eval.xmai.attributes import GROUPS, canonical, group_of, load_groups
 from eval.xmai.detections import Detection, read_detections, write_detections
-from eval.xmai.upstream_table import image_id, literal_list, picture_of, read_upstream_table
+from eval.xmai.upstream.table import image_id, literal_list, picture_of, read_upstream_table
 from tests.support.evaluation_data import noise_png
 from tests.support.shards import SHARED_DATA, needs_shared_data
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import EntailmentOptions, TaskRequest
+from eval.task_choices import EntailmentOptions, TaskRequest
 from eval.xmai.entailment import InsertionEntailment
 from eval.xmai.hypotheses import LABELS, read_hypotheses
 from eval.xmai.judging import fitting_half, label_of_answer

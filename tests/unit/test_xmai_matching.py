@@ -3,8 +3,8 @@
 import pytest
 
 from eval.errors import EvaluationError
+from eval.hub.similarity import load_similarity
 from eval.xmai.matching import Matcher, SpacyNouns, load_nouns, rule_nouns, singular
-from eval.xmai.similarity import load_similarity
 from tests.support.insertion_fakes import seen
 from tests.support.tiny_parser import tiny_parser
 

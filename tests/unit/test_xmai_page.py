@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eval.data.folders import open_dataset
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.xmai.judgements import FORMAT, read_judgements, summarise
 from eval.xmai.page import pieces_of, write_page
 from eval.xmai.records import (

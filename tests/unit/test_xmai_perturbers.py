@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eval.errors import EvaluationError
-from eval.perturbers.contract import (
+from eval.xmai.perturbers.contract import (
     WORD,
     Perturber,
     PerturberOptions,
@@ -17,10 +17,10 @@ from eval.perturbers.contract import (
     perturbed_rows,
     perturbers,
 )
-from eval.perturbers.eda import swap
-from eval.perturbers.textattack_recipes import TextAttackPerturber
-from eval.perturbers.typo import NEIGHBOURS, slip
-from eval.perturbers.wordnet import open_wordnet
+from eval.xmai.perturbers.eda import swap
+from eval.xmai.perturbers.textattack_recipes import TextAttackPerturber
+from eval.xmai.perturbers.typo import NEIGHBOURS, slip
+from eval.xmai.perturbers.wordnet import open_wordnet
 from tests.support.masked_models import random_masked_lm
 from vlsuite.errors import UnknownNameError
 

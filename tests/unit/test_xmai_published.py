@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from eval.errors import EvaluationError
-from eval.xmai.upstream import is_insertion_only, stored_figures
-from eval.xmai.upstream_files import find_upstream, read_upstream
-from eval.xmai.upstream_notebooks import TOLERANCE, read_notebooks, reports_in
+from eval.xmai.upstream.files import find_upstream, read_upstream
+from eval.xmai.upstream.notebooks import TOLERANCE, read_notebooks, reports_in
+from eval.xmai.upstream.published import is_insertion_only, stored_figures
 from tests.support.shards import SHARED_DATA, needs_shared_data
 from vlsuite.cli.main import main
 

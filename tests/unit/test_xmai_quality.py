@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
 from eval.xmai.clip_score import PREFIX, score_with
 from eval.xmai.grammar import counter_of, fused_words, new_slips, slips
 from eval.xmai.quality import QualityTools, quality

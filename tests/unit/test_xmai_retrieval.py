@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from eval.decode import StreamingDecoder
-from eval.embed import StreamingEmbedder
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.folders import open_dataset
-from eval.request import InsertionOptions, TaskRequest
-from eval.runner import run_benchmarks
-from eval.suite import select
+from eval.running.runner import run_benchmarks
+from eval.running.selection import select
+from eval.task_choices import InsertionOptions, TaskRequest
 from eval.xmai.records import Insertion, PerturbedCaption, inserted, uids_of, write_perturbed
 from eval.xmai.retrieval import AttributeInsertions
 from tests.support.embedding_model import SmallClip

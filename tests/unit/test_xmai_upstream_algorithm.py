@@ -1,21 +1,21 @@
-"""The published behaviour, fault by fault (numbers of ``eval.xmai.upstream_algorithm``)."""
+"""The published behaviour, fault by fault (numbers of ``eval.xmai.upstream.algorithm``)."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from eval.hub.similarity import load_similarity
 from eval.xmai.matching import rule_nouns
 from eval.xmai.objective import Weights
-from eval.xmai.similarity import load_similarity
-from eval.xmai.upstream_algorithm import (
+from eval.xmai.upstream.algorithm import (
     UpstreamInserter,
     UpstreamSettings,
     glued,
     joined_pieces,
     upstream_scaled,
 )
-from eval.xmai.upstream_matching import mask_direct
+from eval.xmai.upstream.matching import mask_direct
 
 
 class _Model:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import torch
 
     from eval.contract import Benchmark
-    from eval.request import TaskRequest
     from eval.results import Settings
-    from eval.runner import Finished
+    from eval.running.runner import Finished
+    from eval.task_choices import TaskRequest
 
 COMPARE = "compare"
 
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and name the result files.
 
     Raises:
-        UserError: see ``eval.suite.select``, ``vlsuite.models.loading.load_clip`` and
-            ``eval.runner.run_benchmarks``.
+        UserError: see ``eval.running.selection.select``, ``vlsuite.models.loading.load_clip`` and
+            ``eval.running.runner.run_benchmarks``.
     """
     if args.list_tasks:
         _print_tasks()
@@ -70,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         finished = _evaluate(args, args.model[0], benchmarks, _out(args), _cache(args, stack))
     if _is_first():
-        from eval.groups import group_averages
-        from eval.tables import average_lines, result_table
+        from eval.report.published_averages import group_averages
+        from eval.report.tables import average_lines, result_table
 
         results = [outcome.result for outcome in finished]
         print(result_table(results))
@@ -105,7 +105,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
 
 
 def _refuse_shared_files(models: list[str]) -> None:
-    from eval.runner import file_name_part
+    from eval.running.runner import file_name_part
 
     parts = [file_name_part(model) for model in models]
     shared = [m for m, part in zip(models, parts, strict=True) if parts.count(part) > 1]
@@ -116,7 +116,7 @@ def _refuse_shared_files(models: list[str]) -> None:
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
-    from eval.suite import opened_datasets, select
+    from eval.running.selection import opened_datasets, select
 
     selection = select(
         args.data,
@@ -134,10 +134,10 @@ def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
 
 
 def _request(args: argparse.Namespace) -> "TaskRequest":
-    from eval.request import Companions, TaskRequest
-    from eval.suite import open_companion
+    from data_pipelines.settings import apply_overrides
+    from eval.running.selection import open_companion
+    from eval.task_choices import Companions, TaskRequest
     from eval.zero_shot.templates import templates_from
-    from vlsuite.settings import apply_overrides
 
     for override in args.set:
         if "." not in override.partition("=")[0]:
@@ -172,11 +172,11 @@ def _evaluate(
 ) -> "list[Finished]":
     import torch
 
-    from eval.decode import StreamingDecoder
-    from eval.embed import StreamingEmbedder
-    from eval.embedding_store import StoredEmbedder
-    from eval.influences import influences_of
-    from eval.runner import run_benchmarks
+    from eval.embedding.decode import StreamingDecoder
+    from eval.embedding.embedder import StreamingEmbedder
+    from eval.embedding.store import StoredEmbedder
+    from eval.influence_factors import influences_of
+    from eval.running.runner import run_benchmarks
     from vlsuite.models.loading import load_clip
 
     influences = influences_of(spec, args.influence)
@@ -294,9 +294,9 @@ def _environment(seed: int) -> "Settings":
 
 
 def _print_tasks() -> None:
-    from eval.request import TaskRequest
+    from data_pipelines.settings import to_dict
+    from eval.task_choices import TaskRequest
     from eval.tasks import registry
-    from vlsuite.settings import to_dict
 
     for name in registry.names():
         lines = (registry.get(name).__doc__ or "").strip().splitlines()

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from vlsuite.export.forms import Difference, Form
     from vlsuite.export.run_history import RunHistory
+    from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
+    from vlsuite.models.dual_encoder.export_forms import Difference, Form
     from vlsuite.models.loading import Clip
-    from vlsuite.models.open_clip import BuiltModel, OpenClipConfig
 
 HELP = """\
 write a model as a folder that open_clip or transformers loads, with a model card
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
             Path(args.model), out, step=args.step, form=args.format, take_name=_take_name
         )
 
-    from vlsuite.export.forms import FORMS
+    from vlsuite.models.dual_encoder.export_forms import FORMS
 
     model = _open(args.model, args.step)
     found = export_verified(model, FORMS[args.format], out)
@@ -106,8 +106,8 @@ def export_verified(model: Exportable, form: "Form", out: Path) -> "Difference":
         RunFolderError: the folder cannot be written.
     """
     from vlsuite.errors import ModelError
-    from vlsuite.export.forms import TOLERANCE, difference
-    from vlsuite.export.model_card import write_model_card
+    from vlsuite.models.dual_encoder.export_forms import TOLERANCE, difference
+    from vlsuite.models.dual_encoder.model_card import write_model_card
 
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -160,7 +160,7 @@ def _open(spec: str, step: int | None) -> Exportable:
 
 
 def _open_run(run: Path, step: int | None) -> Exportable:
-    from eval.runner import probe_model
+    from eval.running.runner import probe_model
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.engine.stored_model import load_stored_model
     from vlsuite.export.run_history import read_run

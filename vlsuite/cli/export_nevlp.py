@@ -24,9 +24,9 @@ def export_nevlp(
 
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.engine.stored_nevlp import load_stored_nevlp
-    from vlsuite.export.nevlp_folder import write_nevlp_folder
     from vlsuite.models.loading import load_clip
-    from vlsuite.models.nevlp_model import Nevlp
+    from vlsuite.models.nevlp.folder import write_nevlp_folder
+    from vlsuite.models.nevlp.model import Nevlp
 
     if form == "huggingface":
         raise ConfigError(

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from data_pipelines import plugins
 from vlsuite.errors import UserError
 
 _COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
@@ -24,6 +25,12 @@ Train and benchmark vision-language models.
 """
 
 
+_IMPORTS = """\
+--import FILE_OR_MODULE, with any command: your own objectives, model families, recipes, tasks,
+sources and the like, registered by name in that file (examples/ has some). Also VLSUITE_IMPORT.
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; a user's mistake is one line on stderr and exit code 2.
 
@@ -32,12 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # The deepspeed launcher adds this before the subcommand; LOCAL_RANK says the same.
     given = [a for a in given if not a.startswith("--local_rank=")]
-    parser = _build_parser(_wanted(given))
-    parsed = parser.parse_args(given)
-    if parsed.command is None:
-        parser.print_help()
-        return 0
     try:
+        named, given = _without_imports(given)
+        plugins.import_all(named)
+        parser = _build_parser(_wanted(given))
+        parsed = parser.parse_args(given)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
         return importlib.import_module(f"vlsuite.cli.{parsed.command}").run(parsed)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
@@ -51,6 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _without_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What ``--import`` names, wherever it stands, and the arguments without it."""
+    own = argparse.ArgumentParser(prog="vlsuite", add_help=False, allow_abbrev=False)
+    own.add_argument("--import", action="append", default=[], dest="named")
+    found, rest = own.parse_known_args(arguments)
+    return found.named, rest
+
+
 def _wanted(arguments: Sequence[str]) -> str | None:
     return next((a for a in arguments if a in _COMMANDS), None)
 
@@ -60,6 +77,7 @@ def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vlsuite",
         description=_DESCRIPTION,
+        epilog=_IMPORTS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")

@@ -10,9 +10,9 @@ from vlsuite.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from eval.omnibench.question import OmniQuestion, Setting
     from eval.omnibench.question_set import QuestionSet
     from eval.respondents.contract import Respondent
+    from eval.respondents.question import OmniQuestion, Setting
 
 HELP = """\
 questions about a picture and a sound together: ask models, score, compare
@@ -96,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from eval.answer_parsing.registry import parser
     from eval.omnibench.asking import ask, asked_questions, header_of
-    from eval.omnibench.question_set import read_questions
+    from eval.omnibench.parsers.registry import parser
+    from eval.omnibench.read_questions import read_questions
     from vlsuite.cli import omnibench_score
     from vlsuite.cli.omnibench_models import build_respondent
 
@@ -137,7 +137,7 @@ def chosen_settings(text: str) -> "list[Setting]":
     Raises:
         ConfigError: one of them is unknown, or there is none.
     """
-    from eval.omnibench.question import SETTINGS
+    from eval.respondents.question import SETTINGS
 
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
@@ -151,7 +151,7 @@ def chosen_settings(text: str) -> "list[Setting]":
 def _dry_run(
     respondent: "Respondent", questions: "Sequence[OmniQuestion]", settings: "Sequence[Setting]"
 ) -> int:
-    from eval.omnibench.question import prompted
+    from eval.respondents.question import prompted
     from vlsuite.cli.omnibench_models import estimate_of
 
     asked = [prompted(question, setting) for setting in settings for question in questions]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
-    from eval.omnibench.question import OmniQuestion, Prompted
     from eval.respondents.contract import Respondent
     from eval.respondents.cost import Account, Estimate
+    from eval.respondents.question import OmniQuestion, Prompted
 
 _FORMS = (
     "URL#MODEL, transformers:FOLDER_OR_HUB_NAME, dual:CLIP[+AUDIO], random, majority, longest, echo"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
-    from eval.omnibench.question import Setting
     from eval.omnibench.question_set import QuestionSet
     from eval.omnibench.scoring import ScoredLog
+    from eval.respondents.question import Setting
     from eval.results import Settings
 
 _SCORE = """\
@@ -101,9 +101,9 @@ def report_run(
 
 
 def _score(args: argparse.Namespace) -> int:
-    from eval.answer_parsing.registry import PARSERS
     from eval.omnibench.log import read_log
-    from eval.omnibench.question_set import read_questions
+    from eval.omnibench.parsers.registry import PARSERS
+    from eval.omnibench.read_questions import read_questions
     from eval.omnibench.scoring import score_log
     from eval.omnibench.tables import as_text, side_by_side
 
@@ -126,7 +126,7 @@ def _score(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace) -> int:
     from eval.omnibench.comparison import compare
     from eval.omnibench.log import read_log
-    from eval.omnibench.question_set import read_questions
+    from eval.omnibench.read_questions import read_questions
     from eval.omnibench.scoring import score_log
     from eval.omnibench.tables import as_text, compared
 

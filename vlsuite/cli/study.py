@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(args: argparse.Namespace) -> str:
     """Run what is missing; returns the digest of the settings."""
-    from eval.noise_study.records import refuse_other_study
-    from eval.noise_study.run import run_study
+    from eval.studies.noise.records import refuse_other_study
+    from eval.studies.noise.run import run_study
     from vlsuite.errors import ConfigError
 
     if not args.shards:
@@ -94,7 +94,7 @@ def _train(args: argparse.Namespace) -> str:
 
 
 def _report(out: Path, *, digest: str | None, seed: int) -> None:
-    from eval.noise_study.report import write_report
+    from eval.studies.noise.report import write_report
 
     report = write_report(out, digest=digest, seed=seed)
     print(report.text)
@@ -102,15 +102,15 @@ def _report(out: Path, *, digest: str | None, seed: int) -> None:
 
 
 def _config(args: argparse.Namespace) -> Any:
-    from eval.noise_study.grid import StudyConfig
-    from vlsuite.settings import apply_overrides
+    from data_pipelines.settings import apply_overrides
+    from eval.studies.noise.grid import StudyConfig
 
     epochs = [] if args.epochs is None else [f"epochs={args.epochs}"]
     return apply_overrides(StudyConfig(shards=tuple(args.shards)), [*epochs, *args.set])
 
 
 def _cells(args: argparse.Namespace) -> list[Any]:
-    from eval.noise_study.grid import cells_of, default_cells
+    from eval.studies.noise.grid import cells_of, default_cells
 
     if args.methods is None and args.rates is None:
         return default_cells(args.seeds, first_seed=args.seed)
@@ -120,9 +120,9 @@ def _cells(args: argparse.Namespace) -> list[Any]:
 
 
 def _list_methods() -> int:
-    from eval.noise_study.figures import title_of
-    from eval.noise_study.grid import StudyConfig
-    from eval.noise_study.methods import METHODS
+    from eval.studies.noise.figures import title_of
+    from eval.studies.noise.grid import StudyConfig
+    from eval.studies.noise.methods import METHODS
 
     print("methods:")
     for name in METHODS:

@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
+    from data_pipelines.settings import apply_overrides
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.errors import ConfigError
     from vlsuite.recipes import registry
-    from vlsuite.settings import apply_overrides
 
     if args.resume and args.recipe is None and args.out is not None:
         args.recipe = RunFolder(args.out).stored_recipe()
@@ -112,7 +112,7 @@ def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
 
 def _name_changes(before: Any, after: Any, folder: Any) -> None:
     """Say and record which settings of a run differ from those it began with."""
-    from vlsuite.settings import differences
+    from data_pipelines.settings import differences
 
     changes = differences(before, after)
     folder.record_changes(changes)
@@ -132,7 +132,7 @@ def _evaluators(config: Any) -> list[Any]:
     """Evaluators of the config's validation data, returning plain dictionaries."""
     if not config.validation.data:
         return []
-    from eval.validation import make_evaluators
+    from eval.running.validation import make_evaluators
 
     made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
 
@@ -157,7 +157,7 @@ def _list_recipes(*, asked: bool) -> int:
 def _show(config: Any) -> int:
     import json
 
-    from vlsuite.settings import to_dict
+    from data_pipelines.settings import to_dict
 
     print(json.dumps(to_dict(config), indent=2))
     return 0

@@ -271,7 +271,7 @@ def _spec(args: argparse.Namespace) -> Any:
 
 def _source(args: argparse.Namespace) -> Any:
     from eval.xmai.detections import read_detections
-    from eval.xmai.upstream_table import read_upstream_table
+    from eval.xmai.upstream.table import read_upstream_table
     from vlsuite.errors import ConfigError
 
     if args.table is not None:
@@ -298,7 +298,7 @@ def _dataset_source(args: argparse.Namespace, detections: Any) -> Any:
 
 
 def _list_methods() -> int:
-    from eval.perturbers.contract import perturbers
+    from eval.xmai.perturbers.contract import perturbers
 
     print("looks at the picture:")
     print("  xmai               attributes chosen by language model, detections and scorer")

@@ -162,7 +162,7 @@ def _tools(args: argparse.Namespace) -> "QualityTools":
 
 
 def _page(args: argparse.Namespace) -> int:
-    from eval.folders import open_dataset
+    from eval.data.folders import open_dataset
     from eval.xmai.page import write_page
     from eval.xmai.rows import open_perturbed
     from vlsuite.errors import ConfigError
@@ -201,9 +201,9 @@ def _judgements(args: argparse.Namespace) -> int:
 
 def _upstream(args: argparse.Namespace) -> int:
     from eval.errors import EvaluationError
-    from eval.xmai.upstream import comparisons
-    from eval.xmai.upstream_files import find_upstream
-    from eval.xmai.upstream_notebooks import TOLERANCE, read_notebooks
+    from eval.xmai.upstream.files import find_upstream
+    from eval.xmai.upstream.notebooks import TOLERANCE, read_notebooks
+    from eval.xmai.upstream.published import comparisons
 
     printed = read_notebooks(args.folder)
     try:
@@ -237,7 +237,7 @@ def _upstream(args: argparse.Namespace) -> int:
 
 
 def _shown(score: "Score") -> str:
-    from eval.tables import number, unit_sign
+    from eval.report.tables import number, unit_sign
 
     low, value, high = (number(v, score.unit) for v in (score.low, score.value, score.high))
     sign = unit_sign(score.unit)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from data_pipelines.settings import component
 from vlsuite import models, objectives
 from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
 from vlsuite.errors import ConfigError
-from vlsuite.settings import component
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vlsuite.errors import ConfigError
-from vlsuite.models.token_selection_config import NEW
+from vlsuite.models.dual_encoder.token_selection_config import NEW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
+from data_pipelines.settings import from_dict, to_dict
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, RunFolderError
-from vlsuite.settings import from_dict, to_dict
 
 _PACKAGES = (
     "vlsuite",

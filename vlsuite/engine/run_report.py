@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data_pipelines.settings import to_dict
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.state import TrainState
 from vlsuite.objectives.objective import Losses
-from vlsuite.settings import to_dict
 
 
 class Plan:

@@ -21,10 +21,8 @@ from vlsuite.engine.checkpoint import (
     take_snapshot,
 )
 from vlsuite.engine.config import TrainConfig
-from vlsuite.engine.contrastive_step import forward_backward
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
 from vlsuite.engine.distributed import Context
-from vlsuite.engine.joint_step import joint_forward_backward
 from vlsuite.engine.master_state import (
     MOMENTS,
     create_moments,
@@ -34,16 +32,18 @@ from vlsuite.engine.master_state import (
 from vlsuite.engine.metrics_log import say
 from vlsuite.engine.newest_checkpoint import newest_good
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
+from vlsuite.engine.steps.contrastive import forward_backward
+from vlsuite.engine.steps.joint import joint_forward_backward
 from vlsuite.engine.stream_counts import StreamCounts
 from vlsuite.errors import ConfigError
-from vlsuite.export.model_card import write_model_card
-from vlsuite.export.nevlp_folder import write_nevlp_folder
-from vlsuite.export.open_clip_folder import write_open_clip_folder
 from vlsuite.export.run_history import read_run
+from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.model_card import write_model_card
+from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 from vlsuite.models.loading import Clip, channels, embedding_model, tokenizer_of
-from vlsuite.models.nevlp_config import BuiltNevlp
-from vlsuite.models.nevlp_model import Nevlp
-from vlsuite.models.open_clip import BuiltModel
+from vlsuite.models.nevlp.config import BuiltNevlp
+from vlsuite.models.nevlp.folder import write_nevlp_folder
+from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.objectives.joint import JointObjective
 from vlsuite.objectives.objective import Losses, Objective
 

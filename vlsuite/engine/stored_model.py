@@ -19,7 +19,7 @@ from vlsuite.engine.checkpoint import (
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.errors import CheckpointError
-from vlsuite.models.open_clip import BuiltModel, OpenClipConfig
+from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
 from vlsuite.objectives.objective import Objective
 
 

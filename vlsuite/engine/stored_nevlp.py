@@ -10,7 +10,8 @@ from vlsuite.engine.checkpoint import Progress, check_matches, damage_of, load_c
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.stored_model import checkpoint_of
 from vlsuite.errors import CheckpointError
-from vlsuite.models.nevlp_config import (
+from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.models.nevlp.config import (
     CONCEPTS,
     DESCRIPTION,
     IMAGE_TOWER,
@@ -18,7 +19,6 @@ from vlsuite.models.nevlp_config import (
     BuiltNevlp,
     NevlpConfig,
 )
-from vlsuite.models.open_clip import OpenClipConfig
 
 
 class StoredNevlp(NamedTuple):

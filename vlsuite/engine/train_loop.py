@@ -19,7 +19,7 @@ from vlsuite.engine.stop_conditions import check_skipped, stop_if_not_finite
 from vlsuite.engine.uid_log import UidLog
 from vlsuite.errors import StopRequestedError
 from vlsuite.models.loading import Clip
-from vlsuite.models.nevlp_model import Nevlp
+from vlsuite.models.nevlp.model import Nevlp
 
 #: Evaluates the model as it is and returns results ready for JSON; called on every process.
 Evaluator = Callable[[Clip | Nevlp], Sequence[Mapping[str, Any]]]

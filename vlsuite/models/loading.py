@@ -14,13 +14,13 @@ from torch import Tensor
 from vlsuite.batches.tokenizer import CachedTokenizer, load_tokenizer, trimmed_length
 from vlsuite.batches.transforms import eval_transform, normalise
 from vlsuite.errors import ModelError
-from vlsuite.models import nevlp_config
-from vlsuite.models.dual_encoder import Embeddings
-from vlsuite.models.nevlp_config import BuiltNevlp
-from vlsuite.models.open_clip import BuiltModel, OpenClipConfig, architecture
+from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig, architecture
+from vlsuite.models.dual_encoder.towers import Embeddings
+from vlsuite.models.nevlp import config as nevlp_config
+from vlsuite.models.nevlp.config import BuiltNevlp
 
 if TYPE_CHECKING:
-    from vlsuite.models.nevlp_model import Nevlp
+    from vlsuite.models.nevlp.model import Nevlp
 
 #: What open_clip names the description in a model folder.
 DESCRIPTION = "open_clip_config.json"
@@ -140,7 +140,7 @@ def load_clip(spec: str, *, device: str | torch.device = "cpu") -> "Clip | Nevlp
     Args:
         spec: one of
             a run folder of ``vlsuite train`` or a folder of ``vlsuite export``, also of a NEVLP
-            model, which does more than a CLIP (see ``vlsuite.models.nevlp_model``),
+            model, which does more than a CLIP (see ``vlsuite.models.nevlp.model``),
             an open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k",
             "ViT-B-32:/path/weights.safetensors",
             "local-dir:FOLDER" or "hf-hub:ORG/REPO" as open_clip reads them.
@@ -182,7 +182,7 @@ def embedding_model(
 ) -> "Clip | Nevlp":
     """The model around a built one that evaluations are given; arguments as of :class:`Clip`."""
     if isinstance(built, BuiltNevlp):
-        from vlsuite.models.nevlp_model import Nevlp
+        from vlsuite.models.nevlp.model import Nevlp
 
         return Nevlp(name, built, logit_scale=logit_scale, device=device, dtype=dtype)
     return Clip(

@@ -1,5 +1,5 @@
 """Training objectives, one a file. ``registry`` finds them by name."""
 
-from vlsuite.registry import Registry
+from data_pipelines.registry import Registry
 
 registry: Registry = Registry("objective", package="vlsuite.objectives")

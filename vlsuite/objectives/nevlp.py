@@ -19,13 +19,13 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from data_pipelines.settings import component
 from vlsuite.errors import ConfigError
 from vlsuite.objectives import gather, registry
 from vlsuite.objectives.joint import JointObjective, global_mean
 from vlsuite.objectives.objective import Losses
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.pairwise import PairwiseObjective, Similarities, similarities
-from vlsuite.settings import component
 
 
 @registry.register("nevlp")
@@ -97,7 +97,7 @@ class NevlpObjective(JointObjective):
         it compares. "itm_correct" is the share of the three that it gets right (2/3 then).
 
         Args:
-            output: ``vlsuite.models.nevlp.NevlpOutput``.
+            output: ``vlsuite.models.nevlp.encoder.NevlpOutput``.
             keys: of this rank's pairs, by row.
         """
         with torch.autocast(output.text_embeds.device.type, enabled=False):

@@ -3,6 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from vlsuite.registry import Registry
+from data_pipelines.registry import Registry
 
 registry: Registry[Callable[[], Any]] = Registry("recipe", package="vlsuite.recipes")

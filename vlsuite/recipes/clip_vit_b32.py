@@ -4,7 +4,7 @@ from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
-from vlsuite.models.open_clip import OpenClipConfig
+from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.recipes import registry
 
 

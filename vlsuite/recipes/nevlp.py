@@ -5,8 +5,8 @@ from vlsuite.batches.transforms import AugmentConfig
 from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
-from vlsuite.models.nevlp_config import NevlpConfig
-from vlsuite.models.querying_transformer import QueryingConfig
+from vlsuite.models.nevlp.config import NevlpConfig
+from vlsuite.models.nevlp.querying_transformer import QueryingConfig
 from vlsuite.objectives.nevlp import NevlpObjectiveConfig
 from vlsuite.objectives.nitc import NitcConfig
 from vlsuite.objectives.pair_division import DivisionConfig

@@ -5,8 +5,8 @@ from vlsuite.batches.transforms import AugmentConfig
 from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
-from vlsuite.models.open_clip import OpenClipConfig
-from vlsuite.models.token_selection_config import TokenSelectionConfig
+from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
 from vlsuite.objectives.rde import RdeConfig
 from vlsuite.recipes import registry
 

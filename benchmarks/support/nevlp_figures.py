@@ -1,0 +1,194 @@
+"""What ``nevlp_study`` measures of trained NEVLP models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+from safetensors.torch import load_file
+
+from eval.data.folders import open_dataset
+from eval.embedding.decode import StreamingDecoder
+from eval.embedding.embedder import StreamingEmbedder
+from eval.matching.pair_logits import pair_logits, union_of
+from eval.metrics.caption_words import caption_words
+from eval.metrics.cider import cider_values
+from eval.metrics.clustered import clustered_mean
+from eval.metrics.paired import paired_means
+from eval.metrics.ranking import best_entries
+from eval.metrics.reranking import reranked_places
+from eval.results import Score
+from eval.zero_shot.retrieval import cosine_places, gallery_of
+from vlsuite.models.loading import load_clip
+from vlsuite.models.nevlp.causal_lm import load_language_model
+from vlsuite.models.nevlp.model import Nevlp
+
+_MAX_TOKENS = 20
+
+
+class Hits(NamedTuple):
+    """Whether each query's best answer is right, by cosine and after matching; its image."""
+
+    before: Bool[np.ndarray, " queries"]
+    after: Bool[np.ndarray, " queries"]
+    images: Int64[np.ndarray, " queries"]
+
+
+def open_model(run: Path) -> Nevlp:
+    """The model of a finished run."""
+    model = load_clip(str(run))
+    assert isinstance(model, Nevlp)
+    return model
+
+
+def caption_figures(model: Nevlp, folder: Path, language_model: Path, *, seed: int) -> dict:
+    """CIDEr-D of the model and of its language model alone, greedy and sampled, and the gains."""
+    dataset = open_dataset(str(folder))
+    assert dataset.captions is not None
+    written, rows = [], []
+    everything = np.arange(len(dataset), dtype=np.int64)
+    for batch in _embedder().pictures(model, dataset, everything):
+        written += model.caption(batch.images, max_tokens=_MAX_TOKENS)
+        rows += batch.rows.tolist()
+    references = [[caption_words(c) for c in dataset.captions[row]] for row in rows]
+    alone = _written_blind(language_model, len(rows), seed=seed)
+    ciders = {
+        name: cider_values([caption_words(text) for text in texts], references)
+        for name, texts in {"nevlp": written, **alone}.items()
+    }
+    each = np.arange(len(rows))
+    figures: dict[str, Any] = {
+        name: _numbers(clustered_mean(values, each, seed=seed, unit="number"))
+        for name, values in ciders.items()
+    }
+    for name in alone:
+        gain = paired_means(ciders["nevlp"], ciders[name], seed=seed)
+        figures[f"gain_over_{name}"] = _numbers(gain)
+    figures["examples"] = written[:8]
+    return figures
+
+
+def retrieval_hits(
+    model: Nevlp, folder: Path, *, candidates: int, scaled: bool = True
+) -> dict[str, Hits]:
+    """First places in both directions, by cosine and by matching log-odds plus cosine.
+
+    Args:
+        scaled: the cosine is multiplied by the logit scale first (see ``eval.matching.rerank``).
+    """
+    dataset, embedder = open_dataset(str(folder)), _embedder()
+    gallery = gallery_of(
+        dataset, embedder.images(model, dataset), model, embedder, captions_per_image=None
+    )
+    images, texts, owners = gallery.image_embeds, gallery.text_embeds, gallery.owners
+    of_images = best_entries(images, texts, count=candidates).cpu().numpy()
+    of_texts = best_entries(texts, images, count=candidates).cpu().numpy()
+    pairs = union_of(of_images, of_texts)
+    logits = pair_logits(model, embedder, dataset, gallery.image_rows, gallery.captions, pairs)
+    cosines = (images[pairs.images] * texts[pairs.texts]).sum(dim=1).cpu().numpy()
+    scores = logits + cosines * (model.logit_scale if scaled else 1.0)
+    places = cosine_places(gallery)
+    own_images = np.broadcast_to(np.arange(len(of_images))[:, None], of_images.shape)
+    own_texts = np.broadcast_to(np.arange(len(of_texts))[:, None], of_texts.shape)
+    after_images = reranked_places(
+        of_images,
+        scores[pairs.places(own_images, of_images)],
+        owners[of_images] == own_images,
+        places.image_to_text,
+    )
+    after_texts = reranked_places(
+        of_texts,
+        scores[pairs.places(of_texts, own_texts)],
+        of_texts == owners[:, None],
+        places.text_to_image,
+    )
+    return {
+        "image_to_text": Hits(
+            places.image_to_text == 0, after_images == 0, np.arange(len(after_images))
+        ),
+        "text_to_image": Hits(places.text_to_image == 0, after_texts == 0, owners),
+    }
+
+
+def rerank_figures(hits: dict[str, Hits], *, seed: int) -> dict[str, Any]:
+    """R@1 before and after, in percent, and the paired gain in points."""
+    return {
+        direction: {
+            "before": round(100 * float(own.before.mean()), 2),
+            "after": round(100 * float(own.after.mean()), 2),
+            "gain": _difference(own.after, own.before, own.images, seed=seed),
+        }
+        for direction, own in hits.items()
+    }
+
+
+def concept_figures(
+    with_concepts: dict[str, Hits], without: dict[str, Hits], *, seed: int
+) -> dict[str, Any]:
+    """R@1 after matching of two models, in percent, and the paired difference in points."""
+    return {
+        direction: {
+            "with": round(100 * float(own.after.mean()), 2),
+            "without": round(100 * float(without[direction].after.mean()), 2),
+            "gain": _difference(own.after, without[direction].after, own.images, seed=seed),
+        }
+        for direction, own in with_concepts.items()
+    }
+
+
+def frozen_parts_identical(run: Path, image_tower: Path, language_model: Path) -> bool:
+    """Whether a run's copies of the frozen parts hold the very weights it started from."""
+    tower, language = "open_clip_model.safetensors", "model.safetensors"
+    pairs = [
+        (image_tower / "export" / tower, run / "export" / "image_tower" / tower),
+        (language_model / language, run / "export" / "language_model" / language),
+    ]
+    for before, after in pairs:
+        old, new = load_file(before), load_file(after)
+        if old.keys() != new.keys() or not all(torch.equal(old[n], new[n]) for n in old):
+            return False
+    return True
+
+
+def _written_blind(language_model: Path, count: int, *, seed: int) -> dict[str, list[str]]:
+    """What the language model writes without a picture: one text for all, or one drawn for each."""
+    language = load_language_model(str(language_model), context_length=32)
+    ids = torch.tensor([[language.texts.begin]])
+    options = {
+        "attention_mask": torch.ones_like(ids),
+        "max_new_tokens": _MAX_TOKENS,
+        "pad_token_id": language.texts.pad,
+    }
+    greedy = language.model.generate(ids, do_sample=False, **options)[:, 1:]
+    torch.manual_seed(seed)
+    drawn = language.model.generate(
+        ids, do_sample=True, top_k=0, num_return_sequences=count, **options
+    )[:, 1:]
+    return {
+        "language_model_greedy": language.texts.decode(greedy) * count,
+        "language_model_sampled": language.texts.decode(drawn),
+    }
+
+
+def _difference(
+    first: np.ndarray, second: np.ndarray, images: np.ndarray, *, seed: int
+) -> Sequence[float]:
+    found = paired_means(
+        first.astype(np.float64), second.astype(np.float64), images=images, seed=seed
+    )
+    return [round(100 * value, 2) for value in (found.value, found.low, found.high)]
+
+
+def _numbers(score: Score) -> list[float]:
+    return [round(value, 4) for value in (score.value, score.low, score.high)]
+
+
+def _embedder() -> StreamingEmbedder:
+    return StreamingEmbedder(decoder=StreamingDecoder(batch_size=64, workers=1))
+
+
+def open_sets(data: Path) -> dict[str, Path]:
+    """The emoji's evaluation folders with captions of unseen pictures."""
+    return {name: data / name for name in ("unseen_compositions", "unseen_emoji")}

@@ -1,0 +1,178 @@
+"""Typed configuration: nested frozen dataclasses, dotted overrides, JSON and back.
+
+Nothing is coerced silently: a value must parse as the field's declared type, an unknown key
+fails with the nearest known one. Fields that choose a registered component carry the registry in
+their metadata (:func:`component`); ``--set objective=siglip`` then picks it by name and
+``--set objective.tile_size=512`` sets one of its own fields.
+"""
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from data_pipelines.errors import ConfigError
+from data_pipelines.registry import Registry
+
+C = TypeVar("C")
+_NAME_KEY = "kind"
+_COMMA = re.compile(r",(?![^{]*\})")  # not one inside braces: {a,b}.tar is one value
+_TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+def component(registry: Registry, default: str) -> Any:
+    """A dataclass field holding one component of ``registry``, by default the one so named."""
+    return dataclasses.field(
+        default_factory=lambda: registry.get(default)(), metadata={"registry": registry}
+    )
+
+
+def apply_overrides(config: C, overrides: Sequence[str]) -> C:
+    """A copy of ``config`` with every ``dotted.key=value`` applied in order.
+
+    Raises:
+        ConfigError: no ``=``, unknown key, or a value that does not parse as the field's type.
+    """
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: expected key=value, for example optim.lr=5e-4")
+        config = _replace_at(config, key.strip().split("."), text, where=key.strip())
+    return config
+
+
+def to_dict(config: Any) -> Any:
+    """JSON-ready form; a registered component carries its name under ``kind``."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: _field_to_dict(f, getattr(config, f.name)) for f in _fields(config)}
+    if isinstance(config, list | tuple):
+        return [to_dict(value) for value in config]
+    return str(config) if isinstance(config, Path) else config
+
+
+def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ between two configs of one type: old and new value by dotted key."""
+    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+        )
+    return found
+
+
+def from_dict(cls: type[C], data: dict[str, Any], *, where: str = "") -> C:
+    """The inverse of :func:`to_dict`.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type; ``where`` prefixes the key.
+    """
+    fields = {f.name: f for f in _fields(cls)}
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in data.items():
+        path = f"{where}{key}"
+        if key not in fields:
+            raise ConfigError(_unknown(path, key, fields))
+        values[key] = _from_json(value, hints[key], fields[key], where=path)
+    return cls(**values)
+
+
+def _fields(config: Any) -> tuple[dataclasses.Field, ...]:
+    return tuple(f for f in dataclasses.fields(config) if f.init)
+
+
+def _field_to_dict(field: dataclasses.Field, value: Any) -> Any:
+    plain = to_dict(value)
+    registry: Registry | None = field.metadata.get("registry")
+    if registry is None:
+        return plain
+    return {_NAME_KEY: registry.name_of(type(value)), **plain}
+
+
+def _replace_at(config: Any, keys: list[str], text: str, *, where: str) -> Any:
+    fields = {f.name: f for f in _fields(config)}
+    if keys[0] not in fields:
+        raise ConfigError(_unknown(where, keys[0], fields))
+    field, current = fields[keys[0]], getattr(config, keys[0])
+    if len(keys) > 1:
+        if not dataclasses.is_dataclass(current):
+            raise ConfigError(f"--set {where}: '{keys[0]}' is a single value, it has no sub-keys")
+        value = _replace_at(current, keys[1:], text, where=where)
+    elif "registry" in field.metadata:
+        value = field.metadata["registry"].get(text)()
+    else:
+        value = parse_value(text, typing.get_type_hints(type(config))[keys[0]], where=where)
+    return dataclasses.replace(config, **{keys[0]: value})
+
+
+def parse_value(text: str, kind: Any, *, where: str) -> Any:
+    """Text from the command line as a value of the annotated type ``kind``.
+
+    Raises:
+        ConfigError: the text does not parse; the message names the key and the type.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        if type(None) in arguments and text.lower() in {"none", "null", ""}:
+            return None
+        inner = [a for a in arguments if a is not type(None)]
+        return parse_value(text, inner[0], where=where)
+    if origin is Literal:
+        if text not in arguments:
+            raise ConfigError(f"--set {where}={text}: choose from {', '.join(arguments)}")
+        return text
+    if origin is tuple:
+        parts = [part for part in _COMMA.split(text) if part]
+        return tuple(parse_value(part, arguments[0], where=where) for part in parts)
+    if kind is bool:
+        if text.lower() not in _TRUE | _FALSE:
+            raise ConfigError(f"--set {where}={text}: expected true or false")
+        return text.lower() in _TRUE
+    if dataclasses.is_dataclass(kind):
+        names = ", ".join(f.name for f in _fields(kind))
+        raise ConfigError(f"--set {where}={text}: set one of its fields instead: {names}")
+    try:
+        return kind(float(text)) if kind is int and _is_integral(text) else kind(text)
+    except ValueError as error:
+        raise ConfigError(f"--set {where}={text}: expected {kind.__name__}") from error
+
+
+def _is_integral(text: str) -> bool:
+    try:
+        return float(text).is_integer()
+    except (ValueError, OverflowError):
+        return False
+
+
+def _from_json(value: Any, kind: Any, field: dataclasses.Field, *, where: str) -> Any:
+    if "registry" in field.metadata:
+        rest = {k: v for k, v in value.items() if k != _NAME_KEY}
+        return from_dict(field.metadata["registry"].get(value[_NAME_KEY]), rest, where=f"{where}.")
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return from_dict(kind, value, where=f"{where}.")
+    if value is None:
+        return None
+    if typing.get_origin(kind) is tuple:
+        return tuple(value)
+    inner = [a for a in typing.get_args(kind) if a is not type(None)] or [kind]
+    is_text_type = isinstance(inner[0], type) and issubclass(inner[0], str | Path)
+    return inner[0](value) if is_text_type else value
+
+
+def _unknown(where: str, key: str, known: dict[str, Any]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+    return f"unknown setting '{where}'; {hint}"

@@ -1,0 +1,165 @@
+"""Results as text for people: names of scores, numbers with intervals, a table."""
+
+import re
+from collections.abc import Sequence
+from itertools import islice
+
+from eval.report.published_averages import GroupAverage
+from eval.results import EvalResult, Score
+
+_TITLES = {
+    "mean_average_precision": "mAP",
+    "mean_corruption_error": "mCE",
+    "relative_mean_corruption_error": "relative mCE",
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "mean_inverse_negative_penalty": "mINP",
+    "mean_per_class_recall": "mean per-class recall",
+}
+#: Scores of one result in the terminal's table; reports show all.
+SCORES_SHOWN = 8
+
+_WORDS = {
+    "auroc": "AUROC",
+    "aupr": "AUPR",
+    "bleu": "BLEU",
+    "brier": "Brier score",
+    "cider": "CIDEr-D",
+    "ece": "ECE",
+    "fpr95": "FPR95",
+    "id": "(ID positive)",
+    "f1": "F1",
+    "knn": "kNN",
+    "mcm": "MCM",
+    "mrr": "MRR",
+    "nll": "NLL",
+    "ood": "(OOD positive)",
+    "rouge": "ROUGE",
+    "spice": "SPICE",
+    "vqa": "VQA",
+    "rics": "with RICS",
+    "top1": "top-1",
+    "top5": "top-5",
+}
+_DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
+
+
+def score_title(name: str) -> str:
+    """What tables call a score: "image to text R@5" for image_to_text_recall_at_5."""
+    recall = re.fullmatch(
+        r"(\w+)_recall_at_(\d+)(_gain|_by_cosine|_before|_after|_drop|_drop_changed)?", name
+    )
+    if recall and recall[1] in _DIRECTIONS:
+        return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}{(recall[3] or '').replace('_', ' ')}"
+    if name in _TITLES:
+        return _TITLES[name]
+    eps = re.fullmatch(r"robust_top1_eps_([\d.e-]+)_255", name)
+    if eps:
+        return f"top-1 under attack, eps {eps[1]}/255"
+    return " ".join(_WORDS.get(word, word) for word in name.split("_"))
+
+
+def titled(name: str, score: Score) -> str:
+    """A score's title with its unit, and an arrow where lower is better."""
+    sign = unit_sign(score.unit)
+    arrow = " (lower is better)" if score.lower_is_better else ""
+    return f"{score_title(name)}{', ' + sign if sign else ''}{arrow}"
+
+
+def percent(share: float) -> str:
+    """A share as percent with two significant digits below 10 and one decimal above."""
+    value = 100 * share
+    return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def number(value: float, unit: str) -> str:
+    """A value in the unit of its score: shares and points as percent, others with 4 digits."""
+    if unit == "share":
+        return percent(value)
+    if unit == "points":
+        return f"{100 * value:+.2f}"
+    return f"{value:.4g}"
+
+
+def unit_sign(unit: str) -> str:
+    """What stands behind a number of this unit in a heading."""
+    return {"share": "%", "points": "points", "nats": "nats"}.get(unit, "")
+
+
+def interval(score: Score) -> str:
+    """The 95% interval in the unit of the score: "41.2 to 43.9"."""
+    return f"{number(score.low, score.unit)} to {number(score.high, score.unit)}"
+
+
+def times_chance(result: EvalResult, name: str) -> str:
+    """A score as a multiple of chance, a dash where there is no chance level."""
+    multiple = result.times_chance(name)
+    if multiple is None:
+        return "-"
+    return f"{multiple:.1f}" if multiple < 100 else f"{multiple:,.0f}"
+
+
+def result_table(results: Sequence[EvalResult]) -> str:
+    """The first scores of each result as a plain-text table; shares in percent."""
+    header = ("data set", "split", "task", "score", "", "95% interval", "chance %", "x chance", "n")
+    rows: list[tuple[str, ...]] = [header]
+    for result in results:
+        for name, score in islice(result.scores.items(), SCORES_SHOWN):
+            chance = result.chance.get(name)
+            rows.append(
+                (
+                    result.dataset,
+                    result.split,
+                    result.benchmark.replace("_", " "),
+                    titled(name, score),
+                    number(score.value, score.unit),
+                    interval(score),
+                    "-" if chance is None else percent(chance),
+                    times_chance(result, name),
+                    f"{score.n:,}",
+                )
+            )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    num_text_columns = 4
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < num_text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*lines, *_remarks(results)])
+
+
+def average_lines(averages: Sequence[GroupAverage]) -> list[str]:
+    """One line for each average over two data sets at least."""
+    return [
+        f"{one.name}: {percent(one.value)} % ({percent(one.low)} to {percent(one.high)})"
+        for one in averages
+        if one.num_sets > 1
+    ]
+
+
+def _remarks(results: Sequence[EvalResult]) -> list[str]:
+    longer = sum(max(0, len(result.scores) - SCORES_SHOWN) for result in results)
+    lines = []
+    if longer:
+        lines.append(f"{longer:,} more scores are in the result files and in 'vlsuite report'")
+    for result in results:
+        where = f"{result.dataset} ({result.split}), {result.benchmark}"
+        if result.num_skipped:
+            lines.append(f"{where}: {result.num_skipped:,} samples left out: {_left_out(result)}")
+        if repeats := result.details.get("num_repeated_captions"):
+            lines.append(
+                f"{where}: {repeats} captions repeat an earlier one; another image's equal caption "
+                "counts as a miss"
+            )
+    return lines
+
+
+def _left_out(result: EvalResult) -> str:
+    reasons = result.details.get("left_out")
+    if not isinstance(reasons, dict):
+        return "reason not recorded"
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())

@@ -1,0 +1,249 @@
+"""Run benchmarks on a model: one result file each, finished ones are not run again.
+
+A finished result is kept if its configuration (model name, data revision, task settings) has the
+same hash and the model still embeds a fixed probe picture and text to the same place. Otherwise
+the old file moves to ``superseded/`` and the benchmark runs: no result is ever overwritten.
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel
+from eval.embedding.decode import probe_image
+from eval.embedding.embedder import RememberingEmbedder
+from eval.errors import EvaluationError
+from eval.influence_factors import UNKNOWN, merged
+from eval.process_group import all_agree, ranks
+from eval.results import (
+    RESULT_VERSION,
+    EvalResult,
+    Settings,
+    file_name_part,
+    load_result,
+    save_result,
+)
+
+SUPERSEDED = "superseded"
+
+_PROBE_TEXT = "a photo of a cat."
+_PROBE_COORDINATES = 8
+# Another thread count or device moves a coordinate by about 1e-6, other weights by about 1e-2.
+_PROBE_TOLERANCE = 1e-4
+
+
+class Finished(NamedTuple):
+    """A result, where it lies, and whether an earlier run had left it there."""
+
+    result: EvalResult
+    path: Path
+    was_there: bool
+
+
+def run_benchmarks(
+    model: EmbeddingModel,
+    benchmarks: Sequence[Benchmark],
+    *,
+    embedder: Embedder,
+    out_dir: Path,
+    environment: Settings | None = None,
+    influences: dict[str, str] | None = None,
+    on_finished: Callable[[Finished], None] | None = None,
+    required: Collection[str] = (),
+) -> list[Finished]:
+    """Run what is not finished yet; neighbours on the same data set share one pass.
+
+    Args:
+        out_dir: folder for result files, made if need be; process 0 writes.
+        environment: command, commit, hardware and versions, stored with each new result.
+        influences: what the model is made of, stored with each new result.
+        on_finished: called after each benchmark.
+        required: names of benchmarks that must be possible; others that the model cannot take are
+            left out, and named on standard error.
+    Raises:
+        EvaluationError: two benchmarks would share a file, the model gives no numbers, or it
+            cannot take a required benchmark, or any at all.
+        DataError: the folder cannot be written.
+    """
+    benchmarks = possible_benchmarks(model, benchmarks, required=required)
+    paths = [result_path(out_dir, model, benchmark) for benchmark in benchmarks]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise EvaluationError(
+                f"two data sets would both write {path.name}; give data folders different names"
+            )
+    place = _Place(out_dir, probe_model(model), environment or {}, influences or {})
+    finished: list[Finished] = []
+    for group in _groups(benchmarks):
+        shared = RememberingEmbedder(embedder)
+        earlier = [_finished_earlier(model, benchmark, place) for benchmark in group]
+        todo = [b for b, outcome in zip(group, earlier, strict=True) if outcome is None]
+        shared.prepare(model, [need for benchmark in todo for need in benchmark.needs()])
+        for benchmark, known in zip(group, earlier, strict=True):
+            outcome = known or _run(model, benchmark, embedder=shared, place=place)
+            finished.append(outcome)
+            if on_finished:
+                on_finished(outcome)
+    return finished
+
+
+def possible_benchmarks(
+    model: EmbeddingModel, benchmarks: Sequence[Benchmark], *, required: Collection[str] = ()
+) -> list[Benchmark]:
+    """Those that the model can take; the others are named on standard error.
+
+    Raises:
+        EvaluationError: the model cannot take a required one, or none at all.
+    """
+    possible: list[Benchmark] = []
+    lacks: list[str] = []
+    for benchmark in benchmarks:
+        lack = benchmark.model_lacks(model) if isinstance(benchmark, Demanding) else None
+        if lack is None:
+            possible.append(benchmark)
+            continue
+        if benchmark.name.partition(":")[0] in required:
+            raise EvaluationError(f"{lack}; leave {benchmark.name} out")
+        lacks.append(f"{benchmark.name}: {lack}")
+    if lacks and not possible:
+        raise EvaluationError(lacks[0])
+    if not ranks().rank:
+        for line in lacks:
+            print(f"not measured: {line}", file=sys.stderr)
+    return possible
+
+
+def _groups(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:
+    """Benchmarks on the same data set, which are prepared together."""
+    by_dataset = groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset))
+    return [list(group) for _, group in by_dataset]
+
+
+def result_path(out_dir: Path, model: EmbeddingModel, benchmark: Benchmark) -> Path:
+    """Where the result of a model in a benchmark lies."""
+    dataset = benchmark.dataset
+    parts = (model.name, dataset.name, dataset.split, benchmark.name)
+    return out_dir / ("__".join(map(file_name_part, parts)) + ".json")
+
+
+def config_hash(model: EmbeddingModel, benchmark: Benchmark) -> str:
+    """SHA-256 over all that the result depends on but the weights, as hexadecimal digits."""
+    config = {
+        "version": RESULT_VERSION,
+        "model": model.name,
+        "benchmark": benchmark.name,
+        "dataset": [benchmark.dataset.name, benchmark.dataset.split, benchmark.dataset.revision],
+        "settings": benchmark.settings(),
+    }
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+
+
+def probe_model(model: EmbeddingModel) -> tuple[float, ...]:
+    """The first coordinates of a fixed picture's and a fixed text's embedding.
+
+    Cheaper than hashing the weights, and it also covers preprocessing and tokenizer.
+    """
+    pixels = model.image_transform(probe_image())[None]
+    with torch.no_grad():
+        image_embed = model.embed_images(pixels.to(model.device))[0]
+        text_embed = model.embed_texts([_PROBE_TEXT])[0]
+    coordinates = [
+        coordinate
+        for embed in (image_embed, text_embed)
+        for coordinate in embed[:_PROBE_COORDINATES].float().cpu().tolist()
+    ]
+    if not np.isfinite(coordinates).all():
+        raise EvaluationError(
+            f"model {model.name} gives NaN or infinity for a plain picture and text; "
+            "check its weights, or evaluate in fp32"
+        )
+    return tuple(round(coordinate, 6) for coordinate in coordinates)
+
+
+class _Place(NamedTuple):
+    """Where results go, and what is the same for all results of one call."""
+
+    out_dir: Path
+    probe: tuple[float, ...]
+    environment: Settings
+    influences: dict[str, str]
+
+
+def _finished_earlier(
+    model: EmbeddingModel, benchmark: Benchmark, place: _Place
+) -> Finished | None:
+    path = result_path(place.out_dir, model, benchmark)
+    earlier = _earlier_result(path)
+    is_done = (
+        earlier is not None
+        and earlier.origin.config_hash == config_hash(model, benchmark)
+        and len(earlier.origin.model_probe) == len(place.probe)
+        and np.allclose(earlier.origin.model_probe, place.probe, rtol=0, atol=_PROBE_TOLERANCE)
+    )
+    # All processes take the same way, or the collective calls of a benchmark would wait for ever.
+    if all_agree(is_done, device=model.device) and earlier is not None:
+        return Finished(_restated(earlier, path, place), path, was_there=True)
+    return None
+
+
+def _restated(earlier: EvalResult, path: Path, place: _Place) -> EvalResult:
+    """With the influences that are known by now; where they differ, the old file is set aside."""
+    known = {name: value for name, value in place.influences.items() if value != UNKNOWN}
+    result = dataclasses.replace(earlier, influences=earlier.influences | known)
+    if result != earlier and ranks().rank == 0:
+        _set_aside(path)
+        save_result(result, path)
+    return result
+
+
+def _run(
+    model: EmbeddingModel, benchmark: Benchmark, *, embedder: Embedder, place: _Place
+) -> Finished:
+    path = result_path(place.out_dir, model, benchmark)
+    measured = benchmark.run(model, embedder)
+    origin = dataclasses.replace(
+        measured.origin,
+        config_hash=config_hash(model, benchmark),
+        model_probe=place.probe,
+        environment=place.environment,
+    )
+    templates = benchmark.settings().get("templates")
+    influences = merged(place.influences, templates if isinstance(templates, list) else None)
+    result = dataclasses.replace(measured, origin=origin, influences=influences)
+    if ranks().rank == 0:
+        _set_aside(path)
+        save_result(result, path)
+    return Finished(result, path, was_there=False)
+
+
+def _earlier_result(path: Path) -> EvalResult | None:
+    """What an earlier run left; an unreadable file counts as nothing and is set aside later."""
+    if not path.exists():
+        return None
+    try:
+        return load_result(path)
+    except EvaluationError:
+        return None
+
+
+def _set_aside(path: Path) -> None:
+    if not path.exists():
+        return
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    target = path.parent / SUPERSEDED / f"{path.stem}.{digest}.json"
+    try:
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+    except OSError as error:
+        raise EvaluationError(
+            f"cannot move {path} to {target.parent}: {error.strerror or error}; "
+            "choose another folder with --out"
+        ) from error

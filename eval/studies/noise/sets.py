@@ -1,0 +1,187 @@
+"""The sets of a study: pretraining, noisy training with its clean remainder, test."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
+from data_pipelines.noise.plan import NoiseConfig
+from data_pipelines.schema import Sample, is_uid, make_uid
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.folder import clear_folder
+from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
+from data_pipelines.shards.pairs import image_of, read_captions, uid_of
+from data_pipelines.shards.write import write_benchmark, write_pairs
+from eval.errors import EvaluationError
+from eval.studies.noise.grid import StudyConfig
+from vlsuite.errors import DataError
+
+_PLAN = "splits.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StudySets:
+    """Where the sets of a study lie.
+
+    Args:
+        folder: of all of them.
+    """
+
+    folder: Path
+
+    @property
+    def pretrain(self) -> Path:
+        """Pairs with their own captions, for the first stage."""
+        return self.folder / "pretrain"
+
+    @property
+    def train(self) -> Path:
+        """Pairs with their own captions, before noise."""
+        return self.folder / "train"
+
+    @property
+    def test(self) -> Path:
+        """Evaluation folder of held-out pairs."""
+        return self.folder / "test"
+
+    def noisy(self, rate: float, seed: int, *, clean_only: bool) -> Path:
+        """Training set with mismatched captions, or the pairs that stay right."""
+        kind = "clean" if clean_only else "noisy"
+        return self.folder / f"{kind}-{round(100 * rate):02d}-seed{seed}"
+
+    def is_made(self, part: Path) -> bool:
+        """Whether a set is complete."""
+        return any(part.rglob(MANIFEST_NAME)) and not any(part.rglob("*.partial"))
+
+    def count(self, part: Path) -> int:
+        """Samples of a training set."""
+        return sum(entry.samples for entry in Manifest.load(part).shards)
+
+
+def make_sets(config: StudyConfig, folder: Path) -> StudySets:
+    """Split the pairs by a hash of their ids, and write what is missing.
+
+    Raises:
+        EvaluationError: too few pairs, or the folder holds sets of other settings.
+    """
+    sets = StudySets(folder)
+    plan = {
+        "shards": list(config.shards),
+        "pretrain_share": config.pretrain_share,
+        "test_share": config.test_share,
+        "max_pairs": config.max_pairs,
+        "picture_side": config.picture_side,
+    }
+    path = folder / _PLAN
+    if path.is_file():
+        if json.loads(path.read_text())["plan"] != plan:
+            raise EvaluationError(f"{folder} holds sets of other settings; choose another --out")
+        return sets
+    samples = list(_pairs(config.shards))
+    if config.max_pairs:
+        samples = sorted(samples, key=lambda sample: _place(sample.uid, "choice"))
+        samples = samples[: config.max_pairs]
+    parts: dict[str, list[Sample]] = {"pretrain": [], "train": [], "test": []}
+    for sample in samples:
+        parts[_part(sample.uid, config)].append(sample)
+    parts = {name: _small(found, config.picture_side) for name, found in parts.items()}
+    common = _repeated(samples)
+    parts["test"] = [s for s in parts["test"] if s.captions[0] not in common]
+    if min(len(parts["train"]), len(parts["test"])) < 2 * min(config.batch_size, 16):
+        raise EvaluationError(
+            f"too few pairs for a study: {len(parts['train'])} to train on and "
+            f"{len(parts['test'])} to test on, {2 * min(config.batch_size, 16)} of each are "
+            "needed; give more shards"
+        )
+    for part, found in ((sets.train, parts["train"]), (sets.pretrain, parts["pretrain"])):
+        if found:
+            clear_folder(part)
+            write_pairs(found, part)
+    clear_folder(sets.test)
+    write_benchmark(parts["test"], sets.test, kind="retrieval")
+    found = {name: {"pairs": len(part), "sha256": _digest(part)} for name, part in parts.items()}
+    path.write_text(json.dumps({"plan": plan, "splits": found}, indent=2) + "\n")
+    return sets
+
+
+def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> Path:
+    """Write a noisy training set, or its clean remainder, unless it is there."""
+    part = sets.noisy(rate, seed, clean_only=clean_only)
+    if not sets.is_made(part):
+        clear_folder(part) if part.exists() else None
+        write_noisy(
+            [sets.train],
+            NoiseConfig(mismatched=rate, seed=seed),
+            NoiseTarget(out_dir=part, clean_only=clean_only, overwrite=part.exists()),
+        )
+    return part
+
+
+def _pairs(shards: Sequence[str]) -> Iterator[Sample]:
+    """First caption and picture of every usable sample, ids once."""
+    seen: set[str] = set()
+    paths = find_shards(shards)
+    refuse_noisy(paths)
+    for path in paths:
+        index = ShardIndex.open(path)
+        for i in range(len(index)):
+            members = index.read(i)
+            try:
+                image = image_of(members)
+                caption = read_captions(members).texts[0]
+                uid = uid_of(index.key(i), members)
+            except DataError:
+                continue
+            uid = uid if is_uid(uid) else make_uid(path.name, index.key(i), image.data)
+            if uid not in seen:
+                seen.add(uid)
+                yield Sample(
+                    uid=uid, image=image.data, image_suffix=image.suffix, captions=(caption,)
+                )
+
+
+def _small(samples: Sequence[Sample], side: int) -> list[Sample]:
+    """Pictures shrunk to a longest side, losslessly stored; smaller ones stay as they are."""
+    if not side:
+        return list(samples)
+    found = []
+    for sample in samples:
+        with Image.open(io.BytesIO(sample.image)) as picture:
+            if max(picture.size) > side:
+                picture = picture.convert("RGBA")
+                picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+                encoded = io.BytesIO()
+                picture.save(encoded, format="png")
+                sample = replace(sample, image=encoded.getvalue(), image_suffix="png")
+        found.append(sample)
+    return found
+
+
+def _part(uid: str, config: StudyConfig) -> str:
+    place = _place(uid, "split")
+    if place < config.test_share:
+        return "test"
+    return "pretrain" if place < config.test_share + config.pretrain_share else "train"
+
+
+def _place(uid: str, purpose: str) -> float:
+    digest = hashlib.blake2b(f"{purpose}/{uid}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _repeated(samples: Sequence[Sample]) -> set[str]:
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for sample in samples:
+        (twice if sample.captions[0] in seen else seen).add(sample.captions[0])
+    return twice
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    return hashlib.sha256("".join(sorted(s.uid for s in samples)).encode()).hexdigest()

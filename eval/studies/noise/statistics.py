@@ -1,0 +1,178 @@
+"""Figures of a study with intervals over seeds and queries.
+
+All runs share one test set. A draw of the bootstrap takes test queries with replacement, the same
+ones for every run and both directions, and the seeds with replacement, the same for all runs that
+have the same seeds. Differences, ratios and shares are computed within a draw, so they are paired
+by seed and query (the protocol of the specification's section 4). With one seed only the queries
+vary, and the interval does not cover another training run.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float64
+
+from eval.metrics.intervals import NUM_RESAMPLES
+from eval.metrics.resampling import TAILS
+from eval.studies.noise.grid import Cell
+from eval.studies.noise.methods import oracle_of
+from eval.studies.noise.records import SCORES, CellRecord
+
+INTERVALS = (
+    f"95% percentile bootstrap over seeds and test queries, {NUM_RESAMPLES:,} draws, paired by "
+    "seed and query; with one seed over queries alone. Best and Best - Last: over seeds alone, "
+    "none with one seed."
+)
+
+_DRAWS_AT_ONCE = 100
+
+_Draws = Float64[np.ndarray, " draws"]
+
+
+class Estimate(NamedTuple):
+    """A figure with its 95% interval; NaN where it is not defined.
+
+    Attributes:
+        value: the mean over seeds, or what was made of such means.
+        low, high: ends of the interval.
+        num_seeds: common to all runs behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    num_seeds: int
+
+    def to_dict(self) -> dict[str, float | int | None]:
+        """For JSON, which has no NaN."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        shown = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
+        return {**shown, "seeds": self.num_seeds}
+
+
+class Statistics:
+    """What the runs of a study amount to.
+
+    Args:
+        records: of one study.
+        seed: of the draws.
+    """
+
+    def __init__(self, records: Sequence[CellRecord], *, seed: int = 0) -> None:
+        self._records = {record.cell: record for record in records}
+        self._seed = seed
+        hits = [record.hits(score) for record in records for score in SCORES]
+        columns = [(record.cell, score) for record in records for score in SCORES]
+        drawn = np.concatenate(list(_query_draws(np.stack(hits).astype(np.float64), seed)))
+        self._draws = {column: drawn[:, i] for i, column in enumerate(columns)}
+
+    @property
+    def methods(self) -> list[str]:
+        """In the order of the runs."""
+        return list(dict.fromkeys(cell.method for cell in self._records))
+
+    @property
+    def rates(self) -> list[float]:
+        """Ascending."""
+        return sorted({cell.rate for cell in self._records})
+
+    def seeds(self, method: str, rate: float) -> list[int]:
+        """Of the finished runs."""
+        return sorted(c.seed for c in self._records if (c.method, c.rate) == (method, rate))
+
+    def last(self, method: str, rate: float, score: str) -> Estimate | None:
+        """Mean share by the last models; None where no run is finished."""
+        return self._combined(lambda own: own, score, (method, rate))
+
+    def best(self, method: str, rate: float, score: str) -> Estimate | None:
+        """Mean share by the evaluation that was best on the test set (``CellRecord.best``)."""
+        return self._over_seeds(method, rate, lambda record: record.best(score))
+
+    def start(self, method: str, rate: float, score: str) -> Estimate | None:
+        """Mean share before training."""
+        return self._over_seeds(method, rate, lambda record: record.start(score))
+
+    def best_minus_last(self, method: str, rate: float) -> Estimate | None:
+        """What the method loses of its best text-to-image R@1 by training to the end."""
+        return self._over_seeds(
+            method, rate, lambda record: record.best("r1_t2i") - record.last("r1_t2i")
+        )
+
+    def difference(
+        self, first: str, second: str, rate: float, score: str, *, relative: bool = False
+    ) -> Estimate | None:
+        """First minus second of two methods; ``relative`` to the second."""
+        pair = ((first, rate), (second, rate))
+        if relative:
+            return self._combined(lambda one, two: _ratio(one - two, two), score, *pair)
+        return self._combined(lambda one, two: one - two, score, *pair)
+
+    def retention(self, method: str, rate: float, score: str) -> Estimate | None:
+        """What is left of the share without noise."""
+        return self._combined(_ratio, score, (method, rate), (method, 0.0))
+
+    def share_of_oracle(self, method: str, rate: float, score: str) -> Estimate | None:
+        """Relative to the oracle of the same architecture, at the same rate and seeds."""
+        return self._combined(_ratio, score, (method, rate), (oracle_of(method), rate))
+
+    def _combined(
+        self, formula: Callable[..., _Draws], score: str, *groups: tuple[str, float]
+    ) -> Estimate | None:
+        seeds = sorted(set.intersection(*(set(self.seeds(*group)) for group in groups)))
+        if not seeds:
+            return None
+        weights = _seed_weights(len(seeds), self._seed)
+        values, draws = [], []
+        for method, rate in groups:
+            cells = [Cell(method, rate, seed) for seed in seeds]
+            values.append(np.array([np.mean([self._records[c].last(score) for c in cells])]))
+            drawn = np.stack([self._draws[cell, score] for cell in cells], axis=1)
+            draws.append((weights * drawn).sum(axis=1))
+        return _estimate(float(formula(*values)[0]), formula(*draws), len(seeds))
+
+    def _over_seeds(
+        self, method: str, rate: float, figure: Callable[[CellRecord], float]
+    ) -> Estimate | None:
+        seeds = self.seeds(method, rate)
+        if not seeds:
+            return None
+        values = np.array([figure(self._records[Cell(method, rate, seed)]) for seed in seeds])
+        if len(seeds) == 1:
+            return Estimate(float(values[0]), math.nan, math.nan, 1)
+        return _estimate(
+            float(values.mean()), _seed_weights(len(seeds), self._seed) @ values, len(seeds)
+        )
+
+
+def _query_draws(
+    hits: Float64[np.ndarray, "runs test"], seed: int
+) -> Iterator[Float64[np.ndarray, "draws runs"]]:
+    """Shares of hits among queries drawn with replacement, some draws at a time."""
+    generator = np.random.default_rng([seed, 0])
+    num_queries = hits.shape[1]
+    for _ in range(NUM_RESAMPLES // _DRAWS_AT_ONCE):
+        counts = generator.multinomial(
+            num_queries, np.full(num_queries, 1 / num_queries), size=_DRAWS_AT_ONCE
+        )
+        yield counts @ hits.T / num_queries
+
+
+def _seed_weights(num_seeds: int, seed: int) -> Float64[np.ndarray, "draws seeds"]:
+    """Share of each seed in each draw."""
+    generator = np.random.default_rng([seed, 1, num_seeds])
+    counts = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=NUM_RESAMPLES)
+    return counts / num_seeds
+
+
+def _ratio(one: _Draws, two: _Draws) -> _Draws:
+    return np.divide(one, two, out=np.full(len(one), math.nan), where=two > 0)
+
+
+def _estimate(value: float, draws: _Draws, num_seeds: int) -> Estimate:
+    defined = draws[np.isfinite(draws)]
+    if not math.isfinite(value) or not len(defined):
+        return Estimate(value, math.nan, math.nan, num_seeds)
+    low, high = np.quantile(defined, TAILS).tolist()
+    return Estimate(value, min(low, value), max(high, value), num_seeds)

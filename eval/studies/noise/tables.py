@@ -1,0 +1,179 @@
+"""Tables of a study as rows of text, for terminals, Markdown and HTML alike."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from eval.studies.noise.figures import title_of
+
+Summary = Mapping[str, Any]
+
+_NONE = "-"
+
+
+class Table(NamedTuple):
+    """Rows of text under a heading."""
+
+    title: str
+    note: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def tables(summary: Summary) -> list[Table]:
+    """Recall, what noise costs, detection, goals."""
+    return [
+        _recall(summary),
+        _costs(summary),
+        _detection(summary),
+        _goals(summary),
+    ]
+
+
+def as_text(table: Table) -> str:
+    """Columns aligned with spaces."""
+    lines = [table.header, *table.rows]
+    widths = [max(len(row[i]) for row in lines) for i in range(len(table.header))]
+    shown = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in lines]
+    shown.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([table.title, *(line.rstrip() for line in shown)])
+
+
+def as_markdown(table: Table) -> str:
+    """A pipe table with its heading and note."""
+    lines = [table.header, ("---",) * len(table.header), *table.rows]
+    shown = ["| " + " | ".join(t.replace("|", "\\|") for t in row) + " |" for row in lines]
+    return "\n".join([f"## {table.title}", "", table.note, "", *shown, ""])
+
+
+def percent(found: Mapping[str, Any] | None, *, digits: int = 1, sign: bool = False) -> str:
+    """A share as percent with its interval, ``31.2 (29.9-32.6)``."""
+    return _with_interval(found, 100.0, f"{'+' if sign else ''}.{digits}f")
+
+
+def share(found: Mapping[str, Any] | None) -> str:
+    """As it is, with three decimals."""
+    return _with_interval(found, 1.0, ".3f")
+
+
+def _with_interval(found: Mapping[str, Any] | None, scale: float, form: str) -> str:
+    if found is None or found["value"] is None:
+        return _NONE
+    value = f"{scale * found['value']:{form}}"
+    if found["low"] is None:
+        return value
+    low, high = (f"{scale * found[end]:{form}}" for end in ("low", "high"))
+    between = " to " if "+" in form or "-" in low else "-"
+    return f"{value} ({low}{between}{high})"
+
+
+def _value(found: Mapping[str, Any] | None) -> str:
+    return _NONE if found is None or found["value"] is None else f"{100 * found['value']:.1f}"
+
+
+def _cells(summary: Summary) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Title, rate and results, rates outermost: methods are compared at equal noise."""
+    return [
+        (title_of(method), f"{100 * rate:.0f}%", found)
+        for rate in summary["rates"]
+        for method in summary["methods"]
+        if (found := summary["results"][method].get(f"{rate:g}")) is not None
+    ]
+
+
+def _recall(summary: Summary) -> Table:
+    rows = []
+    for title, rate, found in _cells(summary):
+        rows.append(
+            (
+                rate,
+                title,
+                str(len(found["seeds"])),
+                *(percent(found[score]["last"]) for score in ("r1_t2i", "r5_t2i")),
+                *(_value(found[score]["best"]) for score in ("r1_t2i",)),
+                *(percent(found[score]["last"]) for score in ("r1_i2t", "r5_i2t")),
+                *(_value(found[score]["best"]) for score in ("r1_i2t",)),
+            )
+        )
+    header = (
+        "wrong", "method", "seeds", "T2I R@1 Last", "T2I R@5 Last", "T2I R@1 Best",
+        "I2T R@1 Last", "I2T R@5 Last", "I2T R@1 Best",
+    )  # fmt: skip
+    starts = [found["r1_t2i"]["start"] for _, _, found in _cells(summary)][:1]
+    before = f" Before training: T2I R@1 {_value(starts[0])}." if starts and starts[0] else ""
+    note = f"Percent of {summary['num_test']:,} test pairs. {summary['best']}{before}"
+    return Table("Retrieval", note, header, rows)
+
+
+def _costs(summary: Summary) -> Table:
+    rows = [
+        (
+            rate,
+            title,
+            percent(found["against_infonce"], sign=True),
+            percent(found["against_infonce_relative"], sign=True),
+            percent(found["retention"]),
+            percent(found["share_of_oracle"]),
+            percent(found["best_minus_last"], digits=2),
+        )
+        for title, rate, found in _cells(summary)
+    ]
+    header = (
+        "wrong", "method", "against InfoNCE, points", "relative, %", "retention, %",
+        "share of oracle, %", "Best - Last, points",
+    )  # fmt: skip
+    note = (
+        f"Text-to-image R@1 of the last model. {summary['intervals']} Share of oracle: RDE and "
+        "triplet alignment against the oracle with RDE's towers, all others against InfoNCE's."
+    )
+    return Table("What wrong captions cost", note, header, rows)
+
+
+def _detection(summary: Summary) -> Table:
+    rows = []
+    for rate in summary["rates"]:
+        key, shown = f"{rate:g}", f"{100 * rate:.0f}%"
+        start = summary["zero_shot_detection"].get(key)
+        found = [("zero-shot cosine", start)] if start else []
+        found += [
+            (title_of(m), summary["results"][m][key]["detection"])
+            for m in summary["methods"]
+            if key in summary["results"][m]
+        ]
+        for title, one in found:
+            if one is not None:
+                figures = ("auroc", "f1", "false_flag_rate", "estimated_rate")
+                cells = (share(one.get(name)) for name in figures)
+                rows.append((shown, title, one["scored_by"], *cells))
+    note = (
+        "Mismatched is the positive class; flagged above a probability of one half. Intervals: "
+        f"{summary['detection_intervals']}; of the estimated rate: least and greatest of the "
+        "seeds. By cosine: probabilities of a free mixture over 1 - cosine."
+    )
+    header = ("wrong", "method", "scored by", "AUROC", "F1", "false flags", "estimated rate")
+    return Table("Detection of mismatched pairs", note, header, rows)
+
+
+def _goals(summary: Summary) -> Table:
+    rows = [
+        (
+            str(goal["row"]),
+            title_of(goal["method"]),
+            goal["item"],
+            goal["bar"],
+            share(goal["found"]),
+            str(goal["found"]["seeds"]) if goal["found"] else _NONE,
+            goal["met"],
+        )
+        for goal in summary["goals"]
+    ]
+    counts: dict[str, int] = {}
+    for goal in summary["goals"]:
+        counts[goal["met"]] = counts.get(goal["met"], 0) + 1
+    said = ", ".join(f"{word}: {counts[word]}" for word in _verdicts(counts))
+    note = f"Met: {said}. Judged by the value, and by the interval where the bar says so."
+    header = ("row", "method", "item", "bar", "found", "seeds", "met")
+    return Table("Goals", note, header, rows)
+
+
+def _verdicts(counts: Mapping[str, int]) -> Sequence[str]:
+    return [word for word in ("yes", "no", "not measured") if word in counts]

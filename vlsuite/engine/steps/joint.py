@@ -1,0 +1,49 @@
+"""One optimizer step of a model that scores its pairs itself (see ``objectives.joint``)."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from vlsuite.batches.batch import Batch
+from vlsuite.engine.steps.contrastive import seed_dropout
+from vlsuite.objectives.joint import JointObjective
+from vlsuite.objectives.objective import Losses
+from vlsuite.objectives.pair_keys import pair_keys
+
+
+def joint_forward_backward(
+    engine: Any,
+    objective: JointObjective,
+    micro_batches: Sequence[Batch],
+    *,
+    encode: Callable[[Batch], Any],
+    world_size: int,
+    step_seed: int,
+) -> Losses:
+    """Mean loss of the micro-batches; leaves the model's gradients in the engine and steps it.
+
+    Args: see ``contrastive_step.forward_backward``.
+    Returns:
+        The losses, detached.
+    """
+    count = len(micro_batches)
+    found = []
+    for number, batch in enumerate(micro_batches):
+        seed_dropout(step_seed, number)
+        losses = objective(encode(batch), pair_keys([batch]).to(engine.device))
+        found.append(losses)
+        # The engine averages over processes; each one's share of the global loss is wanted.
+        engine.backward(losses.total * (world_size / count), scale_wrt_gas=False)
+        engine.step()
+    for parameter in objective.parameters():
+        if parameter.grad is not None:
+            parameter.grad /= world_size
+    return _mean(found)
+
+
+def _mean(found: Sequence[Losses]) -> Losses:
+    total = torch.stack([losses.total.detach() for losses in found]).mean()
+    names = found[0].terms
+    terms = {n: torch.stack([losses.terms[n].detach() for losses in found]).mean() for n in names}
+    return Losses(total, terms)

@@ -1,0 +1,268 @@
+"""Every open_clip architecture by name, and small ones of our own, as a DualEncoder.
+
+An architecture is one JSON file in open_clip's format; ours lie in ``configs/`` beside this
+module and are added to open_clip's own list, so one path builds all of them.
+"""
+
+import json
+import logging
+import pickle
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import open_clip
+from open_clip import factory
+from safetensors import SafetensorError
+
+from vlsuite.errors import ConfigError, ModelError, UnknownNameError
+from vlsuite.models import registry
+from vlsuite.models.dual_encoder.token_selection_config import (
+    SELECTION_WEIGHTS,
+    TokenSelectionConfig,
+    load_selection,
+    read_selection,
+)
+from vlsuite.models.dual_encoder.towers import DualEncoder
+
+CONFIG_FOLDER = Path(__file__).parent / "configs"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltModel:
+    """A model, and all that is needed to rebuild, feed and export it.
+
+    Attributes:
+        encoder: the two towers.
+        model_cfg: open_clip's architecture description, overrides applied.
+        preprocess: image size (height, width), mean, std, interpolation, resize_mode, fill_color.
+        logit_scale: multiplier stored with loaded weights; None for a random initialisation.
+        logit_bias: offset stored with loaded weights; None where there is none.
+        tokenizer_folder: local folder with the tokenizer, None for the architecture's own.
+        embed_parts: widths of the embeddings that the model concatenates; empty for one.
+        token_selection: how the second of them is made; its width is 0 where there is none.
+    """
+
+    encoder: DualEncoder
+    model_cfg: dict[str, Any]
+    preprocess: dict[str, Any]
+    logit_scale: float | None
+    logit_bias: float | None
+    tokenizer_folder: str | None
+    embed_parts: tuple[int, ...] = ()
+    token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
+
+
+@registry.register("open_clip")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenClipConfig:
+    """Which architecture, from which weights, and what of it is trained.
+
+    Attributes:
+        name: an open_clip architecture ("ViT-B-32"), one of ours ("vlsuite-tiny-32"),
+            "local-dir:FOLDER" or "hf-hub:ORG/REPO".
+        pretrained: open_clip tag, or a weights file; None starts from random weights.
+        image_size: input side in pixels; None keeps the architecture's own.
+        image_width: width where pictures are not square; image_size is then the height, and
+            pictures are resized to both without a crop (persons: 384 x 128).
+        context_length: maximum text tokens; None keeps the architecture's own.
+        tokenizer: folder of a tokenizer made by ``vlsuite data tokenizer``; its vocabulary
+            size replaces the architecture's.
+        patch_dropout: share of image patches dropped in training, [0, 1).
+        grad_checkpointing: recompute block activations in backward.
+        lock_image: freeze the image tower except its last ``unlocked_image_groups`` groups.
+        lock_text: freeze the text tower except its last ``unlocked_text_layers`` layers.
+        token_selection: RDE's second embedding, from selected tokens.
+        keep_logit_scale: take over the multiplier and bias stored with the weights; else the
+            objective starts from its own.
+    """
+
+    name: str = "ViT-B-32"
+    pretrained: str | None = None
+    image_size: int | None = None
+    image_width: int | None = None
+    context_length: int | None = None
+    tokenizer: str | None = None
+    patch_dropout: float | None = None
+    grad_checkpointing: bool = False
+    lock_image: bool = False
+    unlocked_image_groups: int = 0
+    lock_text: bool = False
+    unlocked_text_layers: int = 0
+    token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
+    keep_logit_scale: bool = True
+
+    def __post_init__(self) -> None:
+        if self.image_width is not None and self.image_size is None:
+            raise ConfigError("model.image_width needs model.image_size, the height")
+
+    def build(self) -> BuiltModel:
+        """Build the towers on the CPU in fp32, weights loaded where asked for.
+
+        Raises:
+            UnknownNameError: no such architecture.
+            ModelError: the weights or the tokenizer cannot be loaded.
+        """
+        model_cfg = architecture(self.name)
+        vision_cfg, text_cfg = model_cfg["vision_cfg"], model_cfg["text_cfg"]
+        if self.tokenizer is not None:
+            text_cfg["vocab_size"] = _vocabulary_size(Path(self.tokenizer))
+            text_cfg["hf_tokenizer_name"] = self.tokenizer
+        model = _create(self, text_cfg.get("vocab_size"))
+        if self.context_length is not None:
+            text_cfg["context_length"] = self.context_length
+        if self.image_size is not None:
+            vision_cfg["image_size"] = self._size()
+        loaded = self.pretrained is not None or ":" in self.name
+        encoder = DualEncoder(model.visual, model.text)
+        self._apply_training_options(model)
+        selection, weights = self._selection()
+        parts = selection.put_on(encoder, embed_dim=model_cfg["embed_dim"])
+        if weights is not None:
+            load_selection(encoder, weights)
+        return BuiltModel(
+            encoder=encoder,
+            model_cfg=model_cfg,
+            preprocess=_preprocess(
+                model.visual.preprocess_cfg, squash=self.image_width is not None
+            ),
+            logit_scale=float(model.logit_scale.detach().exp()) if loaded else None,
+            logit_bias=_stored_bias(model) if loaded else None,
+            tokenizer_folder=self.tokenizer or _local_tokenizer(self.name, text_cfg),
+            embed_parts=parts,
+            token_selection=selection,
+        )
+
+    def _size(self) -> int | tuple[int, int] | None:
+        if self.image_size is None or self.image_width is None:
+            return self.image_size
+        return self.image_size, self.image_width
+
+    def _selection(self) -> tuple[TokenSelectionConfig, Path | None]:
+        """The second embedding asked for, or that of a local folder, with its weights."""
+        folder = Path(self.name.removeprefix("local-dir:"))
+        stored = read_selection(folder) if self.name.startswith("local-dir:") else None
+        if stored is None:
+            return self.token_selection, None
+        return stored, folder / SELECTION_WEIGHTS
+
+    def _apply_training_options(self, model: Any) -> None:
+        if self.lock_image:
+            model.lock_image_tower(unlocked_groups=self.unlocked_image_groups)
+        if self.lock_text:
+            model.lock_text_tower(unlocked_layers=self.unlocked_text_layers)
+        if self.grad_checkpointing:
+            model.set_grad_checkpointing(True)
+
+
+def architecture(name: str) -> dict[str, Any]:
+    """open_clip's description of an architecture: embed_dim, vision_cfg, text_cfg and options.
+
+    Raises:
+        UnknownNameError: no such architecture; the message lists the closest names.
+        ModelError: a local or hub folder without a readable description.
+    """
+    _add_own_architectures()
+    try:
+        model_cfg = factory.get_model_config(name)
+    except (OSError, ValueError, json.JSONDecodeError) as error:
+        raise ModelError(
+            f"cannot read the architecture of '{name}': {error}. A model folder needs "
+            f"open_clip_config.json; 'vlsuite export RUN' writes one"
+        ) from error
+    if model_cfg is None:
+        import difflib
+
+        known = open_clip.list_models()
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:5]
+        raise UnknownNameError(f"unknown architecture '{name}'; closest: {', '.join(close)}")
+    return deepcopy(model_cfg)
+
+
+def _add_own_architectures() -> None:
+    if not any(path == CONFIG_FOLDER for path in factory._MODEL_CONFIG_PATHS):
+        open_clip.add_model_config(CONFIG_FOLDER)
+
+
+def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
+    """open_clip's factory, always with the text tower as a module of its own (custom text)."""
+    text_override: dict[str, Any] = {}
+    if config.tokenizer is not None:
+        text_cfg = architecture(config.name)["text_cfg"]
+        text_cfg["vocab_size"] = vocab_size
+        if config.context_length is not None:
+            text_cfg["context_length"] = config.context_length
+        text_override["text_cfg"] = text_cfg
+    loads = config.pretrained is not None or ":" in config.name
+    previous = logging.root.manager.disable
+    # the factory narrates every step on the root logger, and raises what it logs as an error
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # weights trained with QuickGELU give wrong embeddings in a GELU model and vice versa
+            warnings.filterwarnings("error", message="QuickGELU mismatch")
+            model = open_clip.create_model(
+                config.name,
+                pretrained=config.pretrained,
+                precision="fp32",
+                force_custom_text=True,
+                force_image_size=config._size(),
+                force_context_length=config.context_length,
+                force_patch_dropout=config.patch_dropout,
+                load_weights=loads,
+                require_pretrained=loads,
+                **text_override,
+            )
+    except UserWarning as warning:
+        raise ModelError(
+            f"{warning} Use the architecture named '{config.name}-quickgelu'"
+        ) from None
+    except (
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        SafetensorError,
+        pickle.UnpicklingError,
+    ) as error:
+        reason = " ".join(str(error).split())[:300]
+        weights = config.pretrained or "of that folder or repository"
+        raise ModelError(
+            f"cannot build '{config.name}' with weights '{weights}': {reason}; "
+            "check the name, or fetch the weights again"
+        ) from error
+    finally:
+        logging.disable(previous)
+    return model
+
+
+def _preprocess(preprocess_cfg: dict[str, Any], *, squash: bool) -> dict[str, Any]:
+    size = preprocess_cfg["size"]
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    changed = {"resize_mode": "squash"} if squash else {}
+    return {**preprocess_cfg, "size": (height, width), **changed}
+
+
+def _stored_bias(model: Any) -> float | None:
+    bias = getattr(model, "logit_bias", None)
+    return None if bias is None else float(bias.detach())
+
+
+def _local_tokenizer(name: str, text_cfg: dict[str, Any]) -> str | None:
+    local = name.startswith("local-dir:") and "hf_tokenizer_name" in text_cfg
+    return name.removeprefix("local-dir:") if local else None
+
+
+def _vocabulary_size(folder: Path) -> int:
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise ModelError(
+            f"no tokenizer.json in {folder}; make one with "
+            f"'vlsuite data tokenizer SHARDS --out {folder}'"
+        )
+    return Tokenizer.from_file(str(path)).get_vocab_size()

@@ -1,0 +1,217 @@
+"""The forms a model is exported in, and proof that each gives the model's own embeddings back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
+from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
+from vlsuite.models.loading import Clip
+
+#: Largest accepted difference of a coordinate of a unit-norm embedding. fp32 sums in another
+#: order differ by about 1e-6; a wrong activation, mask or pixel by 1e-3 and more.
+TOLERANCE = 1e-5
+
+
+@runtime_checkable
+class WriteForm(Protocol):
+    """Writes a model into a folder."""
+
+    def __call__(
+        self,
+        folder: Path,
+        built: BuiltModel,
+        weights: dict[str, Tensor],
+        *,
+        logit_scale: float,
+        logit_bias: float | None,
+    ) -> None: ...
+
+
+class Reloaded(NamedTuple):
+    """A model as its form's own library loads it; embeddings are unit-norm, on the CPU."""
+
+    embed_images: Callable[[Sequence[Image.Image]], Tensor]
+    embed_texts: Callable[[list[str]], Tensor]
+    logit_scale: float
+    logit_bias: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """One form.
+
+    Attributes:
+        name: on the command line.
+        library: that loads it.
+        write: writes it.
+        reload: loads it with nothing but that library.
+    """
+
+    name: str
+    library: str
+    write: WriteForm
+    reload: Callable[[Path], Reloaded]
+
+
+class Difference(NamedTuple):
+    """Largest absolute differences: of embedding coordinates, and of scale (relative) and bias."""
+
+    images: float
+    texts: float
+    logits: float
+
+    @property
+    def is_small(self) -> bool:
+        """Whether all are within the tolerance; NaN is not."""
+        return all(value <= TOLERANCE for value in self)
+
+
+def difference(clip: Clip, reloaded: Reloaded, *, seed: int = 0) -> Difference:
+    """How far a reloaded model is from the one it was exported from, on random inputs.
+
+    Of a model that concatenates two embeddings the first is compared, which is all that other
+    libraries load.
+    """
+    pictures = random_pictures(clip.image_transform(Image.new("RGB", (8, 8))).shape[-1], seed=seed)
+    captions = random_captions(seed=seed)
+    pixels = torch.stack([clip.image_transform(picture) for picture in pictures])
+    return Difference(
+        images=_largest(_first(clip, clip.embed_images(pixels)), reloaded.embed_images(pictures)),
+        texts=_largest(_first(clip, clip.embed_texts(captions)), reloaded.embed_texts(captions)),
+        logits=max(
+            abs(reloaded.logit_scale / clip.logit_scale - 1),
+            abs(reloaded.logit_bias - clip.logit_bias),
+        ),
+    )
+
+
+def random_pictures(side: int, *, seed: int) -> list[Image.Image]:
+    """Square pictures of random colours, at the model's size and above and below it.
+
+    Square, because libraries differ by one pixel in where the middle of an odd leftover lies.
+    """
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for size in (side, side, 2 * side + 1, max(2, side // 2)):
+        coarse = rng.integers(0, 256, size=(7, 7, 3), dtype=np.uint8)
+        pictures.append(Image.fromarray(coarse).resize((size, size), Image.Resampling.BICUBIC))
+    return pictures
+
+
+def random_captions(*, seed: int) -> list[str]:
+    """Short, long, empty and oddly spelt captions."""
+    rng = np.random.default_rng(seed)
+    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
+    words = ["".join(rng.choice(letters, size=rng.integers(1, 9))) for _ in range(120)]
+    return [
+        "a photo of a cat.",
+        "Two dogs & a man's hat, 25 EUR!",
+        "it\u2019s a \u201cquoted\u201d  caf\u00e9",
+        " ".join(words[:6]),
+        " ".join(words[6:]),
+        "",
+    ]
+
+
+def reload_open_clip(folder: Path) -> Reloaded:
+    """Load an exported folder with plain open_clip, as its users do."""
+    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    name = f"local-dir:{folder}"
+    model: Any = open_clip.create_model(name).eval()
+    tokenizer = open_clip.get_tokenizer(name)
+    transform = image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
+    bias = getattr(model, "logit_bias", None)
+
+    @torch.no_grad()
+    def embed_images(pictures: Sequence[Image.Image]) -> Tensor:
+        pixels = torch.stack([transform(picture) for picture in pictures])  # type: ignore[misc]
+        return model.encode_image(pixels, normalize=True)
+
+    @torch.no_grad()
+    def embed_texts(texts: list[str]) -> Tensor:
+        return model.encode_text(tokenizer(texts), normalize=True)
+
+    return Reloaded(
+        embed_images,
+        embed_texts,
+        logit_scale=float(model.logit_scale.detach().exp()),
+        logit_bias=0.0 if bias is None else float(bias.detach()),
+    )
+
+
+def reload_huggingface(folder: Path) -> Reloaded:
+    """Load an exported folder with plain transformers, as its users do."""
+    from transformers import CLIPModel, CLIPProcessor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model: Any = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+    # The default backend resizes tensors, whose rounding differs from Pillow's by a gray level.
+    processor: Any = CLIPProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
+
+    def features(output: Tensor | object) -> Tensor:
+        pooled = getattr(output, "pooler_output", output)  # transformers 5 wraps the tensor
+        return F.normalize(pooled, dim=-1)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def embed_images(pictures: Sequence[Image.Image]) -> Tensor:
+        inputs = processor(images=list(pictures), return_tensors="pt")
+        return features(model.get_image_features(**inputs))
+
+    @torch.no_grad()
+    def embed_texts(texts: list[str]) -> Tensor:
+        inputs = processor(text=texts, padding=True, truncation=True, return_tensors="pt")
+        return features(
+            model.get_text_features(inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        )
+
+    return Reloaded(
+        embed_images,
+        embed_texts,
+        logit_scale=float(model.logit_scale.detach().exp()),
+        logit_bias=0.0,
+    )
+
+
+#: All forms by name.
+FORMS = {
+    form.name: form
+    for form in (
+        Form(
+            name="open_clip",
+            library="open_clip",
+            write=write_open_clip_folder,
+            reload=reload_open_clip,
+        ),
+        Form(
+            name="huggingface",
+            library="transformers",
+            write=write_huggingface_folder,
+            reload=reload_huggingface,
+        ),
+    )
+}
+
+
+def _first(clip: Clip, embeds: Float[Tensor, "rows embed_dim"]) -> Float[Tensor, "rows first_dim"]:
+    if not clip.embed_parts:
+        return embeds
+    return F.normalize(embeds[:, : clip.embed_parts[0]], dim=1)
+
+
+def _largest(
+    ours: Float[Tensor, "rows embed_dim"], theirs: Float[Tensor, "rows embed_dim"]
+) -> float:
+    return float((ours.cpu().float() - theirs.float()).abs().max())

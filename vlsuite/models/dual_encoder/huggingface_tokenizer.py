@@ -1,0 +1,97 @@
+"""The tokenizer of a model as transformers' CLIP needs it."""
+
+from typing import Any
+
+from open_clip.tokenizer import SimpleTokenizer
+
+from vlsuite.batches.tokenizer import END, START
+from vlsuite.errors import ModelError
+from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.tokenizer_files import load_fast_tokenizer
+
+#: open_clip cleans captions with ftfy first; these are its changes that ordinary captions meet.
+#: Its repair of wrongly decoded text has no counterpart here.
+_CLEANING = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&quot;", '"'),
+    ("&#39;", "'"),
+    ("&amp;", "&"),
+    ("[\u02bc\u2018-\u201b]", "'"),
+    ("[\u201c-\u201f]", '"'),
+)
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+def clip_tokenizer(built: BuiltModel) -> Any:
+    """A transformers tokenizer that gives the ids the model was trained with.
+
+    Raises:
+        ModelError: end-of-text is not the highest id, or the tokenizer is not at hand. open_clip
+            reads a text's state at its highest id, transformers at its first end-of-text.
+    """
+    text_cfg = built.model_cfg["text_cfg"]
+    length = text_cfg.get("context_length", 77)
+    if "hf_tokenizer_name" not in text_cfg:
+        return _built_in_tokenizer(length)
+    tokenizer = load_fast_tokenizer(built)
+    highest = text_cfg.get("vocab_size", 49408) - 1
+    if not tokenizer.is_fast or tokenizer.eos_token_id != highest:
+        raise ModelError(
+            f"transformers' CLIPModel cannot express this model: the end-of-text token of its "
+            f"tokenizer has id {tokenizer.eos_token_id}, not the highest ({highest}); use "
+            f"--format open_clip"
+        )
+    _clean_first(tokenizer.backend_tokenizer)
+    tokenizer.model_max_length = length
+    return tokenizer
+
+
+def _built_in_tokenizer(context_length: int) -> Any:
+    """open_clip's own byte-pair tokenizer (SimpleTokenizer)."""
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    simple = SimpleTokenizer()
+    merges: Any = list(simple.bpe_ranks)  # pairs, which open_clip's types do not say
+    tokenizer = Tokenizer(
+        models.BPE(vocab=simple.encoder, merges=merges, end_of_word_suffix="</w>")
+    )
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Replace(Regex(r"\s+"), " "),
+            normalizers.Strip(),
+            normalizers.Lowercase(),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{START} $A {END}",
+        special_tokens=[(START, simple.sot_token_id), (END, simple.eot_token_id)],
+    )
+    _clean_first(tokenizer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=START,
+        eos_token=END,
+        pad_token=END,
+        model_max_length=context_length,
+    )
+
+
+def _clean_first(tokenizer: Any) -> None:
+    """Put the cleaning before a tokenizer's own normalisation."""
+    from tokenizers import Regex, normalizers
+
+    steps = [normalizers.Replace(Regex(pattern), text) for pattern, text in _CLEANING]
+    if tokenizer.normalizer is not None:
+        steps.append(tokenizer.normalizer)
+    tokenizer.normalizer = normalizers.Sequence(steps)

@@ -1,0 +1,194 @@
+"""README.md of an exported folder: what the model is, how it was made, how good it is."""
+
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vlsuite.export.new_file import write_text
+from vlsuite.export.run_history import DataSource, Measurement, RunHistory
+from vlsuite.models.dual_encoder.config import BuiltModel
+
+CARD = "README.md"
+
+_LOADING = {
+    "open_clip": """\
+import open_clip
+
+model, _, preprocess = open_clip.create_model_and_transforms("local-dir:FOLDER")
+tokenizer = open_clip.get_tokenizer("local-dir:FOLDER")
+""",
+    "transformers": """\
+from transformers import CLIPModel, CLIPProcessor
+
+model = CLIPModel.from_pretrained("FOLDER")
+processor = CLIPProcessor.from_pretrained("FOLDER", backend="pil")
+# in transformers 4: use_fast=False instead of backend="pil"
+""",
+}
+_VLSUITE = """\
+from vlsuite.models.loading import load_clip
+
+model = load_clip("FOLDER")  # or: vlsuite eval FOLDER --data SHARDS
+"""
+_REMARKS = {
+    "open_clip": "",
+    "transformers": """\
+Embeddings equal those of the model in training, with two remarks. The processor is loaded with
+its Pillow backend: the default one resizes tensors, which rounds some pixels differently, and
+where an odd number of pixels is cropped away transformers may take the middle one pixel further
+up or left. Captions are not repaired where they were decoded with a wrong character set.
+""",
+}
+
+
+def write_model_card(
+    folder: Path, built: BuiltModel, *, name: str, library: str, history: RunHistory | None
+) -> None:
+    """Write README.md with the metadata header of Hugging Face.
+
+    Args:
+        name: title of the card.
+        library: that loads the folder, "open_clip" or "transformers".
+        history: of the run; None for a model that was not trained in a run folder.
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    sections = [
+        _header(name, library, history),
+        f"# {name}\n\n{_summary(built, history)}",
+        _usage(library),
+    ]
+    if history is not None:
+        sections += [_results(history.measurements), _data(history.sources), _training(history)]
+    write_text(folder / CARD, "\n".join(section.rstrip() + "\n" for section in sections))
+
+
+def _header(name: str, library: str, history: RunHistory | None) -> str:
+    """YAML, each value written as JSON (which is YAML)."""
+    values: dict[str, Any] = {
+        "library_name": library,
+        "pipeline_tag": "zero-shot-image-classification",
+        "tags": ["clip", "contrastive", "vlsuite"],
+    }
+    if history is not None and history.measurements:
+        values["model-index"] = [{"name": name, "results": _index(history.measurements)}]
+    lines = [f"{key}: {json.dumps(value)}" for key, value in values.items()]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _index(measurements: Sequence[Measurement]) -> list[dict[str, Any]]:
+    return [
+        {
+            "task": {"type": m.benchmark.replace("_", "-")},
+            "dataset": {"name": m.dataset, "type": m.dataset, "split": m.split},
+            "metrics": [{"type": m.metric, "name": m.metric, "value": round(m.value, 4)}],
+        }
+        for m in measurements
+    ]
+
+
+def _summary(built: BuiltModel, history: RunHistory | None) -> str:
+    cfg = built.model_cfg
+    height, width = built.preprocess["size"]
+    shape = (
+        f"A contrastive image-text model: pictures of {height} x {width} px and texts of up to "
+        f"{cfg['text_cfg'].get('context_length', 77)} tokens, embedded in "
+        f"{cfg['embed_dim']} dimensions."
+    )
+    if history is None:
+        return f"{shape} Converted with vlsuite {_version()}."
+    model = history.config.get("model", {})
+    start = f"weights '{model['pretrained']}'" if model.get("pretrained") else "random weights"
+    objective = history.config.get("objective", {}).get("kind", "unknown")
+    return (
+        f"{shape} Architecture {model.get('name', 'unknown')}, trained with vlsuite from {start} "
+        f"(recipe '{history.recipe}', objective '{objective}') for {history.step} steps, "
+        f"{history.samples_seen} samples."
+    )
+
+
+def _usage(library: str) -> str:
+    remark = _REMARKS[library]
+    vlsuite = f"\n```python\n{_VLSUITE}```\n" if library == "open_clip" else ""
+    return (
+        f"## Load\n\nFOLDER is the folder of this file.\n\n```python\n{_LOADING[library]}```\n"
+        f"{vlsuite}\n{remark}"
+    )
+
+
+def _results(measurements: Sequence[Measurement]) -> str:
+    if not measurements:
+        return (
+            "## Results\n\nNone yet: `vlsuite eval RUN --data SHARDS` measures, and "
+            "`vlsuite export RUN --overwrite` then writes them here."
+        )
+    rows = [
+        (
+            m.benchmark,
+            m.dataset if m.split in ("", "test") else f"{m.dataset} ({m.split})",
+            m.metric,
+            f"{m.value:.4f}",
+            f"{m.low:.4f} to {m.high:.4f}",
+            "" if m.chance is None else f"{m.chance:.4f}",
+            m.num_trials,
+            m.when,
+        )
+        for m in measurements
+    ]
+    head = ("benchmark", "data set", "metric", "score", "95% interval", "chance", "n", "measured")
+    return f"## Results\n\n{_table(head, rows)}"
+
+
+def _data(sources: Sequence[DataSource]) -> str:
+    rows = [
+        (
+            s.source or s.pattern,
+            "" if s.num_samples is None else s.num_samples,
+            s.licence or "no manifest beside the shards, so not known",
+        )
+        for s in sources
+    ]
+    credits = sorted({f"- {s.attribution}" for s in sources if s.attribution})
+    table = _table(("source", "samples", "licence"), rows)
+    return "\n".join(["## Training data", "", table, *credits])
+
+
+def _training(history: RunHistory) -> str:
+    environment = dict(history.environment)
+    versions = environment.pop("versions", {})
+    rows = [(key, environment[key]) for key in ("commit", "command", "hardware", "seed", "started")
+            if environment.get(key) is not None]  # fmt: skip
+    rows.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    rows.append(("exported by", f"vlsuite {_version()}"))
+    settings = json.dumps(history.config, indent=2)
+    problems = [f"- {line}" for line in history.problems]
+    return "\n".join(
+        [
+            "## Training\n",
+            _table(("", ""), rows),
+            "<details><summary>Resolved config</summary>\n",
+            f"```json\n{settings}\n```\n",
+            "</details>\n",
+            *(["Not in this card:\n", *problems] if problems else []),
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    def line(cells: Sequence[object]) -> str:
+        return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)]) + "\n"
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", "\\|")
+
+
+def _version() -> str:
+    try:
+        return metadata.version("vlsuite")
+    except metadata.PackageNotFoundError:
+        return "unknown"
