@@ -59,7 +59,7 @@ def _measure(study: Study, *, candidates: int, seed: int) -> dict[str, Any]:
         figures.frozen_parts_identical(run, study.image_tower, study.language_model)
         for run in runs.values()
     )
-    models = {key: figures.open_model(run) for key, run in runs.items()}
+    models = {key: figures.open_run(run) for key, run in runs.items()}
     cider = {
         name: figures.caption_figures(
             models["clean", True], folder, study.language_model, seed=seed

@@ -43,7 +43,7 @@ from eval.respondents.question import SETTINGS, Setting, prompted
 from eval.respondents.sound_models import load_sound_model
 from eval.results import Score
 from vlsuite.cli.main import main as main_of_vlsuite
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 
 CHANCE = 0.25
 
@@ -210,7 +210,10 @@ def _child_seconds() -> float:
 def _scores(work: Path, *, seed: int) -> dict[str, dict[str, Score]]:
     """Accuracy by setting and kind; and what options alone tell, as a setting of its own."""
     found, kinds = read_questions(work / "questions"), read_kinds(work / "questions")
-    picture, sound = load_clip(str(work / "picture_run")), load_sound_model(str(work / "sound_run"))
+    picture, sound = (
+        open_model(str(work / "picture_run")),
+        load_sound_model(str(work / "sound_run")),
+    )
     encoder = DualEncoder(picture, sound, config=DualConfig(question="never"))
     blind = DualEncoder(picture, sound, config=DualConfig(question="never", part="options"))
     of_question = np.array([kinds[question.index] for question in found.questions])

@@ -38,7 +38,7 @@ from eval.results import EvalResult, Score
 from eval.robustness.translation import TranslationConsistency
 from eval.task_choices import TaskRequest, TranslationOptions
 from eval.zero_shot.templates import templates_from
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 
 _QUICK = {"max_images": 60, "sides": [1.25]}
 _MADE_UP_CLASSES = 10
@@ -58,7 +58,7 @@ def _measure(args: argparse.Namespace) -> int:
     environment = describe()
     sides = sorted({*args.sides, args.rics_side})
     with work_folder("translation_consistency", parent=args.work) as work:
-        model = load_clip(
+        model = open_model(
             str(args.model or export_untrained(work / "model", args.seed)), device=args.device
         )
         dataset = _dataset(args, work)

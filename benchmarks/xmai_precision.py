@@ -157,9 +157,9 @@ def _with_words(args: argparse.Namespace) -> Sequence[str]:
 
 
 def _falls(setup: Setup, files: Mapping[str, Path], seed: int) -> dict[str, Any]:
-    from vlsuite.models.loading import load_clip
+    from vlsuite.models.opening import open_model
 
-    victim, scorer = (load_clip(str(folder)) for folder in (setup.victim, setup.scorer))
+    victim, scorer = (open_model(str(folder)) for folder in (setup.victim, setup.scorer))
     if victim.fingerprint == scorer.fingerprint:
         raise UserError("--scorer and --victim are the same model; give two trainings")
     own = {name: path for name, path in files.items() if name.startswith("xmai")}

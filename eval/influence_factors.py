@@ -63,7 +63,7 @@ def influences_of(spec: str, stated: Sequence[str] = ()) -> dict[str, str]:
     """The influence factors of a model but its prompts, which belong to the benchmark.
 
     Args:
-        spec: see ``vlsuite.models.loading.load_clip``.
+        spec: see ``vlsuite.models.opening.open_model``.
         stated: "key=value" from the user, over everything found.
     Raises:
         EvaluationError: a stated key is none of ``INFLUENCES``.

@@ -19,7 +19,7 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.metrics.temperature import seeded_half
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 
 _TEMPLATE = "a photo of a {c}"
 
@@ -34,7 +34,7 @@ def largest_differences(
         data: the folder of CIFAR-10.
         shards: where the other pictures lie as NAME-000000.tar.
     """
-    clip = load_clip(str(model))
+    clip = open_model(str(model))
     dataset = open_dataset(str(data))
     decoder = StreamingDecoder(batch_size=128, workers=2)
     embedder = StoredEmbedder(StreamingEmbedder(decoder=decoder), cache, batch_size=128)

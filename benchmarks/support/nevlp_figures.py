@@ -21,9 +21,9 @@ from eval.metrics.ranking import best_entries
 from eval.metrics.reranking import reranked_places
 from eval.results import Score
 from eval.zero_shot.retrieval import cosine_places, gallery_of
-from vlsuite.models.loading import load_clip
 from vlsuite.models.nevlp.causal_lm import load_language_model
 from vlsuite.models.nevlp.model import Nevlp
+from vlsuite.models.opening import open_model
 
 _MAX_TOKENS = 20
 
@@ -36,9 +36,9 @@ class Hits(NamedTuple):
     images: Int64[np.ndarray, " queries"]
 
 
-def open_model(run: Path) -> Nevlp:
+def open_run(run: Path) -> Nevlp:
     """The model of a finished run."""
-    model = load_clip(str(run))
+    model = open_model(str(run))
     assert isinstance(model, Nevlp)
     return model
 

@@ -270,14 +270,14 @@ def load_dual(
 
     Args:
         spec: "CLIP", "CLIP+AUDIO", "CLIP+AUDIO+sentence:ENCODER", with or without "dual:" before
-            it: a CLIP as ``load_clip`` takes it, a sound model as ``load_sound_model`` does, and a
+            it: a CLIP as ``open_model`` takes it, a sound model as ``load_sound_model`` does, and a
             sentence encoder as ``vlsuite xmai`` does. "+part:options" and "+question:never"
             choose those fields of ``DualConfig``.
     Raises:
         EvaluationError: the spec has other parts, or a part cannot be loaded.
-        ModelError: see ``vlsuite.models.loading.load_clip``.
+        ModelError: see ``vlsuite.models.opening.open_model``.
     """
-    from vlsuite.models.loading import load_clip
+    from vlsuite.models.opening import open_model
 
     models, told = _spec_parts(spec)
     chosen: dict[str, Any] = {key: told[key] for key in ("part", "question") if key in told}
@@ -287,7 +287,7 @@ def load_dual(
 
         similarity = load_similarity(told["sentence"], device=str(device))
     return DualEncoder(
-        load_clip(models[0], device=device),
+        open_model(models[0], device=device),
         load_sound_model(models[1], device=device) if len(models) == 2 else None,
         sentences=similarity,
         sentences_name=f"sentence:{told['sentence']}" if similarity else "",

@@ -153,16 +153,16 @@ def load_sound_model(
     """Load a sound model.
 
     Args:
-        spec: "clap:FOLDER" or "clap:HUB_NAME", else whatever ``load_clip`` takes: a run trained on
+        spec: "clap:FOLDER" or "clap:HUB_NAME", else whatever ``open_model`` takes: a run trained on
             shards of ``vlsuite data sounds``.
         spectrogram: how sounds are drawn; None takes what the run or its training shards say.
     Raises:
         EvaluationError: no such CLAP, or nothing says how sounds are drawn.
-        ModelError: see ``vlsuite.models.loading.load_clip``.
+        ModelError: see ``vlsuite.models.opening.open_model``.
     """
     if spec.startswith(CLAP_PREFIX):
         return load_clap(spec.removeprefix(CLAP_PREFIX), device=torch.device(device))
-    from vlsuite.models.loading import load_clip
+    from vlsuite.models.opening import open_model
 
     config = spectrogram or spectrogram_of(Path(spec))
     if config is None:
@@ -170,7 +170,7 @@ def load_sound_model(
             f"{spec} does not say how its sounds are drawn; copy {SPECTROGRAM_FILE} from the "
             "shards it was trained on ('vlsuite data sounds' writes it) into the run folder"
         )
-    return SpectrogramClip(load_clip(spec, device=device), config)
+    return SpectrogramClip(open_model(spec, device=device), config)
 
 
 def load_clap(name: str, *, device: torch.device) -> Clap:

@@ -38,7 +38,7 @@ class MethodSpec:
     Args:
         method: "xmai", "random_attribute", or a name of ``eval.xmai.perturbers``.
         seed: of methods that draw.
-        scorer, tagger: of ``vlsuite.models.loading.load_clip``; None: not used.
+        scorer, tagger: of ``vlsuite.models.opening.open_model``; None: not used.
         masked_lm: "vocabulary", or a masked language model (folder or hub id).
         nouns: "rules" or "spacy:MODEL".
         matching: see ``eval.xmai.matching``.
@@ -280,9 +280,9 @@ class _Models:
         self._loaded: dict[str, EmbeddingModel] = {}
 
     def clip(self, spec: str) -> EmbeddingModel:
-        """See ``load_clip``."""
-        from vlsuite.models.loading import load_clip
+        """See ``open_model``."""
+        from vlsuite.models.opening import open_model
 
         if spec not in self._loaded:
-            self._loaded[spec] = load_clip(spec, device=self._device)
+            self._loaded[spec] = open_model(spec, device=self._device)
         return self._loaded[spec]

@@ -16,7 +16,7 @@ from tests.support.nevlp_models import frozen_parts
 from tests.support.runs import make_shards, run_to_end
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 from vlsuite.recipes.nevlp import nevlp
 
 STEPS = 4
@@ -128,7 +128,7 @@ def test_a_run_goes_on_where_it_stopped(runs, tmp_path):
 
 
 def test_a_trained_run_is_loaded_for_evaluation(runs):
-    model = load_clip(str(runs / "zero1"))
+    model = open_model(str(runs / "zero1"))
     pixels = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     assert model.embed_images(pixels).shape == (2, 16)
     assert len(model.caption(pixels, max_tokens=4)) == 2

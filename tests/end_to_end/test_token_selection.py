@@ -13,7 +13,7 @@ from vlsuite.models.dual_encoder.export_forms import (
     random_pictures,
     reload_open_clip,
 )
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 
 EMBED_DIM, WIDTH = 64, 40
 
@@ -39,7 +39,7 @@ def embedded(model) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_exported_folder_gives_identical_embeddings(trained):
     run, model = trained
-    loaded = load_clip(str(run))
+    loaded = open_model(str(run))
     assert loaded.embed_dim == EMBED_DIM + WIDTH
     assert loaded.logit_scale == pytest.approx(20.0, rel=1e-6)
     for found, expected in zip(embedded(loaded), embedded(model), strict=True):
@@ -60,7 +60,7 @@ def test_export_command_gives_the_same_model(trained, tmp_path, capsys):
     run, model = trained
     assert main(["export", str(run), "--out", str(tmp_path / "out")]) == 0, capsys.readouterr().err
     for found, expected in zip(
-        embedded(load_clip(str(tmp_path / "out"))), embedded(model), strict=True
+        embedded(open_model(str(tmp_path / "out"))), embedded(model), strict=True
     ):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
     exported = {path.name for path in (tmp_path / "out").iterdir()}
@@ -90,11 +90,11 @@ def test_a_spoilt_second_embedding_is_refused_in_one_line(trained, tmp_path):
         copytree(run / "export", tmp_path / name)
         (tmp_path / name / name).write_bytes(data)
         with pytest.raises(ModelError, match="export the model again") as caught:
-            load_clip(str(tmp_path / name))
+            open_model(str(tmp_path / name))
         assert "\n" not in str(caught.value)
     copytree(run / "export", tmp_path / "other")
     described = json.loads((tmp_path / "other" / "token_selection.json").read_text())
     described["width"] = WIDTH + 1
     (tmp_path / "other" / "token_selection.json").write_text(json.dumps(described))
     with pytest.raises(ModelError, match="export the model again"):
-        load_clip(str(tmp_path / "other"))
+        open_model(str(tmp_path / "other"))

@@ -11,7 +11,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from vlsuite.batches.transforms import eval_transform, normalise
-from vlsuite.models.loading import channels
+from vlsuite.models.dual_encoder.clip import channels
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 PICTURE_SIZES = [(33, 20), (20, 33), (17, 17), (224, 37), (31, 224), (1, 5), (24, 24), (25, 24)]

@@ -21,7 +21,7 @@ from vlsuite.models.dual_encoder.export_forms import (
     random_captions,
     random_pictures,
 )
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 
 
 def export(tiny: TinyModel, form: str, folder: Path) -> Path:
@@ -108,7 +108,7 @@ def test_a_tower_that_transformers_lacks_still_exports_to_open_clip(tmp_path, to
 def test_our_own_loader_reads_the_open_clip_form(tmp_path, tokenizer):
     name = register_architecture(tmp_path)
     tiny = tiny_model(name, tokenizer=tokenizer, logit_scale=31.0, logit_bias=-4.0)
-    loaded = load_clip(str(export(tiny, "open_clip", tmp_path / "out")))
+    loaded = open_model(str(export(tiny, "open_clip", tmp_path / "out")))
     assert loaded.logit_scale == pytest.approx(31.0)
     assert loaded.logit_bias == pytest.approx(-4.0)
     captions = random_captions(seed=1)

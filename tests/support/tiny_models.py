@@ -14,8 +14,8 @@ from vlsuite.batches.tokenizer import train_tokenizer
 from vlsuite.engine.checkpoint import Progress, Snapshot, write_checkpoint
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
 from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
-from vlsuite.models.loading import Clip, tokenizer_of
 from vlsuite.objectives.objective import Objective
 
 CAPTIONS = (

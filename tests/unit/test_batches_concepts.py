@@ -18,7 +18,7 @@ from vlsuite.batches.concepts import (
 )
 from vlsuite.cli.main import main
 from vlsuite.errors import ConfigError, DataError
-from vlsuite.models.loading import Clip
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.tagging import Tagger, ZeroShotTagger, calibrated
 
 WORDS = ("cat", "dog", "hat", "fox", "grass", "photo")

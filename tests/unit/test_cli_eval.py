@@ -10,7 +10,7 @@ from vlsuite.cli.main import main
 @pytest.fixture
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "vlsuite.models.loading.load_clip", lambda spec, *, device: SmallClip(name=spec)
+        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
     )
 
 

@@ -9,11 +9,12 @@ import torch
 from tests.support.nevlp_models import CAPTIONS, SIDE, output_of, tiny_batch, tiny_nevlp
 from vlsuite.batches.concepts import TaggerSettings
 from vlsuite.errors import ConfigError, DataError, ModelError
+from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
 from vlsuite.models.dual_encoder.config import OpenClipConfig
-from vlsuite.models.loading import Clip, load_clip, tokenizer_of
 from vlsuite.models.nevlp.config import BuiltNevlp, NevlpConfig
 from vlsuite.models.nevlp.folder import write_nevlp_folder
 from vlsuite.models.nevlp.model import Nevlp
+from vlsuite.models.opening import open_model
 
 CPU = torch.device("cpu")
 CONCEPTS = (("circle",), ("square", "triangle"), ())
@@ -160,7 +161,7 @@ def exported(tmp_path):
     built = dataclasses.replace(built, tagger=tagger_settings(built))
     folder = tmp_path / "out"
     write_nevlp_folder(folder, built, dict(built.encoder.named_parameters()), logit_scale=14.0)
-    return evaluated(built), load_clip(str(folder)), folder
+    return evaluated(built), open_model(str(folder)), folder
 
 
 def test_an_exported_model_is_the_same(exported):
@@ -184,11 +185,11 @@ def test_what_is_missing_from_a_folder_is_named(exported):
     stored["model"]["embed_dim"] = 17
     (folder / "nevlp_config.json").write_text(json.dumps(stored))
     with pytest.raises(ModelError, match="does not fit"):
-        load_clip(str(folder))
+        open_model(str(folder))
     stored["format"] = 99
     (folder / "nevlp_config.json").write_text(json.dumps(stored))
     with pytest.raises(ModelError, match="format 99"):
-        load_clip(str(folder))
+        open_model(str(folder))
 
 
 def test_concepts_of_another_model_are_refused(exported, tmp_path):
@@ -197,10 +198,10 @@ def test_concepts_of_another_model_are_refused(exported, tmp_path):
     stored = json.loads(lines[0]) | {"fingerprint": "0" * 64}
     (folder / "concepts.jsonl").write_text(json.dumps(stored) + "\n")
     with pytest.raises(ModelError, match="thresholds do not fit"):
-        load_clip(str(folder))
+        open_model(str(folder))
     (folder / "concepts.jsonl").write_text("{}\n")
     with pytest.raises(DataError, match="line 1"):
-        load_clip(str(folder))
+        open_model(str(folder))
 
 
 def test_settings_that_cannot_work_are_one_line():

@@ -11,10 +11,10 @@ from open_clip.transformer import TextTransformer
 from tests.support.tiny_models import CAPTIONS, register_architecture, tiny_tokenizer
 from vlsuite.batches.tokenizer import trimmed_length
 from vlsuite.errors import ConfigError, ModelError
+from vlsuite.models.dual_encoder.clip import tokenizer_of
 from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
 from vlsuite.models.dual_encoder.token_selection import SelectionHead, _run, global_attention
 from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
-from vlsuite.models.loading import tokenizer_of
 
 WIDTH = 20
 

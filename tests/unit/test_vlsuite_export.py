@@ -343,7 +343,13 @@ class TestModelCard:
         )
         assert "| Drawings | 7 | CC-BY-4.0 |" in card.text
         assert "By A | B" in card.text
-        for part in ("local-dir:FOLDER", "load_clip", "20 steps, 320 samples", '"optim"', "torch "):
+        for part in (
+            "local-dir:FOLDER",
+            "load_model",
+            "20 steps, 320 samples",
+            '"optim"',
+            "torch ",
+        ):
             assert part in card.text
 
     def test_a_run_without_results_or_manifest_has_a_card_too(self, run, tiny, tmp_path):

@@ -123,7 +123,7 @@ def test_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
-        "vlsuite.models.loading.load_clip", lambda spec, *, device: SmallClip(name=spec)
+        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
     )
     path = tmp_path / "x.jsonl"
     write_perturbed(path, {"method": "xmai"}, _perturbed(folder))

@@ -53,12 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the file; returns the exit code."""
     from vlsuite.errors import ConfigError
-    from vlsuite.models.loading import Clip, load_clip
+    from vlsuite.models.dual_encoder.clip import Clip
+    from vlsuite.models.opening import open_model
     from vlsuite.models.tag_shards import tag_shards, words_of_shards
 
     if args.top < 1 or args.batch_size < 1:
         raise ConfigError("--top and --batch-size must be positive")
-    clip = load_clip(args.model, device=args.device)
+    clip = open_model(args.model, device=args.device)
     if not isinstance(clip, Clip):
         raise ConfigError(f"--model {args.model} is no CLIP; name the one of its image tower")
     if args.concepts is not None:

@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and name the result files.
 
     Raises:
-        UserError: see ``eval.running.selection.select``, ``vlsuite.models.loading.load_clip`` and
+        UserError: see ``eval.running.selection.select``, ``vlsuite.models.opening.open_model`` and
             ``eval.running.runner.run_benchmarks``.
     """
     if args.list_tasks:
@@ -177,12 +177,12 @@ def _evaluate(
     from eval.embedding.store import StoredEmbedder
     from eval.influence_factors import influences_of
     from eval.running.runner import run_benchmarks
-    from vlsuite.models.loading import load_clip
+    from vlsuite.models.opening import open_model
 
     influences = influences_of(spec, args.influence)
     launched = _launched_device()
     default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = load_clip(spec, device=_device(args.device or default))
+    model = open_model(spec, device=_device(args.device or default))
     decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
     streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
     return run_benchmarks(

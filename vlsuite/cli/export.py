@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from vlsuite.export.run_history import RunHistory
+    from vlsuite.models.dual_encoder.clip import Clip
     from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
     from vlsuite.models.dual_encoder.export_forms import Difference, Form
-    from vlsuite.models.loading import Clip
 
 HELP = """\
 write a model as a folder that open_clip or transformers loads, with a model card
@@ -138,14 +138,14 @@ def export_verified(model: Exportable, form: "Form", out: Path) -> "Difference":
 
 
 def _open(spec: str, step: int | None) -> Exportable:
-    """The model of a run's checkpoint, or any that ``load_clip`` knows.
+    """The model of a run's checkpoint, or any that ``open_model`` knows.
 
     Raises:
         ConfigError: --step without a run.
         UserError: see ``load_stored_model`` and ``config_of``.
     """
     from vlsuite.errors import ConfigError
-    from vlsuite.models.loading import config_of
+    from vlsuite.models.dual_encoder.specification import config_of
 
     if _is_run(Path(spec)):
         return _open_run(Path(spec), step)
@@ -188,7 +188,7 @@ def _clip(
 ) -> "Clip":
     import torch
 
-    from vlsuite.models.loading import Clip, tokenizer_of
+    from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
 
     return Clip(
         name,

@@ -24,9 +24,9 @@ def export_nevlp(
 
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.engine.stored_nevlp import load_stored_nevlp
-    from vlsuite.models.loading import load_clip
     from vlsuite.models.nevlp.folder import write_nevlp_folder
     from vlsuite.models.nevlp.model import Nevlp
+    from vlsuite.models.opening import open_model
 
     if form == "huggingface":
         raise ConfigError(
@@ -45,7 +45,7 @@ def export_nevlp(
         kept = stored.built.encoder.state_dict().keys()
         weights = {name: value for name, value in weights.items() if name in kept}
         write_nevlp_folder(unfinished, stored.built, weights, logit_scale=stored.logit_scale)
-        if load_clip(str(unfinished)).fingerprint != before.fingerprint:
+        if open_model(str(unfinished)).fingerprint != before.fingerprint:
             raise ModelError(
                 f"the exported {run} is not the same model when it is loaded again; nothing was "
                 "kept. Please report its image tower and language model"

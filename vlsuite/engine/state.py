@@ -37,10 +37,10 @@ from vlsuite.engine.steps.joint import joint_forward_backward
 from vlsuite.engine.stream_counts import StreamCounts
 from vlsuite.errors import ConfigError
 from vlsuite.export.run_history import read_run
+from vlsuite.models.dual_encoder.clip import Clip, channels, tokenizer_of
 from vlsuite.models.dual_encoder.config import BuiltModel
 from vlsuite.models.dual_encoder.model_card import write_model_card
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
-from vlsuite.models.loading import Clip, channels, embedding_model, tokenizer_of
 from vlsuite.models.nevlp.config import BuiltNevlp
 from vlsuite.models.nevlp.folder import write_nevlp_folder
 from vlsuite.models.nevlp.model import Nevlp
@@ -94,7 +94,9 @@ class TrainState:
         settings = deepspeed_settings(config, world_size=ctx.world_size)
         torch.manual_seed(config.seed)
         built: BuiltModel | BuiltNevlp = config.model.build()
-        tokenizer = tokenizer_of(config.model, built)
+        tokenizer = (
+            built.tokenizer if isinstance(built, BuiltNevlp) else tokenizer_of(config.model, built)
+        )
         objective: Objective | JointObjective = config.objective.build().to(ctx.device)
         _check_fit(objective, built)
         if isinstance(objective, Objective) and isinstance(built, BuiltModel):
@@ -186,15 +188,19 @@ class TrainState:
 
     def embedding_model(self, name: str) -> Clip | Nevlp:
         """The model as it is now, for evaluators; collective under ZeRO 3."""
-        return embedding_model(
+        dtype = _COMPUTE_TYPE[self.config.precision]
+        scale, device = self.objective.logit_scale, self.ctx.device
+        if isinstance(self.built, BuiltNevlp):
+            return Nevlp(name, self.built, logit_scale=scale, device=device, dtype=dtype)
+        return Clip(
             name,
             self.built,
             self.tokenizer,
             encode=self.engine,
-            logit_scale=self.objective.logit_scale,
+            logit_scale=scale,
             logit_bias=self.objective.logit_bias,
-            device=self.ctx.device,
-            dtype=_COMPUTE_TYPE[self.config.precision],
+            device=device,
+            dtype=dtype,
         )
 
     def snapshot(self) -> Snapshot | None:

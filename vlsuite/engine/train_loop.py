@@ -18,7 +18,7 @@ from vlsuite.engine.state import TrainState, restore_latest
 from vlsuite.engine.stop_conditions import check_skipped, stop_if_not_finite
 from vlsuite.engine.uid_log import UidLog
 from vlsuite.errors import StopRequestedError
-from vlsuite.models.loading import Clip
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.nevlp.model import Nevlp
 
 #: Evaluates the model as it is and returns results ready for JSON; called on every process.

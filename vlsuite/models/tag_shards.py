@@ -14,7 +14,7 @@ from data_pipelines.shards.pairs import captions_of, image_of, uid_of
 from vlsuite.batches.concepts import frequent_words, write_concepts
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import DataError
-from vlsuite.models.loading import Clip
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.tagging import TEMPLATE, ZeroShotTagger, calibrated
 
 #: Pictures that thresholds are set from, evenly spread over the shards.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlsuite.batches.concepts import TaggerSettings
 from vlsuite.errors import ConfigError, ModelError
-from vlsuite.models.loading import Clip
+from vlsuite.models.dual_encoder.clip import Clip
 
 TEMPLATE = "a photo of {}"
 

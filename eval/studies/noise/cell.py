@@ -29,7 +29,7 @@ from vlsuite.engine.run_folder import RunFolder, describe_environment, write_jso
 from vlsuite.engine.train_loop import train
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
-from vlsuite.models.loading import load_clip
+from vlsuite.models.opening import open_model
 from vlsuite.objectives.pair_keys import hashed
 
 RESULT, ARRAYS = "cell.json", "cell.npz"
@@ -110,11 +110,11 @@ def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell) -> None:
     )
     curve = _Curve(open_dataset(str(folders.sets.test)))
     if config.pretrain_share:
-        curve(load_clip(str(folders.pretrained(cell.seed))))
+        curve(open_model(str(folders.pretrained(cell.seed))))
     state = _train(run, folder / "run", [curve])
     model = state.embedding_model(cell.name)
     places = curve.places(model)
-    start = load_clip(str(folders.pretrained(cell.seed))) if config.pretrain_share else None
+    start = open_model(str(folders.pretrained(cell.seed))) if config.pretrain_share else None
     found = _Detection.empty() if method.clean_only else _detection(noisy, model, start, state)
     np.savez(
         folder / ARRAYS,

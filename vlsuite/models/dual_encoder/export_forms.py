@@ -12,10 +12,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.config import BuiltModel
 from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
-from vlsuite.models.loading import Clip
 
 #: Largest accepted difference of a coordinate of a unit-norm embedding. fp32 sums in another
 #: order differ by about 1e-6; a wrong activation, mask or pixel by 1e-3 and more.

@@ -28,9 +28,9 @@ processor = CLIPProcessor.from_pretrained("FOLDER", backend="pil")
 """,
 }
 _VLSUITE = """\
-from vlsuite.models.loading import load_clip
+from vlsuite import load_model
 
-model = load_clip("FOLDER")  # or: vlsuite eval FOLDER --data SHARDS
+model = load_model("FOLDER")  # or: vlsuite eval FOLDER --data SHARDS
 """
 _REMARKS = {
     "open_clip": "",

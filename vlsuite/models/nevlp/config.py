@@ -155,7 +155,7 @@ class NevlpConfig:
         )
 
     def _own_tagger(self, tower: BuiltModel) -> TaggerSettings | None:
-        from vlsuite.models.loading import Clip, tokenizer_of
+        from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
         from vlsuite.models.tagging import check_fits
 
         if self.concepts is None:

@@ -92,8 +92,8 @@ width {config.querying.width}) between a frozen image tower
 ('{Path(config.language_model).name}'). {concepts} The folder holds copies of the frozen parts.
 
 ```python
-from vlsuite.models.loading import load_clip
+from vlsuite import load_model
 
-model = load_clip("FOLDER")  # embeds, matches (match_tokens), captions and answers
+model = load_model("FOLDER")  # embeds, matches (match_tokens), captions and answers
 ```
 """

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlsuite.batches.transforms import eval_transform, normalise
 from vlsuite.errors import ModelError
-from vlsuite.models.loading import TOKENIZER_PROBES, Clip, channels, tokenizer_of
+from vlsuite.models.dual_encoder.clip import TOKENIZER_PROBES, Clip, channels, tokenizer_of
 from vlsuite.models.nevlp.config import BuiltNevlp, described
 from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.tagging import Tagger, ZeroShotTagger

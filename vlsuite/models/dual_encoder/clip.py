@@ -1,10 +1,9 @@
-"""Any CLIP by name or folder, ready to embed pictures and texts."""
+"""A dual encoder as evaluations see it: it embeds pictures and texts."""
 
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
@@ -13,17 +12,8 @@ from torch import Tensor
 
 from vlsuite.batches.tokenizer import CachedTokenizer, load_tokenizer, trimmed_length
 from vlsuite.batches.transforms import eval_transform, normalise
-from vlsuite.errors import ModelError
-from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig, architecture
+from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
 from vlsuite.models.dual_encoder.towers import Embeddings
-from vlsuite.models.nevlp import config as nevlp_config
-from vlsuite.models.nevlp.config import BuiltNevlp
-
-if TYPE_CHECKING:
-    from vlsuite.models.nevlp.model import Nevlp
-
-#: What open_clip names the description in a model folder.
-DESCRIPTION = "open_clip_config.json"
 
 _TEXTS_PER_PASS = 256
 #: Tokenizers with other vocabularies or rules give other ids for these.
@@ -134,110 +124,8 @@ class Clip:
         return torch.cat(parts)[torch.argsort(order).to(self.device)]
 
 
-def load_clip(spec: str, *, device: str | torch.device = "cpu") -> "Clip | Nevlp":
-    """Load a model for evaluation.
-
-    Args:
-        spec: one of
-            a run folder of ``vlsuite train`` or a folder of ``vlsuite export``, also of a NEVLP
-            model, which does more than a CLIP (see ``vlsuite.models.nevlp.model``),
-            an open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k",
-            "ViT-B-32:/path/weights.safetensors",
-            "local-dir:FOLDER" or "hf-hub:ORG/REPO" as open_clip reads them.
-        device: "cpu", "cuda", "cuda:1", ...
-    Raises:
-        ModelError: nothing there, no weights, or weights of another architecture.
-        UnknownNameError: no such architecture.
-    """
-    device = torch.device(device)
-    if folder := nevlp_folder(spec):
-        built = nevlp_config.build_from_folder(folder)
-        tokenizer = built.tokenizer
-    else:
-        config = config_of(spec)
-        built = config.build()
-        tokenizer = tokenizer_of(config, built)
-    assert built.logit_scale is not None, "both ask for weights"
-    return embedding_model(
-        spec,
-        built,
-        tokenizer,
-        encode=built.encoder.to(device).eval(),
-        logit_scale=built.logit_scale,
-        logit_bias=built.logit_bias or 0.0,
-        device=device,
-    )
-
-
-def embedding_model(
-    name: str,
-    built: BuiltModel | BuiltNevlp,
-    tokenizer: CachedTokenizer,
-    *,
-    encode: Any,
-    logit_scale: float,
-    logit_bias: float,
-    device: torch.device,
-    dtype: torch.dtype = torch.float32,
-) -> "Clip | Nevlp":
-    """The model around a built one that evaluations are given; arguments as of :class:`Clip`."""
-    if isinstance(built, BuiltNevlp):
-        from vlsuite.models.nevlp.model import Nevlp
-
-        return Nevlp(name, built, logit_scale=logit_scale, device=device, dtype=dtype)
-    return Clip(
-        name,
-        built,
-        tokenizer,
-        encode=encode,
-        logit_scale=logit_scale,
-        logit_bias=logit_bias,
-        device=device,
-        dtype=dtype,
-    )
-
-
-def nevlp_folder(spec: str) -> Path | None:
-    """The folder of a trained NEVLP model that a spec stands for; None: it is no such model."""
-    for folder in (Path(spec) / "export", Path(spec)):
-        if (folder / nevlp_config.DESCRIPTION).is_file():
-            return folder
-    return None
-
-
-def config_of(spec: str) -> OpenClipConfig:
-    """The model config a spec of :func:`load_clip` stands for.
-
-    Raises:
-        ModelError: a folder without a model, or an architecture without weights.
-    """
-    path = Path(spec)
-    if path.is_dir():
-        for folder in (path / "export", path):
-            if (folder / DESCRIPTION).is_file():
-                return OpenClipConfig(name=f"local-dir:{folder}")
-        raise ModelError(
-            f"no model in {path} (looked for {DESCRIPTION} there and in export/); "
-            f"'vlsuite export {spec}' writes one from the newest checkpoint of a run"
-        )
-    if spec.startswith(("local-dir:", "hf-hub:")):
-        return OpenClipConfig(name=spec)
-    name, colon, pretrained = spec.partition(":")
-    if "/" in name and not colon:
-        raise ModelError(f"no such folder: {spec}; give a run folder, or ARCHITECTURE:WEIGHTS")
-    architecture(name)
-    if not pretrained:
-        raise ModelError(
-            f"'{name}' has no weights; name them as {name}:TAG or {name}:/path/to/weights "
-            f"(tags: {', '.join(_tags(name)) or 'none published'})"
-        )
-    return OpenClipConfig(name=name, pretrained=pretrained)
-
-
-def tokenizer_of(config: Any, built: BuiltModel | BuiltNevlp) -> CachedTokenizer:
+def tokenizer_of(config: OpenClipConfig, built: BuiltModel) -> CachedTokenizer:
     """The tokenizer that belongs to a built model."""
-    if isinstance(built, BuiltNevlp):
-        return built.tokenizer
     length = built.model_cfg["text_cfg"].get("context_length", 77)
     return load_tokenizer(config.name, context_length=length, folder=built.tokenizer_folder)
 
@@ -245,9 +133,3 @@ def tokenizer_of(config: Any, built: BuiltModel | BuiltNevlp) -> CachedTokenizer
 def channels(values: Any, device: torch.device) -> Float[Tensor, "3 1 1"]:
     """Per-channel constants in the shape that broadcasts over pictures."""
     return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)
-
-
-def _tags(name: str) -> list[str]:
-    import open_clip
-
-    return open_clip.list_pretrained_tags_by_model(name)[:6]
