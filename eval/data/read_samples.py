@@ -25,7 +25,7 @@ from eval.data.dataset import (
     Task,
 )
 from eval.data.image_folders import FileImages, PictureFolder
-from eval.data.raw_image import read_array
+from data_pipelines.arrays import read_array
 from eval.errors import EvaluationError
 from eval.process_group import ranks
 from eval.progress import Progress
