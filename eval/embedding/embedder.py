@@ -188,7 +188,7 @@ class RememberingEmbedder:
         self, model: EmbeddingModel, dataset: EvalDataset, view: View = PLAIN
     ) -> ImageEmbeddings:
         """As the inner embedder, from memory where the same was asked for before."""
-        key = (dataset.revision, view.key)
+        key = (dataset.pictures_revision, view.key)
         if key not in self._images:
             self._images[key] = self._inner.images(model, dataset, view)
         return self._images[key]

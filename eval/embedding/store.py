@@ -75,7 +75,7 @@ class StoredEmbedder:
         """
         wanted: dict[str, tuple[EvalDataset, dict[str, View]]] = {}
         for dataset, views in needs:
-            _, by_key = wanted.setdefault(dataset.revision, (dataset, {}))
+            _, by_key = wanted.setdefault(dataset.pictures_revision, (dataset, {}))
             by_key.update({view.key: view for view in views})
         for dataset, by_key in wanted.values():
             todo = self._unfinished(model, dataset, by_key)
@@ -97,7 +97,7 @@ class StoredEmbedder:
         """Keep other commands from computing the same data: they wait, then find it done."""
         with ExitStack() as stack:
             if ranks().rank == 0:
-                folder = self._root / _model_key(model) / dataset.revision[:32]
+                folder = self._root / _model_key(model) / dataset.pictures_revision[:32]
                 make_folder(folder)
                 stack.enter_context(_lock(folder / ".lock", dataset))
             barrier(device=model.device)
@@ -163,7 +163,7 @@ class StoredEmbedder:
         return embeds
 
     def _place(self, model: EmbeddingModel, dataset: EvalDataset, view: View) -> "_Place":
-        parts = (_model_key(model), dataset.revision[:32], _short(view.key))
+        parts = (_model_key(model), dataset.pictures_revision[:32], _short(view.key))
         return _Place(self._root.joinpath(*parts))
 
     def _compute(

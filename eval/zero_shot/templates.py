@@ -6,7 +6,7 @@ from pathlib import Path
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 
 from eval.data.dataset import EvalDataset
-from eval.data.folders import read_templates
+from eval.data.word_lists import read_templates
 from eval.errors import EvaluationError
 from eval.task_choices import TaskRequest
 
