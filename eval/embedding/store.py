@@ -31,7 +31,15 @@ from torch import Tensor
 
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from data_pipelines.shards.file_lock import release, try_lock
-from eval.contract import EmbeddingModel, ImageEmbeddings, Need, PictureBatch
+from eval.capabilities import device_of
+from eval.contract import (
+    EmbeddingModel,
+    ImageEmbeddings,
+    Model,
+    Need,
+    PictureBatch,
+    PictureModel,
+)
 from eval.data.dataset import EvalDataset
 from eval.embedding.embedder import (
     StreamingEmbedder,
@@ -112,7 +120,7 @@ class StoredEmbedder:
 
     def pictures(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         dataset: EvalDataset,
         rows: Int64[np.ndarray, " rows"],
         view: View = PLAIN,
@@ -120,9 +128,7 @@ class StoredEmbedder:
         """See ``Embedder``; pictures are not stored."""
         return self._inner.pictures(model, dataset, rows, view)
 
-    def remembered(
-        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """See ``Embedder``."""
         path = self._root / _model_key(model) / "arrays" / f"{_digest([key])}.safetensors"
         kept = _read_part(path)
@@ -347,8 +353,8 @@ def _read_part(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _model_key(model: EmbeddingModel) -> str:
-    return f"{model.fingerprint[:32]}-{torch.device(model.device).type}"
+def _model_key(model: Model) -> str:
+    return f"{model.fingerprint[:32]}-{torch.device(device_of(model)).type}"
 
 
 def _short(key: str) -> str:
