@@ -52,6 +52,7 @@ class TaskFacts:
     headlines: tuple[str, ...] = ()
 
 
+@runtime_checkable
 class TaskKind(Protocol):
     """The class of a benchmark, as registered."""
 
