@@ -15,6 +15,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from data_pipelines.settings import parts_of
+
 C = TypeVar("C")
 
 #: What options are added to: a parser or a group of one.
@@ -201,7 +203,7 @@ def _comma_reader(entry: Field, kinds: tuple[Any, ...]) -> Callable[[str], tuple
     single = _single(entry, kinds[0])
 
     def read(text: str) -> tuple:
-        parts = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in parts_of(text) if part.strip()]
         if count is not None and len(parts) != count:
             raise argparse.ArgumentTypeError(f"'{text}' has not {count} values with commas between")
         return tuple(map(one, parts))
