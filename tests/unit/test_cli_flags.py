@@ -33,7 +33,8 @@ def _lines(parser: argparse.ArgumentParser, where: str) -> Iterator[str]:
         yield from _lines(inner, f"{where} {name}")
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
-            told = "required" if action.required else f"= {_shown(action.default)}".strip()
+            is_required = action.required and action.nargs not in ("*", "?")
+            told = "required" if is_required else f"= {_shown(action.default)}".strip()
             yield f"{where}: {', '.join(action.option_strings) or action.dest} {told}"
 
 

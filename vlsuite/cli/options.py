@@ -77,12 +77,12 @@ def positive(text: str) -> int:
     """A whole number of 1 or more, 1e9 too.
 
     Raises:
-        argparse.ArgumentTypeError: it is less.
+        argparse.ArgumentTypeError: it is less, or no whole number.
     """
-    number = int(float(text))
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    number = float(text)
+    if number < 1 or not number.is_integer():
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(number)
 
 
 def described(cls: type) -> dict[str, str]:
