@@ -81,9 +81,9 @@ class PointsReader:
 class SetNetwork(nn.Module):
     """A sum over points between two layers, with dropout, so that masks matter."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.inner = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Dropout(0.1))
+        self.inner = nn.Sequential(nn.Linear(2, width), nn.GELU(), nn.Dropout(dropout))
         self.outer = nn.Linear(width, 1)
 
     def forward(self, points: Sequence[Tensor]) -> Tensor:
@@ -99,7 +99,7 @@ class Counter:
     @property
     def fingerprint(self) -> str:
         """Its weights, told by their sum."""
-        return str(sum(float(p.double().sum()) for p in self._network.parameters()))
+        return str(sum(float(p.detach().double().sum()) for p in self._network.parameters()))
 
     @torch.no_grad()
     def count(self, points: Sequence[Tensor]) -> Tensor:
@@ -118,7 +118,7 @@ class TrainablePoints(TrainableModel):
     step: ClassVar[str] = "plain"
 
     def __init__(self, config: "PointsConfig") -> None:
-        self.config, self.network = config, SetNetwork(config.width)
+        self.config, self.network = config, SetNetwork(config.width, config.dropout)
 
     @property
     def module(self) -> nn.Module:
@@ -180,11 +180,15 @@ CPU = torch.device("cpu")
 @families.register("points")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PointsConfig(ModelFamily):
-    """Attributes:
-    width: of the inner layer.
+    """How large it is.
+
+    Attributes:
+        width: of the inner layer.
+        dropout: share of its outputs that training drops.
     """
 
     width: int = 16
+    dropout: float = 0.1
 
     def build(self) -> TrainablePoints:
         return TrainablePoints(self)
