@@ -134,6 +134,16 @@ class Answerer(Protocol):
         ...
 
 
+@runtime_checkable
+class Instructed(Protocol):
+    """A ``Captioner`` or ``Answerer`` that is told in words what to write."""
+
+    @property
+    def wording(self) -> str:
+        """These words; kept texts depend on them besides the model's fingerprint."""
+        ...
+
+
 class Need(NamedTuple):
     """Pictures that a benchmark will ask for: some views of one data set."""
 

@@ -33,7 +33,7 @@ class DetectSpec:
     """What detecting is made from.
 
     Args:
-        tagger: of ``vlsuite.models.opening.open_model``.
+        tagger: of ``eval.opening.open_embedding_model``.
         detector: of ``eval.xmai.detectors.load_detector``; None: the nouns of the captions.
         nouns: see ``eval.xmai.matching.load_nouns``.
         groups, around, template: see ``MethodSpec``; boxes of a detector are tagged by noun.
@@ -61,9 +61,9 @@ def detect(spec: DetectSpec, source: CaptionSource) -> Iterator[Detection]:
     Raises:
         UserError: a model is missing.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
-    model = open_model(spec.tagger, device=spec.device)
+    model = open_embedding_model(spec.tagger, device=spec.device)
     method = MethodSpec(groups=spec.groups, template=spec.template)
     tagger = load_tagger(method, model, source)
     detector = (

@@ -38,7 +38,7 @@ class MethodSpec:
     Args:
         method: "xmai", "random_attribute", or a name of ``eval.xmai.perturbers``.
         seed: of methods that draw.
-        scorer, tagger: of ``vlsuite.models.opening.open_model``; None: not used.
+        scorer, tagger: of ``eval.opening.open_embedding_model``; None: not used.
         masked_lm: "vocabulary", or a masked language model (folder or hub id).
         nouns: "rules" or "spacy:MODEL".
         matching: see ``eval.xmai.matching``.
@@ -280,9 +280,9 @@ class _Models:
         self._loaded: dict[str, EmbeddingModel] = {}
 
     def clip(self, spec: str) -> EmbeddingModel:
-        """See ``open_model``."""
-        from vlsuite.models.opening import open_model
+        """See ``open_embedding_model``."""
+        from eval.opening import open_embedding_model
 
         if spec not in self._loaded:
-            self._loaded[spec] = open_model(spec, device=self._device)
+            self._loaded[spec] = open_embedding_model(spec, device=self._device)
         return self._loaded[spec]

@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks.support.omni_questions import picture, sound, write_github_form
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
 from eval.respondents.dual_encoder import PARTS, DualConfig, DualEncoder, load_dual, z_scores
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import SETTINGS, OmniQuestion, prompted
 from eval.respondents.sound_models import SpectrogramClip, load_sound_model, spectrogram_of
 from tests.support.embedding_model import SmallClip
