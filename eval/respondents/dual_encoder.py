@@ -283,8 +283,8 @@ def load_dual(
     Args:
         spec: "CLIP", "CLIP+AUDIO", "CLIP+AUDIO+sentence:ENCODER", with or without "dual:" before
             it: a CLIP as ``eval.opening.open_model`` takes it, a sound model as
-            ``load_sound_model`` does, and a sentence encoder as ``vlsuite xmai`` does. "+part:options" and "+question:never"
-            choose those fields of ``DualConfig``.
+            ``load_sound_model`` does, and a sentence encoder as ``vlsuite xmai`` does.
+            "+part:options" and "+question:never" choose those fields of ``DualConfig``.
     Raises:
         EvaluationError: the spec has other parts, or a part cannot be loaded.
         ModelError: see ``eval.opening.open_model``.

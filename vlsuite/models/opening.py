@@ -15,7 +15,7 @@ dataclass of them with a method ``open(rest, device)``.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.registry import Registry
 from data_pipelines.settings import apply_overrides
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
+@runtime_checkable
 class Settings(Protocol):
     """Settings of a kind of model, a frozen dataclass whose fields all have defaults."""
 
@@ -93,14 +94,15 @@ def parsed(name: str) -> ModelName:
 
 
 def open_model(
-    name: str, *, device: "str | torch.device" = "cpu", settings: Sequence[str] = ()
+    name: str, *, device: "str | torch.device" = "cpu", settings: Sequence[str] | Settings = ()
 ) -> Any:
     """The model of that name, ready for evaluation.
 
     Args:
         name: see the module.
         device: "cpu", "cuda", "cuda:1", ...
-        settings: "key=value" for kinds of models that have settings.
+        settings: for kinds of models that have some: an object of ``settings_of(name)``, or
+            "key=value" of its fields.
     Raises:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture or kind.
@@ -111,9 +113,9 @@ def open_model(
     kind, rest = parsed(name)
     opener = openers.get(kind)
     if isinstance(opener, type):
-        return apply_overrides(opener(), settings, where="model.").open(rest, torch.device(device))
+        return _chosen(opener, settings).open(rest, torch.device(device))
     if settings:
-        raise ConfigError(f"{name} has no settings; leave --set model.{settings[0]} out")
+        raise ConfigError(f"{name} has no settings; leave them out ({settings})")
     return opener(rest, torch.device(device))
 
 
@@ -125,6 +127,14 @@ def settings_of(name: str) -> type | None:
     """
     opener = openers.get(parsed(name).kind)
     return opener if isinstance(opener, type) else None
+
+
+def _chosen(cls: type[Settings], settings: Sequence[str] | Settings) -> Settings:
+    if isinstance(settings, cls):
+        return settings
+    if not isinstance(settings, Sequence):
+        raise ConfigError(f"settings of another kind of model: {settings}; give a {cls.__name__}")
+    return apply_overrides(cls(), settings, where="model.")
 
 
 def forms() -> str:

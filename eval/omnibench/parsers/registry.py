@@ -7,9 +7,7 @@ from data_pipelines.registry import Registry
 #: From a response and the options without letters to the number of an option; None: no answer.
 Parser = Callable[[str, Sequence[str]], int | None]
 
-parsers: Registry[Parser] = Registry(
-    "parser", package="eval.omnibench.parsers", variable="parsers"
-)
+parsers: Registry[Parser] = Registry("parser", package="eval.omnibench.parsers", variable="parsers")
 
 #: Ours first; the others are frozen copies of what public harnesses do, faults included.
 _FIRST = ("vlsuite", "upstream", "upstream_before_pr2", "lmms", "evalscope")
