@@ -160,7 +160,7 @@ def _open(spec: str, step: int | None) -> Exportable:
 
 
 def _open_run(run: Path, step: int | None) -> Exportable:
-    from eval.running.runner import probe_model
+    from eval.running.probe import probe_model
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.engine.stored_model import load_stored_model
     from vlsuite.export.run_history import read_run
