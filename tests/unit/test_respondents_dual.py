@@ -283,14 +283,15 @@ def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_m
     assert (result.split, result.num_samples) == ("image_audio", 12)
 
 
-def test_the_task_says_what_it_lacks(tmp_path):
+def test_the_task_says_what_it_lacks(tmp_path, image_model):
     from eval.omnibench.task import OmniBenchOptions
+    from eval.running.runner import possible_benchmarks
     from eval.running.selection import select
     from eval.task_choices import TaskChoices
 
     folder = str(write_github_form(tmp_path / "OmniBench", 4))
     with pytest.raises(EvaluationError, match=r"omnibench\.audio_model"):
-        select([folder])
+        possible_benchmarks(image_model, select([folder]).benchmarks)
     request = TaskChoices(options=(OmniBenchOptions(settings=("pictures",)),))
     with pytest.raises(EvaluationError, match="choose from all, image_audio"):
         select([folder], choices=request)
