@@ -28,7 +28,7 @@ class EndpointSettings:
     Attributes:
         style: vlsuite (default), upstream, lmms or evalscope: order, options, wording.
         system: system prompt (default: none).
-        max_tokens: of an answer to a question with options (default: 512).
+        max_tokens: of an answer to a question with options (default: 512; transformers 128).
         max_side: scale larger pictures down (default: as stored; 448 where a task hands over
             pixels).
         key_env: environment variable with the API key (default: no key).
