@@ -15,6 +15,8 @@ from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from data_pipelines.settings import parts_of
+
 C = TypeVar("C")
 
 #: What options are added to: a parser or a group of one.
@@ -75,12 +77,12 @@ def positive(text: str) -> int:
     """A whole number of 1 or more, 1e9 too.
 
     Raises:
-        argparse.ArgumentTypeError: it is less.
+        argparse.ArgumentTypeError: it is less, or no whole number.
     """
-    number = int(float(text))
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+    number = float(text)
+    if number < 1 or not number.is_integer():
+        raise argparse.ArgumentTypeError(f"{text} is not a positive whole number")
+    return int(number)
 
 
 def described(cls: type) -> dict[str, str]:
@@ -148,7 +150,7 @@ def _is_listed(settings: dict[str, Any]) -> bool:
 
 
 def _help(text: str, default: Any) -> str:
-    is_said = "default" in text or default is MISSING or default in (None, "", ())
+    is_said = "default:" in text or default is MISSING or default in (None, "", ())
     if isinstance(default, bool) or is_said:
         return text.replace("%", "%%")
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
@@ -201,7 +203,7 @@ def _comma_reader(entry: Field, kinds: tuple[Any, ...]) -> Callable[[str], tuple
     single = _single(entry, kinds[0])
 
     def read(text: str) -> tuple:
-        parts = [part.strip() for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in parts_of(text) if part.strip()]
         if count is not None and len(parts) != count:
             raise argparse.ArgumentTypeError(f"'{text}' has not {count} values with commas between")
         return tuple(map(one, parts))
