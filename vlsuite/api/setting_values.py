@@ -1,0 +1,99 @@
+"""Settings changed from Python: values of the right type, or text as on the command line."""
+
+import dataclasses
+import os
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from data_pipelines.settings import apply_overrides, parse_value
+from vlsuite.errors import ConfigError
+
+C = TypeVar("C")
+
+#: Chooses a component by name in a group of settings, as config.json has it.
+KIND = "kind"
+
+
+def apply_values(config: C, values: Mapping[str, Any]) -> C:
+    """A copy of a config with some settings changed.
+
+    Args:
+        config: nested frozen dataclasses.
+        values: by dotted key ("optim.lr"), or by group ({"optim": {"lr": 1e-3}}). Text is read as
+            behind ``--set``; everything else must be of the type of the setting.
+    Raises:
+        ConfigError: an unknown setting (the message has the closest one), or a value of a wrong
+            type.
+    """
+    for key, value in _flat(values):
+        if isinstance(value, str):
+            config = apply_overrides(config, [f"{key}={value}"])
+        else:
+            config = _replaced(config, key.split("."), value, where=key)
+    return config
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and single values; the kind of a component comes before its own settings."""
+    for key in sorted(values, key=lambda key: key != KIND):
+        value = values[key]
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif key == KIND and prefix:
+            yield prefix.removesuffix("."), value
+        else:
+            yield prefix + key, value
+
+
+def _replaced(config: Any, keys: list[str], value: Any, *, where: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(config) if field.init}
+    if keys[0] not in fields:
+        apply_overrides(config, [f"{'.'.join(keys)}={value}"])  # says which setting was meant
+    current = getattr(config, keys[0])
+    if len(keys) > 1 and not dataclasses.is_dataclass(current):
+        raise ConfigError(f"{where}: '{keys[0]}' is a single value, it has no sub-keys")
+    if len(keys) > 1:
+        new = _replaced(current, keys[1:], value, where=where)
+    elif registry := fields[keys[0]].metadata.get("registry"):
+        registry.name_of(type(value))  # refuses what no run could be resumed with
+        new = value
+    else:
+        new = converted(value, typing.get_type_hints(type(config))[keys[0]], where=where)
+    return dataclasses.replace(config, **{keys[0]: new})
+
+
+def converted(value: Any, kind: Any, *, where: str) -> Any:
+    """A Python value as one of the annotated type ``kind``: lists as tuples, paths as text.
+
+    Raises:
+        ConfigError: it is of another type.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        inner = next(a for a in arguments if a is not type(None))
+        return converted(value, inner, where=where)
+    if origin is tuple:
+        is_several = isinstance(value, Sequence) and not isinstance(value, str)
+        parts = value if is_several else [value]
+        return tuple(converted(part, arguments[0], where=where) for part in parts)
+    if origin is Literal and value in arguments:
+        return value
+    if isinstance(value, os.PathLike) and kind is str:
+        return os.fspath(value)
+    if isinstance(value, str):
+        return Path(value) if kind is Path else parse_value(value, kind, where=where)
+    is_truth = isinstance(value, bool)
+    if kind is float and isinstance(value, Real) and not is_truth:
+        return float(value)
+    if kind is int and isinstance(value, Integral) and not is_truth:
+        return int(value)
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not is_truth):
+        return value
+    wanted = getattr(kind, "__name__", str(kind))
+    raise ConfigError(f"{where}={value!r}: expected {wanted}, got {type(value).__name__}")
