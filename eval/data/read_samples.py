@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64, UInt64
 
+from data_pipelines.arrays import read_array
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
@@ -25,7 +26,6 @@ from eval.data.dataset import (
     Task,
 )
 from eval.data.image_folders import FileImages, PictureFolder
-from eval.data.raw_image import read_array
 from eval.errors import EvaluationError
 from eval.process_group import ranks
 from eval.progress import Progress
