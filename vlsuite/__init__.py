@@ -16,11 +16,12 @@ user can mend is a ``vlsuite.errors.UserError``, whose message is one line.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vlsuite.api.building import build_shards
     from vlsuite.api.comparison import compare
     from vlsuite.api.evaluation import evaluate
     from vlsuite.api.models import embed_images, embed_texts, load_model
     from vlsuite.api.recipes import recipe
-    from vlsuite.api.shards import build_shards, open_shards
+    from vlsuite.api.shards import open_shards
     from vlsuite.api.training import train
     from vlsuite.api.version import __version__
 
@@ -39,7 +40,7 @@ __all__ = [
 
 _MODULE_OF = {
     "__version__": "version",
-    "build_shards": "shards",
+    "build_shards": "building",
     "compare": "comparison",
     "embed_images": "models",
     "embed_texts": "models",

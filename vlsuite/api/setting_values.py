@@ -1,10 +1,11 @@
 """Settings changed from Python: values of the right type, or text as on the command line."""
 
 import dataclasses
+import difflib
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -97,3 +98,16 @@ def converted(value: Any, kind: Any, *, where: str) -> Any:
         return value
     wanted = getattr(kind, "__name__", str(kind))
     raise ConfigError(f"{where}={value!r}: expected {wanted}, got {type(value).__name__}")
+
+
+def refuse_unknown(given: Iterable[str], known: Sequence[str], *, what: str) -> None:
+    """Refuse a key that is not known, with the closest one that is.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    for key in given:
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+            raise ConfigError(f"unknown {what} '{key}'; {hint}")
