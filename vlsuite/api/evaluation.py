@@ -323,6 +323,6 @@ def _refuse_other_objects(model: Any) -> None:
     lacks = [name for name in (wanted if embeds else ["name"]) if not hasattr(model, name)]
     if lacks:
         raise ConfigError(
-            f"a {type(model).__name__} cannot be evaluated, it has no {', '.join(lacks)}; see "
+            f"{type(model).__name__} cannot be evaluated, it has no {', '.join(lacks)}; see "
             "eval.contract, or give the name of a model"
         )

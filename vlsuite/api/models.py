@@ -151,6 +151,6 @@ def _refuse_unable(model: Any, *members: str) -> None:
     lacks = [name for name in members if not hasattr(model, name)]
     if lacks:
         raise ConfigError(
-            f"a {type(model).__name__} has no {', '.join(lacks)}; give a model of "
+            f"{type(model).__name__} has no {', '.join(lacks)}; give a model of "
             "vlsuite.load_model, or one as eval.contract.EmbeddingModel describes"
         )

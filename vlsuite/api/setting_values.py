@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from data_pipelines.settings import apply_overrides, parse_value
+from data_pipelines.settings import apply_overrides, parse_value, to_dict
 from vlsuite.errors import ConfigError
 
 C = TypeVar("C")
@@ -31,6 +31,7 @@ def apply_values(config: C, values: Mapping[str, Any]) -> C:
             type.
     """
     for key, value in _flat(values):
+        _refuse_inner(config, key)
         if isinstance(value, str):
             config = apply_overrides(config, [f"{key}={value}"])
         else:
@@ -48,6 +49,24 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix.removesuffix("."), value
         else:
             yield prefix + key, value
+
+
+def _refuse_inner(config: Any, key: str) -> None:
+    """A setting called without its group is not known, but meant."""
+    outer = {field.name for field in dataclasses.fields(config)}
+    inner = [name for name in _names(to_dict(config)) if name.endswith(f".{key}")]
+    if key not in outer and inner:
+        group, _, rest = inner[0].partition(".")
+        raise ConfigError(
+            f"unknown setting '{key}'; did you mean '{inner[0]}'? Write {group}={{'{rest}': ...}}"
+        )
+
+
+def _names(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in settings.items():
+        yield prefix + name
+        if isinstance(value, Mapping):
+            yield from _names(value, f"{prefix}{name}.")
 
 
 def _replaced(config: Any, keys: list[str], value: Any, *, where: str) -> Any:
