@@ -16,7 +16,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("model", help="run folder, exported folder, or ARCHITECTURE:WEIGHTS")
     parser.add_argument("folder", type=Path, help="searched with all its folders")
     parser.add_argument("--out", type=Path, default=Path("embeds.npz"))

@@ -3,7 +3,7 @@
     python examples/evaluate_own_model.py runs/demo/data/unseen_emoji --task zero_shot
 
 The model here has no weights. A picture is its mean colour, a text the colours it names: a
-baseline that a real model should beat. ``eval.contract`` says what else a model may be able to do.
+baseline hardly better than guessing. ``eval.contract`` says what else a model may be able to do.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def _unit(colours: torch.Tensor) -> torch.Tensor:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("data", nargs="+", help="as for 'vlsuite eval --data'")
     parser.add_argument("--task", action="append", help="default: what the data is for")
     args = parser.parse_args()

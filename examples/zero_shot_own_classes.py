@@ -10,7 +10,7 @@ import vlsuite
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("model", help="run folder, exported folder, or ARCHITECTURE:WEIGHTS")
     parser.add_argument("pictures", nargs="+")
     parser.add_argument("--classes", nargs="+", required=True)

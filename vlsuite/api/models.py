@@ -121,7 +121,7 @@ def _batches(
 ) -> Iterator[UInt8[Tensor, "batch 3 height width"]]:
     """What the model is shown, decoded in threads."""
 
-    def frame(numbered: tuple[int, Picture]) -> Tensor:
+    def frame(numbered: tuple[int, Any]) -> Tensor:
         return model.image_transform(_decoded(numbered[1], numbered[0]))
 
     waiting = iter(enumerate(pictures))
@@ -130,7 +130,7 @@ def _batches(
             yield torch.stack(list(pool.map(frame, batch)))
 
 
-def _decoded(picture: Picture, number: int) -> Image.Image:
+def _decoded(picture: Any, number: int) -> Image.Image:
     if isinstance(picture, Image.Image):
         return on_white(ImageOps.exif_transpose(picture))
     if not isinstance(picture, str | os.PathLike | bytes):
