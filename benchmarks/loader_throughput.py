@@ -30,6 +30,7 @@ from benchmarks.support.loader_pixels import pixel_differences
 from benchmarks.support.report import finish
 from data_pipelines.errors import DataError, UserError
 from data_pipelines.shards.index import ShardIndex
+from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.stream import DataConfig, PairShards, Place, TrainStream
 from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import AugmentConfig, TrainTransform, normalise
@@ -192,9 +193,12 @@ def _batches(settings: Settings) -> Iterator[Any]:
         place=Place(
             rank=0, world_size=1, global_batch_size=batch_size, micro_batch_size=batch_size
         ),
-        transform=transform,
-        tokenizer=CachedTokenizer(_same_ids),
-        trim_text=False,
+        reader=PairReader(
+            transform=transform,
+            tokenizer=CachedTokenizer(_same_ids),
+            trim_text=False,
+            caption=data.caption,
+        ),
         seed=settings.seed,
         pin_memory=False,
     )

@@ -1,29 +1,15 @@
-"""Which dual encoder a name stands for: an architecture with its weights, or a folder."""
-
-from pathlib import Path
+"""Which dual encoder a name stands for: an architecture with weights, or a folder of open_clip."""
 
 from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
 
-#: What open_clip names the description in a model folder.
-DESCRIPTION = "open_clip_config.json"
-
 
 def config_of(spec: str) -> OpenClipConfig:
-    """The model config a spec of :func:`open_model` stands for.
+    """The model config that open_clip's part of a model name stands for.
 
     Raises:
-        ModelError: a folder without a model, or an architecture without weights.
+        ModelError: an architecture without weights, or no such folder.
     """
-    path = Path(spec)
-    if path.is_dir():
-        for folder in (path / "export", path):
-            if (folder / DESCRIPTION).is_file():
-                return OpenClipConfig(name=f"local-dir:{folder}")
-        raise ModelError(
-            f"no model in {path} (looked for {DESCRIPTION} there and in export/); "
-            f"'vlsuite export {spec}' writes one from the newest checkpoint of a run"
-        )
     if spec.startswith(("local-dir:", "hf-hub:")):
         return OpenClipConfig(name=spec)
     name, colon, pretrained = spec.partition(":")
