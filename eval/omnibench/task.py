@@ -2,20 +2,46 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import PICTURES
 from eval.errors import EvaluationError
 from eval.omnibench.dataset import QuestionImages, in_setting
 from eval.omnibench.outcomes import outcomes_of
 from eval.respondents.question import SETTINGS, prompted
 from eval.results import EvalResult, Settings
-from eval.task_choices import OmniBenchOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 
 if TYPE_CHECKING:
     from eval.respondents.dual_encoder import DualEncoder
+
+
+@task_options.register("omnibench")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OmniBenchOptions:
+    """Choices of OmniBench by dual encoder.
+
+    Attributes:
+        audio_model: run trained on 'vlsuite data sounds', or "clap:" and a folder or hub name.
+        sentence_model: sentence encoder that compares texts; empty takes the text towers.
+        settings: names of settings, or "all".
+        question: whether the question stands before each option: "never", "fits" (where the text
+            tower has room), "always".
+        weights: of the picture's, the sound's and the texts' terms.
+    """
+
+    audio_model: str = ""
+    sentence_model: str = ""
+    settings: tuple[str, ...] = ("image_audio",)
+    question: Literal["never", "fits", "always"] = "fits"
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if len(self.weights) != 3 or min(self.weights) < 0:
+            raise EvaluationError("omnibench.weights are three numbers, none negative")
 
 
 @registry.register("omnibench")
@@ -29,16 +55,25 @@ class OmniBench:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=PICTURES,
+        options=OmniBenchOptions,
+        only_for=NOT_OF_CLASSES,
+        set_kind="omnibench",
+        title="OmniBench",
+        headlines=("accuracy",),
+    )
+
     dataset: EvalDataset
     options: OmniBenchOptions
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if not isinstance(dataset.images, QuestionImages):
             return f"{dataset.title} is no OmniBench folder (dataset/*.jsonl with mm_data)"
-        options = request.omnibench
+        options = choices.of(OmniBenchOptions)
         unknown = [name for name in options.settings if name not in (*SETTINGS, "all")]
         if unknown or not options.settings:
             return (
@@ -54,24 +89,24 @@ class OmniBench:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> Benchmark:
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> Benchmark:
         """The first setting asked for; see ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        return cls.build_each(dataset, request)[0]
+        return cls.build_each(dataset, choices)[0]
 
     @classmethod
-    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
         """One benchmark a setting.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        options, seed = request.omnibench, request.seed
+        options, seed = choices.of(OmniBenchOptions), choices.seed
         return [
             cls(dataset=in_setting(dataset, name), options=options, seed=seed)
             for name in _names(options)

@@ -12,9 +12,10 @@ from eval.embedding import store as embedding_store
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
+from eval.robustness.corruptions import CorruptionOptions
 from eval.running.runner import run_benchmarks
 from eval.running.selection import benchmarks_for
-from eval.task_choices import CorruptionOptions, TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 
@@ -107,7 +108,7 @@ def measure(
     embedding_store.ROWS_IN_PART = rows_in_part
     model = SmallClip()
     benchmarks = benchmarks_for(
-        [str(folder / "classes")], tasks=_TASKS, request=TaskRequest(corruptions=_TWO_CELLS)
+        [str(folder / "classes")], tasks=_TASKS, choices=TaskChoices(options=(_TWO_CELLS,))
     )
     embedder = StoredEmbedder(
         StreamingEmbedder(decoder=StreamingDecoder(batch_size=batch_size, workers=1)),

@@ -4,7 +4,7 @@ import pytest
 
 from eval.errors import EvaluationError
 from eval.running.selection import benchmarks_for, task_names
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder, write_tar
 from vlsuite.errors import UnknownNameError
 
@@ -46,19 +46,19 @@ def test_unknown_task_is_named_with_the_closest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "part"),
     [
-        (TaskRequest(templates=("a {c}",)), "templates given"),
-        (TaskRequest(captions_per_image=1), None),
+        (TaskChoices(templates=("a {c}",)), "templates given"),
+        (TaskChoices(captions_per_image=1), None),
     ],
 )
 def test_choices_that_nothing_uses_are_refused(
-    tmp_path: Path, request_: TaskRequest, part: str | None
+    tmp_path: Path, request_: TaskChoices, part: str | None
 ) -> None:
     pairs = write_evaluation_folder(tmp_path / "pairs", captioned([["x"]]))
     if part is None:
-        assert benchmarks_for([str(pairs)], request=request_)
+        assert benchmarks_for([str(pairs)], choices=request_)
         return
     with pytest.raises(EvaluationError, match=part):
-        benchmarks_for([str(pairs)], request=request_)
+        benchmarks_for([str(pairs)], choices=request_)
 
 
 def test_task_without_captions(tmp_path: Path) -> None:

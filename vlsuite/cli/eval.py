@@ -5,7 +5,6 @@ import os
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from eval.contract import Benchmark
     from eval.results import Settings
     from eval.running.runner import Finished
-    from eval.task_choices import TaskRequest
+    from eval.task_choices import TaskChoices
 
 COMPARE = "compare"
 
@@ -116,33 +115,28 @@ def _refuse_shared_files(models: list[str]) -> None:
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
-    from eval.running.selection import opened_datasets, select
+    from eval.running.selection import select
 
     selection = select(
         args.data,
         tasks=tuple(dict.fromkeys(args.task or ["auto"])),
         split=args.split,
         class_names=args.class_names,
-        request=_request(args),
+        choices=_choices(args),
     )
-    for dataset in opened_datasets(selection.benchmarks):
-        for line in dataset.warnings():
-            print(f"warning: {line}", file=sys.stderr)
+    for line in selection.warnings():
+        print(f"warning: {line}", file=sys.stderr)
     for line in selection.not_possible:
         print(f"not measured: {line}", file=sys.stderr)
     return selection.benchmarks
 
 
-def _request(args: argparse.Namespace) -> "TaskRequest":
-    from data_pipelines.settings import apply_overrides
+def _choices(args: argparse.Namespace) -> "TaskChoices":
     from eval.running.selection import open_companion
-    from eval.task_choices import Companions, TaskRequest
+    from eval.task_choices import Companions, TaskChoices, options_from
     from eval.zero_shot.templates import templates_from
 
-    for override in args.set:
-        if "." not in override.partition("=")[0]:
-            raise ConfigError(f"--set {override}: write TASK.KEY=VALUE (--list-tasks shows all)")
-    chosen = apply_overrides(TaskRequest(), args.set)
+    options = options_from(args.set)
     one = {
         name: open_companion(path, split=args.split) if path else None
         for name, path in (("bank", args.bank), ("backgrounds", args.backgrounds))
@@ -152,14 +146,14 @@ def _request(args: argparse.Namespace) -> "TaskRequest":
         bases=tuple(open_companion(path, split=args.split, task="zero_shot") for path in args.base),
         **one,
     )
-    return replace(
-        chosen,
+    return TaskChoices(
         templates=templates_from(args.templates) if args.templates else None,
         captions_per_image=args.captions_per_image,
         num_examples=args.examples,
         seed=args.seed,
         factors_file=args.factors,
         companions=companions,
+        options=options,
     )
 
 
@@ -295,21 +289,21 @@ def _environment(seed: int) -> "Settings":
 
 def _print_tasks() -> None:
     from data_pipelines.settings import to_dict
-    from eval.task_choices import TaskRequest
+    from eval.task_choices import task_options
     from eval.tasks import registry
 
-    for name in registry.names():
-        lines = (registry.get(name).__doc__ or "").strip().splitlines()
-        print(f"{name:<18} {lines[0] if lines else ''}")
+    for name, kind, problem in registry.listed():
+        lines = [] if kind is None else (kind.__doc__ or "").strip().splitlines()
+        told = f"not available: {problem}" if kind is None else lines[0] if lines else ""
+        print(f"{name:<18} {told}")
     print(
         "\nsettings (--set KEY=VALUE; those of attack belong to adversarial, those of corruptions "
         "to corruptions_3d too):"
     )
-    for group, fields in to_dict(TaskRequest()).items():
-        if isinstance(fields, dict) and group != "companions":
-            for key, value in fields.items():
-                shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-                print(f"  {group}.{key}={shown}")
+    for group, options, _ in task_options.listed():
+        for key, value in to_dict(options()).items() if options is not None else ():
+            shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+            print(f"  {group}.{key}={shown}")
 
 
 def _print_files(finished: "list[Finished]") -> None:

@@ -139,7 +139,7 @@ def _exported(name: str, source: _Source) -> "Exported":
 
 
 def _history(source: _Source, model: Any) -> Any:
-    from eval.running.runner import probe_model
+    from eval.running.probe import probe_model
     from vlsuite.engine.run_folder import RunFolder
     from vlsuite.export.run_history import read_run
 
