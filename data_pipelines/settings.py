@@ -135,8 +135,7 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
             raise ConfigError(f"--set {where}={text}: choose from {', '.join(arguments)}")
         return text
     if origin is tuple:
-        parts = [part for part in _COMMA.split(text) if part]
-        return tuple(parse_value(part, arguments[0], where=where) for part in parts)
+        return tuple(parse_value(part, arguments[0], where=where) for part in parts_of(text))
     if kind is bool:
         if text.lower() not in _TRUE | _FALSE:
             raise ConfigError(f"--set {where}={text}: expected true or false")
@@ -148,6 +147,11 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
         return kind(float(text)) if kind is int and _is_integral(text) else kind(text)
     except ValueError as error:
         raise ConfigError(f"--set {where}={text}: expected {kind.__name__}") from error
+
+
+def parts_of(text: str) -> list[str]:
+    """The values of a list with commas, but for those inside braces; empty ones are left out."""
+    return [part for part in _COMMA.split(text) if part]
 
 
 def _is_integral(text: str) -> bool:
