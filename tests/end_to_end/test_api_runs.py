@@ -121,13 +121,15 @@ def test_options_reach_their_task_and_unknown_ones_are_refused(classified):
         SmallClip(),
         classified,
         tasks="translation",
-        options={"translation.max_images": 5},
+        options={"translation": {"max_images": 5}},
     )
     assert result.num_samples == 5
     with pytest.raises(ConfigError, match="did you mean 'ood'"):
         vlsuite.evaluate(SmallClip(), classified, options={"odd": "x"})
-    with pytest.raises(ConfigError, match="did you mean"):
+    with pytest.raises(ConfigError, match="closest: translation"):
         vlsuite.evaluate(SmallClip(), classified, options={"translatoin.max_images": 5})
+    with pytest.raises(ConfigError, match="did you mean 'max_images'"):
+        vlsuite.evaluate(SmallClip(), classified, options={"translation": {"max_image": 5}})
 
 
 def test_an_object_that_is_no_model_is_told_what_it_lacks(classified):

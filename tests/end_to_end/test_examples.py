@@ -68,6 +68,24 @@ def test_own_objective(trained):
     assert vlsuite.embed_texts(model, "a cat").shape == (1, model.embed_dim)
 
 
+def test_own_benchmark(trained, tmp_path, capsys):
+    out = tmp_path / "results"
+    words = ["eval", str(trained / "small"), "--data", str(trained / "emoji" / "line_art")]
+    words += ["--import", str(EXAMPLES / "own_benchmark.py"), "--task", "dimmed", "--no-cache"]
+    assert main([*words, "--set", "dimmed.brightness=0.3", "--out", str(out)]) == 0
+    assert "Dimmed" in capsys.readouterr().out or list(out.glob("*dimmed.json"))
+    (result,) = vlsuite.evaluate(
+        trained / "small",
+        trained / "emoji" / "line_art",
+        tasks="dimmed",
+        options={"dimmed.brightness": 1.0},
+        cache=False,
+    )
+    assert result.scores["same_class"].value == 1.0
+    assert main([*words, "--set", "dimmed.brightness=3", "--out", str(out)]) == 2
+    assert "dimmed.brightness=3.0 must lie in (0, 1]" in capsys.readouterr().err
+
+
 def test_every_example_is_run_here():
     tested = Path(__file__).read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from data_pipelines.shards.manifest import Manifest, Origin
-from data_pipelines.sources.source import Source, Target, command_line, find_source
+from data_pipelines.sources.source import Source, Target, command_line, sources
 from vlsuite.api.setting_values import converted, refuse_unknown
 from vlsuite.errors import ConfigError
 
@@ -38,9 +38,10 @@ def build_shards(
     Returns:
         The manifest: shards, sizes, what was left out and why.
     Raises:
-        DataError: no such source, an option that is missing, or a source or folder that cannot
-            be used.
-        ConfigError: an unknown option (the message has the closest one), or one of a wrong type.
+        UnknownNameError: no such source; the message has the closest names.
+        ConfigError: an option that is unknown (the message has the closest one), missing or of a
+            wrong type.
+        DataError: a source or a folder that cannot be used.
 
     Example::
 
@@ -78,15 +79,16 @@ def _made(name: str, options: dict[str, Any]) -> Source:
     Raises:
         ConfigError: one is unknown, missing, of a wrong type or none of its choices.
     """
-    kind = find_source(name)
+    kind = sources.get(name)
     entries = {entry.name: entry for entry in fields(kind)}
     refuse_unknown(options, (*entries, "split"), what=f"option of {name}")
     hints = get_type_hints(kind)
     own = {k: converted(v, hints[k], where=k) for k, v in options.items() if k in entries}
     for key, entry in entries.items():
-        if key not in own and entry.default is MISSING:
-            raise ConfigError(f"{name} needs {key}=: {entry.metadata['help']}")
-        choices = entry.metadata["choices"]
+        if key not in own and entry.default is MISSING and entry.default_factory is MISSING:
+            told = entry.metadata.get("help") or f"see 'vlsuite data build {name} --help'"
+            raise ConfigError(f"{name} needs {key}=: {told}")
+        choices = entry.metadata.get("choices", ())
         if choices and key in own and own[key] not in choices:
             raise ConfigError(f"{key}={own[key]!r}: choose from {', '.join(choices)}")
     return kind(**own)

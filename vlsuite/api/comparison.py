@@ -9,8 +9,7 @@ from typing import Any
 from eval.process_group import ranks
 from eval.report.compare import DATA, PAGE, Written, build_comparison
 from eval.report.sides import Side, read_side, told_apart
-from eval.results import EvalResult
-from eval.running.runner import file_name_part
+from eval.results import EvalResult, file_name_part
 from vlsuite.api.evaluation import Names, evaluate
 from vlsuite.api.several import names
 from vlsuite.errors import ConfigError

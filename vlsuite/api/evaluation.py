@@ -5,14 +5,14 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from eval.contract import Benchmark, EmbeddingModel
+from eval.contract import Benchmark, EmbeddingModel, Model
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
@@ -20,8 +20,8 @@ from eval.errors import EvaluationError
 from eval.influence_factors import influences_of
 from eval.results import EvalResult
 from eval.running.runner import Finished, run_benchmarks
-from eval.running.selection import open_companion, opened_datasets, select
-from eval.task_choices import Companions, TaskRequest
+from eval.running.selection import open_companion, select
+from eval.task_choices import Companions, TaskChoices, task_options
 from eval.zero_shot.templates import templates_from
 from vlsuite.api.models import chosen_device
 from vlsuite.api.setting_values import apply_values, refuse_unknown
@@ -58,8 +58,8 @@ def evaluate(
     """Measure a model on data sets; under torchrun or srun, in all processes together.
 
     Args:
-        model: a name, as for ``vlsuite.load_model``, or an object of one's own with what the
-            protocols of ``eval.contract`` ask for (``EmbeddingModel`` for most tasks).
+        model: a name, as for ``vlsuite.load_model``, or an object of one's own that satisfies the
+            protocols of ``eval.contract`` for what it can do (``EmbeddingModel`` for most tasks).
         data: CLIP_benchmark folders, folders of such folders, shards, or folders of class
             folders; one or several. "zero_shot=PATH" forces a task for one.
         tasks: names of ``vlsuite eval --list-tasks``; "auto" for what each data set is for, "all"
@@ -98,7 +98,7 @@ def evaluate(
             tasks=chosen,
             split=split,
             class_names=named_classes,
-            request=request_of(options or {}, templates=templates, seed=seed, split=split),
+            choices=choices_of(options or {}, templates=templates, seed=seed, split=split),
         )
         run = Measuring(
             out=Path(out or stack.enter_context(tempfile.TemporaryDirectory())),
@@ -178,7 +178,7 @@ def chosen_benchmarks(
     tasks: tuple[str, ...],
     split: str,
     class_names: str | None,
-    request: TaskRequest,
+    choices: TaskChoices,
 ) -> list[Benchmark]:
     """What is to be measured; what cannot be, and what is odd about the data, on standard error.
 
@@ -190,40 +190,38 @@ def chosen_benchmarks(
         tasks=tuple(dict.fromkeys(tasks)),
         split=split,
         class_names=class_names,
-        request=request,
+        choices=choices,
     )
-    for dataset in opened_datasets(selection.benchmarks):
-        for line in dataset.warnings():
-            print(f"warning: {line}", file=sys.stderr)
+    for line in selection.warnings():
+        print(f"warning: {line}", file=sys.stderr)
     for line in selection.not_possible:
         print(f"not measured: {line}", file=sys.stderr)
     return selection.benchmarks
 
 
-def request_of(
+def choices_of(
     options: Mapping[str, Any],
     *,
     templates: str | Iterable[str] | None,
     seed: int,
     split: str,
-) -> TaskRequest:
+) -> TaskChoices:
     """Everything that can be chosen about tasks, from Python values.
 
     Raises:
         ConfigError: an unknown option, or one of a wrong type.
         UserError: a data set beside cannot be opened.
     """
-    for key in options:
-        if "." not in key and not isinstance(options[key], Mapping):
-            refuse_unknown([key], (*_DATA_BESIDE, *_SHARED), what="option")
-    beside = {key: names(options[key]) for key in _DATA_BESIDE if _is_path(options.get(key))}
-    settings = {key: value for key, value in options.items() if key not in beside}
-    prompts = _templates(templates)
+    plain = {key: value for key, value in options.items() if not _is_of_task(key, value)}
+    refuse_unknown(plain, (*_DATA_BESIDE, *_SHARED), what="option")
+    beside = {key: names(plain.pop(key)) for key in _DATA_BESIDE if key in plain}
+    shared = apply_values(TaskChoices(), plain)
     return replace(
-        apply_values(TaskRequest(), settings),
-        templates=prompts,
+        shared,
+        templates=_templates(templates),
         seed=seed,
         companions=_companions(beside, split=split),
+        options=_task_options({k: v for k, v in options.items() if _is_of_task(k, v)}),
     )
 
 
@@ -252,8 +250,16 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
     yield folder
 
 
-def _is_path(value: Any) -> bool:
-    return value is not None and not isinstance(value, Mapping)
+def _is_of_task(key: str, value: Any) -> bool:
+    return "." in key or isinstance(value, Mapping)
+
+
+def _task_options(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The options of tasks by group; imports the tasks of these groups alone."""
+    kinds = {group: task_options.get(group) for group in (key.partition(".")[0] for key in values)}
+    groups = make_dataclass("Groups", kinds.items(), frozen=True)
+    chosen = apply_values(groups(**{group: kind() for group, kind in kinds.items()}), values)
+    return tuple(getattr(chosen, group) for group in kinds)
 
 
 def _companions(paths: Mapping[str, tuple[str, ...]], *, split: str) -> Companions:
@@ -318,9 +324,9 @@ def _launched_device() -> torch.device | None:
 
 def _refuse_other_objects(model: Any) -> None:
     """Say at once everything that a model of one's own lacks."""
-    wanted = [name for name in dir(EmbeddingModel) if not name.startswith("_")]
     embeds = any(hasattr(model, name) for name in ("embed_images", "embed_texts"))
-    lacks = [name for name in (wanted if embeds else ["name"]) if not hasattr(model, name)]
+    wanted = dir(EmbeddingModel if embeds else Model)
+    lacks = [n for n in wanted if not n.startswith("_") and not hasattr(model, n)]
     if lacks:
         raise ConfigError(
             f"{type(model).__name__} cannot be evaluated, it has no {', '.join(lacks)}; see "
