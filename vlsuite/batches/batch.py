@@ -1,7 +1,7 @@
 """What one forward pass gets: where its samples come from, and whatever its family adds."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any
 
 from torch import Tensor
 
@@ -46,7 +46,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.uids)
 
-    def pin_memory(self) -> Self:
+    def pin_memory(self) -> "Batch":
         """Page-locked tensors, so that copies to the device overlap with compute."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: _pinned(value) for name, value in values.items()})

@@ -1,12 +1,13 @@
 """How one optimizer step is computed, one way a file; a model family names the way it needs."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from data_pipelines.registry import Registry
 from vlsuite.objectives.objective import Losses
 
 
+@runtime_checkable
 class Step(Protocol):
     """Computes the loss of one global batch, leaves all gradients, and steps the engine."""
 
