@@ -126,8 +126,6 @@ def test_options_reach_their_task_and_unknown_ones_are_refused(classified):
     assert result.num_samples == 5
     with pytest.raises(ConfigError, match="did you mean 'ood'"):
         vlsuite.evaluate(SmallClip(), classified, options={"odd": "x"})
-    with pytest.raises(ConfigError, match="closest: translation"):
-        vlsuite.evaluate(SmallClip(), classified, options={"translatoin.max_images": 5})
     with pytest.raises(ConfigError, match="did you mean 'max_images'"):
         vlsuite.evaluate(SmallClip(), classified, options={"translation": {"max_image": 5}})
 
