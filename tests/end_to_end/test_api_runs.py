@@ -120,14 +120,14 @@ def test_options_reach_their_task_and_unknown_ones_are_refused(classified):
     (result,) = vlsuite.evaluate(
         SmallClip(),
         classified,
-        tasks="translation",
-        options={"translation": {"max_images": 5}},
+        tasks="corruptions",
+        options={"corruptions": {"kinds": ["fog"], "severities": [2], "max_images": 5}},
     )
     assert result.num_samples == 5
     with pytest.raises(ConfigError, match="did you mean 'ood'"):
         vlsuite.evaluate(SmallClip(), classified, options={"odd": "x"})
     with pytest.raises(ConfigError, match="did you mean 'max_images'"):
-        vlsuite.evaluate(SmallClip(), classified, options={"translation": {"max_image": 5}})
+        vlsuite.evaluate(SmallClip(), classified, options={"corruptions": {"max_image": 5}})
 
 
 def test_an_object_that_is_no_model_is_told_what_it_lacks(classified):
