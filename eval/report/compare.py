@@ -16,6 +16,7 @@ from eval.report.sides import Comparison, Controlled, Side, compare, controlled,
 from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
 from eval.results import Score
+from eval.tasks import facts_named
 
 PAGE, DATA = "compare.html", "compare.json"
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from data_pipelines.shards.stored_sample import StoredSample
 from torch.utils.data import Dataset
 
 from data_pipelines.shards.shard_set import ShardSet
+from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
 from vlsuite.batches.reading import Reading

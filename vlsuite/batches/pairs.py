@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from data_pipelines.shards.stored_sample import StoredSample
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
+from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.concepts import ConceptTable, read_concepts
 from vlsuite.batches.crops import stacked

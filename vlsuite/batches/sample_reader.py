@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from data_pipelines.shards.stored_sample import StoredSample
 
+from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.batch import Batch, Skipped
 
 T = TypeVar("T")
