@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source
 
 SPLITS = ("train", "val", "test")
 

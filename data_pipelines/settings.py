@@ -31,17 +31,22 @@ def component(registry: Registry, default: str) -> Any:
     )
 
 
-def apply_overrides(config: C, overrides: Sequence[str]) -> C:
+def apply_overrides(config: C, overrides: Sequence[str], *, where: str = "") -> C:
     """A copy of ``config`` with every ``dotted.key=value`` applied in order.
 
+    Args:
+        where: stands before each key in messages ("model.").
     Raises:
         ConfigError: no ``=``, unknown key, or a value that does not parse as the field's type.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise ConfigError(f"--set {override}: expected key=value, for example optim.lr=5e-4")
-        config = _replace_at(config, key.strip().split("."), text, where=key.strip())
+            raise ConfigError(
+                f"--set {where}{override}: expected key=value, for example optim.lr=5e-4"
+            )
+        path = f"{where}{key.strip()}"
+        config = _replace_at(config, key.strip().split("."), text, where=path)
     return config
 
 
@@ -135,8 +140,7 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
             raise ConfigError(f"--set {where}={text}: choose from {', '.join(arguments)}")
         return text
     if origin is tuple:
-        parts = [part for part in _COMMA.split(text) if part]
-        return tuple(parse_value(part, arguments[0], where=where) for part in parts)
+        return tuple(parse_value(part, arguments[0], where=where) for part in parts_of(text))
     if kind is bool:
         if text.lower() not in _TRUE | _FALSE:
             raise ConfigError(f"--set {where}={text}: expected true or false")
@@ -148,6 +152,11 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
         return kind(float(text)) if kind is int and _is_integral(text) else kind(text)
     except ValueError as error:
         raise ConfigError(f"--set {where}={text}: expected {kind.__name__}") from error
+
+
+def parts_of(text: str) -> list[str]:
+    """The values of a list with commas, but for those inside braces; empty ones are left out."""
+    return [part for part in _COMMA.split(text) if part]
 
 
 def _is_integral(text: str) -> bool:

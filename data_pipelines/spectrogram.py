@@ -27,9 +27,9 @@ class SpectrogramConfig:
     """What a picture shows of a sound.
 
     Attributes:
-        side: of the square picture in pixels: mel bands upwards, moments to the right.
+        side: pixels of the square picture: mel bands upwards, moments to the right.
         seconds: of sound from left to right.
-        window: which seconds, see ``data_pipelines.sound.windowed``.
+        window: which seconds of a longer sound, see ``data_pipelines.sound.windowed``.
         rate: samples per second after resampling; the highest frequency is half of it.
         fft_size: samples under the Hann window of one column.
         range_db: decibels below the loudest cell that are black.

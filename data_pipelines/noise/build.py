@@ -11,6 +11,7 @@ from data_pipelines.noise.captions import CaptionPair, Captions, read_all, read_
 from data_pipelines.noise.phrases import load_phrases
 from data_pipelines.noise.plan import NoiseConfig, NoisyCaption, make_plan
 from data_pipelines.noise.truth import TRUTH_NAME, truth_bytes, truth_row
+from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.folder import clear_folder
@@ -25,22 +26,23 @@ class NoiseTarget:
     """Where and how a noisy set is written.
 
     Args:
-        out_dir: folder to create; may not hold the shards that are read.
-        overwrite: whether a set of ours that is already there is replaced.
-        clean_only: leave out every noisy caption and the images that have no other: what an
-            oracle trains on. Captions are then numbered anew.
-        phrases: "rules" or "spacy:MODEL" (see ``noise/phrases.py``).
-        max_samples: of one shard; None for as many as the largest shard read has.
+        out_dir: folder to write; may not hold the shards that are read.
+        overwrite: replace a set that vlsuite wrote there.
+        phrases: what finds noun phrases: rules (English), or spacy:MODEL where installed (see
+            ``noise/phrases.py``).
+        clean_only: write only the captions that this noise leaves alone, to train an oracle on;
+            they are numbered anew, and images without any are left out.
+        max_samples: of one shard at most (default: as in the largest shard read).
         max_bytes: of one shard.
         created_by: the command, for the manifest.
         progress: wraps the samples of each of the two passes.
     """
 
-    out_dir: Path
+    out_dir: Path = option(flag="--out", metavar="DIR")
     overwrite: bool = False
+    phrases: str = option(default="rules", metavar="FINDER")
     clean_only: bool = False
-    phrases: str = "rules"
-    max_samples: int | None = None
+    max_samples: int | None = option(default=None, flag="--shard-samples", metavar="N")
     max_bytes: int = DEFAULT_MAX_BYTES
     created_by: str = ""
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = iter

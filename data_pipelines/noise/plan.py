@@ -12,6 +12,7 @@ from data_pipelines.noise.mismatch import PERMUTATIONS, mismatch
 from data_pipelines.noise.order import hash_of, seeded_order
 from data_pipelines.noise.partial import KINDS, delete_phrases, swap_phrase, truncate
 from data_pipelines.noise.phrases import NounPhrases, rule_phrases
+from data_pipelines.options import option
 
 #: Other captions asked for a phrase before a swap is given up.
 _MAX_GIVERS = 64
@@ -25,17 +26,19 @@ class NoiseConfig:
     the two never meet, and the subset of a lower rate lies within that of a higher one.
 
     Args:
-        mismatched: share of the pairs whose captions are permuted among themselves, 0 to 1.
-        partial: share of the pairs whose captions are damaged, 0 to 1.
-        kind: of the damage: "delete", "truncate" or "swap" (see ``noise/partial.py``).
-        permutation: "derangement" or "uniform" (see ``noise/mismatch.py``).
+        mismatched: share of the captions that are permuted among each other, 0 to 1.
+        permutation: derangement: no caption true of its image; uniform: RDE's, some may stay
+            (see ``noise/mismatch.py``).
+        partial: share of the captions that are damaged, 0 to 1; none of them is mismatched.
+        kind: of the damage: half of the noun phrases deleted, cut to four words, or one noun
+            phrase of another caption (see ``noise/partial.py``).
         seed: another one gives other subsets and another permutation.
     """
 
-    mismatched: float = 0.0
-    partial: float = 0.0
-    kind: str = "delete"
-    permutation: str = "derangement"
+    mismatched: float = option(default=0.0, metavar="RATE")
+    permutation: str = option(default="derangement", choices=PERMUTATIONS)
+    partial: float = option(default=0.0, metavar="RATE")
+    kind: str = option(default="delete", choices=KINDS)
     seed: int = 0
 
     def __post_init__(self) -> None:

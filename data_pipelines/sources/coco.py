@@ -12,11 +12,13 @@ from typing import Any, ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 
+@sources.register("coco")
 @dataclass(frozen=True, kw_only=True)
 class CocoCaptions(Source):
     """Settings of the COCO captions."""
@@ -87,6 +89,3 @@ def _captions_by_image(content: dict[str, Any], skips: Skips) -> dict[Any, list[
         else:
             captions[entry["image_id"]].append(caption)
     return captions
-
-
-SOURCE = CocoCaptions

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from data_pipelines.person_search import PersonSearch
+from data_pipelines.sources.source import sources
 
 
+@sources.register("cuhk-pedes")
 @dataclass(frozen=True, kw_only=True)
 class CuhkPedes(PersonSearch):
     """Settings; an entry also has "processed_tokens", which is not read."""
@@ -24,6 +26,3 @@ class CuhkPedes(PersonSearch):
     NAME: ClassVar[str] = "CUHK-PEDES"
     LISTS: ClassVar[tuple[str, ...]] = ("reid_raw.json",)
     PATH_FIELD: ClassVar[str] = "file_path"
-
-
-SOURCE = CuhkPedes

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.folder import clear_folder, finish_folder, start_folder
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, Target, option
+from data_pipelines.sources.source import Source, Target, sources
 from data_pipelines.twemoji.collection import (
     LICENCE,
     Collection,
@@ -39,6 +40,7 @@ _TEMPLATES = (*PROMPT_TEMPLATES, "a drawing of {c}")
 _SHIFTS = {"line_art": "line_art_colour"}
 
 
+@sources.register("emoji")
 @dataclass(frozen=True, kw_only=True)
 class EmojiSource(Source):
     """Settings of the emoji demo; see the module for what it writes."""
@@ -188,6 +190,3 @@ def _joined(manifests: dict[str, Manifest], origin: Origin, skips: Skips) -> Man
         skipped=skips.counts,
         skipped_examples=skips.examples,
     )
-
-
-SOURCE = EmojiSource

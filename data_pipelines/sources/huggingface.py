@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import skip_image, storable
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 
+@sources.register("huggingface")
 @dataclass(frozen=True, kw_only=True)
 class HuggingFaceDataset(Source):
     """Settings of the data set."""
@@ -142,6 +144,3 @@ def _image_bytes(cell: Any) -> bytes | None:
         return Path(cell["path"]).read_bytes() if cell.get("path") else None
     except OSError:
         return None
-
-
-SOURCE = HuggingFaceDataset

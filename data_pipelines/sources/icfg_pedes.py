@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from data_pipelines.person_search import PersonSearch
+from data_pipelines.sources.source import sources
 
 
+@sources.register("icfg-pedes")
 @dataclass(frozen=True, kw_only=True)
 class IcfgPedes(PersonSearch):
     """Settings; an entry also has "processed_tokens", which is not read."""
@@ -24,6 +26,3 @@ class IcfgPedes(PersonSearch):
     NAME: ClassVar[str] = "ICFG-PEDES"
     LISTS: ClassVar[tuple[str, ...]] = ("ICFG-PEDES.json", "ICFG_PEDES.json")
     PATH_FIELD: ClassVar[str] = "file_path"
-
-
-SOURCE = IcfgPedes

@@ -8,15 +8,17 @@ from typing import ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 _IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"},
 )
 
 
+@sources.register("image-folder")
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(Source):
     """Settings of the image folder."""
@@ -122,6 +124,3 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _words(name: str) -> str:
     return " ".join(name.replace("_", " ").replace("-", " ").split())
-
-
-SOURCE = ImageFolder

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from data_pipelines.person_search import PersonSearch
+from data_pipelines.sources.source import sources
 
 
+@sources.register("rstp-reid")
 @dataclass(frozen=True, kw_only=True)
 class RstpReid(PersonSearch):
     """Settings."""
@@ -23,6 +25,3 @@ class RstpReid(PersonSearch):
     NAME: ClassVar[str] = "RSTPReid"
     LISTS: ClassVar[tuple[str, ...]] = ("data_captions.json",)
     PATH_FIELD: ClassVar[str] = "img_path"
-
-
-SOURCE = RstpReid

@@ -7,16 +7,18 @@ from typing import ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import skip_image, storable
+from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, fields_of, image_of, label_of
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 _UNDERSTOOD = frozenset({"png", "jpg", "jpeg", "webp", "txt", "json", "cls"})
 
 
+@sources.register("shards")
 @dataclass(frozen=True, kw_only=True)
 class ExistingShards(Source):
     """Settings of the shards."""
@@ -98,6 +100,3 @@ class ExistingShards(Source):
             label=label,
             provenance={"source": "shards", "shard": path.name, "key": key, **fields, **extra},
         )
-
-
-SOURCE = ExistingShards

@@ -1,21 +1,19 @@
 """What every source is: settings with a help text, read lazily into samples, written as shards.
 
-A source is one module of this package that names its class ``SOURCE``; the module's file name is
-the source's name on the command line ("image_folder" as "image-folder"). Its dataclass fields
-are its options. Nothing else has to be edited to add one.
+A source is one module of this package whose dataclass is registered by the source's name on the
+command line: ``@sources.register("image-folder")``. Its fields are its options. Nothing else has
+to be edited to add one; a file outside the package is named by ``--import``.
 """
 
-import difflib
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.registry import Registry
 from data_pipelines.schema import Sample
 from data_pipelines.shards.folder import clear_folder
 from data_pipelines.shards.manifest import Manifest, Origin
@@ -32,17 +30,6 @@ from data_pipelines.skips import Skips
 Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 
 LAYOUTS = ("pairs", "benchmark")
-
-
-def option(text: str, *, default: Any = MISSING, choices: Sequence[str] = ()) -> Any:
-    """A field of a source that is also an option of the command line.
-
-    Args:
-        text: what it means, for ``--help``.
-        default: required where absent.
-        choices: the allowed values, where few.
-    """
-    return field(default=default, metadata={"help": text, "choices": tuple(choices)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,8 +73,8 @@ class Source(ABC):
     """Settings of one outside format and the reading of its samples."""
 
     #: One line for the list of sources, and a command to learn from.
-    HELP: ClassVar[str]
-    EXAMPLE: ClassVar[str]
+    HELP: ClassVar[str] = ""
+    EXAMPLE: ClassVar[str] = ""
 
     @abstractmethod
     def samples(self, skips: Skips) -> Iterator[Sample]:
@@ -141,26 +128,9 @@ class Source(ABC):
         )
 
 
-def source_names() -> list[str]:
-    """Names of all sources, sorted."""
-    package = importlib.import_module(__package__ or "data_pipelines.sources")
-    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
-    return sorted(name.replace("_", "-") for name in modules if name != "source")
-
-
-def find_source(name: str) -> type[Source]:
-    """The source class called ``name``.
-
-    Raises:
-        DataError: no such source; the message lists the closest ones.
-    """
-    known = source_names()
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise DataError(f"unknown data source '{name}'; known: {', '.join(known)}{hint}")
-    module = importlib.import_module(f"data_pipelines.sources.{name.replace('-', '_')}")
-    return module.SOURCE
+sources: Registry[type[Source]] = Registry(
+    "data source", package="data_pipelines.sources", variable="sources"
+)
 
 
 def command_line(name: str, source: Source) -> str:

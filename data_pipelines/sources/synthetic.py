@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from data_pipelines.errors import DataError
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 _COLOURS = ("red", "green", "blue", "yellow", "black", "white", "purple", "orange")
 _SHAPES = ("circle", "square", "triangle")
@@ -19,6 +20,7 @@ _PLACES = ("top left", "top right", "bottom left", "bottom right", "in the middl
 _SIZES = ("small", "large")
 
 
+@sources.register("synthetic")
 @dataclass(frozen=True, kw_only=True)
 class SyntheticSource(Source):
     """Pictures of one shape on a coloured ground; the caption says all there is to see."""
@@ -84,6 +86,3 @@ def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
-
-
-SOURCE = SyntheticSource

@@ -8,9 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
+from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import Source, option
+from data_pipelines.sources.source import Source, sources
 
 _MAX_CELL = 1 << 24  # characters; a cell beyond this is a broken quote, not a caption
 
@@ -23,6 +24,7 @@ class _Row(NamedTuple):
     caption: Any
 
 
+@sources.register("table")
 @dataclass(frozen=True, kw_only=True)
 class CaptionTable(Source):
     """Settings of the table."""
@@ -176,6 +178,3 @@ def _texts(cell: object) -> list[str]:
 
 def _is_text(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
-
-
-SOURCE = CaptionTable

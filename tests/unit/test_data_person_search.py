@@ -7,7 +7,7 @@ import pytest
 from data_pipelines.errors import DataError
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.skips import Skips
-from data_pipelines.sources.source import find_source
+from data_pipelines.sources.source import sources
 from tests.support.shards import picture
 from vlsuite.cli.main import main
 
@@ -48,7 +48,7 @@ def _write(root, name, change=None):
 
 def _read(name, root, split="train"):
     skips = Skips()
-    return list(find_source(name)(root=root, split=split).samples(skips)), skips
+    return list(sources.get(name)(root=root, split=split).samples(skips)), skips
 
 
 @pytest.mark.parametrize("name", SETS)

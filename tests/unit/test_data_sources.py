@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from data_pipelines.errors import DataError
+from data_pipelines.errors import DataError, UnknownNameError
 from data_pipelines.images import MAX_PIXELS
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
@@ -15,7 +15,7 @@ from data_pipelines.skips import MAX_EXAMPLES, Skips
 from data_pipelines.sources.coco import CocoCaptions
 from data_pipelines.sources.image_folder import ImageFolder
 from data_pipelines.sources.shards import ExistingShards
-from data_pipelines.sources.source import Target, command_line, find_source, source_names
+from data_pipelines.sources.source import Target, command_line, sources
 from data_pipelines.sources.table import CaptionTable
 from tests.support.shards import SHARED_DATA, needs_shared_data, picture, write_tar
 
@@ -33,15 +33,16 @@ def _images(folder, names):
     return folder
 
 
-def test_sources_are_found_by_file_name():
+def test_sources_are_found_by_name():
     assert {"coco", "emoji", "huggingface", "image-folder", "shards", "table"} <= set(
-        source_names()
+        sources.names()
     )
-    for name in source_names():
-        assert find_source(name).HELP
-        assert find_source(name).EXAMPLE.startswith(f"vlsuite data build {name}")
-    with pytest.raises(DataError, match="did you mean image-folder"):
-        find_source("image-foldr")
+    for name, source, problem in sources.listed():
+        assert not problem
+        assert source.HELP
+        assert source.EXAMPLE.startswith(f"vlsuite data build {name}")
+    with pytest.raises(UnknownNameError, match="closest: image-folder"):
+        sources.get("image-foldr")
 
 
 def test_image_folder_with_caption_files(tmp_path):
@@ -291,7 +292,7 @@ def test_hugging_face_data_set_from_disk(tmp_path):
     }
     saved = str(tmp_path / "saved")
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(saved)
-    kind = find_source("huggingface")
+    kind = sources.get("huggingface")
     found, skips = _read(kind(dataset=saved, caption_column="texts", label_column="kind"))
     assert [(s.captions, s.label) for s in found] == [(("a", "b"), 1)]
     assert skips.counts == {"missing image file": 1, "not an image": 1}

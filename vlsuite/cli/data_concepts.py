@@ -2,8 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options, read_options
+from vlsuite.errors import ConfigError
 
 _DESCRIPTION = """\
 name what is in each picture, for models that take visual concepts (recipe nevlp)
@@ -21,68 +26,80 @@ model.concepts=tags.jsonl lets the trained model name concepts itself.
 _LISTED_SHARE = 0.02
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConceptOptions:
+    """Which pictures get which words, and by what model.
+
+    Args:
+        paths: tar, folder of tars, or pattern.
+        model: a CLIP, named as for 'vlsuite eval'.
+        concepts: one word or short phrase a line.
+        from_captions: words of noun phrases that stand in N captions of the shards or more (20 is
+            usual).
+        top: concepts of a picture at most.
+        share: of the pictures above each concept's threshold (default: with --from-captions the
+            word's share of the captions, with --concepts 0.02).
+        batch_size: pictures at a time.
+        device: cpu, cuda, cuda:1.
+        out: JSON lines to write.
+    """
+
+    paths: tuple[str, ...] = option(positional=True, metavar="SHARDS")
+    model: str
+    concepts: Path | None = option(default=None, metavar="FILE")
+    from_captions: int | None = option(default=None, metavar="N")
+    top: int = 5
+    share: float | None = option(default=None, metavar="SHARE")
+    batch_size: int = 256
+    device: str = "cpu"
+    out: Path = option(metavar="FILE")
+
+    def __post_init__(self) -> None:
+        if self.top < 1 or self.batch_size < 1:
+            raise ConfigError("--top and --batch-size must be positive")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     parser.description = _DESCRIPTION
-    add = parser.add_argument
-    add("paths", nargs="+", metavar="SHARDS", help="tar, folder of tars, or pattern")
-    add("--model", required=True, help="a CLIP, named as for 'vlsuite eval'")
-    words = parser.add_mutually_exclusive_group(required=True)
-    words.add_argument(
-        "--concepts", type=Path, metavar="FILE", help="one word or short phrase a line"
-    )
-    words.add_argument(
-        "--from-captions",
-        type=int,
-        metavar="N",
-        help="words of noun phrases that stand in N captions of the shards or more (20 is usual)",
-    )
-    add("--top", type=int, default=5, help="concepts of a picture at most (default: 5)")
-    add(
-        "--share",
-        type=float,
-        metavar="SHARE",
-        help="of the pictures above each concept's threshold (default: with --from-captions the "
-        "word's share of the captions, with --concepts 0.02)",
-    )
-    add("--batch-size", type=int, default=256, help="pictures at a time (default: 256)")
-    add("--device", default="cpu", help="default: cpu")
-    add("--out", type=Path, required=True, metavar="FILE", help="JSON lines to write")
+    words = ("concepts", "from_captions")
+    add_options(parser, ConceptOptions, only=("paths", "model"))
+    add_options(parser.add_mutually_exclusive_group(required=True), ConceptOptions, only=words)
+    add_options(parser, ConceptOptions, leave_out=("paths", "model", *words))
 
 
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the file; returns the exit code."""
-    from vlsuite.errors import ConfigError
     from vlsuite.models.dual_encoder.clip import Clip
     from vlsuite.models.opening import open_model
     from vlsuite.models.tag_shards import tag_shards, words_of_shards
 
-    if args.top < 1 or args.batch_size < 1:
-        raise ConfigError("--top and --batch-size must be positive")
-    clip = open_model(args.model, device=args.device)
+    options = read_options(args, ConceptOptions)
+    clip = open_model(options.model, device=options.device)
     if not isinstance(clip, Clip):
-        raise ConfigError(f"--model {args.model} is no CLIP; name the one of its image tower")
-    if args.concepts is not None:
-        shares = dict.fromkeys(_listed(args.concepts), args.share or _LISTED_SHARE)
+        raise ConfigError(f"--model {options.model} is no CLIP; name the one of its image tower")
+    if options.concepts is not None:
+        shares = dict.fromkeys(_listed(options.concepts), options.share or _LISTED_SHARE)
     else:
-        if args.from_captions < 1:
+        least = options.from_captions or 0
+        if least < 1:
             raise ConfigError("--from-captions must be 1 or more: how often a word is used")
-        shares = words_of_shards(args.paths, min_count=args.from_captions)
-        shares = {word: args.share or share for word, share in shares.items()}
+        shares = words_of_shards(options.paths, min_count=least)
+        shares = {word: options.share or share for word, share in shares.items()}
     if not shares:
         raise ConfigError("the list of concepts is empty; lower --from-captions or fill the file")
     done = tag_shards(
         clip,
-        args.paths,
-        args.out,
+        options.paths,
+        options.out,
         shares=shares,
-        top=args.top,
-        batch_size=args.batch_size,
+        top=options.top,
+        batch_size=options.batch_size,
         progress=progress,
     )
     print(
         f"{done.num_pictures:,} pictures, {done.num_concepts:,} concepts, "
-        f"{done.num_without:,} pictures without any -> {args.out}"
+        f"{done.num_without:,} pictures without any -> {options.out}"
     )
     if done.num_skipped:
         print(f"  skipped {done.num_skipped:,} pictures that could not be read")

@@ -5,7 +5,11 @@ import contextlib
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options, read_options
 
 if TYPE_CHECKING:
     from vlsuite.cli.doctor_checks import Finding
@@ -17,9 +21,16 @@ Exit code 0 if a model can be trained on the CPU, 1 otherwise.
 """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorOptions:
+    """How findings are printed."""
+
+    json: bool = option("one JSON object, for programs", default=False)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
+    add_options(parser, DoctorOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     findings = {name: examine(check) for name, check in CHECKS.items()}
     failed = [name for name, finding in findings.items() if finding.state == "fail"]
-    if args.json:
+    if read_options(args, DoctorOptions).json:
         rows = {name: finding._asdict() for name, finding in findings.items()}
         print(json.dumps({"can_train_on_cpu": not failed, "checks": rows}, indent=2))
     else:

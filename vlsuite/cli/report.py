@@ -1,7 +1,11 @@
 """``vlsuite report``: one HTML page of a run."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options, read_options
 
 HELP = """\
 one self-contained HTML page of a run: curves, results, examples
@@ -11,14 +15,21 @@ one self-contained HTML page of a run: curves, results, examples
 """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportOptions:
+    """What is reported, and where to."""
+
+    run_dir: Path = option(
+        "run folder, or a folder of result files", positional=True, metavar="RUN_DIR"
+    )
+    out: Path | None = option(
+        "the page (default: RUN_DIR/report.html)", default=None, metavar="FILE"
+    )
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
-    parser.add_argument(
-        "run_dir", metavar="RUN_DIR", type=Path, help="run folder, or a folder of result files"
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: RUN_DIR/report.html)"
-    )
+    add_options(parser, ReportOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,5 +40,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from eval.report.build import build_report
 
-    print(f"report: {build_report(args.run_dir, args.out)}")
+    options = read_options(args, ReportOptions)
+    print(f"report: {build_report(options.run_dir, options.out)}")
     return 0

@@ -2,9 +2,13 @@
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.errors import ConfigError
 
 HELP = """\
 many small runs that answer one question, with intervals
@@ -36,6 +40,33 @@ _CENTRAL = ("infonce", "label_smoothing", "nitc_weights", "rde", "oracle")
 _RATES = (0.0, 0.2, 0.5, 0.8)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NoiseStudyOptions:
+    """Which runs a study of noise has, and where they are kept."""
+
+    shards: tuple[str, ...] = option(
+        "tar, folder of tars, or pattern", positional=True, default=(), metavar="SHARDS"
+    )
+    out: Path | None = option("folder of the study, new or begun", default=None, metavar="DIR")
+    methods: str | None = option(
+        f"with --rates alone: {','.join(_CENTRAL)}", default=None, metavar="A,B"
+    )
+    rates: str | None = option(
+        "shares of wrong captions; with --methods alone: all four", default=None, metavar="R,R"
+    )
+    seeds: int = option("runs of each kind", default=3, reader=positive, metavar="N")
+    seed: int = option("the first one", default=0)
+    jobs: int = option("runs at a time", default=2, reader=positive, metavar="N")
+    epochs: str | None = option(
+        "passes over the noisy pairs; the same as --set epochs=E", default=None, metavar="E"
+    )
+    set: tuple[str, ...] = option(
+        "change one setting", default=(), repeated=True, metavar="KEY=VALUE"
+    )
+    report_only: bool = option("train nothing, report what is finished", default=False)
+    list_methods: bool = option("print methods and settings, and stop", default=False)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``vlsuite study`` and of its studies."""
     studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
@@ -45,18 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description=_NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = noise.add_argument
-    add("shards", nargs="*", metavar="SHARDS", help="tar, folder of tars, or pattern")
-    add("--out", type=Path, metavar="DIR", help="folder of the study, new or begun")
-    add("--methods", metavar="A,B", help=f"with --rates alone: {','.join(_CENTRAL)}")
-    add("--rates", metavar="R,R", help="shares of wrong captions; with --methods alone: all four")
-    add("--seeds", type=_positive, default=3, metavar="N", help="runs of each kind (default: 3)")
-    add("--seed", type=int, default=0, help="the first one (default: 0)")
-    add("--jobs", type=_positive, default=2, metavar="N", help="runs at a time (default: 2)")
-    add("--epochs", metavar="E", help="passes over the noisy pairs; the same as --set epochs=E")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting")
-    add("--report-only", action="store_true", help="train nothing, report what is finished")
-    add("--list-methods", action="store_true", help="print methods and settings, and stop")
+    add_options(noise, NoiseStudyOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,31 +85,29 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: no shards, unknown methods or settings, failed runs, or nothing to report.
     """
-    from vlsuite.errors import ConfigError
-
-    if args.list_methods:
+    options = read_options(args, NoiseStudyOptions)
+    if options.list_methods:
         return _list_methods()
-    if args.out is None:
+    if options.out is None:
         raise ConfigError("the study needs a folder: --out DIR")
     digest = None
-    if not args.report_only:
-        digest = _train(args)
-    _report(args.out, digest=digest, seed=args.seed)
+    if not options.report_only:
+        digest = _train(options, options.out)
+    _report(options.out, digest=digest, seed=options.seed)
     return 0
 
 
-def _train(args: argparse.Namespace) -> str:
+def _train(options: NoiseStudyOptions, out: Path) -> str:
     """Run what is missing; returns the digest of the settings."""
     from eval.studies.noise.records import refuse_other_study
     from eval.studies.noise.run import run_study
-    from vlsuite.errors import ConfigError
 
-    if not args.shards:
+    if not options.shards:
         raise ConfigError("the study needs shards: vlsuite study noise SHARDS --out DIR")
-    config, cells = _config(args), _cells(args)
-    refuse_other_study(args.out, config.digest)
-    args.out.mkdir(parents=True, exist_ok=True)
-    run_study(config, cells, args.out, jobs=args.jobs)
+    config, cells = _config(options), _cells(options)
+    refuse_other_study(out, config.digest)
+    out.mkdir(parents=True, exist_ok=True)
+    run_study(config, cells, out, jobs=options.jobs)
     return config.digest
 
 
@@ -101,22 +119,22 @@ def _report(out: Path, *, digest: str | None, seed: int) -> None:
     print(f"\nreport: {report.page}")
 
 
-def _config(args: argparse.Namespace) -> Any:
+def _config(options: NoiseStudyOptions) -> Any:
     from data_pipelines.settings import apply_overrides
     from eval.studies.noise.grid import StudyConfig
 
-    epochs = [] if args.epochs is None else [f"epochs={args.epochs}"]
-    return apply_overrides(StudyConfig(shards=tuple(args.shards)), [*epochs, *args.set])
+    epochs = [] if options.epochs is None else [f"epochs={options.epochs}"]
+    return apply_overrides(StudyConfig(shards=options.shards), [*epochs, *options.set])
 
 
-def _cells(args: argparse.Namespace) -> list[Any]:
+def _cells(options: NoiseStudyOptions) -> list[Any]:
     from eval.studies.noise.grid import cells_of, default_cells
 
-    if args.methods is None and args.rates is None:
-        return default_cells(args.seeds, first_seed=args.seed)
-    methods = _CENTRAL if args.methods is None else _parts(args.methods)
-    rates = _RATES if args.rates is None else _numbers(_parts(args.rates))
-    return cells_of(methods, rates, args.seeds, first_seed=args.seed)
+    if options.methods is None and options.rates is None:
+        return default_cells(options.seeds, first_seed=options.seed)
+    methods = _CENTRAL if options.methods is None else _parts(options.methods)
+    rates = _RATES if options.rates is None else _numbers(_parts(options.rates))
+    return cells_of(methods, rates, options.seeds, first_seed=options.seed)
 
 
 def _list_methods() -> int:
@@ -139,16 +157,7 @@ def _parts(text: str) -> Sequence[str]:
 
 
 def _numbers(parts: Sequence[str]) -> Sequence[float]:
-    from vlsuite.errors import ConfigError
-
     try:
         return [float(part) for part in parts]
     except ValueError as error:
         raise ConfigError(f"--rates: {error}; write shares such as 0,0.2,0.5") from error
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number

@@ -1,0 +1,147 @@
+"""``vlsuite data build``: shards from a source, whose fields are the options."""
+
+import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from data_pipelines.errors import UnknownNameError
+from data_pipelines.options import option
+from data_pipelines.registry import Listed
+from data_pipelines.shards.manifest import Manifest, Origin
+from data_pipelines.sources.source import Source, Target, command_line, sources
+from vlsuite.cli.options import add_options, positive, read_options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Output:
+    """Where and how a build writes.
+
+    Args:
+        out: folder to write.
+        overwrite: replace a set that vlsuite wrote there.
+        layout: pairs for training, benchmark for evaluation (layout of CLIP_benchmark).
+        split: name of the benchmark split.
+        shard_samples: samples of one shard at most.
+        shard_bytes: bytes of one shard at most (default: 1e9).
+        licence: recorded in the manifest.
+        attribution: recorded in the manifest.
+    """
+
+    out: Path = option(metavar="DIR")
+    overwrite: bool = False
+    layout: Literal["pairs", "benchmark"] = "pairs"
+    split: str = "test"
+    shard_samples: int | None = option(default=None, reader=positive)
+    shard_bytes: int | None = option(default=None, reader=positive)
+    licence: str = "not stated"
+    attribution: str = ""
+
+
+class _SourceParser(argparse.ArgumentParser):
+    """Parser of one source; where that is not available, any use of it says why."""
+
+    problem = ""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.problem:
+            self._refuse()
+        return super().parse_known_args(args, namespace)
+
+    def _refuse(self) -> NoReturn:
+        raise UnknownNameError(
+            f"{sources.kind} '{self.prog.split()[-1]}' is not available: {self.problem}; mend or "
+            "remove that file"
+        )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """A parser for each source; a source that cannot be imported disables itself alone."""
+    actions = parser.add_subparsers(
+        dest="source", metavar="SOURCE", required=True, parser_class=_SourceParser
+    )
+    for listed in sources.listed():
+        problem = listed.problem or _problem_of(listed)
+        text = f"not available: {problem}" if problem else _summary(listed.component)
+        own = actions.add_parser(
+            listed.name,
+            help=text.replace("%", "%%"),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        own.problem = problem
+        if not problem:
+            example = listed.component.EXAMPLE
+            own.description = f"{text}\n\n  {example}" if example else text
+            _add_options(own, listed)
+
+
+def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -> int:
+    """Write the set and say what was done; returns the exit code."""
+    source = read_options(args, sources.get(args.source))
+    output = read_options(args, Output)
+    sizes = {"max_samples": output.shard_samples, "max_bytes": output.shard_bytes}
+    target = Target(
+        out_dir=output.out,
+        overwrite=output.overwrite,
+        layout=output.layout,
+        split=output.split,
+        progress=progress,
+        origin=Origin(
+            source=args.source,
+            licence=output.licence,
+            attribution=output.attribution,
+            created_by=_command(args.source, source, output),
+        ),
+        **{name: size for name, size in sizes.items() if size is not None},
+    )
+    _tell(source.build(target), output.out)
+    return 0
+
+
+def _add_options(parser: argparse.ArgumentParser, listed: Listed) -> None:
+    add_options(parser.add_argument_group(f"options of {listed.name}"), listed.component)
+    # a source that reads one of its own splits gives it that name
+    own_split = ("split",) if _has_split(listed.component) else ()
+    add_options(parser.add_argument_group("output"), Output, leave_out=own_split)
+
+
+def _problem_of(listed: Listed) -> str:
+    """Why a source cannot be options; empty where it can."""
+    try:
+        _add_options(argparse.ArgumentParser(), listed)
+    except (TypeError, NameError, argparse.ArgumentError) as error:
+        return f"{listed.component.__qualname__}: {error}"
+    return ""
+
+
+def _summary(source: type[Source]) -> str:
+    return source.HELP or (source.__doc__ or "").partition("\n")[0]
+
+
+def _has_split(source: type[Source] | Source) -> bool:
+    return any(entry.name == "split" for entry in fields(source))
+
+
+def _command(name: str, source: Source, output: Output) -> str:
+    """The command without its output folder: the same input then gives the same manifest."""
+    words = [command_line(name, source)]
+    if output.layout != "pairs":
+        words += [f"--layout {output.layout}"]
+        words += [] if _has_split(source) else [f"--split {output.split}"]
+    words += [f"--shard-samples {output.shard_samples}"] if output.shard_samples else []
+    words += [f"--shard-bytes {output.shard_bytes}"] if output.shard_bytes else []
+    return " ".join(words)
+
+
+def _tell(manifest: Manifest, out: Path) -> None:
+    print(
+        f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "
+        f"({manifest.num_bytes / 1e6:,.1f} MB) -> {out}"
+    )
+    counts = manifest.origin.details.get("samples", {})
+    if isinstance(counts, dict):
+        for name, count in counts.items():
+            print(f"  {name:<26} {count:>7,} samples")
+    for reason, count in manifest.skipped.items():
+        print(f"  skipped {count:,}: {reason} (e.g. {manifest.skipped_examples[reason][0]})")
