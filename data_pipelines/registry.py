@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -108,9 +109,9 @@ class Registry(Generic[T]):
         return sorted(self._entries.keys() | self._modules().keys())
 
     def listed(self) -> list[Listed]:
-        """All names with their components; imports every module, and survives broken ones."""
+        """All names with their components; imports their modules, and survives broken ones."""
         plugins.load_installed()
-        self._import(self._all_modules())
+        self._import(list(chain.from_iterable(self._modules().values())))
         return [
             Listed(name, self._entries[name])
             if name in self._entries
