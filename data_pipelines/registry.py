@@ -65,6 +65,12 @@ class Registry(Generic[T]):
         """What one entry is called."""
         return self._kind
 
+    def also_in(self, package: str) -> None:
+        """Look for components in one more package, which the registry's own may not import."""
+        if package not in self._packages:
+            self._packages = (*self._packages, package)
+            self._index = None
+
     def register(self, name: str) -> Callable[[T], T]:
         """Decorate a component to make it known as ``name``; a second use of a name is an error."""
 

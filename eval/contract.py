@@ -8,6 +8,7 @@ of a data set, so several benchmarks share one pass over the pictures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -145,6 +146,16 @@ class Answerer(PictureModel, Protocol):
         ...
 
 
+@runtime_checkable
+class Instructed(Protocol):
+    """A ``Captioner`` or ``Answerer`` that is told in words what to write."""
+
+    @property
+    def wording(self) -> str:
+        """These words; kept texts depend on them besides the model's fingerprint."""
+        ...
+
+
 class Need(NamedTuple):
     """Pictures that a benchmark will ask for: some views of one data set."""
 
@@ -204,6 +215,10 @@ class Embedder(Protocol):
 
     def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """What ``compute`` gives, or gave under this key for this model in an earlier run."""
+        ...
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """Where a benchmark may keep files of its own under this key; None: nowhere."""
         ...
 
     def texts(

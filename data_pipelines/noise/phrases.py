@@ -10,7 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from data_pipelines.component_names import named
 from data_pipelines.errors import DataError
+from data_pipelines.registry import Registry
 
 
 class Phrase(NamedTuple):
@@ -25,6 +27,12 @@ class NounPhrases(Protocol):
     """Finds the noun phrases of a caption, in order and without overlap."""
 
     def __call__(self, caption: str) -> list[Phrase]: ...
+
+
+#: Finders by name, each made from what stands behind the colon of a name such as "spacy:MODEL".
+phrase_finders: Registry[Callable[[str], NounPhrases]] = Registry(
+    "finder of noun phrases", package="data_pipelines.noise", variable="phrase_finders"
+)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -104,20 +112,29 @@ class SpacyPhrases:
 
 
 def load_phrases(name: str) -> NounPhrases:
-    """The finder called ``name``: "rules", or "spacy:MODEL" for an installed spaCy model.
+    """The finder called ``name``: "rules", "spacy:MODEL" for an installed spaCy model, or another.
 
     Raises:
-        DataError: the name is unknown, or spaCy or the model is not installed.
+        UnknownNameError: there is none.
+        DataError: spaCy or the model is not installed.
     """
-    kind, _, model = name.partition(":")
-    if name == "rules":
-        return rule_phrases
-    if kind != "spacy" or not model:
-        raise DataError(f"unknown noun phrases '{name}'; choose rules, or spacy:MODEL")
+    build, rest = named(name, phrase_finders)
+    return build(rest)
+
+
+@phrase_finders.register("rules")
+def _rules(_: str) -> NounPhrases:
+    return rule_phrases
+
+
+@phrase_finders.register("spacy:")
+def _spacy(model: str) -> NounPhrases:
     try:
         import spacy  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise DataError(f"{name} needs the package spacy ({error}); or choose rules") from error
+        raise DataError(
+            f"spacy:{model} needs the package spacy ({error}); or choose rules"
+        ) from error
     try:
         pipeline = spacy.load(model)
     except OSError as error:

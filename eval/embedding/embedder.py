@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -144,6 +145,10 @@ class StreamingEmbedder:
         """Computed anew: nothing is kept."""
         return compute()
 
+    def folder(self, model: Model, key: str) -> Path | None:
+        """None: nothing is kept."""
+        return None
+
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:
@@ -212,6 +217,10 @@ class RememberingEmbedder:
     def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """As the inner embedder."""
         return self._inner.remembered(model, key, compute)
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """As the inner embedder."""
+        return self._inner.folder(model, key)
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]

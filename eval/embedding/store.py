@@ -139,6 +139,12 @@ class StoredEmbedder:
         write_file(path, save({"array": array}))
         return array
 
+    def folder(self, model: Model, key: str) -> Path | None:
+        """See ``Embedder``; made if need be."""
+        folder = self._root / _model_key(model) / "files" / _digest([key])[:32]
+        make_folder(folder)
+        return folder
+
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from eval.contract import Embedder, PictureBatch, PictureModel
+from eval.contract import Embedder, Instructed, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
 from eval.embedding.embedder import refuse_all_broken
 from eval.errors import EvaluationError
@@ -54,6 +54,8 @@ def write_all(
     Raises:
         EvaluationError: no picture can be decoded, or the model gives another number of texts.
     """
+    if isinstance(model, Instructed):
+        key = {**key, "wording": model.wording}
     num_groups = -(-len(dataset) // _IMAGES_AT_A_TIME)
     mine = my_rows(num_groups)
     progress = None

@@ -1,7 +1,7 @@
 """How alike two words or phrases are: pluggable, as it steers both matching and choosing.
 
-Three kinds: "characters" needs no model and sees spelling alone, "spacy:MODEL" compares word
-vectors, and any other name is an encoder that transformers can load (a folder or a hub id), whose
+Registered by name: "characters" needs no model and sees spelling alone, "spacy:MODEL" compares
+word vectors. Any other name is an encoder that transformers can load (a folder or a hub id), whose
 token states are averaged.
 """
 
@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from data_pipelines.component_names import is_known, named
+from data_pipelines.registry import Registry
 from eval.errors import EvaluationError
 
 _PER_PASS = 64
@@ -71,21 +73,35 @@ class CachedVectors:
         return left @ right.T
 
 
+#: Similarities by name, each made from what stands behind the colon of its name, if it takes that.
+similarities: Registry[Callable[[str], Similarity]] = Registry(
+    "similarity of words", package="eval.hub", variable="similarities"
+)
+
+
 def load_similarity(spec: str, *, device: str = "cpu") -> Similarity:
-    """The similarity called ``spec``: "characters", "spacy:MODEL", or a transformers encoder.
+    """The similarity called ``spec``; a name that is not registered is a transformers encoder.
 
     Raises:
         EvaluationError: the model is missing, or has no vectors.
     """
-    if spec == "characters":
-        return CachedVectors(spec, _character_vectors)
-    kind, _, model = spec.partition(":")
-    if kind == "spacy":
-        return CachedVectors(spec, _spacy_vectors(model))
+    if is_known(spec, similarities):
+        build, rest = named(spec, similarities)
+        return build(rest)
     from eval.hub.loading import load_encoder
 
     tokenizer, encoder = load_encoder(spec, device=device)
     return CachedVectors(spec, lambda texts: _encoder_vectors(texts, tokenizer, encoder))
+
+
+@similarities.register("characters")
+def _characters(_: str) -> Similarity:
+    return CachedVectors("characters", _character_vectors)
+
+
+@similarities.register("spacy:")
+def _spacy(model: str) -> Similarity:
+    return CachedVectors(f"spacy:{model}", _spacy_vectors(model))
 
 
 def mean_pooled(

@@ -7,7 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from eval.contract import Answerer, Captioner, EmbeddingModel, Model, PictureModel
+from eval.contract import (
+    Answerer,
+    Captioner,
+    EmbeddingModel,
+    Instructed,
+    Model,
+    PictureModel,
+)
 from eval.embedding.decode import probe_image
 from eval.errors import EvaluationError
 
@@ -24,13 +31,15 @@ def probe_model(model: Model) -> tuple[float, ...]:
     Cheaper than hashing the weights, and it also covers preprocessing and tokenizer. The first
     coordinates of a fixed picture's and a fixed text's embedding where the model embeds; else
     eight numbers in [0, 1) from the SHA-256 of what it writes about the picture; else from its
-    fingerprint.
+    fingerprint. Models that are asked in words are not asked: answers may cost money.
 
     Raises:
         EvaluationError: the embedding is not finite.
     """
     if isinstance(model, EmbeddingModel):
         return _coordinates(model)
+    if isinstance(model, Instructed):
+        return _of_text(f"{model.fingerprint}\0{model.wording}")
     if isinstance(model, Captioner):
         return _of_text(_written(model, lambda p: model.caption(p, max_tokens=_MAX_TOKENS)))
     if isinstance(model, Answerer):

@@ -3,18 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
 
 from eval.errors import EvaluationError
 from eval.xmai.attributes import GROUPS, OTHER_ADJECTIVES, all_words
 from eval.xmai.matching import Noun
 from eval.xmai.people import names_person
 from eval.xmai.proposals import Context, Proposal
+from eval.xmai.specs import Truth
 
-#: Which words count as true: attributes that were detected on the noun, words that the tagger
-#: supports, or any.
-Truth = Literal["detected", "clip", "none"]
-TRUTHS: tuple[Truth, ...] = ("detected", "clip", "none")
+TRUTHS: tuple[Truth, ...] = get_args(Truth)
 
 _LAST_WORD = re.compile(r"([^\W_]+)\W*$")
 #: A vowel on paper that is none in the ear, and the reverse; the common cases.

@@ -13,11 +13,9 @@ import torch
 from jaxtyping import Float
 
 from eval.contract import EmbeddingModel
+from eval.xmai.specs import PREFIX
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError
-
-#: What upstream puts before every sentence.
-PREFIX = "This is "
 
 _PICTURES_PER_PASS = 64
 

@@ -17,8 +17,9 @@ from eval.xmai.detections import Detection
 from eval.xmai.detectors import Detector, load_detector
 from eval.xmai.matching import Nouns, load_nouns
 from eval.xmai.objective import DECIMALS
-from eval.xmai.plan import MethodSpec, load_tagger
-from eval.xmai.tagger import TEMPLATE, Around, Frame, Tag
+from eval.xmai.plan import load_tagger
+from eval.xmai.specs import DetectSpec, MethodSpec
+from eval.xmai.tagger import Frame, Tag
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError
 
@@ -28,42 +29,15 @@ _MARGIN = 0.1
 _MOST_FRAMES = 5
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DetectSpec:
-    """What detecting is made from.
-
-    Args:
-        tagger: of ``vlsuite.models.opening.open_model``.
-        detector: of ``eval.xmai.detectors.load_detector``; None: the nouns of the captions.
-        nouns: see ``eval.xmai.matching.load_nouns``.
-        groups, around, template: see ``MethodSpec``; boxes of a detector are tagged by noun.
-        min_score: of a box, 0 to 1.
-        max_boxes: of a picture.
-        min_attribute: probability of an attribute, from which it is written.
-        device: where models compute.
-    """
-
-    tagger: str
-    detector: str | None = None
-    nouns: str = "rules"
-    groups: str | None = None
-    around: Around = "caption"
-    template: str = TEMPLATE
-    min_score: float = 0.4
-    max_boxes: int = 50
-    min_attribute: float = 0.1
-    device: str = "cpu"
-
-
 def detect(spec: DetectSpec, source: CaptionSource) -> Iterator[Detection]:
     """Detections of all pictures, in order; pictures that cannot be decoded have none.
 
     Raises:
         UserError: a model is missing.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
-    model = open_model(spec.tagger, device=spec.device)
+    model = open_embedding_model(spec.tagger, device=spec.device)
     method = MethodSpec(groups=spec.groups, template=spec.template)
     tagger = load_tagger(method, model, source)
     detector = (

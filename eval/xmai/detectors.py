@@ -1,7 +1,7 @@
-"""Object detectors of torchvision and transformers behind one interface."""
+"""Object detectors of torchvision and transformers behind one interface; others by name."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
+from data_pipelines.component_names import is_known, named
+from data_pipelines.registry import Registry
 from eval.errors import EvaluationError
 
 
@@ -33,6 +35,26 @@ class Detector(Protocol):
     def __call__(self, picture: Image.Image) -> list[Box]:
         """Most confident first."""
         ...
+
+
+class BoxLimits(NamedTuple):
+    """What a detector is to give, and where.
+
+    Attributes:
+        min_score: of a box, 0 to 1.
+        max_boxes: of a picture.
+        device: where it computes.
+    """
+
+    min_score: float
+    max_boxes: int
+    device: str
+
+
+#: Detectors by name, each made from what stands behind the colon of its name, if it takes that.
+detectors: Registry[Callable[[str, BoxLimits], Detector]] = Registry(
+    "detector", package="eval.xmai", variable="detectors"
+)
 
 
 class TorchvisionDetector:
@@ -97,20 +119,32 @@ def load_detector(spec: str, *, min_score: float, max_boxes: int, device: str) -
     Args:
         spec: "torchvision:NAME" with its published COCO weights,
             "torchvision:NAME:FILE" with a state_dict of your own (safetensors, or a .pth that
-            holds tensors alone), or a folder or hub id that transformers can load.
+            holds tensors alone), another registered name, or a folder or hub id that transformers
+            can load.
+        min_score: of a box, 0 to 1.
+        max_boxes: of a picture.
+        device: where it computes.
     Raises:
         EvaluationError: unknown, or its weights are missing.
     """
-    kind, _, rest = spec.partition(":")
-    if kind != "torchvision":
-        from eval.hub.loading import load_object_detector
+    if is_known(spec, detectors):
+        build, rest = named(spec, detectors)
+        return build(rest, BoxLimits(min_score, max_boxes, device))
+    from eval.hub.loading import load_object_detector
 
-        processor, model = load_object_detector(spec, device=device)
-        return TransformersDetector(processor, model, min_score=min_score, max_boxes=max_boxes)
+    processor, model = load_object_detector(spec, device=device)
+    return TransformersDetector(processor, model, min_score=min_score, max_boxes=max_boxes)
+
+
+@detectors.register("torchvision:")
+def _torchvision_detector(rest: str, limits: BoxLimits) -> Detector:
     name, _, file = rest.partition(":")
     model, names = _torchvision(name, Path(file) if file else None)
     return TorchvisionDetector(
-        model.to(device).eval(), names, min_score=min_score, max_boxes=max_boxes
+        model.to(limits.device).eval(),
+        names,
+        min_score=limits.min_score,
+        max_boxes=limits.max_boxes,
     )
 
 

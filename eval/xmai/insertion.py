@@ -16,14 +16,15 @@ from jaxtyping import Float
 from data_pipelines.noise.phrases import WORD
 from eval.hub.similarity import Similarity
 from eval.xmai.attributes import canonical
-from eval.xmai.candidates import Rules, Truth
+from eval.xmai.candidates import Rules
 from eval.xmai.chunks import CaptionRow, Chunk
 from eval.xmai.crossmodal import CrossModal
 from eval.xmai.matching import Gap, Matcher
 from eval.xmai.objective import DECIMALS, Scores, Weights, objective, ranked
 from eval.xmai.proposals import Context, Proposal, Proposer
 from eval.xmai.records import Candidate, Insertion, PerturbedCaption, inserted
-from eval.xmai.tagger import Around, Claim, Frame, Tagger
+from eval.xmai.specs import Around, Truth
+from eval.xmai.tagger import Claim, Frame, Tagger
 
 _WORDS_BEFORE = 3
 

@@ -9,15 +9,16 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from data_pipelines.component_names import named
 from data_pipelines.noise.phrases import CONNECTIVES, DETERMINERS, WORD, rule_phrases
+from data_pipelines.registry import Registry
 from eval.errors import EvaluationError
 from eval.hub.similarity import Similarity
 from eval.xmai.attributes import GROUPS, OTHER_ADJECTIVES, all_words, words
 from eval.xmai.detections import Detection
-
-Mode = Literal["direct", "sim", "mix"]
+from eval.xmai.specs import Mode
 
 #: Cosine from which two nouns count as the same thing (published).
 THRESHOLD = 0.7
@@ -47,6 +48,12 @@ class Nouns(Protocol):
     """Finds the nouns of captions, in order and without overlap, one list a caption."""
 
     def __call__(self, captions: Sequence[str]) -> list[list[Noun]]: ...
+
+
+#: Finders by name, each made from what stands behind the colon of a name such as "spacy:MODEL".
+noun_finders: Registry[Callable[[str], Nouns]] = Registry(
+    "finder of nouns", package="eval.xmai", variable="noun_finders"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +88,23 @@ class SpacyNouns:
 
 
 def load_nouns(spec: str) -> Nouns:
-    """The finder called ``spec``: "rules", or "spacy:MODEL" (package or folder with a tagger).
+    """The finder called ``spec``: "rules", "spacy:MODEL" (package or folder), or another.
 
     Raises:
-        EvaluationError: unknown, or spaCy or the model is missing or has no tagger.
+        UnknownNameError: there is none.
+        EvaluationError: spaCy or the model is missing, or has no tagger.
     """
-    if spec == "rules":
-        return rule_nouns
-    kind, _, model = spec.partition(":")
-    if kind != "spacy" or not model:
-        raise EvaluationError(f"unknown nouns '{spec}'; choose rules, or spacy:MODEL")
+    build, rest = named(spec, noun_finders)
+    return build(rest)
+
+
+@noun_finders.register("rules")
+def _rules(_: str) -> Nouns:
+    return rule_nouns
+
+
+@noun_finders.register("spacy:")
+def _spacy(model: str) -> Nouns:
     from eval.hub.loading import load_spacy
 
     pipeline = load_spacy(model)

@@ -1,124 +1,63 @@
 """A method of perturbing from names alone, built in the process that runs it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 
+from data_pipelines import plugins
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
 from eval.hub.similarity import Similarity, load_similarity
 from eval.xmai.attack import AttackPlan
 from eval.xmai.attributes import load_groups
-from eval.xmai.candidates import Rules, Truth, check_truth, load_adjectives
+from eval.xmai.candidates import Rules, check_truth, load_adjectives
 from eval.xmai.chunks import CaptionSource, Chunk, Method
-from eval.xmai.crossmodal import PREFIX, ClipScorer, embed_pictures
+from eval.xmai.crossmodal import ClipScorer, embed_pictures
 from eval.xmai.insertion import AttributeInserter, InsertionSettings, Tools
-from eval.xmai.matching import Matcher, Mode, load_nouns
+from eval.xmai.matching import Matcher, load_nouns
+from eval.xmai.methods import methods
 from eval.xmai.objective import parse_weights
 from eval.xmai.people import load_blocked
+from eval.xmai.perturbers.contract import PerturberOptions
 from eval.xmai.perturbing import PerturberMethod
 from eval.xmai.proposals import load_proposer
+from eval.xmai.random_attribute import RandomAttribute
 from eval.xmai.records import PerturbedCaption
-from eval.xmai.tagger import TEMPLATE, Around, ClipTagger
-
-Compat = Literal["none", "upstream"]
+from eval.xmai.specs import MethodSpec
+from eval.xmai.tagger import ClipTagger
 
 #: Pictures whose mean calibrates a tagger, spread evenly over the set.
 _PRIOR_PICTURES = 256
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MethodSpec:
-    """All that a method is made from; every field goes into the header of its file.
+def build_method(source: CaptionSource, spec: MethodSpec, imports: Sequence[str] = ()) -> Method:
+    """Build the method that a spec names; loads its models.
 
     Args:
-        method: "xmai", "random_attribute", or a name of ``eval.xmai.perturbers``.
-        seed: of methods that draw.
-        scorer, tagger: of ``vlsuite.models.opening.open_model``; None: not used.
-        masked_lm: "vocabulary", or a masked language model (folder or hub id).
-        nouns: "rules" or "spacy:MODEL".
-        matching: see ``eval.xmai.matching``.
-        threshold: of matching, -1 to 1.
-        similarity: see ``eval.hub.similarity``.
-        weights: see ``eval.xmai.objective.parse_weights``.
-        blocked: see ``eval.xmai.people.load_blocked``.
-        groups: file of attribute groups; None: the built-in ones.
-        around: what the tagger reads with a word, the caption or the noun alone.
-        template: of the tagger's prompts without a caption.
-        prefix: of the sentences that the scorer reads.
-        compat: "upstream" keeps the published behaviour, faults and all.
-        share: of the words that the text-only methods change, 0 to 1.
-        wordnet: folder of WordNet's files; None: where nltk or the system keeps them.
-        textattack_python: interpreter that has TextAttack; None: this one.
-        device: where models compute.
+        source: the captions.
+        spec: names everything.
+        imports: files and modules that register components, for a process that has not got them.
+    Raises:
+        UserError: a model is missing or a setting is wrong.
     """
+    plugins.import_all(list(imports))
+    if spec.method in methods.names():
+        return methods.get(spec.method)(spec, source)
+    return PerturberMethod(spec.method, spec.seed, perturber_options(spec))
 
-    method: str = "xmai"
-    seed: int = 0
-    scorer: str | None = None
-    tagger: str | None = None
-    masked_lm: str = "vocabulary"
-    nouns: str = "rules"
-    matching: Mode = "mix"
-    threshold: float = 0.7
-    similarity: str = "characters"
-    weights: str = "paper"
-    k: int = 3
-    truth: Truth = "detected"
-    confidence: float = 0.5
-    support: float = 0.5
-    max_insertions: int = 3
-    blocked: str = "people"
-    groups: str | None = None
-    template: str = TEMPLATE
-    around: Around = "caption"
-    prefix: str = PREFIX
-    compat: Compat = "none"
-    share: float = 0.2
-    wordnet: str | None = None
-    textattack_python: str | None = None
-    device: str = field(default="cpu")
 
-    def settings(self) -> dict[str, Any]:
-        """For the header and for telling runs apart; where it computes is no part of it."""
-        where = ("device", "textattack_python")
-        return {key: value for key, value in asdict(self).items() if key not in where}
-
-    def __call__(self, source: CaptionSource) -> Method:
-        """Build the method; loads its models.
-
-        Raises:
-            UserError: a model is missing or a setting is wrong.
-        """
-        if self.method == "xmai":
-            if self.compat == "upstream":
-                return _upstream_method(self)
-            return _InsertionMethod(self, source)
-        if self.method == "random_attribute":
-            from eval.xmai.random_attribute import RandomAttribute
-
-            return RandomAttribute(
-                _matcher(self, load_similarity(self.similarity, device=self.device)),
-                seed=self.seed,
-                blocked=load_blocked(self.blocked),
-            )
-        return PerturberMethod(self.method, self.seed, self.perturber_options())
-
-    def perturber_options(self) -> Any:
-        """What the text-only methods are built from."""
-        from eval.xmai.perturbers.contract import PerturberOptions
-
-        return PerturberOptions(
-            share=self.share,
-            masked_lm=self.masked_lm,
-            wordnet=self.wordnet,
-            device=self.device,
-            textattack_python=self.textattack_python,
-        )
+def perturber_options(spec: MethodSpec) -> PerturberOptions:
+    """What the text-only methods are built from."""
+    return PerturberOptions(
+        share=spec.share,
+        masked_lm=spec.masked_lm,
+        wordnet=spec.wordnet,
+        device=spec.device,
+        textattack_python=spec.textattack_python,
+    )
 
 
 def plan_of(spec: MethodSpec, source: CaptionSource, out: Path, *, workers: int) -> AttackPlan:
@@ -128,7 +67,9 @@ def plan_of(spec: MethodSpec, source: CaptionSource, out: Path, *, workers: int)
         EvaluationError: a setting is wrong.
     """
     _check(spec)
-    return AttackPlan(source=source, build=spec, settings=spec.settings(), out=out, workers=workers)
+    build = partial(build_method, spec=spec, imports=tuple(plugins.imported()))
+    settings = spec.settings()
+    return AttackPlan(source=source, build=build, settings=settings, out=out, workers=workers)
 
 
 def _check(spec: MethodSpec) -> None:
@@ -144,6 +85,21 @@ def _check(spec: MethodSpec) -> None:
     ):  # fmt: skip
         if not 0 <= value <= 1:
             raise EvaluationError(f"{name} is {value}; it must be between 0 and 1")
+
+
+@methods.register("xmai")
+def _xmai(spec: MethodSpec, source: CaptionSource) -> Method:
+    return _upstream_method(spec) if spec.compat == "upstream" else _InsertionMethod(spec, source)
+
+
+@methods.register("random_attribute")
+def _random_attribute(spec: MethodSpec, source: CaptionSource) -> Method:
+    del source
+    return RandomAttribute(
+        _matcher(spec, load_similarity(spec.similarity, device=spec.device)),
+        seed=spec.seed,
+        blocked=load_blocked(spec.blocked),
+    )
 
 
 class _InsertionMethod:
@@ -280,9 +236,9 @@ class _Models:
         self._loaded: dict[str, EmbeddingModel] = {}
 
     def clip(self, spec: str) -> EmbeddingModel:
-        """See ``open_model``."""
-        from vlsuite.models.opening import open_model
+        """See ``open_embedding_model``."""
+        from eval.opening import open_embedding_model
 
         if spec not in self._loaded:
-            self._loaded[spec] = open_model(spec, device=self._device)
+            self._loaded[spec] = open_embedding_model(spec, device=self._device)
         return self._loaded[spec]

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from data_pipelines.component_names import is_known, named
 from data_pipelines.noise.phrases import FUNCTION_WORDS
+from data_pipelines.registry import Registry
 from eval.xmai.attributes import words
 from eval.xmai.objective import DECIMALS
 
@@ -71,6 +73,12 @@ class Proposer(Protocol):
         ...
 
 
+#: Proposers by name, each made from what stands behind the colon of its name, if it takes that.
+proposers: Registry[Callable[[str], Proposer]] = Registry(
+    "proposer of words", package="eval.xmai", variable="proposers"
+)
+
+
 class VocabularyProposer:
     """Proposes what was detected, as likely as the detector was sure; needs no language model."""
 
@@ -90,6 +98,11 @@ class VocabularyProposer:
             )
             for context in contexts
         ]
+
+
+@proposers.register("vocabulary")
+def _vocabulary(_: str) -> Proposer:
+    return VocabularyProposer()
 
 
 class MaskedLmProposer:
@@ -186,13 +199,17 @@ class MaskedLmProposer:
 
 
 def load_proposer(spec: str, *, device: str = "cpu") -> Proposer:
-    """ "vocabulary", or a masked language model that transformers can load (folder or hub id).
+    """The proposer called ``spec``; a name that is not registered is a masked language model.
 
+    Args:
+        spec: registered, or what transformers can load: a folder or hub id.
+        device: of the language model.
     Raises:
         EvaluationError: the model is missing or has no mask token.
     """
-    if spec == "vocabulary":
-        return VocabularyProposer()
+    if is_known(spec, proposers):
+        build, rest = named(spec, proposers)
+        return build(rest)
     from eval.hub.loading import fingerprint_of, load_masked_lm
 
     tokenizer, model = load_masked_lm(spec, device=device)

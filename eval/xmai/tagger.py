@@ -11,7 +11,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -22,12 +22,7 @@ from eval.xmai.attributes import GROUPS, SKIN_GROUP, Groups, canonical, group_of
 from eval.xmai.crossmodal import embed_pictures
 from eval.xmai.objective import DECIMALS
 from eval.xmai.people import has_skin
-
-TEMPLATE = "a photo of a {}"
-
-
-#: What stands around an attribute when the tagger is asked: its caption, or the noun alone.
-Around = Literal["caption", "noun"]
+from eval.xmai.specs import TEMPLATE
 
 
 class Frame(NamedTuple):

@@ -305,7 +305,7 @@ def test_identities_stay_with_their_image(tmp_path):
     [
         (["--mismatched", "1.2"], "choose from 0 to 1"),
         (["--mismatched", "0.8", "--partial", "0.3"], "exceed 1 together"),
-        (["--phrases", "magic"], "choose rules"),
+        (["--phrases", "magic"], "unknown finder of noun phrases 'magic'; known: rules, spacy:"),
         (["--shard-samples", "-3"], "a shard needs room"),
         (["--mismatched", "1", "--clean-only"], "leaves no caption clean"),
         (["--phrases", "spacy:en_none_sm"], "or choose rules"),

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from data_pipelines.errors import DataError
+from data_pipelines.errors import DataError, UnknownNameError
 from data_pipelines.noise.partial import delete_phrases, swap_phrase, truncate
 from data_pipelines.noise.phrases import SpacyPhrases, load_phrases, rule_phrases
 
@@ -90,7 +90,7 @@ def test_missing_spacy_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)
     with pytest.raises(DataError, match="needs the package spacy"):
         load_phrases("spacy:en_core_web_sm")
-    with pytest.raises(DataError, match="unknown noun phrases 'nltk'"):
+    with pytest.raises(UnknownNameError, match="'nltk'; known: rules, spacy:"):
         load_phrases("nltk")
     assert load_phrases("rules") is rule_phrases
 

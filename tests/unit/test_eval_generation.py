@@ -223,7 +223,7 @@ def test_command_line(
 ) -> None:
     models = {"plain": SmallClip, "able": SmallReader}
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: models[spec](name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): models[spec](name=spec)
     )
     arguments = ["--data", _pairs(tmp_path / "d"), "--no-cache", "--out", str(tmp_path / "out")]
     chosen = ["--task", "captioning", "--task", "retrieval_rerank"]

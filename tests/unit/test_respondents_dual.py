@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks.support.omni_questions import picture, sound, write_github_form
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
 from eval.respondents.dual_encoder import PARTS, DualConfig, DualEncoder, load_dual, z_scores
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import SETTINGS, OmniQuestion, prompted
 from eval.respondents.sound_models import SpectrogramClip, load_sound_model, spectrogram_of
 from tests.support.embedding_model import SmallClip
@@ -283,14 +283,15 @@ def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_m
     assert (result.split, result.num_samples) == ("image_audio", 12)
 
 
-def test_the_task_says_what_it_lacks(tmp_path):
+def test_the_task_says_what_it_lacks(tmp_path, image_model):
     from eval.omnibench.task import OmniBenchOptions
+    from eval.running.runner import possible_benchmarks
     from eval.running.selection import select
     from eval.task_choices import TaskChoices
 
     folder = str(write_github_form(tmp_path / "OmniBench", 4))
     with pytest.raises(EvaluationError, match=r"omnibench\.audio_model"):
-        select([folder])
+        possible_benchmarks(image_model, select([folder]).benchmarks)
     request = TaskChoices(options=(OmniBenchOptions(settings=("pictures",)),))
     with pytest.raises(EvaluationError, match="choose from all, image_audio"):
         select([folder], choices=request)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_pipelines.errors import UnknownNameError
 from eval.errors import EvaluationError
 from eval.hub.similarity import load_similarity
 from eval.xmai.matching import Matcher, SpacyNouns, load_nouns, rule_nouns, singular
@@ -96,5 +97,5 @@ def test_spacy_gives_the_same_for_any_batch() -> None:
 def test_missing_models_are_one_line() -> None:
     with pytest.raises(EvaluationError, match="choose rules"):
         load_nouns("spacy:no_such_model_here")
-    with pytest.raises(EvaluationError, match="unknown nouns"):
+    with pytest.raises(UnknownNameError, match="'nltk'; known: rules, spacy:"):
         load_nouns("nltk")

@@ -63,7 +63,8 @@ def _tiny_wordnet(folder: Path) -> Path:
 
 
 def _all(options: PerturberOptions) -> dict[str, Perturber]:
-    return {name: load_perturber(name, options) for name in perturbers.names()}
+    names = (name for name in perturbers.names() if not name.endswith(":"))
+    return {name: load_perturber(name, options) for name in names}
 
 
 def test_the_published_baselines_are_there() -> None:

@@ -12,6 +12,8 @@ from vlsuite.cli.eval_options import add_data, add_running, add_tasks
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from eval.contract import Benchmark
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from eval.task_choices import TaskChoices
 
 COMPARE = "compare"
+
+#: Begins settings of the model among those of tasks.
+_OF_MODEL = "model."
 
 HELP = """\
 accuracy, retrieval, robustness and safety of a model, with intervals; compare models
@@ -30,6 +35,8 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5
+  vlsuite eval transformers:Qwen/Qwen2.5-Omni-7B --data wds_coco --task captioning
+  vlsuite eval http://127.0.0.1:8000/v1#NAME --data wds_vqa --set model.max_side=896
   vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
   torchrun --nproc-per-node 8 -m vlsuite eval ViT-L-14:openai --data wds_imagenet1k
 
@@ -45,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         nargs="*",
         help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; "
-        "or 'compare' and several of them, or several folders of results",
+        "for tasks that ask: transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), "
+        "dual:CLIP+AUDIO; or 'compare' and several of them, or several folders of results",
     )
     add_data(parser.add_argument_group("data"))
     add_tasks(parser.add_argument_group("what is measured"))
@@ -56,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and name the result files.
 
     Raises:
-        UserError: see ``eval.running.selection.select``, ``vlsuite.models.opening.open_model`` and
+        UserError: see ``eval.running.selection.select``, ``eval.opening.open_model`` and
             ``eval.running.runner.run_benchmarks``.
     """
     if args.list_tasks:
@@ -136,7 +144,7 @@ def _choices(args: argparse.Namespace) -> "TaskChoices":
     from eval.task_choices import Companions, TaskChoices, options_from
     from eval.zero_shot.templates import templates_from
 
-    options = options_from(args.set)
+    options = options_from(_settings_of_model(args.set)[1])
     one = {
         name: open_companion(path, split=args.split) if path else None
         for name, path in (("bank", args.bank), ("backgrounds", args.backgrounds))
@@ -170,24 +178,36 @@ def _evaluate(
     from eval.embedding.embedder import StreamingEmbedder
     from eval.embedding.store import StoredEmbedder
     from eval.influence_factors import influences_of
+    from eval.opening import open_model
+    from eval.respondents.cost import account_line
     from eval.running.runner import run_benchmarks
-    from vlsuite.models.opening import open_model
 
     influences = influences_of(spec, args.influence)
     launched = _launched_device()
     default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = open_model(spec, device=_device(args.device or default))
+    settings, _ = _settings_of_model(args.set)
+    model = open_model(spec, device=_device(args.device or default), settings=settings)
     decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
     streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
-    return run_benchmarks(
-        model,
-        benchmarks,
-        embedder=StoredEmbedder(streaming, cache, batch_size=args.batch_size),
-        out_dir=out,
-        environment=_environment(args.seed),
-        influences=influences,
-        required=args.task or (),
-    )
+    try:
+        return run_benchmarks(
+            model,
+            benchmarks,
+            embedder=StoredEmbedder(streaming, cache, batch_size=args.batch_size),
+            out_dir=out,
+            environment=_environment(args.seed),
+            influences=influences,
+            required=args.task or (),
+        )
+    finally:
+        if line := account_line(model):
+            print(line, file=sys.stderr)
+
+
+def _settings_of_model(overrides: "Sequence[str]") -> tuple[list[str], list[str]]:
+    """KEY=VALUE of the model, and TASK.KEY=VALUE of tasks."""
+    own = [text for text in overrides if text.startswith(_OF_MODEL)]
+    return [text.removeprefix(_OF_MODEL) for text in own], [o for o in overrides if o not in own]
 
 
 def _device(name: "str | torch.device") -> "torch.device":

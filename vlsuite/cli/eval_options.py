@@ -76,7 +76,9 @@ def add_tasks(group: argparse._ArgumentGroup) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all; repeatable)",
+        help="a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all), or of a model "
+        "that is asked: model.key_env=NAME, model.max_side=896 and whatever else 'vlsuite "
+        "omnibench run --help' has as options for it (repeatable)",
     )
     group.add_argument(
         "--influence",

@@ -150,7 +150,7 @@ def _is_listed(settings: dict[str, Any]) -> bool:
 
 
 def _help(text: str, default: Any) -> str:
-    is_said = "default" in text or default is MISSING or default in (None, "", ())
+    is_said = "default:" in text or default is MISSING or default in (None, "", ())
     if isinstance(default, bool) or is_said:
         return text.replace("%", "%%")
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else default

@@ -1,10 +1,17 @@
 """``vlsuite xmai``: cross-modal attribute insertions, from detecting to judging."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from data_pipelines.options import option
 from vlsuite.cli import xmai_evaluate
+from vlsuite.cli.options import add_options, read_options
+from vlsuite.errors import ConfigError
+
+if TYPE_CHECKING:
+    from eval.xmai.chunks import CaptionSource
 
 HELP = """\
 insert attributes into captions where they hurt, and measure it
@@ -66,6 +73,56 @@ A model from the hub is downloaded where there is a network; else give its folde
 """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionOptions:
+    """Which captions and pictures, and where models compute.
+
+    Args:
+        data: captioned pictures as for 'vlsuite eval --data'.
+        split: of a CLIP_benchmark folder.
+        texts: captions, or hypotheses: the statements in each json member.
+        device: cpu, cuda, cuda:1 (default: cuda if there is one).
+    """
+
+    data: str | None = option(positional=True, default=None, metavar="DATA")
+    split: str = "test"
+    texts: Literal["captions", "hypotheses"] = "captions"
+    device: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerturbOptions:
+    """What is perturbed besides a data set, and where to.
+
+    Args:
+        list_methods: name the methods and stop.
+        out: folder for perturbed.jsonl.
+        workers: processes.
+        table: upstream's layout.
+        text_column: default: text, original, caption...
+        image_dir: default: beside the table.
+        detections: what 'xmai detect' wrote, or your own.
+    """
+
+    list_methods: bool = False
+    out: Path | None = option(default=None, metavar="DIR")
+    workers: int = option(default=1, metavar="N")
+    table: Path | None = option(default=None, metavar="CSV")
+    text_column: str | None = option(default=None, metavar="NAME")
+    image_dir: Path | None = option(default=None, metavar="DIR")
+    detections: Path | None = option(default=None, metavar="FILE")
+
+    def __post_init__(self) -> None:
+        if self.workers < 1:
+            raise ConfigError(f"--workers {self.workers}: give at least 1")
+
+
+#: Of a method: what the tagger is asked, the text-only methods, and the models.
+_ASKED = ("groups", "around", "template", "nouns")
+_TEXT_ONLY = ("share", "wordnet", "textattack_python")
+_MODELS = ("scorer", "tagger", "masked_lm", "similarity", "prefix")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``vlsuite xmai`` and of its actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
@@ -93,145 +150,44 @@ def run(args: argparse.Namespace) -> int:
     return own[args.action](args) if args.action in own else xmai_evaluate.run(args)
 
 
-def _add_data(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("data", metavar="DATA", nargs="?", help="captioned pictures as for 'vlsuite eval --data'")
-    add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
-    add(
-        "--texts",
-        choices=("captions", "hypotheses"),
-        default="captions",
-        help="captions, or hypotheses: the statements in each json member (default: captions)",
-    )
-    add("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
-    add("--groups", metavar="FILE", help='attributes by group, {"colour": ["red", ...], ...}')
-    add(
-        "--around",
-        choices=("caption", "noun"),
-        default="caption",
-        help="what the tagger reads with an attribute (default: caption; boxes: noun)",
-    )
-    add(
-        "--template",
-        default="a photo of a {}",
-        help="of noun, {} for attribute and noun (default: 'a photo of a {}')",
-    )
-    add(
-        "--nouns",
-        default="rules",
-        metavar="FINDER",
-        help="rules (English), or spacy:MODEL, a package or folder (default: rules)",
-    )
-
-
 def _add_detect(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    add = parser.add_argument
-    add("--tagger", metavar="MODEL", required=True, help="contrastive model that sees attributes")
-    add("--detector", metavar="NAME", help="torchvision:NAME[:FILE], or a folder or hub id (DETR)")
-    add("--min-score", type=float, default=0.4, help="of a box (default: 0.4, as published)")
-    add("--max-boxes", type=int, default=50, help="of a picture (default: 50, as published)")
-    add(
-        "--min-attribute",
-        type=float,
-        default=0.1,
-        help="probability from which an attribute is written (default: 0.1)",
+    from eval.xmai.specs import DetectSpec
+
+    add_options(parser, CaptionOptions)
+    add_options(parser, DetectSpec, only=_ASKED)
+    add_options(parser, DetectSpec, leave_out=(*_ASKED, "device"))
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="JSON lines to write"
     )
-    add("--out", type=Path, required=True, metavar="FILE", help="JSON lines to write")
 
 
 def _add_perturb(parser: argparse.ArgumentParser) -> None:
-    _add_data(parser)
-    add = parser.add_argument
-    add("--method", default="xmai", metavar="NAME", help="see --list-methods (default: xmai)")
-    add("--list-methods", action="store_true", help="name the methods and stop")
-    add("--out", type=Path, metavar="DIR", help="folder for perturbed.jsonl")
-    add("--seed", type=int, default=0, help="of methods that draw (default: 0)")
-    add("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
-    table = parser.add_argument_group("a table instead of DATA")
-    table.add_argument("--table", type=Path, metavar="CSV", help="upstream's layout")
-    table.add_argument("--text-column", metavar="NAME", help="default: text, original, caption...")
-    table.add_argument("--image-dir", type=Path, metavar="DIR", help="default: beside the table")
-    _add_models(parser.add_argument_group("models"))
-    _add_choice(parser.add_argument_group("choice of words"))
-    text = parser.add_argument_group("text-only methods")
-    text.add_argument("--share", type=float, default=0.2, help="of the words (default: 0.2)")
-    text.add_argument("--wordnet", metavar="DIR", help="WordNet's files (eda, synonym)")
-    text.add_argument(
-        "--textattack-python",
-        metavar="FILE",
-        help="interpreter that has TextAttack, for methods textattack:RECIPE (default: this one)",
-    )
+    from eval.xmai.specs import MethodSpec
 
-
-def _add_models(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--detections", type=Path, metavar="FILE", help="what 'xmai detect' wrote, or your own")
-    add("--scorer", metavar="MODEL", help="contrastive model that measures d (default: d is 0)")
-    add("--tagger", metavar="MODEL", help="contrastive model that measures t (default: detections)")
-    add(
-        "--masked-lm",
-        default="vocabulary",
-        metavar="NAME",
-        help="folder or hub id; vocabulary: detected words alone, no model (default: vocabulary)",
+    about_table = ("table", "text_column", "image_dir")
+    add_options(parser, CaptionOptions)
+    add_options(parser, MethodSpec, only=_ASKED)
+    add_options(parser, MethodSpec, only=("method", "seed"))
+    add_options(parser, PerturbOptions, leave_out=(*about_table, "detections"))
+    add_options(
+        parser.add_argument_group("a table instead of DATA"), PerturbOptions, only=about_table
     )
-    add(
-        "--similarity",
-        default="characters",
-        metavar="NAME",
-        help="of words: characters, spacy:MODEL, or an encoder's folder or hub id "
-        "(default: characters)",
-    )
-    add("--prefix", default="This is ", help="before each sentence for the scorer")
-
-
-def _add_choice(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--weights", default="paper", help="paper 1,5,5,0; readme 1,1,1,0; or numbers")
-    add("--k", type=int, default=3, help="candidates a gap (default: 3)")
-    add(
-        "--truth",
-        choices=("detected", "clip", "none"),
-        default="detected",
-        help="which words may be inserted, see above (default: detected)",
-    )
-    add("--confidence", type=float, default=0.5, help="of detected attributes (default: 0.5)")
-    add("--support", type=float, default=0.5, help="of the tagger (default: 0.5)")
-    add("--max-insertions", type=int, default=3, help="a caption (default: 3)")
-    add("--blocked", default="people", help="people, race-words, none, or a file (default: people)")
-    add(
-        "--matching",
-        choices=("direct", "sim", "mix"),
-        default="mix",
-        help="of nouns and detections: by word, by --similarity, or the latter where no word "
-        "matches (default: mix)",
-    )
-    add("--threshold", type=float, default=0.7, help="of sim (default: 0.7, as published)")
-    add(
-        "--compat",
-        choices=("none", "upstream"),
-        default="none",
-        help="upstream: the published behaviour with its faults, to compare (default: none)",
-    )
+    models = parser.add_argument_group("models")
+    add_options(models, PerturbOptions, only=("detections",))
+    add_options(models, MethodSpec, only=_MODELS)
+    others = ("method", "seed", "device", *_ASKED, *_MODELS, *_TEXT_ONLY)
+    add_options(parser.add_argument_group("choice of words"), MethodSpec, leave_out=others)
+    add_options(parser.add_argument_group("text-only methods"), MethodSpec, only=_TEXT_ONLY)
 
 
 def _detect(args: argparse.Namespace) -> int:
-    from eval.xmai.detecting import DetectSpec, detect
+    from eval.xmai.detecting import detect
     from eval.xmai.detections import write_detections
+    from eval.xmai.specs import DetectSpec
 
-    spec = DetectSpec(
-        tagger=args.tagger,
-        detector=args.detector,
-        nouns=args.nouns,
-        groups=args.groups,
-        around=args.around,
-        template=args.template,
-        min_score=args.min_score,
-        max_boxes=args.max_boxes,
-        min_attribute=args.min_attribute,
-        device=_device(args),
-    )
-    count = write_detections(args.out, detect(spec, _dataset_source(args, {})))
+    given = read_options(args, CaptionOptions)
+    spec = read_options(args, DetectSpec, device=_device(given))
+    count = write_detections(args.out, detect(spec, _dataset_source(args.action, given, {})))
     print(f"{count:,} detections -> {args.out}")
     return 0
 
@@ -240,15 +196,16 @@ def _perturb(args: argparse.Namespace) -> int:
     from eval.xmai.attack import run_attack
     from eval.xmai.plan import plan_of
     from eval.xmai.records import read_perturbed
-    from vlsuite.errors import ConfigError
+    from eval.xmai.specs import MethodSpec
 
-    if args.list_methods:
+    given, own = read_options(args, CaptionOptions), read_options(args, PerturbOptions)
+    if own.list_methods:
         return _list_methods()
-    if args.out is None:
+    if own.out is None:
         raise ConfigError("perturb needs a folder: --out DIR")
-    if args.workers < 1:
-        raise ConfigError(f"--workers {args.workers}: give at least 1")
-    path = run_attack(plan_of(_spec(args), _source(args), args.out, workers=args.workers))
+    spec = read_options(args, MethodSpec, device=_device(given))
+    source = _source(spec.method, given, own)
+    path = run_attack(plan_of(spec, source, own.out, workers=own.workers))
     captions = read_perturbed(path).captions
     changed = sum(caption.is_changed for caption in captions)
     insertions = sum(len(caption.insertions) for caption in captions)
@@ -260,57 +217,59 @@ def _perturb(args: argparse.Namespace) -> int:
     return 0
 
 
-def _spec(args: argparse.Namespace) -> Any:
-    from dataclasses import fields
-
-    from eval.xmai.plan import MethodSpec
-
-    own: dict[str, Any] = vars(args) | {"device": _device(args)}
-    return MethodSpec(**{f.name: own[f.name] for f in fields(MethodSpec)})
-
-
-def _source(args: argparse.Namespace) -> Any:
+def _source(method: str, given: CaptionOptions, own: PerturbOptions) -> "CaptionSource":
     from eval.xmai.detections import read_detections
+    from eval.xmai.specs import NEED_DETECTIONS
     from eval.xmai.upstream.table import read_upstream_table
-    from vlsuite.errors import ConfigError
 
-    if args.table is not None:
-        if args.data is not None:
+    if own.table is not None:
+        if given.data is not None:
             raise ConfigError("give DATA or --table, not both")
-        return read_upstream_table(
-            args.table, image_dir=args.image_dir, text_column=args.text_column
-        )
-    if args.method in ("xmai", "random_attribute") and args.detections is None:
+        return read_upstream_table(own.table, image_dir=own.image_dir, text_column=own.text_column)
+    if method in NEED_DETECTIONS and own.detections is None:
         raise ConfigError(
-            f"{args.method} needs to know what the pictures show: --detections FILE, written by "
+            f"{method} needs to know what the pictures show: --detections FILE, written by "
             "'vlsuite xmai detect'"
         )
-    return _dataset_source(args, read_detections(args.detections) if args.detections else {})
+    detections = read_detections(own.detections) if own.detections else {}
+    return _dataset_source("perturb", given, detections)
 
 
-def _dataset_source(args: argparse.Namespace, detections: Any) -> Any:
+def _dataset_source(action: str, given: CaptionOptions, detections: Any) -> "CaptionSource":
     from eval.xmai.sources import open_source
-    from vlsuite.errors import ConfigError
 
-    if args.data is None:
-        raise ConfigError(f"xmai {args.action} needs captioned pictures: give DATA")
-    return open_source(args.data, split=args.split, texts=args.texts, detections=detections)
+    if given.data is None:
+        raise ConfigError(f"xmai {action} needs captioned pictures: give DATA")
+    return open_source(given.data, split=given.split, texts=given.texts, detections=detections)
 
 
 def _list_methods() -> int:
     from eval.xmai.perturbers.contract import perturbers
 
     print("looks at the picture:")
-    print("  xmai               attributes chosen by language model, detections and scorer")
-    print("  random_attribute   a random detected attribute")
+    for name in _looking():
+        print(f"  {name:18} {_ABOUT.get(name, '')}".rstrip())
     print("text alone:")
     for name in perturbers.names():
-        print(f"  {name}")
-    print("  textattack:RECIPE  eda, checklist, clare, deletion... (pip install textattack)")
+        shown = f"{name}RECIPE" if name == "textattack:" else name
+        print(f"  {shown:18} {_ABOUT.get(name, '')}".rstrip())
     return 0
 
 
-def _device(args: argparse.Namespace) -> str:
+def _looking() -> list[str]:
+    from eval.xmai.methods import methods
+
+    return sorted(methods.names(), key=lambda name: name != "xmai")
+
+
+_ABOUT = {
+    "xmai": "attributes chosen by language model, detections and scorer",
+    "random_attribute": "a random detected attribute",
+    "textattack:": "eda, checklist, clare, deletion... (pip install textattack)",
+}
+
+
+def _device(given: CaptionOptions) -> str:
     import torch
 
-    return args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return given.device or ("cuda" if torch.cuda.is_available() else "cpu")

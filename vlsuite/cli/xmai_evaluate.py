@@ -2,9 +2,13 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options, read_options
+from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from eval.results import Score
@@ -44,11 +48,85 @@ classification reports, whose F1 is computed from precision and recall, and the 
 """
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityOptions:
+    """Which files are measured, and by what models.
+
+    Args:
+        files: perturbed captions of 'vlsuite xmai perturb'.
+        sentence_model: encoder for the sentence cosine.
+        bert_score: encoder for BERTScore.
+        bert_layer: its layer (default: -1, the last).
+        language_model: causal or masked, for the perplexity ratio.
+        clip: as of 'vlsuite eval', for CLIPScore; needs --data.
+        data: the pictures of the captions.
+        split: of a CLIP_benchmark folder.
+        grammar: an outside grammar checker as well.
+        synonyms: METEOR with WordNet (NLTK's data).
+        device: of the models.
+        seed: of the intervals.
+        out: write the figures as JSON too.
+    """
+
+    files: tuple[str, ...] = option(positional=True, metavar="FILE")
+    sentence_model: str | None = option(default=None, metavar="MODEL")
+    bert_score: str | None = option(default=None, metavar="MODEL")
+    bert_layer: int = -1
+    language_model: str | None = option(default=None, metavar="MODEL")
+    clip: str | None = option(default=None, metavar="MODEL")
+    data: str | None = option(default=None, metavar="SHARDS")
+    split: str = "test"
+    grammar: Literal["languagetool", "harper"] | None = None
+    synonyms: bool = False
+    device: str = "cpu"
+    seed: int = 0
+    out: Path | None = option(default=None, metavar="FILE")
+
+    def __post_init__(self) -> None:
+        if (self.clip is None) != (self.data is None):
+            raise ConfigError("CLIPScore needs both --clip MODEL and --data SHARDS")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageOptions:
+    """What the page shows, or which answers are put together.
+
+    Args:
+        files: perturbed captions, one file a method.
+        data: the pictures of the captions.
+        split: of a CLIP_benchmark folder.
+        model: show its ranks before and after, text to image.
+        count: captions drawn.
+        device: of the model.
+        seed: of the draw and the intervals.
+        judgements: summarise saved answers instead (repeatable).
+        out: the page.
+    """
+
+    files: tuple[str, ...] = option(positional=True, default=(), metavar="FILE")
+    data: str | None = option(default=None, metavar="SHARDS")
+    split: str = "test"
+    model: str | None = option(default=None, metavar="MODEL")
+    count: int = 60
+    device: str = "cpu"
+    seed: int = 0
+    judgements: tuple[Path, ...] = option(default=(), repeated=True, metavar="FILE")
+    out: Path = option(default=Path("page.html"), metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpstreamOptions:
+    """Which stored outputs are read."""
+
+    folder: Path = option("or one CSV", positional=True, metavar="FOLDER")
+    out: Path | None = option("write the figures as JSON too", default=None, metavar="FILE")
+
+
 def add_actions(actions: Any) -> None:
     """Add the three actions to the subparsers of ``vlsuite xmai``."""
-    _add_quality(_action(actions, "quality", _QUALITY))
-    _add_page(_action(actions, "page", _PAGE))
-    _add_upstream(_action(actions, "upstream", _UPSTREAM))
+    add_options(_action(actions, "quality", _QUALITY), QualityOptions)
+    add_options(_action(actions, "page", _PAGE), PageOptions)
+    add_options(_action(actions, "upstream", _UPSTREAM), UpstreamOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,53 +147,15 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
     )
 
 
-def _add_quality(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("files", nargs="+", metavar="FILE", help="perturbed captions of 'vlsuite xmai perturb'")
-    add("--sentence-model", metavar="MODEL", help="encoder for the sentence cosine")
-    add("--bert-score", metavar="MODEL", help="encoder for BERTScore")
-    add("--bert-layer", type=int, default=-1, help="its layer (default: -1, the last)")
-    add("--language-model", metavar="MODEL", help="causal or masked, for the perplexity ratio")
-    add("--clip", metavar="MODEL", help="as of 'vlsuite eval', for CLIPScore; needs --data")
-    add("--data", metavar="SHARDS", help="the pictures of the captions")
-    add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
-    add("--grammar", choices=("languagetool", "harper"), help="an outside grammar checker as well")
-    add("--synonyms", action="store_true", help="METEOR with WordNet (NLTK's data)")
-    add("--device", default="cpu", help="of the models (default: cpu)")
-    add("--seed", type=int, default=0, help="of the intervals (default: 0)")
-    add("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
-
-
-def _add_page(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("files", nargs="*", metavar="FILE", help="perturbed captions, one file a method")
-    add("--data", metavar="SHARDS", help="the pictures of the captions")
-    add("--split", default="test", help="of a CLIP_benchmark folder (default: test)")
-    add("--model", metavar="MODEL", help="show its ranks before and after, text to image")
-    add("--count", type=int, default=60, help="captions drawn (default: 60)")
-    add("--device", default="cpu", help="of the model (default: cpu)")
-    add("--seed", type=int, default=0, help="of the draw and the intervals (default: 0)")
-    add("--judgements", action="append", default=[], type=Path, metavar="FILE",
-        help="summarise saved answers instead (repeatable)")  # fmt: skip
-    add("--out", type=Path, default=Path("page.html"), metavar="FILE", help="(default: page.html)")
-
-
-def _add_upstream(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="or one CSV")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write the figures as JSON too")
-
-
 def _quality(args: argparse.Namespace) -> int:
     from eval.xmai.quality import quality
     from eval.xmai.rows import open_perturbed
-    from vlsuite.errors import ConfigError
 
-    if (args.clip is None) != (args.data is None):
-        raise ConfigError("CLIPScore needs both --clip MODEL and --data SHARDS")
-    files = [open_perturbed(path) for path in args.files]
-    tools = _tools(args)
+    options = read_options(args, QualityOptions)
+    files = [open_perturbed(path) for path in options.files]
+    tools = _tools(options)
     found = {
-        str(file.path): quality(file.content.captions, tools, seed=args.seed) for file in files
+        str(file.path): quality(file.content.captions, tools, seed=options.seed) for file in files
     }
     names = list(dict.fromkeys(name for scores in found.values() for name in scores))
     for file in files:
@@ -124,40 +164,46 @@ def _quality(args: argparse.Namespace) -> int:
         for name in names:
             if name in scores:
                 print(f"  {name:24} {_shown(scores[name])}")
-    if args.out is not None:
+    if options.out is not None:
         figures = [
             {"file": str(file.path), "method": file.method, "sha256": file.digest,
              "scores": {name: asdict(s) for name, s in found[str(file.path)].items()}}
             for file in files
         ]  # fmt: skip
-        _write(args.out, {"seed": args.seed, "models": _models(args), "files": figures})
+        _write(options.out, {"seed": options.seed, "models": _models(options), "files": figures})
     return 0
 
 
-def _models(args: argparse.Namespace) -> dict[str, Any]:
+def _models(options: QualityOptions) -> dict[str, Any]:
     names = ("sentence_model", "bert_score", "bert_layer", "language_model", "clip", "grammar")
-    return {name: getattr(args, name) for name in names}
+    return {name: getattr(options, name) for name in names}
 
 
-def _tools(args: argparse.Namespace) -> "QualityTools":
+def _tools(options: QualityOptions) -> "QualityTools":
     from eval.xmai.clip_score import clip_scorer
     from eval.xmai.grammar import counter_of
     from eval.xmai.meteor_words import stemmer, synonyms
     from eval.xmai.quality import QualityTools
     from eval.xmai.text_models import Encoder, LanguageModel
 
-    sentence = args.sentence_model and Encoder(args.sentence_model, device=args.device)
-    scorer = args.bert_score and Encoder(args.bert_score, device=args.device, layer=args.bert_layer)
-    language = args.language_model and LanguageModel(args.language_model, device=args.device)
-    clip = args.clip and clip_scorer(args.clip, args.data, split=args.split, device=args.device)
+    sentence = options.sentence_model and Encoder(options.sentence_model, device=options.device)
+    scorer = options.bert_score and Encoder(
+        options.bert_score, device=options.device, layer=options.bert_layer
+    )
+    language = options.language_model and LanguageModel(
+        options.language_model, device=options.device
+    )
+    clip = options.clip and clip_scorer(
+        options.clip, options.data, split=options.split, device=options.device
+    )
     return QualityTools(
         stem=stemmer(),
-        synonyms=synonyms() if args.synonyms else None,
+        synonyms=synonyms() if options.synonyms else None,
         sentence_cosine=sentence.sentence_cosines if sentence else None,
         bert_score=scorer.bert_scores if scorer else None,
         surprise=language.surprises if language else None,
         clip_score=clip or None,
-        issues=counter_of(args.grammar) if args.grammar else None,
+        issues=counter_of(options.grammar) if options.grammar else None,
     )
 
 
@@ -165,32 +211,34 @@ def _page(args: argparse.Namespace) -> int:
     from eval.data.folders import open_dataset
     from eval.xmai.page import write_page
     from eval.xmai.rows import open_perturbed
-    from vlsuite.errors import ConfigError
 
-    if args.judgements:
-        return _judgements(args)
-    if not args.files or args.data is None:
+    options = read_options(args, PageOptions)
+    if options.judgements:
+        return _judgements(options)
+    if not options.files or options.data is None:
         raise ConfigError("the page needs FILE and --data SHARDS; or --judgements FILE")
-    if args.count < 1:
-        raise ConfigError(f"--count is {args.count}; give at least 1")
-    files = [open_perturbed(path) for path in args.files]
-    dataset = open_dataset(args.data, split=args.split, task="retrieval")
+    if options.count < 1:
+        raise ConfigError(f"--count is {options.count}; give at least 1")
+    files = [open_perturbed(path) for path in options.files]
+    dataset = open_dataset(options.data, split=options.split, task="retrieval")
     ranks = {}
-    if args.model:
+    if options.model:
         from eval.xmai.ranks import caption_ranks
 
         for file in files:
-            ranks |= caption_ranks(args.model, file, dataset, device=args.device)
+            ranks |= caption_ranks(options.model, file, dataset, device=options.device)
     captions = [caption for file in files for caption in file.content.captions]
-    count = write_page(args.out, captions, dataset, ranks=ranks, count=args.count, seed=args.seed)
-    print(f"page: {args.out} ({count} captions)")
+    count = write_page(
+        options.out, captions, dataset, ranks=ranks, count=options.count, seed=options.seed
+    )
+    print(f"page: {options.out} ({count} captions)")
     return 0
 
 
-def _judgements(args: argparse.Namespace) -> int:
+def _judgements(options: PageOptions) -> int:
     from eval.xmai.judgements import read_judgements, summarise
 
-    summary = summarise([read_judgements(path) for path in args.judgements], seed=args.seed)
+    summary = summarise([read_judgements(path) for path in options.judgements], seed=options.seed)
     for (method, question), score in summary.shares.items():
         print(f"{method:20} {question:8} {_shown(score)}")
     for one in summary.agreements:
@@ -205,9 +253,10 @@ def _upstream(args: argparse.Namespace) -> int:
     from eval.xmai.upstream.notebooks import TOLERANCE, read_notebooks
     from eval.xmai.upstream.published import comparisons
 
-    printed = read_notebooks(args.folder)
+    options = read_options(args, UpstreamOptions)
+    printed = read_notebooks(options.folder)
     try:
-        files = find_upstream(args.folder)
+        files = find_upstream(options.folder)
     except EvaluationError:
         if not printed.reports and not printed.runs:
             raise
@@ -225,11 +274,11 @@ def _upstream(args: argparse.Namespace) -> int:
               f"{report.largest_difference:.5f} {marks[is_close]}")  # fmt: skip
     for run_ in printed.runs:
         print(f"{run_.where}: MRR {run_.before[0]:.4f} to {run_.after[0]:.4f}, {run_.change:+.1%}")
-    if args.out is not None:
+    if options.out is not None:
         figures = [row._asdict() | {"agrees": row.agrees} for row in rows]
         reports = [r._asdict() | {"difference": r.largest_difference} for r in printed.reports]
         runs = [r._asdict() | {"change": r.change} for r in printed.runs]
-        _write(args.out, {"files": figures, "reports": reports, "retrieval": runs})
+        _write(options.out, {"files": figures, "reports": reports, "retrieval": runs})
     all_agree = all(row.agrees is not False for row in rows) and all(
         report.largest_difference <= TOLERANCE for report in printed.reports
     )

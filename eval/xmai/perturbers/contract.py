@@ -1,15 +1,17 @@
 """What a change of captions is: text in, text out, the same one for a row id and seed.
 
-Perturbers register themselves by name; adding one means adding a file.
+Perturbers register themselves by name; adding one means adding a file. One that is registered as
+``textattack:`` is made from what stands behind the colon.
 """
 
 import hashlib
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from data_pipelines.component_names import named
 from data_pipelines.registry import Registry
 from eval.errors import EvaluationError
 
@@ -27,6 +29,7 @@ class PerturberOptions:
         wordnet: folder of WordNet's files; None: where nltk or the system keeps them.
         device: where models compute.
         textattack_python: interpreter that has TextAttack; None: this one.
+        rest: what stands behind the colon of the name.
     """
 
     share: float = 0.2
@@ -34,6 +37,7 @@ class PerturberOptions:
     wordnet: str | None = None
     device: str = "cpu"
     textattack_python: str | None = None
+    rest: str = ""
 
 
 @runtime_checkable
@@ -70,11 +74,8 @@ def load_perturber(name: str, options: PerturberOptions) -> Perturber:
         UnknownNameError: there is none.
         UserError: a model or word list that it needs is missing.
     """
-    if name.startswith("textattack:"):
-        from eval.xmai.perturbers.textattack_recipes import TextAttackPerturber
-
-        return TextAttackPerturber(name.partition(":")[2], options.textattack_python)
-    return perturbers.get(name)(options)
+    build, rest = named(name, perturbers)
+    return build(replace(options, rest=rest))
 
 
 def perturbed_rows(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eval.errors import EvaluationError
+from eval.xmai.perturbers.contract import PerturberOptions, perturbers
 from eval.xmai.perturbers.textattack_worker import RECIPES
 
 _WORKER = Path(__file__).with_name("textattack_worker.py")
@@ -80,3 +81,9 @@ def _reason(errors: str) -> str:
 def _key(recipe: str, row_id: str, seed: int) -> int:
     text = f"{recipe}\0{seed}\0{row_id}".encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+
+
+@perturbers.register("textattack:")
+def build(options: PerturberOptions) -> TextAttackPerturber:
+    """From options; ``rest`` is the recipe."""
+    return TextAttackPerturber(options.rest, options.textattack_python)
