@@ -3,9 +3,9 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, make_dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -138,7 +138,7 @@ class Measuring:
     batch_size: int = 256
     workers: int = 2
     influences: tuple[str, ...] = ()
-    model_settings: Mapping[str, Any] = field(default_factory=dict)
+    model_settings: Mapping[str, Any] | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("batch_size", self.batch_size), ("workers", self.workers)):
@@ -242,7 +242,7 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
     """
     if cache is False:
         if int(os.environ.get("WORLD_SIZE") or "1") > 1:
-            raise ConfigError("several processes share embeddings on disk; give cache a folder")
+            raise ConfigError("several processes share embeddings on disk; give a cache folder")
         with tempfile.TemporaryDirectory(prefix="vlsuite-embeddings-") as folder:
             yield Path(folder)
         return
@@ -252,8 +252,8 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder, "
-            "or none"
+            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder "
+            "(--cache DIR, or --no-cache; in Python cache=DIR or False)"
         ) from error
     yield folder
 

@@ -1,7 +1,7 @@
 """Models by name, and embeddings of one's own pictures and texts."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -28,7 +28,7 @@ def load_model(
     name: str | os.PathLike,
     *,
     device: str | torch.device | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
 ) -> Any:
     """The model of that name, ready to embed pictures and texts, or to write.
 
@@ -41,7 +41,8 @@ def load_model(
             "local-dir:FOLDER", "hf-hub:ORG/REPO", "transformers:NAME", "http://HOST/v1#MODEL";
             ``vlsuite.models.opening`` and ``eval.opening`` have the rest.
         device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
-        settings: of a kind of model that has some (endpoints, transformers), by name.
+        settings: of a kind of model that has some (endpoints, transformers), by name, or as
+            "name=value".
     Raises:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture or kind of model.
@@ -53,8 +54,8 @@ def load_model(
         text_embeds = model.embed_texts(["a red apple", "a green apple"])
     """
     text, on = os.fspath(name), chosen_device(device)
-    if not settings:
-        return open_model(text, device=on)
+    if not settings or not isinstance(settings, Mapping):
+        return open_model(text, device=on, settings=settings or ())
     kind = settings_of(text)
     if kind is None:
         raise ConfigError(f"{text} has no settings; leave {', '.join(settings)} out")
