@@ -34,12 +34,10 @@ MATCHES = Capability((Matcher,), "does not match pictures with texts, it only em
 GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
 WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")
 ANSWERS = Capability((Answerer,), "answers no questions")
+RESPONDS = Capability((Respondent,), "does not respond to questions about pictures and sounds")
 EMBEDS_OR_RESPONDS = Capability(
     (EmbeddingModel, Respondent, KnowsQuestions),
     "neither embeds pictures and texts nor answers questions about pictures and sounds",
-)
-EMBEDS_OR_ANSWERS = Capability(
-    (EmbeddingModel, Answerer), "neither embeds pictures and texts nor answers questions"
 )
 
 

@@ -112,13 +112,11 @@ class EndpointSettings:
             "audio_form": self.audio_part,
             "extra": None if self.extra is None else _json_object(self.extra),
         }
+        chosen = _given(told)
+        if self.temperature is not None:
+            chosen["temperature"] = _number(self.temperature)
         return EndpointConfig(
-            url=url,
-            model=model,
-            system=self.system,
-            max_side=self.max_side,
-            **_given(told),
-            **({} if self.temperature is None else {"temperature": _number(self.temperature)}),
+            url=url, model=model, system=self.system, max_side=self.max_side, **chosen
         )
 
     def _limits(self) -> EndpointLimits:

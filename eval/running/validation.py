@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.contract import Benchmark, Embedder, EmbeddingModel, Evaluator
+from eval.contract import Benchmark, Embedder, Evaluator, Model
 from eval.embedding.decode import CachingDecoder, StreamingDecoder
 from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.results import EvalResult
@@ -24,7 +24,7 @@ class DatasetEvaluator:
     benchmarks: tuple[Benchmark, ...]
     embedder: Embedder
 
-    def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
+    def __call__(self, model: Model) -> list[EvalResult]:
         """Results of the model as it is now; collective where there are several processes."""
         one_pass = RememberingEmbedder(self.embedder)
         return [

@@ -1,6 +1,7 @@
 """A task from outside the package, with options and an annotation of its own."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,15 @@ NUM_PICTURES = 9
 
 
 @pytest.fixture(autouse=True)
-def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is registered here is gone after each test."""
-    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
-    monkeypatch.setattr(task_options, "_entries", dict(task_options._entries))
     monkeypatch.setattr(plugins, "_imported", {})
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
+    yield
+    for known in (registry, task_options):
+        known._entries.pop("counting", None)
 
 
 def _shard(path: Path, *, boxes: int = 1) -> Path:

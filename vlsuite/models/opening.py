@@ -37,9 +37,8 @@ class Settings(Protocol):
 #: Opens what stands behind the kind in a name; the whole name for a kind without a prefix.
 Opener = Callable[[str, "torch.device"], Any] | type[Settings]
 
-openers: Registry[Opener] = Registry(
-    "kind of model", package=("vlsuite.models",), variable="openers"
-)
+#: Of ``Opener``; ``Any`` keeps the types of what is registered as they are.
+openers: Registry[Any] = Registry("kind of model", package=("vlsuite.models",), variable="openers")
 
 FOLDER, ARCHITECTURE = "folder", "architecture"
 #: Kinds that no prefix stands for.
@@ -111,7 +110,7 @@ def open_model(
     import torch
 
     kind, rest = parsed(name)
-    opener = openers.get(kind)
+    opener: Opener = openers.get(kind)
     if isinstance(opener, type):
         return _chosen(opener, settings).open(rest, torch.device(device))
     if settings:
