@@ -139,6 +139,8 @@ def test_an_object_that_is_no_model_is_told_what_it_lacks(classified):
 
     with pytest.raises(ConfigError, match="Half cannot be evaluated, it has no device, embed_dim"):
         vlsuite.evaluate(Half(), classified)
+    with pytest.raises(ConfigError, match="belong to a model given by name"):
+        vlsuite.evaluate(SmallClip(), classified, options={"model.temperature": 1})
 
 
 def test_results_models_and_folders_are_compared(classified, tmp_path):

@@ -159,6 +159,10 @@ class Measuring:
         if is_named:
             device = self.device or launched
             model = load_model(model, device=device, settings=self.model_settings)
+        elif self.device or self.model_settings:
+            raise ConfigError(
+                "device and settings belong to a model given by name, not to an object"
+            )
         else:
             _refuse_other_objects(model)
         decoder = StreamingDecoder(batch_size=self.batch_size, workers=self.workers)
