@@ -60,7 +60,8 @@ def clips_of(members: Mapping[str, bytes], fields: Mapping[str, JsonValue]) -> t
 
 def _span(span: JsonValue) -> tuple[float, float | None, str]:
     own: dict[str, Any] = span if isinstance(span, dict) else {}
-    start, end, caption = own.get("start"), own.get("end"), own.get("caption", "")
+    start: Any = own.get("start")
+    end, caption = own.get("end"), own.get("caption", "")
     is_span = (
         _is_number(start) and start >= 0 and (end is None or (_is_number(end) and start < end))
     )
