@@ -5,6 +5,7 @@ registered under the name of its group: ``vlsuite eval --set corruptions.severit
 field of the one called "corruptions".
 """
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass, replace
 from typing import Any, TypeVar
@@ -107,6 +108,10 @@ def options_from(overrides: Sequence[str]) -> tuple[Any, ...]:
         if not dot:
             raise ConfigError(f"--set {override}: write TASK.KEY=VALUE (--list-tasks shows all)")
         groups.append(group.strip())
+        if groups[-1] not in (known := task_options.names()):
+            close = difflib.get_close_matches(groups[-1], known, n=1, cutoff=0.5)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+            raise ConfigError(f"unknown setting '{override.partition('=')[0]}'; {hint}")
     kinds = {group: task_options.get(group) for group in dict.fromkeys(groups)}
     every = make_dataclass(
         "Groups",
