@@ -39,9 +39,6 @@ EMBEDS_OR_RESPONDS = Capability(
     (EmbeddingModel, Respondent, KnowsQuestions),
     "neither embeds pictures and texts nor answers questions about pictures and sounds",
 )
-EMBEDS_OR_ANSWERS = Capability(
-    (EmbeddingModel, Answerer), "neither embeds pictures and texts nor answers questions"
-)
 
 
 def lack_of(model: Model, demanded: Iterable[Capability]) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from data_pipelines.errors import UnknownNameError
 from data_pipelines.registry import Registry
@@ -56,7 +56,10 @@ class TaskFacts:
 class TaskKind(Protocol):
     """The class of a benchmark, as registered."""
 
-    facts: ClassVar[TaskFacts]
+    @property
+    def facts(self) -> TaskFacts:
+        """An attribute of the class."""
+        ...
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -87,7 +90,10 @@ class OfFiles(Protocol):
 class StatesFacts(Protocol):
     """A benchmark that a task built."""
 
-    facts: ClassVar[TaskFacts]
+    @property
+    def facts(self) -> TaskFacts:
+        """Of its task."""
+        ...
 
 
 registry: Registry[TaskKind] = Registry("evaluation task", package=TASK_PACKAGES)

@@ -7,6 +7,7 @@ Nothing decodes video, sound or pictures. What the roles are is said in ``data_p
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -58,8 +59,9 @@ def clips_of(members: Mapping[str, bytes], fields: Mapping[str, JsonValue]) -> t
 
 
 def _span(span: JsonValue) -> tuple[float, float | None, str]:
-    own = span if isinstance(span, dict) else {}
-    start, end, caption = own.get("start"), own.get("end"), own.get("caption", "")
+    own: dict[str, Any] = span if isinstance(span, dict) else {}
+    start: Any = own.get("start")
+    end, caption = own.get("end"), own.get("caption", "")
     is_span = (
         _is_number(start) and start >= 0 and (end is None or (_is_number(end) and start < end))
     )
@@ -129,9 +131,8 @@ def boxes_of(fields: Mapping[str, JsonValue]) -> tuple[Box, ...]:
 
 
 def _box(entry: JsonValue) -> Box:
-    sides, label = (
-        (entry.get("box"), entry.get("label")) if isinstance(entry, dict) else (entry, None)
-    )
+    sides: Any = entry.get("box") if isinstance(entry, dict) else entry
+    label: Any = entry.get("label") if isinstance(entry, dict) else None
     is_box = isinstance(sides, list) and len(sides) == 4 and all(map(_is_number, sides))
     is_label = label is None or (isinstance(label, str | int) and not isinstance(label, bool))
     if not is_box or not is_label or sides[0] >= sides[2] or sides[1] >= sides[3]:

@@ -176,8 +176,9 @@ class StoredSample:
         each = listed if isinstance(listed, list) else [listed]
         answers = [a.get("answer") if isinstance(a, dict) else a for a in each]
         usable = tuple(a for a in answers if isinstance(a, str) and a.strip())
-        is_asked = isinstance(text, str) and text.strip() and usable
-        return Question(text, usable) if is_asked else None
+        if not isinstance(text, str) or not text.strip() or not usable:
+            return None
+        return Question(text, usable)
 
     @property
     def factors(self) -> Mapping[str, JsonValue]:

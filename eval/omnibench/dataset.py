@@ -94,8 +94,15 @@ def open_questions(path: str) -> EvalDataset:
 class QuestionFolders:
     """OmniBench in any of its forms; the folder of its authors is recognised."""
 
-    recognises = staticmethod(is_question_folder)
-    open = staticmethod(open_questions)
+    @staticmethod
+    def recognises(path: str) -> bool:
+        """See ``is_question_folder``."""
+        return is_question_folder(path)
+
+    @staticmethod
+    def open(path: str) -> EvalDataset:
+        """See ``open_questions``."""
+        return open_questions(path)
 
 
 def in_setting(dataset: EvalDataset, setting: str) -> EvalDataset:

@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 import numpy as np
 
 from data_pipelines.schema import JsonValue
@@ -15,6 +13,7 @@ from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, figures
 from eval.report.figures import Picture
+from eval.report.page import render_page
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
 from eval.report.tabulate import benchmark_title, result_tables
 from eval.results import EvalResult, Example
@@ -26,7 +25,6 @@ _OVERVIEWS = ("retrieval", "zero_shot")
 
 EXAMPLES_SHOWN = 6
 
-_THUMBNAIL_PREFIX = "data:image/jpeg;base64,"
 _DIRECTIONS = {
     "image_to_text": "Captions ranked for an image",
     "text_to_image": "Images ranked for a caption",
@@ -74,16 +72,8 @@ def build_report(run_dir: Path, out: Path | None = None) -> Path:
 
 def render(record: RunRecord) -> str:
     """The page as text; equal records give equal pages."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.tests["thumbnail"] = _is_thumbnail
     plates = _numbered(record)
-    page = resources.files("eval.report").joinpath("report.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(
+    values = dict(
         record=record,
         facts=_facts(record),
         tables=result_tables(record.results),
@@ -95,6 +85,7 @@ def render(record: RunRecord) -> str:
         settings=_settings(record.config),
         revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
     )
+    return render_page("eval.report", "report.html", values)
 
 
 def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
@@ -264,8 +255,3 @@ def _text(value: JsonValue) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.4g}" if math.isfinite(value) else ""
-
-
-def _is_thumbnail(address: object) -> bool:
-    """Result files may come from anywhere: only pictures of our own making are shown."""
-    return isinstance(address, str) and address.startswith(_THUMBNAIL_PREFIX)

@@ -3,21 +3,20 @@
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.influence_factors import INFLUENCES, UNKNOWN
 from eval.report import compare_figures
 from eval.report.build import Plate
+from eval.report.page import render_page
 from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
 from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
 from eval.results import Score
+from eval.tasks import facts_named
 
 PAGE, DATA = "compare.html", "compare.json"
 
@@ -74,12 +73,7 @@ def build_comparison(sides: Sequence[Side], out: Path, *, seed: int = 0) -> Writ
 def _render(
     sides: Sequence[Side], comparisons: Sequence[Comparison], pairs: Sequence[Controlled]
 ) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    package = resources.files("eval.report")
-    page = package.joinpath("compare.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(
+    values = dict(
         models=[side.name for side in sides],
         influences={n: [side.influences[n] for side in sides] for n in INFLUENCES},
         has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
@@ -94,6 +88,7 @@ def _render(
             f"{r.dataset} ({r.split})": r.origin.data_revision for s in sides for r in s.results
         },
     )
+    return render_page("eval.report", "compare.html", values)
 
 
 def _blocks(comparisons: Sequence[Comparison]) -> Iterator[_Block]:

@@ -35,10 +35,10 @@ def score_title(name: str, benchmark: str = "") -> str:
     if recall and recall[1] in _DIRECTIONS:
         return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}{(recall[3] or '').replace('_', ' ')}"
     facts = facts_named(benchmark)
-    for pattern, title in (facts.score_titles | _TITLES).items():
+    for pattern, title in {**facts.score_titles, **_TITLES}.items():
         if found := re.fullmatch(pattern, name):
             return found.expand(title)
-    words = _WORDS | facts.score_words
+    words = {**_WORDS, **facts.score_words}
     return " ".join(words.get(word, word) for word in name.split("_"))
 
 

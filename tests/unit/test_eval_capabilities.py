@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from eval.capabilities import EMBEDS, RESPONDS, WRITES_CAPTIONS, device_of, lack_of
+from eval.capabilities import (
+    EMBEDS,
+    EMBEDS_OR_RESPONDS,
+    WRITES_CAPTIONS,
+    device_of,
+    lack_of,
+)
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
@@ -108,7 +114,7 @@ def test_probe_by_what_the_model_can_do() -> None:
 
 def test_what_a_model_lacks_is_said_in_words() -> None:
     assert lack_of(OnlyCaptions(), (WRITES_CAPTIONS,)) is None
-    assert lack_of(Elsewhere(), (RESPONDS,)) is None
-    lack = lack_of(Elsewhere(), (RESPONDS, EMBEDS))
+    assert lack_of(Elsewhere(), (EMBEDS_OR_RESPONDS,)) is None
+    lack = lack_of(Elsewhere(), (EMBEDS_OR_RESPONDS, EMBEDS))
     assert lack == "model elsewhere does not embed pictures and texts"
     assert device_of(Elsewhere()) == "cpu"

@@ -23,7 +23,7 @@ def apart(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What is registered here is gone after each test."""
     monkeypatch.setattr(plugins, "_imported", {})
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
     yield
     for known in (registry, task_options):

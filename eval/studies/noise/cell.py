@@ -112,7 +112,7 @@ def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell) -> None:
     if config.pretrain_share:
         curve(open_model(str(folders.pretrained(cell.seed))))
     state = _train(run, folder / "run", [curve])
-    model = state.embedding_model(cell.name)
+    model = state.evaluated(cell.name)
     places = curve.places(model)
     start = open_model(str(folders.pretrained(cell.seed))) if config.pretrain_share else None
     found = _Detection.empty() if method.clean_only else _detection(noisy, model, start, state)

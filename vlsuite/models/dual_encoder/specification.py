@@ -1,29 +1,21 @@
-"""Which dual encoder a name stands for: an architecture with its weights, or a folder."""
-
-from pathlib import Path
+"""Which dual encoder a name stands for: an architecture with weights, or a folder of open_clip."""
 
 from vlsuite.errors import ModelError, UnknownNameError
 from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
-from vlsuite.models.opening import ARCHITECTURE, FOLDER, forms, parsed
-
-#: What open_clip names the description in a model folder.
-DESCRIPTION = "open_clip_config.json"
+from vlsuite.models.opening import ARCHITECTURE, forms, parsed
 
 #: Kinds of names that open_clip itself reads.
 _OPEN_CLIP = frozenset({"local-dir", "hf-hub"})
 
 
 def config_of(spec: str) -> OpenClipConfig:
-    """The model config a spec of :func:`open_model` stands for.
+    """The model config that open_clip's part of a model name stands for.
 
     Raises:
-        ModelError: a folder without a model, an architecture without weights, or another kind of
-            model.
+        ModelError: an architecture without weights, no such folder, or another kind of model.
         UnknownNameError: no such architecture.
     """
     name = parsed(spec)
-    if name.kind == FOLDER:
-        return _in_folder(Path(spec))
     if name.kind in _OPEN_CLIP:
         return OpenClipConfig(name=spec)
     if name.kind != ARCHITECTURE:
@@ -41,16 +33,6 @@ def config_of(spec: str) -> OpenClipConfig:
             f"(tags: {', '.join(_tags(model)) or 'none published'})"
         )
     return OpenClipConfig(name=model, pretrained=weights)
-
-
-def _in_folder(path: Path) -> OpenClipConfig:
-    for folder in (path / "export", path):
-        if (folder / DESCRIPTION).is_file():
-            return OpenClipConfig(name=f"local-dir:{folder}")
-    raise ModelError(
-        f"no model in {path} (looked for {DESCRIPTION} there and in export/); "
-        f"'vlsuite export {path}' writes one from the newest checkpoint of a run"
-    )
 
 
 def _tags(name: str) -> list[str]:
