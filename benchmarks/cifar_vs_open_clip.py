@@ -18,13 +18,14 @@ from typing import Any
 from benchmarks.peers import open_clip as peer_open_clip
 from benchmarks.peers.environment import PeerEnvironment
 from benchmarks.support import ours_vlsuite
+from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
-from benchmarks.support.timed_process import BenchmarkError, work_folder
+from benchmarks.support.timed_process import work_folder
 from benchmarks.support.trainer_settings import TrainerRun, TrainerSettings, find_shards
 from data_pipelines.errors import UserError
 
-_DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()
+_TRAIN, _TEST = "cifar10-train-*.tar", "cifar10-test-000000.tar"
 _CLASS_NAMES = "cifar10-classnames.txt"
 #: The form of the training captions; the two models know no other words.
 _TEMPLATES = ("a photo of a {c}",)
@@ -42,6 +43,7 @@ def main() -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    args.data = folder_with(args.data, _TRAIN, _TEST, _CLASS_NAMES)
     settings = _settings(args)
     environment = describe()
     peer = peer_open_clip.prepare_environment(args.peer_env)
@@ -75,14 +77,10 @@ class _TestSet:
     """The test shard, and the ways to score a model on it."""
 
     def __init__(self, args: argparse.Namespace, work: Path) -> None:
-        (shard,) = find_shards(args.data, "cifar10-test-000000.tar")
+        (shard,) = find_shards(args.data, _TEST)
         self.shard = _first_samples(shard, work / "test.tar", args.test_samples)
-        self.class_names = args.data.resolve() / _CLASS_NAMES
+        self.class_names = args.data / _CLASS_NAMES
         self.threads = args.threads
-        if not self.class_names.is_file():
-            raise BenchmarkError(
-                f"no {_CLASS_NAMES} in {args.data}; give its folder with --data FOLDER"
-            )
 
     def score(self, trainer: str, run: TrainerRun, folder: Path, *, seed: int) -> dict[str, Any]:
         """Score one trained model with ``vlsuite eval`` and print its row."""
@@ -149,7 +147,7 @@ def _figures(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 def _settings(args: argparse.Namespace) -> TrainerSettings:
     num_steps = -(-args.samples // args.batch_size)
     return TrainerSettings(
-        shards=find_shards(args.data, "cifar10-train-*.tar"),
+        shards=find_shards(args.data, _TRAIN),
         batch_size=args.batch_size,
         num_steps=num_steps,
         learning_rate=args.lr,
@@ -166,7 +164,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=_DATA, help="folder with cifar10-*.tar")
+    parser.add_argument("--data", type=Path, help=f"folder with cifar10-*; else ${VARIABLE}")
     parser.add_argument("--samples", type=int, default=120_000, help="seen by each trainer")
     parser.add_argument("--test-samples", type=int, help="score only the first so many pictures")
     parser.add_argument("--batch-size", type=int, default=128, help="samples per step")

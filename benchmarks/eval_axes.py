@@ -19,12 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support import axes_check, axes_data
+from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError, work_folder
 from data_pipelines.errors import UserError
 
-_DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()
+_NEEDED = (
+    "cifar10-test-000000.tar",
+    "cifar10-classnames.txt",
+    "imagenet-samples-000000.tar",
+    "stamps-000000.tar",
+)
 _QUICK = {"max_images": 20, "steps": 2, "only_zero_shot": True}
 
 
@@ -39,6 +45,7 @@ def main() -> int:
 
 
 def _measure(args: argparse.Namespace) -> int:
+    args.data = folder_with(args.data, *_NEEDED)
     environment = describe()
     with work_folder("eval_axes", parent=args.work) as work:
         command = _command(args, work)
@@ -201,7 +208,7 @@ def _parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, required=True, help="run or exported folder")
-    parser.add_argument("--data", type=Path, default=_DATA, help="folder with the shards")
+    parser.add_argument("--data", type=Path, help=f"folder with the shards; else ${VARIABLE}")
     parser.add_argument(
         "--class-names", type=Path, help="default: cifar10-classnames.txt of --data"
     )
@@ -219,10 +226,7 @@ def _parse() -> argparse.Namespace:
     args = parser.parse_args()
     if args.quick:
         vars(args).update(_QUICK)
-    args.model, args.data = args.model.resolve(), args.data.resolve()
-    for name in ("cifar10-test", "imagenet-samples", "stamps"):
-        if not (args.data / f"{name}-000000.tar").is_file():
-            raise SystemExit(f"error: no {name}-000000.tar in {args.data}; name its folder: --data")
+    args.model = args.model.resolve()
     return args
 
 

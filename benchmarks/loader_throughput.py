@@ -25,18 +25,18 @@ from typing import Any, NamedTuple
 
 import torch
 
+from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
 from benchmarks.support.loader_pixels import pixel_differences
 from benchmarks.support.report import finish
 from data_pipelines.errors import DataError, UserError
 from data_pipelines.shards.index import ShardIndex
+from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.stream import DataConfig, PairShards, Place, TrainStream
 from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import AugmentConfig, TrainTransform, normalise
 
-_SHARD = (
-    Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "imagenet-samples-000000.tar"
-)
+_SHARD = "imagenet-samples-000000.tar"
 _CONTEXT_LENGTH = 77
 
 
@@ -70,6 +70,7 @@ def main() -> int:
     """Run the comparison; returns the exit code."""
     args = _parse()
     try:
+        args.shard = file_named(args.shard, _SHARD, option="SHARD")
         index = ShardIndex.open(args.shard)
         num_samples = min(len(index), args.samples) // args.batch_size * args.batch_size
         if num_samples == 0:
@@ -192,9 +193,12 @@ def _batches(settings: Settings) -> Iterator[Any]:
         place=Place(
             rank=0, world_size=1, global_batch_size=batch_size, micro_batch_size=batch_size
         ),
-        transform=transform,
-        tokenizer=CachedTokenizer(_same_ids),
-        trim_text=False,
+        reader=PairReader(
+            transform=transform,
+            tokenizer=CachedTokenizer(_same_ids),
+            trim_text=False,
+            caption=data.caption,
+        ),
         seed=settings.seed,
         pin_memory=False,
     )
@@ -284,8 +288,7 @@ def _parse() -> argparse.Namespace:
         "shard",
         nargs="?",
         type=Path,
-        default=_SHARD,
-        help="a tar of image-text pairs (default: ../shared/data/imagenet-samples-000000.tar)",
+        help=f"a tar of image-text pairs (default: {_SHARD} of ${VARIABLE})",
     )
     parser.add_argument("--samples", type=int, default=1024, help="a round, at most (1024)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples of a batch (32)")

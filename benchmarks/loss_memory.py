@@ -1,8 +1,8 @@
-"""Peak memory and time of the tile-wise contrastive loss against the full-matrix loss.
+"""What memory does the tile-wise contrastive loss save, and what time does it cost?
 
-The peer is the loss of open_clip, called as its trainer calls it in one process; each side runs
-forward and backward in a fresh process of its own. Gradients are compared at full size, and both
-with the peer in float64 on fewer pairs.
+The peer is open_clip's loss over the full matrix, called as its trainer calls it in one process;
+each side runs forward and backward in a fresh process of its own. Gradients are compared at full
+size, and both with the peer in float64 on fewer pairs.
 """
 
 import argparse

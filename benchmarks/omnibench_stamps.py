@@ -6,7 +6,7 @@ here by ``vlsuite train`` without any picture or recording of the test half, ans
 eight settings through the dual encoder. Training takes about 7 minutes a model on one core, data
 3 more; a second run finds all that in the work folder and only scores.
 
-    python -m benchmarks.omnibench_stamps --stamps ../shared/data/stamps-000000.tar
+    python -m benchmarks.omnibench_stamps --stamps stamps-000000.tar
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from benchmarks.support.stamps_questions import (
@@ -33,6 +34,7 @@ from benchmarks.support.stamps_questions import (
 )
 from benchmarks.support.stamps_samples import Stamp, divide, read_stamps
 from benchmarks.support.stamps_training import picture_samples, write_sound_set
+from data_pipelines.errors import UserError
 from data_pipelines.shards.write import write_pairs
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.metrics.intervals import wilson_score
@@ -44,6 +46,8 @@ from eval.respondents.sound_models import load_sound_model
 from eval.results import Score
 from vlsuite.cli.main import main as main_of_vlsuite
 from vlsuite.models.opening import open_model
+
+_STAMPS = "stamps-000000.tar"
 
 CHANCE = 0.25
 
@@ -82,10 +86,15 @@ _QUICK = Effort(
 def main() -> int:
     """Run the benchmark; returns the exit code."""
     args = _arguments()
-    if args.quick:
-        with tempfile.TemporaryDirectory(prefix="omnibench-stamps-") as folder:
-            return _run(args, Path(folder), _QUICK)
-    return _run(args, args.work, Effort())
+    try:
+        args.stamps = file_named(args.stamps, _STAMPS, option="--stamps TAR")
+        if args.quick:
+            with tempfile.TemporaryDirectory(prefix="omnibench-stamps-") as folder:
+                return _run(args, Path(folder), _QUICK)
+        return _run(args, args.work, Effort())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
 def _run(args: argparse.Namespace, work: Path, effort: Effort) -> int:
@@ -285,10 +294,9 @@ def _arguments() -> argparse.Namespace:
     add(
         "--stamps",
         type=Path,
-        default=Path("../shared/data/stamps-000000.tar"),
         metavar="TAR",
         help="png, json with captions by language, speech.ogg, sound.ogg; clipart-*.tar beside it "
-        "is learned from too",
+        f"is learned from too (default: {_STAMPS} of ${VARIABLE})",
     )
     add("--work", type=Path, default=Path("runs/omnibench_stamps"), metavar="DIR", help="kept")
     add("--test-share", type=float, default=0.4, help="of the groups of stamps")

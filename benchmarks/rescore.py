@@ -16,10 +16,10 @@ from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from eval.omnibench.leaderboard import published
 from eval.omnibench.log import Log, LogHeader, parse_log
-from eval.omnibench.media import BytesMedia
-from eval.omnibench.parsers.registry import PARSERS
+from eval.omnibench.parsers.registry import parser_names
 from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.scoring import ScoredLog, score_log
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import LETTERS, OmniQuestion
 from eval.respondents.response import Response
 
@@ -56,21 +56,22 @@ def main() -> int:
     questions = made_questions(seed=args.seed)
     stored = _stored(questions, seed=args.seed)
     times = []
+    names = parser_names()
     scored: Mapping[str, ScoredLog] = {}
     for _ in range(1 if args.quick else args.runs):
         start = time.perf_counter()
         log = parse_log(stored, where="made up")
-        scored = {name: score_log(questions, log, parser=name) for name in PARSERS}
+        scored = {name: score_log(questions, log, parser=name) for name in names}
         times.append(time.perf_counter() - start)
     print(f"{'parser':<22}{'accuracy %':>12}{'unparsed':>10}")
     for name, one in scored.items():
         scores = one.settings["image_audio"]
         print(f"{name:<22}{100 * scores.accuracy.value:>12.2f}{scores.counts['unparsed']:>10}")
     seconds = statistics.median(times)
-    print(f"{len(questions.questions):,} responses, {len(PARSERS)} parsers: {seconds:.3f} s")
+    print(f"{len(questions.questions):,} responses, {len(names)} parsers: {seconds:.3f} s")
     figures = {
         "responses": len(questions.questions),
-        "parsers": len(PARSERS),
+        "parsers": len(names),
         "seconds": round(seconds, 4),
         "seconds_all": [round(value, 4) for value in times],
     }

@@ -186,6 +186,7 @@ def _resume(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(args: argparse.Namespace) -> tuple[Any, Any]:
+    from vlsuite.batches.pairs import PairReader
     from vlsuite.batches.stream import DataConfig, Place, TrainStream
     from vlsuite.batches.tokenizer import load_tokenizer
     from vlsuite.batches.transforms import AugmentConfig, TrainTransform
@@ -199,9 +200,12 @@ def _settings(args: argparse.Namespace) -> tuple[Any, Any]:
         config,
         shards,
         place=place,
-        transform=transform,
-        tokenizer=tokenizer,
-        trim_text=True,
+        reader=PairReader(
+            transform=transform,
+            tokenizer=tokenizer,
+            trim_text=config.trim_text,
+            caption=config.caption,
+        ),
         seed=args.seed,
         pin_memory=False,
     )

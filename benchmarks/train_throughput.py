@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.peers import open_clip as peer_open_clip
 from benchmarks.support import ours_vlsuite
+from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
@@ -26,7 +27,7 @@ from benchmarks.support.trainer_settings import (
 )
 from data_pipelines.errors import UserError
 
-_DATA = (Path(__file__).resolve().parents[1] / ".." / "shared" / "data").resolve()
+_SHARDS = "cifar10-train-*.tar"
 _QUICK = {"batch_size": 64, "discard_steps": 5, "steps": 10, "log_every": 5, "repeats": 1}
 
 
@@ -42,7 +43,7 @@ def main() -> int:
 
 def _compare(args: argparse.Namespace) -> int:
     settings = TrainerSettings(
-        shards=find_shards(args.data, "cifar10-train-*.tar"),
+        shards=find_shards(folder_with(args.data, _SHARDS), _SHARDS),
         batch_size=args.batch_size,
         # one more step than is needed: the peer logs steps 1, n + 1, 2 n + 1, ...
         num_steps=args.discard_steps + args.steps + 1,
@@ -108,7 +109,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=_DATA, help="folder with cifar10-train-*.tar")
+    parser.add_argument("--data", type=Path, help=f"folder with {_SHARDS}; else ${VARIABLE}")
     parser.add_argument("--batch-size", type=int, default=256, help="samples per step")
     parser.add_argument("--steps", type=int, default=60, help="timed steps of each run")
     parser.add_argument("--discard-steps", type=int, default=20, help="warm-up before them")

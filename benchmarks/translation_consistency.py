@@ -35,8 +35,8 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.results import EvalResult, Score
-from eval.robustness.translation import TranslationConsistency
-from eval.task_choices import TaskRequest, TranslationOptions
+from eval.robustness.translation import TranslationConsistency, TranslationOptions
+from eval.task_choices import TaskChoices
 from eval.zero_shot.templates import templates_from
 from vlsuite.models.opening import open_model
 
@@ -89,10 +89,10 @@ def _measure(args: argparse.Namespace) -> int:
 
 
 def _task(args: argparse.Namespace, dataset: EvalDataset, side: float) -> Benchmark:
-    request = TaskRequest(
+    request = TaskChoices(
         templates=templates_from(args.templates) if args.templates else None,
         seed=args.seed,
-        translation=TranslationOptions(rics_side=side, max_images=args.max_images),
+        options=(TranslationOptions(rics_side=side, max_images=args.max_images),),
     )
     if (lack := TranslationConsistency.missing(dataset, request)) is not None:
         raise EvaluationError(lack)

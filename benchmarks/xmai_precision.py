@@ -1,6 +1,6 @@
 """Are inserted attributes true, and what do they do to a model? With the text-only baselines.
 
-Captions of emoji (and stamps, where the shard is there) say colours and skin tones; these are taken
+Captions of emoji (and of stamps, if given) say colours and skin tones; these are taken
 out, so that the truth is known, and the generator puts attributes back that a tagger saw in the
 picture. Then captions of emoji that no model has seen in training are perturbed by the generator
 and by the baselines, and a CLIP that the generator never used is asked to find their pictures.
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support import xmai_runs
+from benchmarks.support.data_folder import VARIABLE, file_if_there
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
@@ -31,6 +32,7 @@ from eval.results import Score
 from eval.xmai.attributes import GROUPS
 from eval.xmai.quality import quality
 
+_STAMPS = "stamps-000000.tar"
 _BASELINES = ("deletion", "eda", "typo", "contractions", "masked_insert", "masked_replace")
 _QUICK_BASELINES = ("deletion", "typo")
 _FALLS = {"drop_r1": "text_to_image_recall_at_1_drop", "drop_mrr": "text_to_image_mrr_drop"}
@@ -41,6 +43,7 @@ def main() -> int:
     args = _parse()
     environment = describe()
     try:
+        args.stamps = file_if_there(args.stamps, _STAMPS, option="--stamps TAR")
         if args.work is not None:
             args.work.mkdir(parents=True, exist_ok=True)
             figures = _measure(args, args.work.resolve())
@@ -254,7 +257,8 @@ def _parse() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="of 'vlsuite data build emoji' (default: built)")
-    add("--stamps", type=Path, default=Path("../shared/data/stamps-000000.tar"), metavar="TAR")
+    help_stamps = f"real captions too (default: {_STAMPS} of ${VARIABLE}, where it is there)"
+    add("--stamps", type=Path, metavar="TAR", help=help_stamps)
     add("--scorer", type=Path, metavar="RUN", help="CLIP of the generator (default: trained)")
     add("--victim", type=Path, metavar="RUN", help="CLIP that is measured (default: trained)")
     add("--masked-lm", type=Path, metavar="DIR", help="(default: trained)")

@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ from data_pipelines import plugins
 from data_pipelines.errors import UnknownNameError
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 class DuplicateNameError(ValueError):
@@ -65,16 +67,22 @@ class Registry(Generic[T]):
         """What one entry is called."""
         return self._kind
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def also_in(self, package: str) -> None:
+        """Look for components in one more package, which the registry's own may not import."""
+        if package not in self._packages:
+            self._packages = (*self._packages, package)
+            self._index = None
+
+    def register(self, name: str) -> Callable[[C], C]:
         """Decorate a component to make it known as ``name``; a second use of a name is an error."""
 
-        def add(component: T) -> T:
+        def add(component: C) -> C:
             if name in self._entries:
                 raise DuplicateNameError(
                     f"{self._kind} '{name}' is registered twice: by {_place(self._entries[name])} "
                     f"and by {_place(component)}"
                 )
-            self._entries[name] = component
+            self._entries[name] = component  # type: ignore[assignment]
             return component
 
         return add
@@ -102,9 +110,9 @@ class Registry(Generic[T]):
         return sorted(self._entries.keys() | self._modules().keys())
 
     def listed(self) -> list[Listed]:
-        """All names with their components; imports every module, and survives broken ones."""
+        """All names with their components; imports their modules, and survives broken ones."""
         plugins.load_installed()
-        self._import(self._all_modules())
+        self._import(list(chain.from_iterable(self._modules().values())))
         return [
             Listed(name, self._entries[name])
             if name in self._entries

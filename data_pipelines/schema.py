@@ -1,18 +1,137 @@
-"""One image with its captions: the record every source yields and every shard stores."""
+"""What a sample is, by role: the record every source yields, and what a shard may hold of it.
+
+A stored sample has members named by suffix; ``data_pipelines.shards.stored_sample`` reads them.
+One role is one thing a task or a model may ask for, wherever in the members it lies:
+
+=========  ===========================================================================
+role       where it lies
+=========  ===========================================================================
+image      png, jpg, jpeg or webp
+captions   the list "captions" of json, else txt
+label      cls: the index of a class
+uid        "uid" of json, else the key
+identity   "identity" of json: who or what the picture shows
+question   "question" and "answers" of json
+factors    the object "factors" of json: what is unusual about the picture
+clips      mp4, webm, mkv, mov or avi, with the list "clips" of json: {"start", "end",
+           "caption"}, seconds; without it one clip, the whole video
+frames     frame.0.jpg, frame.1.jpg... (jpg, jpeg, png or webp), or frames.npy: uint8,
+           frames x height x width x 3
+sound      wav, flac, mp3 or ogg
+boxes      the list "boxes" of json: [left, top, right, bottom] or {"box": [...],
+           "label": text or number}, pixels of the upright picture
+masks      mask.png and seg.png
+=========  ===========================================================================
+"""
 
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from data_pipelines.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import UInt8
 
 JsonValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
 
 #: Encoded image formats a shard may hold, by the suffix of their member.
 IMAGE_SUFFIXES = ("png", "jpg", "webp")
+#: Encoded video formats.
+VIDEO_SUFFIXES = ("mp4", "webm", "mkv", "mov", "avi")
+#: Encoded sound formats.
+SOUND_SUFFIXES = ("wav", "flac", "mp3", "ogg")
 
 _UID_PATTERN = re.compile(r"[0-9a-f]{32}")
+
+
+class EncodedImage(NamedTuple):
+    """Image bytes with the suffix that names their format ("png", "jpg" or "webp")."""
+
+    suffix: str
+    data: bytes
+
+
+class Captions(NamedTuple):
+    """Usable captions of a sample, and what had to be put right in them, for counting.
+
+    The texts are not blank, without control characters, and at most 8 KiB of UTF-8 each.
+    """
+
+    texts: tuple[str, ...]
+    mended: tuple[str, ...]
+
+
+class Question(NamedTuple):
+    """A question about an image, and what people answered."""
+
+    text: str
+    answers: tuple[str, ...]
+
+
+class Clip(NamedTuple):
+    """A span of an encoded video.
+
+    Attributes:
+        suffix: of the video's format.
+        data: the whole video, encoded; clips of one sample share it.
+        start: seconds from its begin.
+        end: seconds from its begin; None is its end.
+        caption: of this span alone; empty where there is none.
+    """
+
+    suffix: str
+    data: bytes
+    start: float = 0.0
+    end: float | None = None
+    caption: str = ""
+
+
+class Frames(NamedTuple):
+    """Pictures in order of time: encoded one by one, or the pixels of all.
+
+    Attributes:
+        images: encoded; empty where there are pixels.
+        pixels: None where there are encoded images.
+    """
+
+    images: tuple[EncodedImage, ...]
+    pixels: "UInt8[np.ndarray, 'frames height width 3'] | None" = None
+
+
+class EncodedSound(NamedTuple):
+    """Sound bytes with the suffix that names their format."""
+
+    suffix: str
+    data: bytes
+
+
+class Box(NamedTuple):
+    """A rectangle in a picture, in pixels from its upper left corner.
+
+    Attributes:
+        label: what it holds: a name, or the index of a class; None where nothing is said.
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    label: str | int | None = None
+
+
+class Mask(NamedTuple):
+    """An encoded mask of the size of the picture.
+
+    Attributes:
+        name: "mask" (share of the object in each pixel) or "seg" (number of the segment).
+        data: a PNG.
+    """
+
+    name: str
+    data: bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

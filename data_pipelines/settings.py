@@ -31,17 +31,22 @@ def component(registry: Registry, default: str) -> Any:
     )
 
 
-def apply_overrides(config: C, overrides: Sequence[str]) -> C:
+def apply_overrides(config: C, overrides: Sequence[str], *, where: str = "") -> C:
     """A copy of ``config`` with every ``dotted.key=value`` applied in order.
 
+    Args:
+        where: stands before each key in messages ("model.").
     Raises:
         ConfigError: no ``=``, unknown key, or a value that does not parse as the field's type.
     """
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
-            raise ConfigError(f"--set {override}: expected key=value, for example optim.lr=5e-4")
-        config = _replace_at(config, key.strip().split("."), text, where=key.strip())
+            raise ConfigError(
+                f"--set {where}{override}: expected key=value, for example optim.lr=5e-4"
+            )
+        path = f"{where}{key.strip()}"
+        config = _replace_at(config, key.strip().split("."), text, where=path)
     return config
 
 

@@ -1,13 +1,15 @@
 """What an evaluation needs from a model, and what it gives back.
 
-Three nouns: an ``EmbeddingModel`` turns pictures and texts into unit vectors, an ``Embedder``
-runs it over a whole data set, and a ``Benchmark`` scores the vectors and returns an
-``EvalResult``. A benchmark asks the embedder, never the model, for the vectors of a data set, so
-several benchmarks share one pass over the pictures.
+Three nouns: a ``Model`` can do some things, each a protocol of its own here (it embeds, matches,
+writes captions, answers); an ``Embedder`` runs it over a whole data set; a ``Benchmark`` scores
+what comes out and returns an ``EvalResult``. A benchmark says which of those things the model must
+be able to do (``eval.tasks.TaskFacts``), and asks the embedder, never the model, for the vectors
+of a data set, so several benchmarks share one pass over the pictures.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,11 +22,8 @@ from eval.results import EvalResult, Settings
 
 
 @runtime_checkable
-class EmbeddingModel(Protocol):
-    """A model with a shared embedding space for images and texts.
-
-    Under ZeRO-3 every call is collective: all processes call each method equally often.
-    """
+class Model(Protocol):
+    """Whatever is evaluated, wherever it runs; what it can do is said by the protocols below."""
 
     @property
     def name(self) -> str:
@@ -33,17 +32,35 @@ class EmbeddingModel(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over weights, preprocessing and tokenizer: equal ones give equal embeddings."""
+        """SHA-256 over weights, preprocessing and tokenizer: equal ones give equal results."""
         ...
 
-    @property
-    def embed_dim(self) -> int:
-        """Length of an embedding."""
-        ...
+
+@runtime_checkable
+class PictureModel(Model, Protocol):
+    """A ``Model`` that runs here and is shown batches of pixels."""
 
     @property
     def image_transform(self) -> ImageTransform:
         """Resize and crop an RGB picture of any size to the model's pixels; thread-safe."""
+        ...
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where the weights are, and where the embeddings come out."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingModel(PictureModel, Protocol):
+    """A model with a shared embedding space for images and texts.
+
+    Under ZeRO-3 every call is collective: all processes call each method equally often.
+    """
+
+    @property
+    def embed_dim(self) -> int:
+        """Length of an embedding."""
         ...
 
     @property
@@ -54,11 +71,6 @@ class EmbeddingModel(Protocol):
     @property
     def logit_bias(self) -> float:
         """Added to every logit; 0 for models without one."""
-        ...
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where the weights are, and where the embeddings come out."""
         ...
 
     def embed_images(
@@ -104,7 +116,7 @@ class Matcher(Protocol):
 
 
 @runtime_checkable
-class Captioner(Protocol):
+class Captioner(PictureModel, Protocol):
     """A model that describes pictures."""
 
     def caption(
@@ -120,7 +132,7 @@ class Captioner(Protocol):
 
 
 @runtime_checkable
-class Answerer(Protocol):
+class Answerer(PictureModel, Protocol):
     """A model that answers questions about pictures."""
 
     def answer(
@@ -131,6 +143,16 @@ class Answerer(Protocol):
         max_tokens: int,
     ) -> list[str]:
         """One short answer a picture and question; how it is prompted is the model's business."""
+        ...
+
+
+@runtime_checkable
+class Instructed(Protocol):
+    """A ``Captioner`` or ``Answerer`` that is told in words what to write."""
+
+    @property
+    def wording(self) -> str:
+        """These words; kept texts depend on them besides the model's fingerprint."""
         ...
 
 
@@ -183,7 +205,7 @@ class Embedder(Protocol):
 
     def pictures(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         dataset: EvalDataset,
         rows: Int64[np.ndarray, " rows"],
         view: View = PLAIN,
@@ -191,10 +213,12 @@ class Embedder(Protocol):
         """The chosen pictures themselves, on the CPU, without those that cannot be decoded."""
         ...
 
-    def remembered(
-        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """What ``compute`` gives, or gave under this key for this model in an earlier run."""
+        ...
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """Where a benchmark may keep files of its own under this key; None: nowhere."""
         ...
 
     def texts(
@@ -232,16 +256,20 @@ class Benchmark(Protocol):
         """All pictures that ``run`` will ask the embedder for."""
         ...
 
-    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
-        """Measure. Collective: with several processes all of them call it and get the result."""
+    def run(self, model: Any, embedder: Embedder) -> EvalResult:
+        """Measure. Collective: with several processes all of them call it and get the result.
+
+        Args:
+            model: a ``Model`` that can do what the benchmark demands.
+        """
         ...
 
 
 @runtime_checkable
 class Demanding(Protocol):
-    """A ``Benchmark`` that not every ``EmbeddingModel`` can take."""
+    """A ``Benchmark`` that demands more of a model than the facts of its task can say."""
 
-    def model_lacks(self, model: EmbeddingModel) -> str | None:
+    def model_lacks(self, model: Any) -> str | None:
         """What the model cannot do, in one line; None: nothing."""
         ...
 
@@ -250,6 +278,6 @@ class Demanding(Protocol):
 class Evaluator(Protocol):
     """What training calls between steps; collective like ``Benchmark.run``."""
 
-    def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
+    def __call__(self, model: Any) -> list[EvalResult]:
         """Results of the model as it is now."""
         ...

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import EvaluationError
+from eval.opening import ARCHITECTURE, FOLDER, parsed
 from vlsuite.export.run_history import data_sources
 
 #: Columns of every comparison, in order.
@@ -63,18 +64,17 @@ def influences_of(spec: str, stated: Sequence[str] = ()) -> dict[str, str]:
     """The influence factors of a model but its prompts, which belong to the benchmark.
 
     Args:
-        spec: see ``vlsuite.models.opening.open_model``.
+        spec: see ``eval.opening.open_model``.
         stated: "key=value" from the user, over everything found.
     Raises:
         EvaluationError: a stated key is none of ``INFLUENCES``.
     """
-    folder = Path(spec)
-    if folder.is_dir():
-        found = _of_run(folder)
-    else:
-        architecture, _, tag = spec.partition(":")
-        is_hub = architecture in ("hf-hub", "local-dir")
-        found = {} if is_hub else _of_tag(architecture, tag)
+    name = parsed(spec)
+    found: dict[str, str] = {}
+    if name.kind == FOLDER:
+        found = _of_run(Path(spec))
+    elif name.kind == ARCHITECTURE:
+        found = _of_tag(*name.halves)
     known = dict.fromkeys(INFLUENCES[:-1], UNKNOWN) | found
     return known | _stated(stated)
 

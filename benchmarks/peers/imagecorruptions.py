@@ -1,7 +1,7 @@
 """imagecorruptions, the usual package of ImageNet-C's corruptions, in an environment of its own.
 
 Its release stops with current NumPy and scikit-image in three of nineteen corruptions (arguments
-and names that no longer exist). :mod:`benchmarks.peers.corruption_cells` puts those back and
+and names that no longer exist). :mod:`benchmarks.peers.inside.corruption_cells` puts those back and
 compiles the loop of glass blur with numba, as the repository's later state does, so that all
 nineteen run at the best speed that is published.
 """
@@ -82,7 +82,7 @@ def time_round(
         if not (source / "imagecorruptions" / "corruptions.py").is_file():
             raise BenchmarkError(f"no imagecorruptions/corruptions.py in {source}")
         options["source"] = str(source.resolve())
-    script = Path(__file__).with_name("corruption_cells.py")
+    script = Path(__file__).parent / "inside" / "corruption_cells.py"
     command = [environment.python, "-W", "ignore", script, given, json.dumps(options)]
     report = run_timed(command, cwd=work, threads=1, log=work / "peer.txt")
     shown = json.loads(report.lines[-1].text)

@@ -98,7 +98,7 @@ def zero_shot_top1(
     """Share of right answers that the peer's own evaluation code gives a model, 0 to 1."""
     command = [
         environment.python,
-        Path(__file__).with_name("zero_shot.py"),
+        Path(__file__).parent / "inside" / "zero_shot.py",
         *("--model", model, "--shard", shard, "--class-names", class_names),
         *(word for template in templates for word in ("--template", template)),
     ]

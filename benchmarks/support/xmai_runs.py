@@ -25,10 +25,10 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.metrics.clustered_table import ClusteredTable
 from eval.results import Score
-from eval.task_choices import InsertionOptions, TaskRequest
+from eval.task_choices import TaskChoices
 from eval.xmai.attributes import GROUPS, canonical
 from eval.xmai.records import PerturbedCaption, read_perturbed
-from eval.xmai.retrieval import AttributeInsertions
+from eval.xmai.retrieval import AttributeInsertions, InsertionOptions
 from vlsuite.cli.main import main as vlsuite
 
 _PERTURBED = "perturbed.jsonl"
@@ -154,9 +154,7 @@ def falls(
     scores = {}
     for name, path in files.items():
         options = InsertionOptions(captions=(str(path),))
-        task = AttributeInsertions.build(
-            dataset, TaskRequest(attribute_insertions=options, seed=seed)
-        )
+        task = AttributeInsertions.build(dataset, TaskChoices(options=(options,), seed=seed))
         scores[name] = task.run(model, embedder).scores
     return scores
 

@@ -110,7 +110,7 @@ def _data(args: argparse.Namespace, work: Path) -> tuple[Path, Path, dict[str, P
     if not folder.is_dir():
         EmojiSource(seed=args.seed).build(Target(out_dir=folder))
     named = {"emoji": folder / "unseen_compositions", "new_emoji": folder / "unseen_emoji"}
-    if args.stamps.is_file():
+    if args.stamps is not None:
         named["stamps"] = args.stamps
     return folder / "train", folder / "unseen_compositions", named
 

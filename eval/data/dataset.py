@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int64, UInt64
 
-from data_pipelines.schema import JsonValue
+from data_pipelines.schema import JsonValue, Question
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import image_of
 from eval.data.image_folders import PictureFolder
@@ -25,13 +25,6 @@ PROBLEMS_SHOWN = 3
 
 #: "images" asks for pictures alone: out-of-distribution sets, banks, backgrounds.
 Task = Literal["zero_shot", "retrieval", "multilabel", "vqa", "omnibench", "images"]
-
-
-class Question(NamedTuple):
-    """A question about an image, and what people answered."""
-
-    text: str
-    answers: tuple[str, ...]
 
 
 class Classes(NamedTuple):
@@ -169,6 +162,9 @@ class EvalDataset:
         identities: who or what each image shows, from "identity" of its json; None unless every
             image has one.
         questions: "question" and "answers" of the json members; None unless every image has them.
+        annotations: what the task it was opened for reads of its own from each sample; None for
+            the tasks without an annotation.
+        shared_revision: the revision without those annotations; empty where there are none.
     """
 
     layout: Layout
@@ -183,6 +179,8 @@ class EvalDataset:
     factors: tuple[Mapping[str, JsonValue], ...] | None = None
     identities: tuple[str, ...] | None = None
     questions: tuple[Question, ...] | None = None
+    annotations: tuple[JsonValue, ...] | None = None
+    shared_revision: str = ""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -202,6 +200,11 @@ class EvalDataset:
         """Name and split for messages."""
         return f"{self.name} ({self.split})"
 
+    @property
+    def pictures_revision(self) -> str:
+        """What embeddings of its pictures are kept under: the revision that all tasks share."""
+        return self.shared_revision or self.revision
+
     def key(self, i: int) -> str:
         """What image ``i`` is called; empty where nothing says."""
         return self.images.key(i) if isinstance(self.images, NamedImages) else ""
@@ -211,11 +214,15 @@ class EvalDataset:
         broken = {"image cannot be decoded": num_undecodable} if num_undecodable else {}
         return self.num_skipped | broken
 
-    def warnings(self) -> list[str]:
-        """What the user should know before trusting a score: damage and samples left out."""
+    def warnings(self, *, with_classes: bool = True) -> list[str]:
+        """What the user should know before trusting a score: damage and samples left out.
+
+        Args:
+            with_classes: whether class names are ranked.
+        """
         lines = [f"{self.title}: {n:,} samples left out: {w}" for w, n in self.num_skipped.items()]
         classes = self.layout.classes
-        if self.task == "zero_shot" and self.labels is not None and classes is not None:
+        if with_classes and self.labels is not None and classes is not None:
             unseen = len(classes.names) - len(np.unique(self.labels))
             if unseen:
                 lines.append(

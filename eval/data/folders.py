@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import cast
 
 from braceexpand import braceexpand
-from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
 from data_pipelines.errors import ShardError
 from eval.data.dataset import Classes, EvalDataset, Layout, Task
 from eval.data.image_folders import has_pictures, list_pictures
 from eval.data.read_samples import read_dataset
+from eval.data.rows import ROWS_FOR
+from eval.data.set_kinds import kind_of, set_kinds
+from eval.data.word_lists import read_class_names, read_templates, read_text
 from eval.errors import EvaluationError
-from eval.omnibench.dataset import is_question_folder, open_questions
 
 CLASS_NAMES_FILE = "classnames.txt"
 #: What may be asked of plain shards: nothing in particular.
@@ -31,7 +32,6 @@ TYPE_FILE = "dataset_type.txt"
 COUNT_FILE = "nshards.txt"
 SHIFT_FILE = "shift_of.txt"
 
-_NAMED_CLASS_LISTS = {"imagenet": tuple(IMAGENET_CLASSNAMES)}
 _TASK_OF_TYPE: dict[str, Task] = {
     "classification": "zero_shot",
     "retrieval": "retrieval",
@@ -52,15 +52,18 @@ def open_dataset(
             ("gaussian_noise/3"); plain shards have no splits.
         class_names: a file with one name a line, or "imagenet" for open_clip's 1,000 names; None
             takes ``classnames.txt`` of the folder.
-        task: "zero_shot", "retrieval", "multilabel", "vqa", "omnibench", "images" for pictures
-            alone, or "auto" for what the folder declares.
+        task: "zero_shot", "retrieval", "multilabel", "vqa", "images" for pictures alone, a kind
+            of data set (``eval.data.set_kinds``), or "auto" for what the folder declares.
     Raises:
+        UnknownNameError: no such kind.
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing there, no such split, an incomplete folder, or labels that do
             not fit the class names.
     """
-    if task == "omnibench" or (task == "auto" and is_question_folder(path)):
-        return open_questions(path)
+    if task == "auto" and (kind := kind_of(path)) is not None:
+        return kind.open(path)
+    if task not in ("auto", *ROWS_FOR):
+        return set_kinds.get(task).open(path)
     layout = locate(path, split=split, class_names=class_names)
     return read_dataset(layout, None if task == "auto" else cast(Task, task))
 
@@ -109,51 +112,13 @@ def evaluation_folders(path: str) -> list[str]:
     return below or [path]
 
 
-def read_class_names(source: str) -> tuple[str, ...]:
-    """Class names from a file, or open_clip's ImageNet list for the word "imagenet".
-
-    Raises:
-        EvaluationError: no such file, or an empty line among the names.
-    """
-    if source in _NAMED_CLASS_LISTS and not Path(source).is_file():
-        return _NAMED_CLASS_LISTS[source]
-    names = [line.strip() for line in _read_text(Path(source)).splitlines()]
-    while names and not names[-1]:
-        names.pop()
-    if not names:
-        raise EvaluationError(f"{source} holds no class names; write one name a line")
-    if "" in names:
-        raise EvaluationError(
-            f"{source}, line {names.index('') + 1}, is empty; line i names class i - 1"
-        )
-    return tuple(names)
-
-
-def read_templates(path: Path) -> tuple[str, ...]:
-    """Prompt templates, one a line, each with ``{c}`` where the class name goes.
-
-    Raises:
-        EvaluationError: no such file, no templates, or one without ``{c}``.
-    """
-    templates = tuple(line.strip() for line in _read_text(path).splitlines() if line.strip())
-    if not templates:
-        raise EvaluationError(f"{path} holds no templates; write lines like 'a photo of a {{c}}.'")
-    for number, template in enumerate(templates, start=1):
-        if "{c}" not in template:
-            raise EvaluationError(
-                f"template {number} of {path} has no {{c}}: '{template}'; "
-                "write {c} where the class name goes"
-            )
-    return templates
-
-
 def _splits(folder: Path) -> list[Path]:
     return sorted(sub for sub in folder.iterdir() if sub.is_dir() and any(sub.glob("*.tar")))
 
 
 def _benchmark_layout(folder: Path, split: str, named: tuple[str, ...] | None) -> Layout:
     type_file = folder / TYPE_FILE
-    kind = _read_text(type_file).strip() if type_file.is_file() else "classification"
+    kind = read_text(type_file).strip() if type_file.is_file() else "classification"
     if kind not in _TASK_OF_TYPE:
         raise EvaluationError(
             f"{type_file} says '{kind}'; vlsuite evaluates {' and '.join(_TASK_OF_TYPE)}"
@@ -166,7 +131,7 @@ def _benchmark_layout(folder: Path, split: str, named: tuple[str, ...] | None) -
         classes=_classes(folder, named),
         declared_task=_TASK_OF_TYPE[kind],
         one_per_line=True,
-        shift_of=_read_text(shift_file).strip() if shift_file.is_file() else None,
+        shift_of=read_text(shift_file).strip() if shift_file.is_file() else None,
     )
 
 
@@ -184,7 +149,7 @@ def _numbered_shards(folder: Path, split: str) -> tuple[Path, ...]:
             f"{count_file} is missing; write the number of shards into it "
             f"({len(present)} .tar files are there)"
         )
-    text = _read_text(count_file).strip()
+    text = read_text(count_file).strip()
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise EvaluationError(f"{count_file} holds '{text[:40]}'; it must be the number of shards")
     missing = sorted(set(range(int(text))) - present)
@@ -242,7 +207,7 @@ def _picture_layout(folder: Path, split: str, named: tuple[str, ...] | None) -> 
         classes=Classes(pictures.class_names, templates),
         declared_task="zero_shot",
         one_per_line=False,
-        shift_of=_read_text(shift_file).strip() if shift_file.is_file() else None,
+        shift_of=read_text(shift_file).strip() if shift_file.is_file() else None,
         pictures=pictures,
     )
 
@@ -268,12 +233,3 @@ def _classes(folder: Path, named: tuple[str, ...] | None) -> Classes | None:
     if named is None:
         return None
     return Classes(named, read_templates(templates_file) if templates_file.is_file() else None)
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise EvaluationError(f"{path} does not exist; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvaluationError(f"cannot read {path}: {error}") from error

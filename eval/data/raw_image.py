@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float32
 from PIL import Image
 
+from data_pipelines.arrays import read_array
 from data_pipelines.errors import BadSampleError
 from data_pipelines.shards.pairs import image_of
 from vlsuite.batches.decode import decode_image
 
 _MASKS = ("mask.png", "seg.png")
 _DEPTHS = ("depth.npy", "depth.png")
-_MAX_DEPTH_VALUES = 2**26
 
 
 class RawImage:
@@ -77,23 +77,6 @@ class RawImage:
                 "broken depth", f"{suffix} of shape {depth.shape} for {self.rgb.size} pixels"
             )
         return depth.astype(np.float32)
-
-
-def read_array(data: bytes, name: str) -> np.ndarray:
-    """A NumPy file without pickled objects.
-
-    Raises:
-        BadSampleError: no such file, or one with objects, or too large.
-    """
-    try:
-        array = np.load(io.BytesIO(data), allow_pickle=False, max_header_size=10_000)
-    except (ValueError, OSError, EOFError) as error:
-        raise BadSampleError(
-            "broken array", f"{name}: {' '.join(str(error).split())[:120]}"
-        ) from error
-    if not isinstance(array, np.ndarray) or array.size > _MAX_DEPTH_VALUES:
-        raise BadSampleError("broken array", f"{name} is no array of usual size")
-    return array
 
 
 def _gray(data: bytes, name: str) -> Image.Image:

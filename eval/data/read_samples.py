@@ -5,38 +5,30 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, UInt64
 
+from data_pipelines.arrays import read_array
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.pairs import captions_of, fields_of, identity_of, image_of, label_of
+from data_pipelines.shards.stored_sample import StoredSample
 from eval.data.dataset import (
     PROBLEMS_SHOWN,
-    Classes,
     EvalDataset,
     Layout,
-    Question,
     ShardImages,
     StoredImages,
     Task,
 )
 from eval.data.image_folders import FileImages, PictureFolder
-from eval.data.raw_image import read_array
+from eval.data.rows import ROWS_FOR, Annotation, NeededRows, SampleRow
 from eval.errors import EvaluationError
 from eval.process_group import ranks
 from eval.progress import Progress
 
-_NEEDS: dict[str, str] = {
-    "zero_shot": "an image and cls",
-    "retrieval": "an image and txt or json",
-    "multilabel": "an image and npy",
-    "vqa": "an image and json with question and answers",
-    "images": "an image",
-}
 _READERS = 8
 _JOB = 64
 _MAX_ATTRIBUTES = 4096
@@ -48,31 +40,30 @@ def read_dataset(layout: Layout, task: Task | None = None) -> EvalDataset:
     Samples without an image, or without what the task needs, are left out and counted.
 
     Args:
-        task: what the data set is wanted for; None takes what the folder declares, else
-            "zero_shot" where samples have labels, "vqa" where they have questions and none has
-            a caption, else "retrieval".
+        task: what the data set is wanted for; None takes what it is for (``Samples.purpose``).
     Raises:
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing usable, labels without class names, or a label beyond them.
     """
-    source = _Shards(layout) if layout.pictures is None else _Files(layout.pictures)
-    scan = _Scan(layout)
-    scan.add_all(source)
-    wanted = task or layout.declared_task or scan.likely_task
-    dataset = scan.finish(wanted, source)
-    _check(dataset)
+    samples = read_samples(layout)
+    wanted = task or samples.purpose
+    dataset = samples.taken(ROWS_FOR[wanted], purpose=wanted)
+    refuse_unusable(dataset, ROWS_FOR[wanted], wanted)
     return dataset
 
 
-class _Row(NamedTuple):
-    place: int
-    digest: bytes
-    label: int | None
-    captions: tuple[str, ...]
-    attributes: tuple[int, ...]
-    factors: Mapping[str, JsonValue]
-    identity: str | None
-    question: Question | None
+def read_samples(layout: Layout, annotations: Mapping[str, Annotation] | None = None) -> "Samples":
+    """Read every sample once, for any number of tasks.
+
+    Args:
+        annotations: what tasks of their own read from each sample, by task.
+    Raises:
+        ShardError: a shard is missing or no tar.
+    """
+    source = _Shards(layout) if layout.pictures is None else _Files(layout.pictures)
+    samples = Samples(layout, source, annotations or {})
+    samples.add_all()
+    return samples
 
 
 @runtime_checkable
@@ -81,8 +72,8 @@ class _Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def read(self, i: int) -> tuple[Mapping[str, bytes], int | None]:
-        """Members and, where they do not hold it, the label."""
+    def read(self, i: int) -> tuple[StoredSample, int | None]:
+        """A sample and, where its members do not hold it, the label."""
         ...
 
     def images(self, places: list[int], digests: list[bytes]) -> StoredImages: ...
@@ -99,9 +90,10 @@ class _Shards:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def read(self, i: int) -> tuple[Mapping[str, bytes], int | None]:
+    def read(self, i: int) -> tuple[StoredSample, int | None]:
         shard, number = self._place(i)
-        return self._shards[shard].read(number), None
+        index = self._shards[shard]
+        return StoredSample(index.key(number), index.read(number)), None
 
     def images(self, places: list[int], digests: list[bytes]) -> StoredImages:
         pairs = np.array([self._place(i) for i in places], dtype=np.int64).reshape(-1, 2)
@@ -124,12 +116,13 @@ class _Files:
     def __len__(self) -> int:
         return len(self._folder)
 
-    def read(self, i: int) -> tuple[Mapping[str, bytes], int | None]:
+    def read(self, i: int) -> tuple[StoredSample, int | None]:
+        key = self._folder.files[i]
         try:
-            return self._folder.read(i), int(self._folder.labels[i])
+            return StoredSample(key, self._folder.read(i)), int(self._folder.labels[i])
         except OSError as error:
             self._unreadable.append(f"{self._folder.path(i)}: {error.strerror or error}")
-            return {}, None
+            return StoredSample(key, {}), None
 
     def images(self, places: list[int], digests: list[bytes]) -> StoredImages:
         numbers = np.array(places, dtype=np.int64)
@@ -140,29 +133,43 @@ class _Files:
         return tuple(sorted(self._unreadable))
 
 
-class _Scan:
-    """Collects what is kept of each sample while all of them are read."""
+class Samples:
+    """All samples of a data set with a picture; each task takes its own of them.
 
-    def __init__(self, layout: Layout) -> None:
+    Args:
+        layout: where they lie.
+        source: reads them.
+        annotations: what tasks of their own read from each sample, by task.
+    """
+
+    def __init__(
+        self, layout: Layout, source: _Source, annotations: Mapping[str, Annotation]
+    ) -> None:
         self._layout = layout
-        self._rows: list[_Row] = []
+        self._source = source
+        self._annotations = annotations
+        self._rows: list[SampleRow] = []
         self._skipped: Counter[str] = Counter()
+        self._taken: dict[bytes, EvalDataset] = {}
 
     @property
-    def likely_task(self) -> Task:
+    def purpose(self) -> Task:
+        """What the data set is for: what its folder declares, else "zero_shot" where samples have
+        labels, "vqa" where they have questions and none has a caption, else "retrieval"."""
+        if self._layout.declared_task is not None:
+            return self._layout.declared_task
         if any(row.label is not None for row in self._rows):
             return "zero_shot"
         only_asks = any(r.question for r in self._rows) and not any(r.captions for r in self._rows)
         return "vqa" if only_asks else "retrieval"
 
-    def add_all(self, source: _Source) -> None:
+    def add_all(self) -> None:
         """In order, some samples ahead in threads: hashing and reading release the lock."""
-        what = f"reading {self._layout.name}"
+        what, source = f"reading {self._layout.name}", self._source
         progress = Progress(what, total=len(source), unit="samples") if not ranks().rank else None
 
-        def read(span: range) -> list[_Row | str]:
-            one_per_line = self._layout.one_per_line
-            return [_row(i, *source.read(i), one_per_line=one_per_line) for i in span]
+        def read(span: range) -> list[SampleRow | str]:
+            return [self._row(i) for i in span]
 
         jobs = [range(i, min(i + _JOB, len(source))) for i in range(0, len(source), _JOB)]
         with ThreadPoolExecutor(_READERS, thread_name_prefix="open") as pool:
@@ -177,22 +184,46 @@ class _Scan:
         if progress:
             progress.close()
 
-    def finish(self, task: Task, source: _Source) -> EvalDataset:
-        kept = [row for row in self._rows if self._has_what_it_needs(row, task)]
-        missing = {"retrieval": "no caption", "vqa": "no question with answers"}.get(
-            task, "no class label"
-        )
+    def taken(
+        self, needed: NeededRows, *, purpose: Task | None = None, annotation: str = ""
+    ) -> EvalDataset:
+        """The samples that have what is needed; equal choices are one and the same data set.
+
+        Args:
+            purpose: what it is called to be for; None takes ``purpose``.
+            annotation: the task whose annotation each sample must have.
+        """
+        kept = [row for row in self._rows if needed.holds(row)]
+        skipped = self._skipped.copy()
         if len(kept) < len(self._rows):
-            self._skipped[missing] += len(self._rows) - len(kept)
+            skipped[needed.missing] += len(self._rows) - len(kept)
+        if annotation:
+            annotated = [row for row in kept if row.annotations[annotation] is not None]
+            if len(annotated) < len(kept):
+                skipped[self._annotations[annotation].missing] += len(kept) - len(annotated)
+            kept = annotated
+        task = purpose or self.purpose
+        key = hashlib.sha256(np.array([row.place for row in kept], dtype=np.int64).tobytes())
+        key.update(json.dumps([task, annotation, dict(skipped)]).encode())
+        if key.digest() not in self._taken:
+            self._taken[key.digest()] = self._dataset(kept, task, dict(skipped), annotation)
+        return self._taken[key.digest()]
+
+    def _dataset(
+        self, kept: list[SampleRow], task: Task, skipped: dict[str, int], annotation: str
+    ) -> EvalDataset:
         labelled = bool(kept) and all(row.label is not None for row in kept)
         captioned = bool(kept) and all(row.captions for row in kept)
         lengths = {len(row.attributes) for row in kept}
         identities = tuple(row.identity for row in kept if row.identity is not None)
         questions = tuple(row.question for row in kept if row.question is not None)
+        revision, annotations = _revision(kept, self._layout), None
+        if annotation:
+            annotations = tuple(row.annotations[annotation] for row in kept)
         return EvalDataset(
             layout=self._layout,
             task=task,
-            images=source.images([row.place for row in kept], [row.digest for row in kept]),
+            images=self._source.images([row.place for row in kept], [row.digest for row in kept]),
             labels=np.array([row.label for row in kept], dtype=np.int64) if labelled else None,
             captions=tuple(row.captions for row in kept) if captioned else None,
             attributes=np.array([row.attributes for row in kept], dtype=np.int64)
@@ -201,63 +232,46 @@ class _Scan:
             factors=tuple(row.factors for row in kept) if any(r.factors for r in kept) else None,
             identities=identities if kept and len(identities) == len(kept) else None,
             questions=questions if kept and len(questions) == len(kept) else None,
-            revision=_revision(kept, self._layout),
-            num_skipped=dict(self._skipped),
-            problems=source.problems,
+            revision=_annotated(revision, annotations),
+            num_skipped=skipped,
+            problems=self._source.problems,
+            annotations=annotations,
+            shared_revision="" if annotations is None else revision,
         )
 
-    def _has_what_it_needs(self, row: _Row, task: Task) -> bool:
-        needed: dict[str, bool] = {
-            "zero_shot": row.label is not None,
-            "retrieval": bool(row.captions),
-            "multilabel": bool(row.attributes),
-            "vqa": row.question is not None,
-        }
-        return needed.get(task, True)
+    def _row(self, place: int) -> SampleRow | str:
+        """What is kept of a sample, or why nothing is."""
+        sample, label = self._source.read(place)
+        try:
+            captions = sample.plain_captions(one_per_line=self._layout.one_per_line)
+            label = sample.label if label is None else label
+            has_identity = b'"identity"' in (sample.member("json") or b"")
+            identity = sample.identity if has_identity else None
+            factors, question = sample.factors, sample.question
+        except DataError:
+            return "unreadable caption or label"
+        try:
+            image = sample.image.data
+        except DataError:
+            return "no image"
+        return SampleRow(
+            place,
+            hashlib.sha256(image).digest(),
+            label,
+            captions,
+            _attributes(sample.member("npy") or b""),
+            factors,
+            identity,
+            question,
+            {name: _annotation(sample, own) for name, own in self._annotations.items()},
+        )
 
 
-def _row(
-    place: int, members: Mapping[str, bytes], label: int | None, *, one_per_line: bool
-) -> _Row | str:
-    """What is kept of a sample, or why nothing is."""
+def _annotation(sample: StoredSample, annotation: Annotation) -> JsonValue:
     try:
-        captions = captions_of(members, one_per_line=one_per_line)
-        label = label_of(members) if label is None else label
-        has_factors = b'"factors"' in members.get("json", b"")
-        factors = fields_of(members).get("factors") if has_factors else None
-        identity = identity_of(members) if b'"identity"' in members.get("json", b"") else None
-        question = _question(members)
+        return annotation.read(sample)
     except DataError:
-        return "unreadable caption or label"
-    try:
-        image = image_of(members).data
-    except DataError:
-        return "no image"
-    return _Row(
-        place,
-        hashlib.sha256(image).digest(),
-        label,
-        captions,
-        _attributes(members.get("npy", b"")),
-        factors if isinstance(factors, dict) else {},
-        identity,
-        question,
-    )
-
-
-def _question(members: Mapping[str, bytes]) -> Question | None:
-    """ "question" and "answers" of the json: texts, or objects with "answer" as VQA has them."""
-    if b'"question"' not in members.get("json", b""):
         return None
-    fields = fields_of(members)
-    text, listed = fields.get("question"), fields.get("answers")
-    answers = [a.get("answer") if isinstance(a, dict) else a for a in _as_list(listed)]
-    usable = tuple(a for a in answers if isinstance(a, str) and a.strip())
-    return Question(text, usable) if isinstance(text, str) and text.strip() and usable else None
-
-
-def _as_list(value: object) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 def _attributes(data: bytes) -> tuple[int, ...]:
@@ -287,7 +301,7 @@ def ids_of(digests: Sequence[bytes]) -> UInt64[np.ndarray, " images"]:
     return np.array([int.from_bytes(d[:8], "big") for d in digests], dtype=np.uint64)
 
 
-def _revision(rows: list[_Row], layout: Layout) -> str:
+def _revision(rows: list[SampleRow], layout: Layout) -> str:
     digest = hashlib.sha256()
     for name in layout.classes.names if layout.classes else ():
         _update(digest, name.encode())
@@ -306,49 +320,35 @@ def _revision(rows: list[_Row], layout: Layout) -> str:
     return digest.hexdigest()
 
 
+def _annotated(revision: str, annotations: tuple[JsonValue, ...] | None) -> str:
+    if annotations is None:
+        return revision
+    digest = hashlib.sha256(revision.encode())
+    _update(digest, json.dumps(annotations, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
 def _update(digest, part: bytes) -> None:
     digest.update(len(part).to_bytes(8, "little"))
     digest.update(part)
 
 
-def _check(dataset: EvalDataset) -> None:
+def refuse_unusable(dataset: EvalDataset, needed: NeededRows, wanted: str) -> None:
+    """Raise where a data set cannot be used for what it was opened for.
+
+    Args:
+        needed: what its samples were chosen by.
+        wanted: what for, for the message.
+    Raises:
+        EvaluationError: no sample, or a problem that ``needed`` sees.
+    """
     where = f"{dataset.title} at {dataset.layout.folder}"
     if not len(dataset):
         reasons = [f"{n} with {why}" for why, n in dataset.num_skipped.items()]
         skipped = ", ".join([*reasons, *dataset.problems[:PROBLEMS_SHOWN]])
-        needs = _NEEDS[dataset.task]
         raise EvaluationError(
-            f"no usable sample for {dataset.task} in {where} (left out: {skipped or 'none'}); "
-            f"each sample needs {needs} members"
+            f"no usable sample for {wanted} in {where} (left out: {skipped or 'none'}); "
+            f"each sample needs {needed.members} members"
         )
-    if dataset.task not in ("zero_shot", "multilabel"):
-        return
-    classes = dataset.layout.classes
-    if classes is None:
-        raise EvaluationError(
-            f"{where} has class labels but no class names; give them with --class-names FILE, "
-            "one name a line, or use --task retrieval"
-        )
-    if dataset.task == "multilabel":
-        _check_multilabel(dataset.attributes, classes, where)
-        return
-    assert dataset.labels is not None
-    if (largest := int(dataset.labels.max())) >= len(classes.names):
-        raise EvaluationError(
-            f"label {largest} in {where} but only {len(classes.names)} class names "
-            f"(labels count from 0); the list needs at least {largest + 1} lines"
-        )
-
-
-def _check_multilabel(attributes: np.ndarray | None, classes: Classes, where: str) -> None:
-    num_classes = len(classes.names)
-    if attributes is None:
-        raise EvaluationError(
-            f"the npy members in {where} differ in length; each needs {num_classes} numbers 0 or 1"
-        )
-    if attributes.shape[1] != num_classes or not np.isin(attributes, (0, 1)).all():
-        raise EvaluationError(
-            f"npy members of {attributes.shape[1]} numbers from {attributes.min()} to "
-            f"{attributes.max()} in {where}; each needs a 0 or 1 for each of the {num_classes} "
-            "class names"
-        )
+    if (problem := needed.problem(dataset, where)) is not None:
+        raise EvaluationError(problem)

@@ -75,7 +75,7 @@ def subset(dataset: EvalDataset, rows: Int64[np.ndarray, " images"]) -> EvalData
         return dataset
     images, numbers = dataset.images, rows.tolist()
     first = first_of_equals([i.to_bytes(8, "big") for i in images.same_as[rows].tolist()])
-    revision = hashlib.sha256(f"{dataset.revision}:".encode() + rows.tobytes()).hexdigest()
+    shared = dataset.shared_revision
     return replace(
         dataset,
         images=ChosenImages(images, rows, first, images.image_ids[rows]),
@@ -85,8 +85,14 @@ def subset(dataset: EvalDataset, rows: Int64[np.ndarray, " images"]) -> EvalData
         factors=_chosen(dataset.factors, numbers),
         identities=_chosen(dataset.identities, numbers),
         questions=_chosen(dataset.questions, numbers),
-        revision=revision,
+        revision=_revision(dataset.revision, rows),
+        annotations=_chosen(dataset.annotations, numbers),
+        shared_revision=_revision(shared, rows) if shared else "",
     )
+
+
+def _revision(whole: str, rows: Int64[np.ndarray, " images"]) -> str:
+    return hashlib.sha256(f"{whole}:".encode() + rows.tobytes()).hexdigest()
 
 
 def _chosen(values: tuple[T, ...] | None, rows: list[int]) -> tuple[T, ...] | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,15 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
-from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need, PictureBatch
+from eval.contract import (
+    Embedder,
+    EmbeddingModel,
+    ImageEmbeddings,
+    Model,
+    Need,
+    PictureBatch,
+    PictureModel,
+)
 from eval.data.dataset import EvalDataset
 from eval.embedding.decode import Decoder, ImageBatch
 from eval.embedding.prompts import class_embeds
@@ -39,7 +48,7 @@ class ViewBatch(NamedTuple):
 
 def stream_views(
     decoder: Decoder,
-    model: EmbeddingModel,
+    model: PictureModel,
     dataset: EvalDataset,
     rows: Int64[np.ndarray, " rows"],
     views: Sequence[View],
@@ -120,7 +129,7 @@ class StreamingEmbedder:
 
     def pictures(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         dataset: EvalDataset,
         rows: Int64[np.ndarray, " rows"],
         view: View = PLAIN,
@@ -132,11 +141,13 @@ class StreamingEmbedder:
             if good.any():
                 yield PictureBatch(own[batch.is_good], batch.images.cpu()[good])
 
-    def remembered(
-        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """Computed anew: nothing is kept."""
         return compute()
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """None: nothing is kept."""
+        return None
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
@@ -188,14 +199,14 @@ class RememberingEmbedder:
         self, model: EmbeddingModel, dataset: EvalDataset, view: View = PLAIN
     ) -> ImageEmbeddings:
         """As the inner embedder, from memory where the same was asked for before."""
-        key = (dataset.revision, view.key)
+        key = (dataset.pictures_revision, view.key)
         if key not in self._images:
             self._images[key] = self._inner.images(model, dataset, view)
         return self._images[key]
 
     def pictures(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         dataset: EvalDataset,
         rows: Int64[np.ndarray, " rows"],
         view: View = PLAIN,
@@ -203,11 +214,13 @@ class RememberingEmbedder:
         """As the inner embedder."""
         return self._inner.pictures(model, dataset, rows, view)
 
-    def remembered(
-        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """As the inner embedder."""
         return self._inner.remembered(model, key, compute)
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """As the inner embedder."""
+        return self._inner.folder(model, key)
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]

@@ -31,7 +31,15 @@ from torch import Tensor
 
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from data_pipelines.shards.file_lock import release, try_lock
-from eval.contract import EmbeddingModel, ImageEmbeddings, Need, PictureBatch
+from eval.capabilities import device_of
+from eval.contract import (
+    EmbeddingModel,
+    ImageEmbeddings,
+    Model,
+    Need,
+    PictureBatch,
+    PictureModel,
+)
 from eval.data.dataset import EvalDataset
 from eval.embedding.embedder import (
     StreamingEmbedder,
@@ -75,7 +83,7 @@ class StoredEmbedder:
         """
         wanted: dict[str, tuple[EvalDataset, dict[str, View]]] = {}
         for dataset, views in needs:
-            _, by_key = wanted.setdefault(dataset.revision, (dataset, {}))
+            _, by_key = wanted.setdefault(dataset.pictures_revision, (dataset, {}))
             by_key.update({view.key: view for view in views})
         for dataset, by_key in wanted.values():
             todo = self._unfinished(model, dataset, by_key)
@@ -97,7 +105,7 @@ class StoredEmbedder:
         """Keep other commands from computing the same data: they wait, then find it done."""
         with ExitStack() as stack:
             if ranks().rank == 0:
-                folder = self._root / _model_key(model) / dataset.revision[:32]
+                folder = self._root / _model_key(model) / dataset.pictures_revision[:32]
                 make_folder(folder)
                 stack.enter_context(_lock(folder / ".lock", dataset))
             barrier(device=model.device)
@@ -112,7 +120,7 @@ class StoredEmbedder:
 
     def pictures(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         dataset: EvalDataset,
         rows: Int64[np.ndarray, " rows"],
         view: View = PLAIN,
@@ -120,9 +128,7 @@ class StoredEmbedder:
         """See ``Embedder``; pictures are not stored."""
         return self._inner.pictures(model, dataset, rows, view)
 
-    def remembered(
-        self, model: EmbeddingModel, key: str, compute: Callable[[], np.ndarray]
-    ) -> np.ndarray:
+    def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """See ``Embedder``."""
         path = self._root / _model_key(model) / "arrays" / f"{_digest([key])}.safetensors"
         kept = _read_part(path)
@@ -132,6 +138,12 @@ class StoredEmbedder:
         make_folder(path.parent)
         write_file(path, save({"array": array}))
         return array
+
+    def folder(self, model: Model, key: str) -> Path | None:
+        """See ``Embedder``; made if need be."""
+        folder = self._root / _model_key(model) / "files" / _digest([key])[:32]
+        make_folder(folder)
+        return folder
 
     def texts(
         self, model: EmbeddingModel, texts: Sequence[str]
@@ -163,7 +175,7 @@ class StoredEmbedder:
         return embeds
 
     def _place(self, model: EmbeddingModel, dataset: EvalDataset, view: View) -> "_Place":
-        parts = (_model_key(model), dataset.revision[:32], _short(view.key))
+        parts = (_model_key(model), dataset.pictures_revision[:32], _short(view.key))
         return _Place(self._root.joinpath(*parts))
 
     def _compute(
@@ -347,8 +359,8 @@ def _read_part(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _model_key(model: EmbeddingModel) -> str:
-    return f"{model.fingerprint[:32]}-{torch.device(model.device).type}"
+def _model_key(model: Model) -> str:
+    return f"{model.fingerprint[:32]}-{torch.device(device_of(model)).type}"
 
 
 def _short(key: str) -> str:

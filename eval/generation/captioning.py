@@ -1,13 +1,16 @@
 """Captioning: what a model writes about each picture, against the captions people wrote."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Captioner, Embedder, EmbeddingModel, Need, PictureBatch
+from eval.capabilities import WRITES_CAPTIONS, lack_of
+from eval.contract import Captioner, Embedder, Need, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
+from eval.data.rows import CAPTIONED
 from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.generation.spice import spice_missing, spice_values
@@ -18,10 +21,28 @@ from eval.metrics.clustered import clustered_mean
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.process_group import gather_rows, ranks
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.task_choices import CaptioningOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 
 _DIGITS = 6
+
+
+@task_options.register("captioning")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptioningOptions:
+    """Choices of the captioning task.
+
+    Attributes:
+        max_tokens: longest caption, in the model's own tokens.
+        num_beams: of beam search; 1 is greedy.
+        prompt: text before every caption; empty gives none.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    max_tokens: int = 30
+    num_beams: int = 5
+    prompt: str = ""
+    max_images: int = 0
 
 
 @registry.register("captioning")
@@ -40,6 +61,14 @@ class Captioning:
         with_spice: whether SPICE is measured too.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=CAPTIONED,
+        demands=(WRITES_CAPTIONS,),
+        options=CaptioningOptions,
+        only_for=NOT_OF_CLASSES,
+        score_words={"bleu": "BLEU", "cider": "CIDEr-D", "rouge": "ROUGE", "spice": "SPICE"},
+    )
+
     dataset: EvalDataset
     options: CaptioningOptions
     num_examples: int = 0
@@ -47,11 +76,11 @@ class Captioning:
     with_spice: bool = False
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.captions is None:
             return f"{dataset.title} has images without captions (txt or json members)"
-        options = request.captioning
+        options = choices.of(CaptioningOptions)
         if options.max_tokens < 1 or options.num_beams < 1 or options.max_images < 0:
             return (
                 "captioning.max_tokens and captioning.num_beams must be at least 1, "
@@ -60,20 +89,20 @@ class Captioning:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Captioning":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Captioning":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        rows = chosen_rows(dataset, request.captioning.max_images, seed=request.seed)
+        rows = chosen_rows(dataset, choices.of(CaptioningOptions).max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            options=request.captioning,
-            num_examples=request.num_examples,
-            seed=request.seed,
+            options=choices.of(CaptioningOptions),
+            num_examples=choices.num_examples,
+            seed=choices.seed,
             with_spice=spice_missing() is None,
         )
 
@@ -91,18 +120,14 @@ class Captioning:
         """Nothing to be embedded beforehand."""
         return ()
 
-    def model_lacks(self, model: EmbeddingModel) -> str | None:
-        """See ``Demanding``."""
-        return None if isinstance(model, Captioner) else f"model {model.name} writes no captions"
-
-    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+    def run(self, model: PictureModel, embedder: Embedder) -> EvalResult:
         """Write a caption for every image and score them; processes share the images.
 
         Raises:
             EvaluationError: the model writes no captions, or SPICE fails.
         """
         if not isinstance(model, Captioner):
-            raise EvaluationError(f"{self.model_lacks(model)}; leave captioning out")
+            raise EvaluationError(f"{lack_of(model, self.facts.demands)}; leave captioning out")
         assert self.dataset.captions is not None
         prompt = self.options.prompt
 
@@ -135,7 +160,7 @@ class Captioning:
         }
 
     def _spice(
-        self, texts: list[str], references: list[tuple[str, ...]], model: EmbeddingModel
+        self, texts: list[str], references: list[tuple[str, ...]], model: PictureModel
     ) -> Score:
         """By process 0, as the others wait."""
         values, problem = np.full(len(texts), np.nan), "SPICE failed in process 0"
@@ -155,7 +180,7 @@ class Captioning:
 
     def _result(
         self,
-        model: EmbeddingModel,
+        model: PictureModel,
         written: Written,
         references: list[tuple[str, ...]],
         scores: dict[str, Score],

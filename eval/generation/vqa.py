@@ -2,12 +2,15 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Answerer, Embedder, EmbeddingModel, Need, PictureBatch
+from eval.capabilities import ANSWERS, lack_of
+from eval.contract import Answerer, Embedder, Need, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
+from eval.data.rows import ASKED
 from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.generation.written import write_all
@@ -15,8 +18,22 @@ from eval.metrics.clustered import clustered_mean
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.vqa_accuracy import normalized_answer, vqa_accuracy
 from eval.results import EvalResult, Origin, Settings
-from eval.task_choices import TaskRequest, VqaOptions
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
+
+
+@task_options.register("vqa")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VqaOptions:
+    """Choices of visual question answering.
+
+    Attributes:
+        max_tokens: longest answer, in the model's own tokens.
+        max_images: use a seeded choice of so many samples; 0 uses all.
+    """
+
+    max_tokens: int = 10
+    max_images: int = 0
 
 
 @registry.register("vqa")
@@ -34,38 +51,45 @@ class VisualQuestions:
         seed: of the bootstrap and of the choice of samples.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=ASKED,
+        demands=(ANSWERS,),
+        options=VqaOptions,
+        score_words={"vqa": "VQA"},
+    )
+
     dataset: EvalDataset
     options: VqaOptions
     num_examples: int = 0
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.questions is None:
             return (
                 f"{dataset.title} has images without a question; each json needs 'question' and "
                 "'answers'"
             )
-        if request.vqa.max_tokens < 1 or request.vqa.max_images < 0:
+        if choices.of(VqaOptions).max_tokens < 1 or choices.of(VqaOptions).max_images < 0:
             return "vqa.max_tokens must be at least 1 and vqa.max_images at least 0"
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "VisualQuestions":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "VisualQuestions":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        rows = chosen_rows(dataset, request.vqa.max_images, seed=request.seed)
+        rows = chosen_rows(dataset, choices.of(VqaOptions).max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            options=request.vqa,
-            num_examples=request.num_examples,
-            seed=request.seed,
+            options=choices.of(VqaOptions),
+            num_examples=choices.num_examples,
+            seed=choices.seed,
         )
 
     @property
@@ -85,18 +109,14 @@ class VisualQuestions:
         """Nothing to be embedded beforehand."""
         return ()
 
-    def model_lacks(self, model: EmbeddingModel) -> str | None:
-        """See ``Demanding``."""
-        return None if isinstance(model, Answerer) else f"model {model.name} answers no questions"
-
-    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+    def run(self, model: PictureModel, embedder: Embedder) -> EvalResult:
         """Answer every question and compare; processes share the samples.
 
         Raises:
             EvaluationError: the model answers no questions.
         """
         if not isinstance(model, Answerer):
-            raise EvaluationError(f"{self.model_lacks(model)}; leave vqa out")
+            raise EvaluationError(f"{lack_of(model, self.facts.demands)}; leave vqa out")
         assert self.dataset.questions is not None
         questions = self.dataset.questions
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from eval.contract import Embedder, EmbeddingModel, PictureBatch
+from eval.contract import Embedder, Instructed, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
 from eval.embedding.embedder import refuse_all_broken
 from eval.errors import EvaluationError
@@ -37,7 +37,7 @@ class Written(NamedTuple):
 
 
 def write_all(
-    model: EmbeddingModel,
+    model: PictureModel,
     embedder: Embedder,
     dataset: EvalDataset,
     write: Write,
@@ -54,6 +54,8 @@ def write_all(
     Raises:
         EvaluationError: no picture can be decoded, or the model gives another number of texts.
     """
+    if isinstance(model, Instructed):
+        key = {**key, "wording": model.wording}
     num_groups = -(-len(dataset) // _IMAGES_AT_A_TIME)
     mine = my_rows(num_groups)
     progress = None
@@ -86,7 +88,7 @@ def _key(key: Mapping[str, object], what: str, dataset: EvalDataset, group: int)
 
 
 def _written(
-    model: EmbeddingModel,
+    model: PictureModel,
     embedder: Embedder,
     dataset: EvalDataset,
     write: Write,
@@ -109,7 +111,7 @@ def _packed(texts: dict[str, str]) -> np.ndarray:
     return np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8).copy()
 
 
-def _from_all(found: dict[str, str], model: EmbeddingModel) -> dict[int, str]:
+def _from_all(found: dict[str, str], model: PictureModel) -> dict[int, str]:
     """Texts of all processes by row; bytes of JSON travel, filled up to the longest."""
     own, world_size = torch.from_numpy(_packed(found)), ranks().world_size
     length = torch.tensor([len(own)])

@@ -5,12 +5,14 @@ is right, as in CUHK-PEDES, ICFG-PEDES and RSTPReid.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import CAPTIONED
 from eval.errors import EvaluationError
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.clustered import clustered_mean
@@ -22,8 +24,8 @@ from eval.metrics.identity_ranking import (
 )
 from eval.metrics.intervals import NUM_RESAMPLES, cluster_bootstrap_score
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.zero_shot.retrieval import RECALL_AT, gallery_of
 
 INTERVAL = f"95% percentile bootstrap over identities, {NUM_RESAMPLES} resamples"
@@ -40,12 +42,19 @@ class IdentityRetrieval:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=CAPTIONED,
+        uses=("captions_per_image",),
+        only_for=NOT_OF_CLASSES,
+        score_titles={"mean_average_precision": "mAP", "mean_inverse_negative_penalty": "mINP"},
+    )
+
     dataset: EvalDataset
     captions_per_image: int | None = None
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.captions is None:
             return f"{dataset.title} has images without captions (txt or json members)"
@@ -54,16 +63,16 @@ class IdentityRetrieval:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "IdentityRetrieval":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "IdentityRetrieval":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
         return cls(
-            dataset=dataset, captions_per_image=request.captions_per_image, seed=request.seed
+            dataset=dataset, captions_per_image=choices.captions_per_image, seed=choices.seed
         )
 
     @property

@@ -9,13 +9,15 @@ pair then comes in the same unit, where a cosine beside log-odds has next to no 
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from eval.contract import Embedder, EmbeddingModel, Matcher, Need
+from eval.capabilities import EMBEDS, MATCHES, lack_of
+from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import CAPTIONED
 from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.matching.pair_logits import Pairs, pair_logits, union_of
@@ -24,8 +26,8 @@ from eval.metrics.paired import paired_means
 from eval.metrics.ranking import best_entries, full_precision
 from eval.metrics.reranking import reranked_places
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.task_choices import RerankOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.zero_shot.retrieval import (
     RECALL_AT,
     Gallery,
@@ -46,6 +48,23 @@ class _Direction(NamedTuple):
     num_reachable: int
 
 
+@task_options.register("retrieval_rerank")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RerankOptions:
+    """Choices of retrieval with matching.
+
+    Attributes:
+        candidates: best entries by cosine that matching puts in a new order, for each query.
+        similarity: what is added to the matching log-odds: "logit", the cosine times the model's
+            own logit scale, or "cosine", as BLIP-2 does it.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    candidates: int = 128
+    similarity: Literal["logit", "cosine"] = "logit"
+    max_images: int = 0
+
+
 @registry.register("retrieval_rerank")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RetrievalRerank:
@@ -61,17 +80,26 @@ class RetrievalRerank:
         seed: of the bootstrap and of the choice of images.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=CAPTIONED,
+        demands=(EMBEDS, MATCHES),
+        uses=("captions_per_image",),
+        options=RerankOptions,
+        only_for=NOT_OF_CLASSES,
+    )
+
     dataset: EvalDataset
     options: RerankOptions
     captions_per_image: int | None = None
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.captions is None:
             return f"{dataset.title} has images without captions (txt or json members)"
-        if request.retrieval_rerank.candidates < 1 or request.retrieval_rerank.max_images < 0:
+        options = choices.of(RerankOptions)
+        if options.candidates < 1 or options.max_images < 0:
             return (
                 "retrieval_rerank.candidates must be at least 1 and retrieval_rerank.max_images "
                 "at least 0"
@@ -79,20 +107,21 @@ class RetrievalRerank:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "RetrievalRerank":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "RetrievalRerank":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        rows = chosen_rows(dataset, request.retrieval_rerank.max_images, seed=request.seed)
+        options = choices.of(RerankOptions)
+        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            options=request.retrieval_rerank,
-            captions_per_image=request.captions_per_image,
-            seed=request.seed,
+            options=options,
+            captions_per_image=choices.captions_per_image,
+            seed=choices.seed,
         )
 
     @property
@@ -112,19 +141,13 @@ class RetrievalRerank:
         """See ``Benchmark``; pictures are decoded once more for matching."""
         return (Need(self.dataset),)
 
-    def model_lacks(self, model: EmbeddingModel) -> str | None:
-        """See ``Demanding``."""
-        if isinstance(model, Matcher):
-            return None
-        return f"model {model.name} does not match pictures with texts, it only embeds them"
-
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank by cosine, match the best of both directions, rank again.
 
         Raises:
             EvaluationError: the model does not match pairs, or gives NaN or infinity.
         """
-        if (lack := self.model_lacks(model)) is not None:
+        if (lack := lack_of(model, self.facts.demands)) is not None:
             raise EvaluationError(f"{lack}; leave retrieval_rerank out")
         images = embedder.images(model, self.dataset)
         gallery = gallery_of(

@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt64
 
 from data_pipelines.errors import DataError
 from eval.data.dataset import EvalDataset, Layout
+from eval.data.set_kinds import set_kinds
 from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.read_questions import read_questions
 
@@ -87,6 +88,14 @@ def open_questions(path: str) -> EvalDataset:
         num_skipped={"no usable question": len(found.problems)} if found.problems else {},
         problems=tuple(map(str, found.problems)),
     )
+
+
+@set_kinds.register("omnibench")
+class QuestionFolders:
+    """OmniBench in any of its forms; the folder of its authors is recognised."""
+
+    recognises = staticmethod(is_question_folder)
+    open = staticmethod(open_questions)
 
 
 def in_setting(dataset: EvalDataset, setting: str) -> EvalDataset:

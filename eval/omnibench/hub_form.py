@@ -9,9 +9,10 @@ from typing import Any
 from data_pipelines.errors import BadSampleError
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia, CellMedia, FileMedia, TableMedia
+from eval.omnibench.media import CellMedia, FileMedia, TableMedia
 from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.record import COLUMNS, Problem, question_of
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import Media, OmniQuestion
 
 _MEDIA = ("image", "audio")

@@ -1,4 +1,4 @@
-"""Encoded pictures and sounds as they lie in files, in Parquet tables or in memory."""
+"""Encoded pictures and sounds as they lie in files or in Parquet tables."""
 
 import threading
 from collections import OrderedDict
@@ -33,18 +33,6 @@ class FileMedia:
             return self.path.read_bytes()
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class BytesMedia:
-    """A picture or sound that is in memory already."""
-
-    name: str
-    data: bytes
-
-    def read(self) -> bytes:
-        """See ``Media``."""
-        return self.data
 
 
 class TableMedia:

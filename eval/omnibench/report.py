@@ -1,15 +1,13 @@
 """One HTML page of a run: tables by every axis, published figures, letters, unread answers."""
 
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
-
-import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.omnibench.outcomes import Outcome
 from eval.omnibench.scoring import ScoredLog, SettingScores
 from eval.omnibench.tables import Table, beside_published, by_types, letters, overview
+from eval.report.page import render_page
 from eval.respondents.question import LETTERS
 
 PAGE = "omnibench.html"
@@ -44,12 +42,8 @@ def write_page(scored: ScoredLog, folder: Path) -> Path:
 
 def render(scored: ScoredLog) -> str:
     """The page as text; it needs nothing else: no network, no scripts, no other file."""
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    text = resources.files("eval.omnibench").joinpath("page.html").read_text(encoding="utf-8")
     parsers = sorted({scores.parser for scores in scored.settings.values()})
-    return environment.from_string(text).render(
+    values = dict(
         model=scored.model,
         facts={
             "questions": f"{scored.asked[0]:,} of {scored.asked[1]:,} of {scored.question_set}",
@@ -61,6 +55,7 @@ def render(scored: ScoredLog) -> str:
         tables=_tables(scored),
         quotes=[q for scores in scored.settings.values() for q in _quotes(scores)],
     )
+    return render_page("eval.omnibench", "page.html", values)
 
 
 def _tables(scored: ScoredLog) -> list[Table]:

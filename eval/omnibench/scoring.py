@@ -14,7 +14,7 @@ from eval.errors import EvaluationError
 from eval.metrics.intervals import per_class_score, wilson_score
 from eval.omnibench.log import Log
 from eval.omnibench.outcomes import KINDS, Outcome, hits, outcomes_of
-from eval.omnibench.parsers.registry import parser as parser_named
+from eval.omnibench.parsers.registry import parsers
 from eval.omnibench.question_set import QuestionSet, sample
 from eval.respondents.question import SETTINGS
 from eval.results import Score
@@ -95,8 +95,9 @@ def score_log(
         settings: which of them; empty takes all that the log has.
         seed: of the bootstrap.
     Raises:
-        EvaluationError: the log is about other questions, has no such setting or nothing at all,
-            or there is no such parser.
+        EvaluationError: the log is about other questions, or has no such setting or nothing at
+            all.
+        UnknownNameError: no such parser.
     """
     header = log.header
     if header.revision != questions.revision:
@@ -117,7 +118,7 @@ def score_log(
             f"the log has {lack} (settings with responses: {', '.join(sorted(found)) or 'none'}); "
             "run 'vlsuite omnibench run' with --setting"
         )
-    parse = parser_named(parser)
+    parse = parsers.get(parser)
     scored = {
         name: score_outcomes(
             outcomes_of(asked, log.responses, setting=name, parse=parse),

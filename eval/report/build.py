@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-import jinja2
 import numpy as np
 
 from data_pipelines.schema import JsonValue
@@ -15,31 +13,18 @@ from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, figures
 from eval.report.figures import Picture
+from eval.report.page import render_page
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
-from eval.report.tabulate import BENCHMARK_TITLES, benchmark_title, result_tables
+from eval.report.tabulate import benchmark_title, result_tables
 from eval.results import EvalResult, Example
+from eval.tasks import facts_named
 
 #: Scores that stand for a benchmark in plots.
-HEADLINES: dict[str, tuple[str, ...]] = {
-    "retrieval": ("image_to_text_recall_at_5", "text_to_image_recall_at_5"),
-    "zero_shot": ("top1",),
-    "omnibench": ("accuracy",),
-    "multilabel": ("mean_average_precision",),
-    "calibration": ("ece", "ece_scaled", "nll_scaled"),
-    "corruptions": ("mean_corrupted_top1", "mean_corruption_error"),
-    "corruption_files": ("mean_corruption_error",),
-    "translation": ("flip_rate_after_resize", "flip_rate_rics_after_resize"),
-    "perturbations": ("mean_flip_probability",),
-    "shift": ("drop_under_shift", "effective_robustness"),
-    "shape_bias": ("shape_bias",),
-}
-
 #: Benchmarks whose headlines are drawn with one row a data set.
 _OVERVIEWS = ("retrieval", "zero_shot")
 
 EXAMPLES_SHOWN = 6
 
-_THUMBNAIL_PREFIX = "data:image/jpeg;base64,"
 _DIRECTIONS = {
     "image_to_text": "Captions ranked for an image",
     "text_to_image": "Images ranked for a caption",
@@ -87,16 +72,8 @@ def build_report(run_dir: Path, out: Path | None = None) -> Path:
 
 def render(record: RunRecord) -> str:
     """The page as text; equal records give equal pages."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.tests["thumbnail"] = _is_thumbnail
     plates = _numbered(record)
-    page = resources.files("eval.report").joinpath("report.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(
+    values = dict(
         record=record,
         facts=_facts(record),
         tables=result_tables(record.results),
@@ -108,6 +85,7 @@ def render(record: RunRecord) -> str:
         settings=_settings(record.config),
         revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
     )
+    return render_page("eval.report", "report.html", values)
 
 
 def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
@@ -137,12 +115,12 @@ Draft = tuple[Picture, str, str]
 def _overviews(results: Sequence[EvalResult]) -> Iterator[Draft]:
     for model in dict.fromkeys(result.model for result in results):
         for benchmark in _OVERVIEWS:
-            scores = HEADLINES[benchmark]
+            scores = facts_named(benchmark).headlines
             chosen = [r for r in results if (r.model, r.benchmark) == (model, benchmark)]
             if len(chosen) > 1:
                 yield (
                     figures.overview_figure(chosen, scores),
-                    f"{BENCHMARK_TITLES[benchmark]} on all test sets",
+                    f"{benchmark_title(benchmark)} on all test sets",
                     f"{model}: share of queries answered, with 95% intervals; the black tick is "
                     "chance, computed exactly for the size of each gallery, so compare distances "
                     "to the tick rather than heights when galleries differ in size.",
@@ -213,7 +191,7 @@ def _curves(train: TrainCurves) -> Iterator[Draft]:
 
 def _evaluations(evals: Sequence[EvalPoint]) -> Iterator[Draft]:
     present = {name for point in evals for result in point.results for name in result.scores}
-    names = (name for benchmark in _OVERVIEWS for name in HEADLINES[benchmark])
+    names = (name for benchmark in _OVERVIEWS for name in facts_named(benchmark).headlines)
     scores = [name for name in names if name in present]
     if len(evals) > 1 and scores:
         yield (
@@ -277,8 +255,3 @@ def _text(value: JsonValue) -> str:
 
 def _number(value: float) -> str:
     return f"{value:,.4g}" if math.isfinite(value) else ""
-
-
-def _is_thumbnail(address: object) -> bool:
-    """Result files may come from anywhere: only pictures of our own making are shown."""
-    return isinstance(address, str) and address.startswith(_THUMBNAIL_PREFIX)

@@ -3,21 +3,20 @@
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
-
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.influence_factors import INFLUENCES, UNKNOWN
 from eval.report import compare_figures
-from eval.report.build import HEADLINES, Plate
+from eval.report.build import Plate
+from eval.report.page import render_page
 from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
 from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
 from eval.results import Score
+from eval.tasks import facts_named
 
 PAGE, DATA = "compare.html", "compare.json"
 
@@ -74,12 +73,7 @@ def build_comparison(sides: Sequence[Side], out: Path, *, seed: int = 0) -> Writ
 def _render(
     sides: Sequence[Side], comparisons: Sequence[Comparison], pairs: Sequence[Controlled]
 ) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    package = resources.files("eval.report")
-    page = package.joinpath("compare.html").read_text(encoding="utf-8")
-    return environment.from_string(page).render(
+    values = dict(
         models=[side.name for side in sides],
         influences={n: [side.influences[n] for side in sides] for n in INFLUENCES},
         has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
@@ -94,6 +88,7 @@ def _render(
             f"{r.dataset} ({r.split})": r.origin.data_revision for s in sides for r in s.results
         },
     )
+    return render_page("eval.report", "compare.html", values)
 
 
 def _blocks(comparisons: Sequence[Comparison]) -> Iterator[_Block]:
@@ -110,7 +105,7 @@ def _row(comparison: Comparison) -> _Row:
     chance = comparison.chance
     cells = tuple(_cell(comparison, i) for i in range(len(comparison.scores)))
     shown = "" if chance is None else number(chance, some.unit)
-    return _Row(titled(comparison.subject.score, some), shown, cells)
+    return _Row(titled(comparison.subject.score, some, comparison.subject.benchmark), shown, cells)
 
 
 def _cell(comparison: Comparison, i: int) -> _Cell | None:
@@ -137,7 +132,7 @@ def _pair_row(pair: Controlled) -> dict[str, Any]:
         "second": pair.second,
         "benchmark": benchmark_title(pair.subject.benchmark),
         "dataset": f"{pair.subject.dataset} ({pair.subject.split})",
-        "score": score_title(pair.subject.score),
+        "score": score_title(pair.subject.score, pair.subject.benchmark),
         "difference": _points(pair.difference.difference),
         "is_different": excludes_zero(pair.difference.difference),
         "p_value": f"{pair.difference.p_value:.2g}",
@@ -148,7 +143,7 @@ def _plates(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Pl
     names = [side.name for side in sides]
     drafts = []
     for benchmark, group in groupby(comparisons, key=lambda c: c.subject.benchmark):
-        chosen = [c for c in group if c.subject.score in HEADLINES.get(benchmark, ())]
+        chosen = [c for c in group if c.subject.score in facts_named(benchmark).headlines]
         if chosen:
             drafts.append(
                 (
@@ -162,7 +157,7 @@ def _plates(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Pl
     others = [
         c
         for c in comparisons
-        if c.subject.score in HEADLINES.get(c.subject.benchmark, ())
+        if c.subject.score in facts_named(c.subject.benchmark).headlines
         and c.subject.benchmark != "zero_shot"
     ]
     if accuracy and others:
@@ -221,7 +216,8 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
     header = ["benchmark", "data set", "score", *(side.name for side in sides)]
     rows = [header]
     for c in comparisons:
-        if c.subject.score not in HEADLINES.get(c.subject.benchmark, (c.subject.score,)):
+        headlines = facts_named(c.subject.benchmark).headlines
+        if headlines and c.subject.score not in headlines:
             continue
         cells = []
         for i in range(len(c.scores)):
@@ -230,7 +226,9 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
             cells.append(f"{cell.value}{mark} [{cell.interval}]" if cell else "-")
         some = next(score for score in c.scores if score is not None)
         where = f"{c.subject.dataset} ({c.subject.split})"
-        rows.append([c.subject.benchmark, where, titled(c.subject.score, some), *cells])
+        rows.append(
+            [c.subject.benchmark, where, titled(c.subject.score, some, c.subject.benchmark), *cells]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))

@@ -53,7 +53,9 @@ def against_accuracy_figure(
                         color=colour_of[sources[i]], marker=MARKERS[i % len(MARKERS)],
                         linestyle="", label=models[i],
                     )  # fmt: skip
-            axes.set_title(sentence(score_title(other.subject.score)), fontsize=9)
+            axes.set_title(
+                sentence(score_title(other.subject.score, other.subject.benchmark)), fontsize=9
+            )
             axes.set_xlabel("zero-shot top-1, %")
             some = next(score for score in other.scores if score is not None)
             axes.set_ylabel(f"{other.subject.dataset}  {unit_sign(some.unit)}".strip())
@@ -81,7 +83,9 @@ def _point(axes: Axes, score: Score, y: int, colour: str) -> None:
 
 def _name_axis(axes: Axes, comparison: Comparison) -> None:
     some = next(score for score in comparison.scores if score is not None)
-    axes.set_title(sentence(score_title(comparison.subject.score)), fontsize=9)
+    axes.set_title(
+        sentence(score_title(comparison.subject.score, comparison.subject.benchmark)), fontsize=9
+    )
     better = "lower is better" if some.lower_is_better else ""
     sign = unit_sign(some.unit)
     parts = [comparison.subject.dataset, sign, better]

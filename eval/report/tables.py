@@ -6,64 +6,47 @@ from itertools import islice
 
 from eval.report.published_averages import GroupAverage
 from eval.results import EvalResult, Score
+from eval.tasks import facts_named
 
-_TITLES = {
-    "mean_average_precision": "mAP",
-    "mean_corruption_error": "mCE",
-    "relative_mean_corruption_error": "relative mCE",
-    "top1": "top-1 accuracy",
-    "top5": "top-5 accuracy",
-    "mean_inverse_negative_penalty": "mINP",
-    "mean_per_class_recall": "mean per-class recall",
-}
 #: Scores of one result in the terminal's table; reports show all.
 SCORES_SHOWN = 8
 
+# Words of metrics that several tasks have; those of one task are among its facts.
 _WORDS = {
     "auroc": "AUROC",
     "aupr": "AUPR",
-    "bleu": "BLEU",
-    "brier": "Brier score",
-    "cider": "CIDEr-D",
-    "ece": "ECE",
     "fpr95": "FPR95",
-    "id": "(ID positive)",
     "f1": "F1",
-    "knn": "kNN",
-    "mcm": "MCM",
-    "mrr": "MRR",
-    "nll": "NLL",
-    "ood": "(OOD positive)",
-    "rouge": "ROUGE",
-    "spice": "SPICE",
-    "vqa": "VQA",
-    "rics": "with RICS",
     "top1": "top-1",
     "top5": "top-5",
 }
+_TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
 _DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
+_RECALL = re.compile(r"(\w+)_recall_at_(\d+)(_gain|_by_cosine|_before|_after|_drop|_drop_changed)?")
 
 
-def score_title(name: str) -> str:
-    """What tables call a score: "image to text R@5" for image_to_text_recall_at_5."""
-    recall = re.fullmatch(
-        r"(\w+)_recall_at_(\d+)(_gain|_by_cosine|_before|_after|_drop|_drop_changed)?", name
-    )
+def score_title(name: str, benchmark: str = "") -> str:
+    """What tables call a score: "image to text R@5" for image_to_text_recall_at_5.
+
+    Args:
+        benchmark: whose score it is; the task may have words of its own.
+    """
+    recall = _RECALL.fullmatch(name)
     if recall and recall[1] in _DIRECTIONS:
         return f"{_DIRECTIONS[recall[1]]} R@{recall[2]}{(recall[3] or '').replace('_', ' ')}"
-    if name in _TITLES:
-        return _TITLES[name]
-    eps = re.fullmatch(r"robust_top1_eps_([\d.e-]+)_255", name)
-    if eps:
-        return f"top-1 under attack, eps {eps[1]}/255"
-    return " ".join(_WORDS.get(word, word) for word in name.split("_"))
+    facts = facts_named(benchmark)
+    for pattern, title in (facts.score_titles | _TITLES).items():
+        if found := re.fullmatch(pattern, name):
+            return found.expand(title)
+    words = _WORDS | facts.score_words
+    return " ".join(words.get(word, word) for word in name.split("_"))
 
 
-def titled(name: str, score: Score) -> str:
+def titled(name: str, score: Score, benchmark: str = "") -> str:
     """A score's title with its unit, and an arrow where lower is better."""
     sign = unit_sign(score.unit)
     arrow = " (lower is better)" if score.lower_is_better else ""
-    return f"{score_title(name)}{', ' + sign if sign else ''}{arrow}"
+    return f"{score_title(name, benchmark)}{', ' + sign if sign else ''}{arrow}"
 
 
 def percent(share: float) -> str:
@@ -111,7 +94,7 @@ def result_table(results: Sequence[EvalResult]) -> str:
                     result.dataset,
                     result.split,
                     result.benchmark.replace("_", " "),
-                    titled(name, score),
+                    titled(name, score, result.benchmark),
                     number(score.value, score.unit),
                     interval(score),
                     "-" if chance is None else percent(chance),

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from eval.report.tables import interval, number, percent, times_chance, titled
 from eval.results import EvalResult, Score
+from eval.tasks import facts_named
 
 
 class Cell(NamedTuple):
@@ -39,29 +40,9 @@ class Table(NamedTuple):
     intervals: str
 
 
-BENCHMARK_TITLES = {
-    "adversarial": "Adversarial attacks",
-    "calibration": "Calibration",
-    "corruption_files": "Corruptions, official files",
-    "corruptions": "Corruptions, made in memory",
-    "corruptions_3d": "Corruptions in depth",
-    "edits": "Edits of background, size, position and direction",
-    "factors": "Visual factors",
-    "multilabel": "Multi-label classification",
-    "omnibench": "OmniBench",
-    "ood": "Out-of-distribution detection",
-    "perturbations": "Perturbation sequences",
-    "retrieval": "Image-text retrieval",
-    "shape_bias": "Shape bias",
-    "shift": "Natural distribution shift",
-    "translation": "Translation and rescaling",
-    "zero_shot": "Zero-shot classification",
-}
-
-
 def benchmark_title(name: str) -> str:
     """What reports call a benchmark."""
-    return BENCHMARK_TITLES.get(name, name.replace("_", " ").capitalize())
+    return facts_named(name).title or name.replace("_", " ").capitalize()
 
 
 def result_tables(results: Sequence[EvalResult]) -> list[Table]:
@@ -78,7 +59,7 @@ def _table(model: str, benchmark: str, results: list[EvalResult]) -> Table:
         model=model,
         benchmark=benchmark,
         title=benchmark_title(benchmark),
-        columns=tuple(titled(name, _first(results, name)) for name in scores),
+        columns=tuple(titled(name, _first(results, name), benchmark) for name in scores),
         rows=tuple(_row(result, scores) for result in results),
         intervals=_intervals(results),
     )

@@ -8,6 +8,7 @@ from vlsuite.batches.decode import decode_image
 
 THUMBNAIL_SIDE = 96  # pixels
 _JPEG_QUALITY = 88
+_PREFIX = "data:image/jpeg;base64,"
 
 
 def thumbnail(encoded: bytes) -> str | None:
@@ -19,4 +20,9 @@ def thumbnail(encoded: bytes) -> str | None:
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return _PREFIX + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def is_thumbnail(address: object) -> bool:
+    """Whether a picture is of our own making; result files may come from anywhere."""
+    return isinstance(address, str) and address.startswith(_PREFIX)

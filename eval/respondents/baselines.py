@@ -4,12 +4,20 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from eval.errors import EvaluationError
 from eval.respondents.question import LETTERS, OmniQuestion, Prompted
 from eval.respondents.response import Response
+from vlsuite.models.opening import openers
+
+if TYPE_CHECKING:
+    import torch
 
 NAMES = ("random", "majority", "longest", "echo")
+
+#: Kind of model in names: "baseline:random".
+KIND = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,52 @@ class Baseline:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A baseline before it knows the questions; satisfies ``KnowsQuestions``.
+
+    Args:
+        name: see ``baseline``.
+        seed: of "random".
+        device: where processes of one evaluation exchange what they have.
+    """
+
+    name: str
+    seed: int
+    device: "torch.device | str" = "cpu"
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the rule and its seed; not over the answers that "majority" counts."""
+        return hashlib.sha256(f"rule\0{self.name}\0{self.seed}".encode()).hexdigest()
+
+    def about(self, questions: Sequence[OmniQuestion]) -> Baseline:
+        """See ``KnowsQuestions``."""
+        return baseline(self.name, questions, seed=self.seed)
+
+
+@openers.register("baseline")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuleSettings:
+    """Choices about a baseline.
+
+    Attributes:
+        seed: of "random".
+    """
+
+    seed: int = 0
+
+    def open(self, rest: str, device: "torch.device") -> Rule:
+        """The rule.
+
+        Raises:
+            EvaluationError: there is none of that name.
+        """
+        if rest not in NAMES:
+            raise _unknown(rest)
+        return Rule(rest, self.seed, device)
+
+
 def baseline(name: str, questions: Sequence[OmniQuestion], *, seed: int = 0) -> Baseline:
     """The baseline of this name.
 
@@ -55,7 +109,11 @@ def baseline(name: str, questions: Sequence[OmniQuestion], *, seed: int = 0) -> 
         return _baseline(name, "", _longest)
     if name == "echo":
         return _baseline(name, "", lambda question: question.options[0])
-    raise EvaluationError(f"unknown baseline '{name}'; choose from {', '.join(NAMES)}")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> EvaluationError:
+    return EvaluationError(f"unknown baseline '{name}'; choose from {', '.join(NAMES)}")
 
 
 def _baseline(name: str, parameters: str, answer: Callable[[Prompted], str]) -> Baseline:

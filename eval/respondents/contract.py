@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from eval.respondents.question import Prompted
+from eval.respondents.question import OmniQuestion, Prompted
 from eval.respondents.response import Response
 
 
@@ -30,3 +30,33 @@ class Respondent(Protocol):
             EvaluationError: nothing can be asked at all (wrong address, key, or weights).
         """
         ...
+
+
+@runtime_checkable
+class KnowsQuestions(Protocol):
+    """What becomes a ``Respondent`` when it is told all questions, their answers too."""
+
+    def about(self, questions: Sequence[OmniQuestion]) -> Respondent:
+        """The respondent to these questions."""
+        ...
+
+
+@runtime_checkable
+class Prompting(Protocol):
+    """A ``Respondent`` that is asked in words."""
+
+    @property
+    def style(self) -> str:
+        """Of its prompts; see ``eval.respondents.prompt``."""
+        ...
+
+
+def respondent_of(model: object, questions: Sequence[OmniQuestion]) -> Respondent | None:
+    """The model as one that answers these questions; None where it answers none."""
+    told = model.about(questions) if isinstance(model, KnowsQuestions) else model
+    return told if isinstance(told, Respondent) else None
+
+
+def style_of(respondent: Respondent) -> str:
+    """The style of its prompts; empty for one that gets none."""
+    return respondent.style if isinstance(respondent, Prompting) else ""

@@ -1,7 +1,11 @@
 """What asking costs: tokens, money, and how many requests it took."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from eval.respondents.question import Prompted
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +103,24 @@ class Estimate:
             f"about {self.cost:.4f}; {self.cached:,} answers are in the cache, {self.broken:,} "
             "questions have undecodable media"
         )
+
+
+@runtime_checkable
+class Paid(Protocol):
+    """A model whose answers are counted, and may cost money."""
+
+    @property
+    def account(self) -> Account:
+        """What has been asked so far."""
+        ...
+
+    def estimate(self, questions: Sequence[Prompted]) -> Estimate:
+        """What asking these would take; nothing is asked."""
+        ...
+
+
+def account_line(model: object) -> str | None:
+    """What a model was asked, in one line; None where it was nothing, or is not counted."""
+    if isinstance(model, Paid) and (model.account.sent or model.account.cached):
+        return model.account.summary()
+    return None

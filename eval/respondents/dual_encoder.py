@@ -34,6 +34,7 @@ from eval.respondents.sound_models import (
     embedded_picture,
     load_sound_model,
 )
+from vlsuite.models.opening import openers
 
 PREFIX = "dual:"
 
@@ -108,6 +109,11 @@ class DualEncoder:
         self._media: dict[bytes, Tensor] = {}
         self._texts: dict[tuple[int, str], Tensor] = {}
         self._fingerprint = ""
+
+    @property
+    def device(self) -> torch.device | str:
+        """Of the CLIP."""
+        return self._image_model.device
 
     @property
     def name(self) -> str:
@@ -263,6 +269,12 @@ def z_scores(values: Float64[np.ndarray, " options"]) -> Float64[np.ndarray, " o
     return (values - values.mean()) / spread
 
 
+@openers.register("dual")
+def open_dual(rest: str, device: torch.device) -> DualEncoder:
+    """What stands behind "dual:"; see ``load_dual``."""
+    return load_dual(rest, device=device)
+
+
 def load_dual(
     spec: str, *, device: str | torch.device = "cpu", config: DualConfig | None = None
 ) -> DualEncoder:
@@ -270,14 +282,14 @@ def load_dual(
 
     Args:
         spec: "CLIP", "CLIP+AUDIO", "CLIP+AUDIO+sentence:ENCODER", with or without "dual:" before
-            it: a CLIP as ``open_model`` takes it, a sound model as ``load_sound_model`` does, and a
-            sentence encoder as ``vlsuite xmai`` does. "+part:options" and "+question:never"
-            choose those fields of ``DualConfig``.
+            it: a CLIP as ``eval.opening.open_model`` takes it, a sound model as
+            ``load_sound_model`` does, and a sentence encoder as ``vlsuite xmai`` does.
+            "+part:options" and "+question:never" choose those fields of ``DualConfig``.
     Raises:
         EvaluationError: the spec has other parts, or a part cannot be loaded.
-        ModelError: see ``vlsuite.models.opening.open_model``.
+        ModelError: see ``eval.opening.open_model``.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
     models, told = _spec_parts(spec)
     chosen: dict[str, Any] = {key: told[key] for key in ("part", "question") if key in told}
@@ -287,7 +299,7 @@ def load_dual(
 
         similarity = load_similarity(told["sentence"], device=str(device))
     return DualEncoder(
-        open_model(models[0], device=device),
+        open_embedding_model(models[0], device=device),
         load_sound_model(models[1], device=device) if len(models) == 2 else None,
         sentences=similarity,
         sentences_name=f"sentence:{told['sentence']}" if similarity else "",

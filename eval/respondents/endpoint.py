@@ -4,7 +4,10 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
+
+import torch
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
@@ -12,13 +15,14 @@ from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Account, Estimate, Price
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.endpoint_job import EndpointJob
+from eval.respondents.instructed import InstructedModel
 from eval.respondents.question import Prompted
 from eval.respondents.rate_limit import Clock, Sleep
 from eval.respondents.response import Response
 from eval.respondents.response_cache import ResponseCache
 
 
-class Endpoint:
+class Endpoint(InstructedModel):
     """Asks a chat endpoint, several questions at a time, each answer paid once.
 
     Every answer is in the cache on disk before it counts. Before the questions of a setting one is
@@ -30,6 +34,7 @@ class Endpoint:
         cache: of answers; None keeps none, so that a killed run pays again.
         api_key: never logged; None for none.
         price: of tokens.
+        device: where processes of one evaluation exchange what they have; nothing is computed here.
         clock, sleep: for tests.
     """
 
@@ -41,14 +46,17 @@ class Endpoint:
         cache: ResponseCache | None = None,
         api_key: str | None = None,
         price: Price | None = None,
+        device: str | torch.device = "cpu",
         clock: Clock = time.monotonic,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
+        super().__init__(max_side=config.max_side)
         self.config = config
         self.limits = limits or EndpointLimits()
         self.cache = cache
         self.price = price or Price()
         self.account = Account()
+        self.device = torch.device(device)
         self._api_key = api_key
         self._clock, self._sleep = clock, sleep
 
@@ -62,6 +70,11 @@ class Endpoint:
         """SHA-256 over address, parameters and the wording of the prompts."""
         return self.config.fingerprint
 
+    @property
+    def style(self) -> str:
+        """Of its prompts."""
+        return self.config.style
+
     def respond(self, questions: Sequence[Prompted]) -> Iterator[Response]:
         """See ``Respondent``; responses come as they arrive, setting by setting.
 
@@ -69,9 +82,22 @@ class Endpoint:
             EvaluationError: the address, the key or the form of the requests is wrong, the
                 endpoint stays away, or the money is spent.
         """
+        return self._respond(questions, self.config)
+
+    def write(
+        self, questions: Sequence[Prompted], *, max_tokens: int, num_beams: int
+    ) -> Iterator[Response]:
+        """See ``InstructedModel``; endpoints know no beams and write greedily.
+
+        Raises:
+            EvaluationError: see ``respond``.
+        """
+        return self._respond(questions, replace(self.config, max_tokens=max_tokens))
+
+    def _respond(self, questions: Sequence[Prompted], config: EndpointConfig) -> Iterator[Response]:
         with asyncio.Runner() as runner:
             job = EndpointJob(
-                self.config,
+                config,
                 self.limits,
                 cache=self.cache,
                 api_key=self._api_key,

@@ -15,6 +15,7 @@ from PIL import Image
 from data_pipelines.errors import DataError
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
+from eval.respondents.instructed import InstructedModel
 from eval.respondents.prompt import (
     AudioPart,
     ImagePart,
@@ -52,6 +53,7 @@ class OmniConfig:
         system: system prompt; None for none. Qwen's own examples give a persona.
         max_tokens: of an answer.
         batch_size: questions at a time.
+        max_side: longest side of pictures, pixels; None takes them as they are stored.
         device: where it runs; None for a GPU where there is one.
     """
 
@@ -60,10 +62,20 @@ class OmniConfig:
     system: str | None = None
     max_tokens: int = 128
     batch_size: int = 1
+    max_side: int | None = None
     device: str | None = None
 
+    def __post_init__(self) -> None:
+        checked_style(self.style)
+        for name, least in (("max_tokens", 1), ("batch_size", 1), ("max_side", 28)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise EvaluationError(
+                    f"{name.replace('_', ' ')} is {value}; it is at least {least}"
+                )
 
-class OmniTransformers:
+
+class OmniTransformers(InstructedModel):
     """Asks a loaded thinker: greedy, no repetition penalty, sound as 16 kHz mono.
 
     Args:
@@ -73,6 +85,7 @@ class OmniTransformers:
     """
 
     def __init__(self, config: OmniConfig, *, model: Any, processor: Any, weights: str) -> None:
+        super().__init__(max_side=config.max_side)
         self._config, self._weights = config, weights
         self._model, self._processor = model, processor
 
@@ -91,10 +104,32 @@ class OmniTransformers:
             "max_tokens": self._config.max_tokens,
             "dtype": str(self._model.dtype),
         }
+        if self._config.max_side is not None:
+            told["max_side"] = self._config.max_side
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def style(self) -> str:
+        """Of its prompts."""
+        return self._config.style
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self._model.device
 
     def respond(self, questions: Sequence[Prompted]) -> Iterator[Response]:
         """See ``Respondent``.
+
+        Raises:
+            EvaluationError: the device has too little memory.
+        """
+        return self.write(questions, max_tokens=self._config.max_tokens, num_beams=1)
+
+    def write(
+        self, questions: Sequence[Prompted], *, max_tokens: int, num_beams: int
+    ) -> Iterator[Response]:
+        """See ``InstructedModel``.
 
         Raises:
             EvaluationError: the device has too little memory.
@@ -107,7 +142,7 @@ class OmniTransformers:
                 except DataError as error:
                     yield _broken(question, error)
             if ready:
-                yield from self._answer(ready)
+                yield from self._answer(ready, max_tokens=max_tokens, num_beams=num_beams)
 
     def inputs(self, messages: Sequence[list[dict[str, Any]]]) -> dict[str, torch.Tensor]:
         """What the model gets of some conversations, on its device.
@@ -127,7 +162,9 @@ class OmniTransformers:
             given["sampling_rate"] = RATE
         return dict(self._processor(**given).to(self._model.device))
 
-    def _answer(self, ready: Sequence["_Ready"]) -> Iterator[Response]:
+    def _answer(
+        self, ready: Sequence["_Ready"], *, max_tokens: int, num_beams: int
+    ) -> Iterator[Response]:
         inputs = self.inputs([item.messages for item in ready])
         floating = {k: v for k, v in inputs.items() if v.is_floating_point()}
         inputs |= {name: value.to(self._model.dtype) for name, value in floating.items()}
@@ -137,8 +174,9 @@ class OmniTransformers:
                 written = self._model.generate(
                     **inputs,
                     do_sample=False,
+                    num_beams=num_beams,
                     repetition_penalty=1.0,
-                    max_new_tokens=self._config.max_tokens,
+                    max_new_tokens=max_tokens,
                     temperature=None,
                     top_p=None,
                     top_k=None,
@@ -146,7 +184,7 @@ class OmniTransformers:
         except torch.OutOfMemoryError as error:
             raise EvaluationError(
                 f"{self.name} needs more memory than the device has; use a smaller --batch-size or "
-                "a larger device, or serve it behind an endpoint and give --max-side"
+                "a larger device, or give --max-side"
             ) from error
         texts = self._processor.batch_decode(written, skip_special_tokens=True)
         padding = self._processor.tokenizer.pad_token_id
@@ -171,7 +209,6 @@ def load_omni(config: OmniConfig) -> OmniTransformers:
     Raises:
         EvaluationError: it cannot be had, is none of ``THINKERS``, or is not in safetensors.
     """
-    checked_style(config.style)
     if config.model.startswith(("/", ".", "~")) and not Path(config.model).is_dir():
         raise EvaluationError(f"no folder {config.model}; give that of a checkpoint, or a hub name")
     import transformers
@@ -218,7 +255,7 @@ def _read(question: Prompted, config: OmniConfig) -> _Ready:
         if isinstance(part, TextPart):
             content.append({"type": "text", "text": part.text})
         elif isinstance(part, ImagePart):
-            content.append({"type": "image", "image": _picture(part.media.read())})
+            content.append({"type": "image", "image": _picture(part.media.read(), config)})
         elif isinstance(part, AudioPart):
             content.append({"type": "audio", "audio": heard(part.media, rate=RATE)})
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -234,9 +271,12 @@ def _media(messages: Sequence[Mapping[str, Any]], kind: str) -> list[Any]:
     ]
 
 
-def _picture(data: bytes) -> Image.Image:
+def _picture(data: bytes, config: OmniConfig) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
+        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        if config.max_side is not None and max(picture.size) > config.max_side:
+            picture.thumbnail((config.max_side, config.max_side), Image.Resampling.LANCZOS)
+        return picture
     except Exception as error:  # Pillow raises all kinds for broken files
         raise DataError(f"the picture cannot be decoded: {str(error)[:160]}") from error
 

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import LETTERS, SETTINGS, Media, OmniQuestion, Prompted, prompted
 
 
@@ -45,10 +45,13 @@ Part: TypeAlias = TextPart | ImagePart | AudioPart
 def parts(question: Prompted, style: str = "vlsuite") -> list[Part]:
     """What a model is shown, in order; nothing of what the setting removes is in ``question``.
 
+    A question without options is open: it is asked as it stands, whatever the style.
+
     Raises:
         EvaluationError: the style is unknown.
     """
-    return STYLES[checked_style(style)](question)
+    styled = STYLES[checked_style(style)]
+    return styled(question) if question.options else _open(question)
 
 
 def checked_style(style: str) -> str:
@@ -76,6 +79,11 @@ def _media(question: Prompted) -> tuple[list[Part], list[Part]]:
     image: list[Part] = [] if question.image is None else [ImagePart(question.image)]
     audio: list[Part] = [] if question.audio is None else [AudioPart(question.audio)]
     return image, audio
+
+
+def _open(question: Prompted) -> list[Part]:
+    image, audio = _media(question)
+    return [*image, *audio, TextPart(question.text)]
 
 
 def _vlsuite(question: Prompted) -> list[Part]:

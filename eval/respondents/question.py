@@ -106,7 +106,8 @@ class Prompted:
     Args:
         index: of the question, for the log alone.
         setting: name of the setting.
-        text, options: see ``OmniQuestion``.
+        text: the question.
+        options: see ``OmniQuestion``; none for an open question.
         image, audio: None where the setting shows them as text or not at all.
         caption, transcript: None where the setting shows the original or nothing.
     """
@@ -114,11 +115,11 @@ class Prompted:
     index: int
     setting: str
     text: str
-    options: tuple[str, ...]
-    image: Media | None
-    audio: Media | None
-    caption: str | None
-    transcript: str | None
+    options: tuple[str, ...] = ()
+    image: Media | None = None
+    audio: Media | None = None
+    caption: str | None = None
+    transcript: str | None = None
 
 
 def prompted(question: OmniQuestion, setting: Setting) -> Prompted:

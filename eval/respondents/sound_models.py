@@ -18,6 +18,7 @@ from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, soun
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
 from eval.respondents.sound import decode
+from vlsuite.models.opening import openers
 
 CLAP_PREFIX = "clap:"
 
@@ -153,24 +154,37 @@ def load_sound_model(
     """Load a sound model.
 
     Args:
-        spec: "clap:FOLDER" or "clap:HUB_NAME", else whatever ``open_model`` takes: a run trained on
-            shards of ``vlsuite data sounds``.
+        spec: as ``eval.opening.open_model`` takes it: "clap:FOLDER", "clap:HUB_NAME" or another
+            model that hears, or a CLIP trained on shards of ``vlsuite data sounds``.
         spectrogram: how sounds are drawn; None takes what the run or its training shards say.
     Raises:
         EvaluationError: no such CLAP, or nothing says how sounds are drawn.
-        ModelError: see ``vlsuite.models.opening.open_model``.
+        ModelError: see ``eval.opening.open_model``.
     """
-    if spec.startswith(CLAP_PREFIX):
-        return load_clap(spec.removeprefix(CLAP_PREFIX), device=torch.device(device))
-    from vlsuite.models.opening import open_model
+    from eval.opening import FOLDER, open_model, parsed
 
     config = spectrogram or spectrogram_of(Path(spec))
-    if config is None:
-        raise EvaluationError(
-            f"{spec} does not say how its sounds are drawn; copy {SPECTROGRAM_FILE} from the "
-            "shards it was trained on ('vlsuite data sounds' writes it) into the run folder"
-        )
-    return SpectrogramClip(open_model(spec, device=device), config)
+    if config is None and parsed(spec).kind == FOLDER:
+        raise _not_drawn(spec)
+    model = open_model(spec, device=device)
+    if isinstance(model, SoundModel):
+        return model
+    if config is None or not isinstance(model, EmbeddingModel):
+        raise _not_drawn(spec)
+    return SpectrogramClip(model, config)
+
+
+def _not_drawn(spec: str) -> EvaluationError:
+    return EvaluationError(
+        f"{spec} does not say how its sounds are drawn; copy {SPECTROGRAM_FILE} from the "
+        "shards it was trained on ('vlsuite data sounds' writes it) into the run folder"
+    )
+
+
+@openers.register("clap")
+def open_clap(rest: str, device: torch.device) -> Clap:
+    """What stands behind "clap:"; see ``load_clap``."""
+    return load_clap(rest, device=device)
 
 
 def load_clap(name: str, *, device: torch.device) -> Clap:

@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import cast, get_args
+from typing import ClassVar, cast, get_args
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from eval.capabilities import EMBEDS, GIVES_GRADIENTS, lack_of
 from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.subset import chosen_rows, subset
@@ -27,12 +28,30 @@ from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
 from eval.results import EvalResult, Origin, PerImage, Settings
 from eval.robustness.attacks import AttackSuite, robust_predictions
-from eval.task_choices import AttackOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _IMAGES_AT_A_TIME = 128
 _TARGETED_CLASSES = 4
+
+
+@task_options.register("attack")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttackOptions:
+    """Choices of the adversarial task.
+
+    Attributes:
+        kind: "apgd-ce", "apgd" (cross-entropy, then targeted) or "autoattack".
+        eps: largest change of a pixel, in 255ths.
+        steps: of each APGD run.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kind: str = "apgd"
+    eps: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    steps: int = 100
+    max_images: int = 1000
 
 
 @registry.register("adversarial")
@@ -47,19 +66,27 @@ class Adversarial:
         seed: of the choice of images and of the attacks' starts.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        demands=(EMBEDS, GIVES_GRADIENTS),
+        uses=("classes",),
+        options=AttackOptions,
+        title="Adversarial attacks",
+        score_titles={r"robust_top1_eps_([\d.e-]+)_255": r"top-1 under attack, eps \1/255"},
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     options: AttackOptions
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
         if find_spec("pyautoattack") is None:
             return "attacks need the package pyautoattack: pip install 'vlsuite[adversarial]'"
-        options = request.attack
+        options = choices.of(AttackOptions)
         if options.kind not in get_args(AttackSuite):
             return (
                 f"attack.kind is '{options.kind}'; choose {', '.join(get_args(AttackSuite))} "
@@ -79,14 +106,14 @@ class Adversarial:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Adversarial":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Adversarial":
         """See ``TaskKind``."""
-        rows = chosen_rows(dataset, request.attack.max_images, seed=request.seed)
+        rows = chosen_rows(dataset, choices.of(AttackOptions).max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            templates=templates_for(dataset, request),
-            options=request.attack,
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            options=choices.of(AttackOptions),
+            seed=choices.seed,
         )
 
     @property
@@ -115,9 +142,7 @@ class Adversarial:
             EvaluationError: the model gives no gradients, or the attack package is missing.
         """
         if not isinstance(model, DifferentiableModel):
-            raise EvaluationError(
-                f"model {model.name} gives no gradients of its embeddings; leave adversarial out"
-            )
+            raise EvaluationError(f"{lack_of(model, self.facts.demands)}; leave adversarial out")
         assert self.dataset.labels is not None
         logits = self._logits(model, embedder)
         outcomes = self._outcomes(model, embedder, logits)

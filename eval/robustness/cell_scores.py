@@ -21,6 +21,12 @@ from eval.metrics.intervals import cluster_bootstrap_score
 from eval.metrics.paired import paired_means
 from eval.results import Score
 
+#: What tables call the scores over all cells.
+ERROR_TITLES = {
+    "mean_corruption_error": "mCE",
+    "relative_mean_corruption_error": "relative mCE",
+}
+
 _SEVERITIES = range(1, NUM_SEVERITIES + 1)
 
 

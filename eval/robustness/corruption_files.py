@@ -9,6 +9,7 @@ through the same crop, though without the stored JPEG.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -21,10 +22,10 @@ from eval.embedding.nearest_class import top1_hits
 from eval.embedding.views import CropFrame, FrameView
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.robustness.cell_scores import Cells
+from eval.robustness.cell_scores import ERROR_TITLES, Cells
 from eval.robustness.shifted_sets import is_imagenet
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import templates_for
 
 NOT_TO_BE_MIXED = "from files: never to be mixed with corruptions applied in memory"
@@ -44,13 +45,20 @@ class CorruptionFiles:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "bases"),
+        title="Corruptions, official files",
+        score_titles=ERROR_TITLES,
+        headlines=("mean_corruption_error",),
+    )
+
     dataset: EvalDataset
     base: EvalDataset | None
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if isinstance(dataset.images, FileImages) and dataset.images.has_cells:
             return None
@@ -60,14 +68,14 @@ class CorruptionFiles:
         )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "CorruptionFiles":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "CorruptionFiles":
         """See ``TaskKind``."""
-        clean = [base for base in request.companions.bases if is_imagenet(base.name)]
+        clean = [base for base in choices.companions.bases if is_imagenet(base.name)]
         return cls(
             dataset=dataset,
             base=clean[0] if clean else None,
-            templates=templates_for(dataset, request),
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            seed=choices.seed,
         )
 
     @property

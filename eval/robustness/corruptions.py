@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import ClassVar, cast, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -38,9 +38,9 @@ from eval.embedding.nearest_class import top1_hits
 from eval.embedding.views import CropFrame, FrameView, View
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.robustness.cell_scores import Cells
-from eval.task_choices import CorruptionOptions, TaskRequest
-from eval.tasks import registry
+from eval.robustness.cell_scores import ERROR_TITLES, Cells
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from ImageNet-C's files"
@@ -97,6 +97,26 @@ class CorruptedView:
         )
 
 
+@task_options.register("corruptions")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorruptionOptions:
+    """Choices of the corruption tasks.
+
+    Attributes:
+        kinds: names of corruptions, or "all" for the 15, "extra" for the other 4.
+        severities: some of 1 to 5.
+        constants: "imagenet-c" (224 px frames), "cifar-c" (32 px), or "auto" by picture size.
+        frost_dir: folder with the six frost pictures of ImageNet-C; empty draws our own.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kinds: tuple[str, ...] = ("all", "extra")
+    severities: tuple[int, ...] = (1, 2, 3, 4, 5)
+    constants: str = "auto"
+    frost_dir: str = ""
+    max_images: int = 0
+
+
 @registry.register("corruptions")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corruptions:
@@ -112,6 +132,14 @@ class Corruptions:
         seed: of all draws and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+        options=CorruptionOptions,
+        title="Corruptions, made in memory",
+        score_titles=ERROR_TITLES,
+        headlines=("mean_corrupted_top1", "mean_corruption_error"),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -121,23 +149,23 @@ class Corruptions:
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        return no_classes(dataset) or _problem(request.corruptions)
+        return no_classes(dataset) or _problem(choices.of(CorruptionOptions))
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Corruptions":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Corruptions":
         """See ``TaskKind``."""
-        options = request.corruptions
-        rows = chosen_rows(dataset, options.max_images, seed=request.seed)
+        options = choices.of(CorruptionOptions)
+        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            templates=templates_for(dataset, request),
+            templates=templates_for(dataset, choices),
             kinds=kinds_of(options.kinds),
             severities=tuple(sorted(set(options.severities))),
             constants=constants_for(dataset, options.constants),
             frost_dir=options.frost_dir,
-            seed=request.seed,
+            seed=choices.seed,
         )
 
     @property

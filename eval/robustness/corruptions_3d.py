@@ -7,6 +7,7 @@ measured on any set; the others count the pictures without a depth map as left o
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,8 +33,9 @@ from eval.metrics.intervals import (
     wilson_score,
 )
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.robustness.corruptions import CorruptionOptions
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from the ImageNet-3DCC files"
@@ -99,6 +101,12 @@ class DepthCorruptions:
         seed: of all draws and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+        options=CorruptionOptions,
+        title="Corruptions in depth",
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -106,14 +114,14 @@ class DepthCorruptions:
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
-        severities = set(request.corruptions.severities)
+        severities = set(choices.of(CorruptionOptions).severities)
         if not severities or not severities <= set(SEVERITIES):
             return "corruptions.severities needs some of 1,2,3,4,5"
-        if request.corruptions.max_images < 0:
+        if choices.of(CorruptionOptions).max_images < 0:
             return "corruptions.max_images must not be negative; 0 uses all"
         if has_depth(dataset):
             return None
@@ -123,16 +131,16 @@ class DepthCorruptions:
         )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "DepthCorruptions":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "DepthCorruptions":
         """See ``TaskKind``; severities and number of images are those of ``corruptions``."""
-        options = request.corruptions
-        rows = chosen_rows(dataset, options.max_images, seed=request.seed)
+        options = choices.of(CorruptionOptions)
+        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            templates=templates_for(dataset, request),
+            templates=templates_for(dataset, choices),
             kinds=tuple(CORRUPTIONS_3D),
             severities=tuple(sorted(set(options.severities))),
-            seed=request.seed,
+            seed=choices.seed,
         )
 
     @property

@@ -7,7 +7,7 @@ The score of an edit is the drop of top-1 accuracy it causes on the same picture
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -32,8 +32,8 @@ from eval.robustness.edit_frames import (
     EditFrame,
     has_alpha,
 )
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 REFERENCE = EditFrame()
@@ -71,13 +71,18 @@ class ObjectEdits:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "backgrounds"),
+        title="Edits of background, size, position and direction",
+    )
+
     dataset: EvalDataset
     edits: tuple[Edit, ...]
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
@@ -89,14 +94,14 @@ class ObjectEdits:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ObjectEdits":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ObjectEdits":
         """See ``TaskKind``."""
-        edits = edits_for(request.companions.backgrounds, own_background=_has_masks(dataset))
+        edits = edits_for(choices.companions.backgrounds, own_background=_has_masks(dataset))
         return cls(
             dataset=dataset,
             edits=edits,
-            templates=templates_for(dataset, request),
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            seed=choices.seed,
         )
 
     @property

@@ -8,6 +8,7 @@ al. 2023, arXiv 2308.03977), its best and worst level and how far they lie apart
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Bool
@@ -21,8 +22,8 @@ from eval.metrics.factors import factor_scores, level_scores, worst_factor
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.factor_annotations import Annotations, annotations_for
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 
@@ -38,30 +39,35 @@ class FactorAccuracy:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "factors_file"),
+        title="Visual factors",
+    )
+
     dataset: EvalDataset
     annotations: Annotations
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
         try:
-            annotations_for(dataset, request.factors_file)
+            annotations_for(dataset, choices.factors_file)
         except EvaluationError as error:
             return str(error)
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "FactorAccuracy":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "FactorAccuracy":
         """See ``TaskKind``."""
         return cls(
             dataset=dataset,
-            annotations=annotations_for(dataset, request.factors_file),
-            templates=templates_for(dataset, request),
-            seed=request.seed,
+            annotations=annotations_for(dataset, choices.factors_file),
+            templates=templates_for(dataset, choices),
+            seed=choices.seed,
         )
 
     @property

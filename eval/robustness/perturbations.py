@@ -9,6 +9,7 @@ with the unchanged picture in the middle where a sequence has it.
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,8 +28,8 @@ from eval.metrics.resampling import image_weights, percentile_score
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.robustness.corruptions import constants_for
 from eval.robustness.perturbation_frames import NOISE, SWEEPS, PerturbationSet, view_of
-from eval.task_choices import PerturbationOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP = 5
@@ -37,6 +38,22 @@ _NO_MFR = (
     "mFR divides by AlexNet's flip rates on the published films, of which there is no copy here; "
     "sequences made in memory must not be mixed with figures from the films"
 )
+
+
+@task_options.register("perturbations")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PerturbationOptions:
+    """Choices of the ImageNet-P style sequences.
+
+    Attributes:
+        kinds: names of perturbations, or "all".
+        num_frames: pictures in a sequence, the clean one included.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    kinds: tuple[str, ...] = ("all",)
+    num_frames: int = 10
+    max_images: int = 1000
 
 
 @registry.register("perturbations")
@@ -53,6 +70,13 @@ class Perturbations:
         seed: of noise, flakes and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+        options=PerturbationOptions,
+        title="Perturbation sequences",
+        headlines=("mean_flip_probability",),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -61,23 +85,23 @@ class Perturbations:
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        return no_classes(dataset) or _problem(request.perturbations)
+        return no_classes(dataset) or _problem(choices.of(PerturbationOptions))
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Perturbations":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Perturbations":
         """See ``TaskKind``; small pictures take the constants of CIFAR-10-P."""
-        options = request.perturbations
-        rows = chosen_rows(dataset, options.max_images, seed=request.seed)
+        options = choices.of(PerturbationOptions)
+        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         is_small = constants_for(dataset, "auto") == "cifar-c"
         return cls(
             dataset=subset(dataset, rows),
-            templates=templates_for(dataset, request),
+            templates=templates_for(dataset, choices),
             kinds=kinds_of(options.kinds),
             num_frames=options.num_frames,
             constants="cifar-p" if is_small else "imagenet-p",
-            seed=request.seed,
+            seed=choices.seed,
         )
 
     @property

@@ -9,6 +9,7 @@ Geirhos et al. 2019, arXiv 1811.12231; pictures of model-vs-human (``cue-conflic
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.imagenet_layouts import CLASS_NAMES, TEMPLATES
+from eval.data.rows import PICTURES
 from eval.embedding.cosines import cosine_slices
 from eval.errors import EvaluationError
 from eval.metrics.intervals import WILSON
@@ -28,8 +30,8 @@ from eval.metrics.shape_bias import (
     shape_bias,
 )
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 
 
 @registry.register("shape_bias")
@@ -42,11 +44,18 @@ class ShapeBiasTask:
         templates: prompts with ``{c}``.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=PICTURES,
+        uses=("classes",),
+        title="Shape bias",
+        headlines=("shape_bias",),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...] = TEMPLATES
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         try:
             _categories(dataset)
@@ -55,9 +64,9 @@ class ShapeBiasTask:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ShapeBiasTask":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ShapeBiasTask":
         """See ``TaskKind``; the user's templates, else the 80 of ImageNet."""
-        return cls(dataset=dataset, templates=request.templates or TEMPLATES)
+        return cls(dataset=dataset, templates=choices.templates or TEMPLATES)
 
     @property
     def name(self) -> str:

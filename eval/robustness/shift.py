@@ -7,6 +7,7 @@ how far above that line the model lies.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,8 +20,8 @@ from eval.metrics.intervals import WILSON, wilson_score
 from eval.metrics.unpaired import NEWCOMBE, independent_difference
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 
@@ -36,31 +37,37 @@ class NaturalShift:
         seed: kept with the result; nothing here is drawn.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "bases"),
+        title="Natural distribution shift",
+        headlines=("drop_under_shift", "effective_robustness"),
+    )
+
     dataset: EvalDataset
     base: EvalDataset
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
-        if base_of(dataset, request.companions.bases) is not None:
+        if base_of(dataset, choices.companions.bases) is not None:
             return None
         named = dataset.layout.shift_of or "the unshifted set, with all of its classes"
         return f"{dataset.title} has no base to be compared with; give {named} with --base PATH"
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "NaturalShift":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "NaturalShift":
         """See ``TaskKind``."""
-        base = base_of(dataset, request.companions.bases)
+        base = base_of(dataset, choices.companions.bases)
         assert base is not None
         return cls(
             dataset=dataset,
             base=base,
-            templates=templates_for(dataset, request),
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            seed=choices.seed,
         )
 
     @property

@@ -9,6 +9,7 @@ measured on the model as it is and with RICS, robust inference by crop selection
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,8 +28,8 @@ from eval.metrics.paired import paired_shares
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.rics import rics_crops
 from eval.robustness.window_frames import MovedPicture, Window
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 #: Pixels by which rescaled pictures are larger or smaller.
@@ -77,6 +78,21 @@ class _Family:
         self.neighbours = tuple(neighbours)
 
 
+@task_options.register("translation")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslationOptions:
+    """Choices of the translation and rescaling task.
+
+    Attributes:
+        rics_side: side in pixels of the picture that RICS chooses its crop from, as a multiple
+            of the model's input.
+        max_images: use a seeded choice of so many images; 0 uses all.
+    """
+
+    rics_side: float = 1.125
+    max_images: int = 0
+
+
 @registry.register("translation")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslationConsistency:
@@ -89,34 +105,43 @@ class TranslationConsistency:
         seed: of the choice of images and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+        options=TranslationOptions,
+        title="Translation and rescaling",
+        score_words={"rics": "with RICS"},
+        headlines=("flip_rate_after_resize", "flip_rate_rics_after_resize"),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     rics_side: float
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
-        if not 1 < request.translation.rics_side <= 4:
+        options = choices.of(TranslationOptions)
+        if not 1 < options.rics_side <= 4:
             return (
-                f"translation.rics_side is {request.translation.rics_side:g}; give a multiple of "
-                "the model's input above 1 and up to 4"
+                f"translation.rics_side is {options.rics_side:g}; give a multiple of the model's "
+                "input above 1 and up to 4"
             )
-        if request.translation.max_images < 0:
+        if options.max_images < 0:
             return "translation.max_images must not be negative; 0 uses all"
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "TranslationConsistency":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "TranslationConsistency":
         """See ``TaskKind``."""
-        rows = chosen_rows(dataset, request.translation.max_images, seed=request.seed)
+        rows = chosen_rows(dataset, choices.of(TranslationOptions).max_images, seed=choices.seed)
         return cls(
             dataset=subset(dataset, rows),
-            templates=templates_for(dataset, request),
-            rics_side=request.translation.rics_side,
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            rics_side=choices.of(TranslationOptions).rics_side,
+            seed=choices.seed,
         )
 
     @property

@@ -1,8 +1,8 @@
 """Run benchmarks on a model: one result file each, finished ones are not run again.
 
 A finished result is kept if its configuration (model name, data revision, task settings) has the
-same hash and the model still embeds a fixed probe picture and text to the same place. Otherwise
-the old file moves to ``superseded/`` and the benchmark runs: no result is ever overwritten.
+same hash and the model still makes the same of a fixed picture (``probe_model``). Otherwise the
+old file moves to ``superseded/`` and the benchmark runs: no result is ever overwritten.
 """
 
 import dataclasses
@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel
-from eval.embedding.decode import probe_image
+from eval.capabilities import device_of, lack_of
+from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel, Model
 from eval.embedding.embedder import RememberingEmbedder
 from eval.errors import EvaluationError
 from eval.influence_factors import UNKNOWN, merged
@@ -31,11 +30,11 @@ from eval.results import (
     load_result,
     save_result,
 )
+from eval.running.probe import probe_model
+from eval.tasks import facts_of
 
 SUPERSEDED = "superseded"
 
-_PROBE_TEXT = "a photo of a cat."
-_PROBE_COORDINATES = 8
 # Another thread count or device moves a coordinate by about 1e-6, other weights by about 1e-2.
 _PROBE_TOLERANCE = 1e-4
 
@@ -49,7 +48,7 @@ class Finished(NamedTuple):
 
 
 def run_benchmarks(
-    model: EmbeddingModel,
+    model: Model,
     benchmarks: Sequence[Benchmark],
     *,
     embedder: Embedder,
@@ -86,7 +85,8 @@ def run_benchmarks(
         shared = RememberingEmbedder(embedder)
         earlier = [_finished_earlier(model, benchmark, place) for benchmark in group]
         todo = [b for b, outcome in zip(group, earlier, strict=True) if outcome is None]
-        shared.prepare(model, [need for benchmark in todo for need in benchmark.needs()])
+        if isinstance(model, EmbeddingModel):
+            shared.prepare(model, [need for benchmark in todo for need in benchmark.needs()])
         for benchmark, known in zip(group, earlier, strict=True):
             outcome = known or _run(model, benchmark, embedder=shared, place=place)
             finished.append(outcome)
@@ -96,7 +96,7 @@ def run_benchmarks(
 
 
 def possible_benchmarks(
-    model: EmbeddingModel, benchmarks: Sequence[Benchmark], *, required: Collection[str] = ()
+    model: Model, benchmarks: Sequence[Benchmark], *, required: Collection[str] = ()
 ) -> list[Benchmark]:
     """Those that the model can take; the others are named on standard error.
 
@@ -106,7 +106,9 @@ def possible_benchmarks(
     possible: list[Benchmark] = []
     lacks: list[str] = []
     for benchmark in benchmarks:
-        lack = benchmark.model_lacks(model) if isinstance(benchmark, Demanding) else None
+        lack = lack_of(model, facts_of(benchmark).demands)
+        if lack is None and isinstance(benchmark, Demanding):
+            lack = benchmark.model_lacks(model)
         if lack is None:
             possible.append(benchmark)
             continue
@@ -123,18 +125,18 @@ def possible_benchmarks(
 
 def _groups(benchmarks: Sequence[Benchmark]) -> list[list[Benchmark]]:
     """Benchmarks on the same data set, which are prepared together."""
-    by_dataset = groupby(benchmarks, key=lambda benchmark: id(benchmark.dataset))
+    by_dataset = groupby(benchmarks, key=lambda benchmark: benchmark.dataset.pictures_revision)
     return [list(group) for _, group in by_dataset]
 
 
-def result_path(out_dir: Path, model: EmbeddingModel, benchmark: Benchmark) -> Path:
+def result_path(out_dir: Path, model: Model, benchmark: Benchmark) -> Path:
     """Where the result of a model in a benchmark lies."""
     dataset = benchmark.dataset
     parts = (model.name, dataset.name, dataset.split, benchmark.name)
     return out_dir / ("__".join(map(file_name_part, parts)) + ".json")
 
 
-def config_hash(model: EmbeddingModel, benchmark: Benchmark) -> str:
+def config_hash(model: Model, benchmark: Benchmark) -> str:
     """SHA-256 over all that the result depends on but the weights, as hexadecimal digits."""
     config = {
         "version": RESULT_VERSION,
@@ -146,28 +148,6 @@ def config_hash(model: EmbeddingModel, benchmark: Benchmark) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
-def probe_model(model: EmbeddingModel) -> tuple[float, ...]:
-    """The first coordinates of a fixed picture's and a fixed text's embedding.
-
-    Cheaper than hashing the weights, and it also covers preprocessing and tokenizer.
-    """
-    pixels = model.image_transform(probe_image())[None]
-    with torch.no_grad():
-        image_embed = model.embed_images(pixels.to(model.device))[0]
-        text_embed = model.embed_texts([_PROBE_TEXT])[0]
-    coordinates = [
-        coordinate
-        for embed in (image_embed, text_embed)
-        for coordinate in embed[:_PROBE_COORDINATES].float().cpu().tolist()
-    ]
-    if not np.isfinite(coordinates).all():
-        raise EvaluationError(
-            f"model {model.name} gives NaN or infinity for a plain picture and text; "
-            "check its weights, or evaluate in fp32"
-        )
-    return tuple(round(coordinate, 6) for coordinate in coordinates)
-
-
 class _Place(NamedTuple):
     """Where results go, and what is the same for all results of one call."""
 
@@ -177,9 +157,7 @@ class _Place(NamedTuple):
     influences: dict[str, str]
 
 
-def _finished_earlier(
-    model: EmbeddingModel, benchmark: Benchmark, place: _Place
-) -> Finished | None:
+def _finished_earlier(model: Model, benchmark: Benchmark, place: _Place) -> Finished | None:
     path = result_path(place.out_dir, model, benchmark)
     earlier = _earlier_result(path)
     is_done = (
@@ -189,7 +167,7 @@ def _finished_earlier(
         and np.allclose(earlier.origin.model_probe, place.probe, rtol=0, atol=_PROBE_TOLERANCE)
     )
     # All processes take the same way, or the collective calls of a benchmark would wait for ever.
-    if all_agree(is_done, device=model.device) and earlier is not None:
+    if all_agree(is_done, device=device_of(model)) and earlier is not None:
         return Finished(_restated(earlier, path, place), path, was_there=True)
     return None
 
@@ -204,9 +182,7 @@ def _restated(earlier: EvalResult, path: Path, place: _Place) -> EvalResult:
     return result
 
 
-def _run(
-    model: EmbeddingModel, benchmark: Benchmark, *, embedder: Embedder, place: _Place
-) -> Finished:
+def _run(model: Model, benchmark: Benchmark, *, embedder: Embedder, place: _Place) -> Finished:
     path = result_path(place.out_dir, model, benchmark)
     measured = benchmark.run(model, embedder)
     origin = dataclasses.replace(

@@ -1,49 +1,24 @@
 """From paths and task names to benchmarks; the command line and training both start here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+from data_pipelines.errors import UnknownNameError
 from eval.contract import Benchmark
 from eval.data.dataset import EvalDataset
 from eval.data.folders import evaluation_folders, has_splits, open_dataset
+from eval.data.rows import Annotation
 from eval.errors import EvaluationError
-from eval.task_choices import TaskRequest
-from eval.tasks import OfFiles, registry
+from eval.running.opened import OpenedData
+from eval.running.unused import refuse_unused
+from eval.task_choices import TaskChoices
+from eval.tasks import OfFiles, TaskKind, facts_of, registry
 
 AUTO = "auto"
 ALL = "all"
 
-# Tasks that decide which samples of a data set are usable; the others take what the folder says.
-_OPENED_FOR = {name: name for name in ("zero_shot", "retrieval", "multilabel", "vqa")} | {
-    name: "retrieval"
-    for name in ("retrieval_rerank", "captioning", "identity_retrieval", "attribute_insertions")
-}
-_OPENED_FOR["insertion_entailment"] = "images"
-_OPENED_FOR["omnibench"] = "omnibench"
-# Tasks about captions and questions: they use no class names.
-_WITHOUT_CLASSES = {
-    "retrieval", "retrieval_rerank", "captioning", "identity_retrieval", "vqa",
-    "attribute_insertions", "insertion_entailment", "omnibench",
-}  # fmt: skip
-_USE_SOME_CAPTIONS = {"retrieval", "retrieval_rerank", "identity_retrieval"}
-_OF_PERSONS = "identity_retrieval"
-_USE_A_BASE = {"shift", "corruption_files", "calibration"}
-
-# Fields of TaskRequest with the settings of some tasks.
-_SETTINGS_OF = {
-    "corruptions": ("corruptions", "corruptions_3d"),
-    "perturbations": ("perturbations",),
-    "translation": ("translation",),
-    "attack": ("adversarial",),
-    "ood": ("ood",),
-    "captioning": ("captioning",),
-    "vqa": ("vqa",),
-    "retrieval_rerank": ("retrieval_rerank",),
-    "attribute_insertions": ("attribute_insertions",),
-    "insertion_entailment": ("insertion_entailment",),
-    "omnibench": ("omnibench",),
-}
+_PURPOSES = {"zero_shot": "classification", "multilabel": "classification"}
 
 
 def task_names() -> list[str]:
@@ -62,6 +37,15 @@ class Selection(NamedTuple):
     benchmarks: list[Benchmark]
     not_possible: list[str]
 
+    def warnings(self) -> list[str]:
+        """What the user should know about the data before trusting a score, one line each."""
+        lines: dict[str, None] = {}
+        for dataset in opened_datasets(self.benchmarks):
+            own = [facts_of(b) for b in self.benchmarks if b.dataset is dataset]
+            with_classes = any("classes" in facts.uses for facts in own)
+            lines.update(dict.fromkeys(dataset.warnings(with_classes=with_classes)))
+        return list(lines)
+
 
 def benchmarks_for(
     paths: Sequence[str],
@@ -69,11 +53,11 @@ def benchmarks_for(
     tasks: Sequence[str] = (AUTO,),
     split: str = "test",
     class_names: str | None = None,
-    request: TaskRequest | None = None,
+    choices: TaskChoices | None = None,
 ) -> list[Benchmark]:
     """As ``select``, without what is not possible."""
     return select(
-        paths, tasks=tasks, split=split, class_names=class_names, request=request
+        paths, tasks=tasks, split=split, class_names=class_names, choices=choices
     ).benchmarks
 
 
@@ -83,9 +67,11 @@ def select(
     tasks: Sequence[str] = (AUTO,),
     split: str = "test",
     class_names: str | None = None,
-    request: TaskRequest | None = None,
+    choices: TaskChoices | None = None,
 ) -> Selection:
-    """Open every data set and build its benchmarks, data set by data set.
+    """Open every data set once and build its benchmarks, data set by data set.
+
+    Each task takes the samples that it needs, whatever is measured beside it.
 
     Args:
         paths: see ``eval.data.folders.open_dataset``, or folders of such folders; at least one.
@@ -94,13 +80,13 @@ def select(
             that the data allows.
         split: one split, or several separated by commas; each path is opened for all of them.
         class_names: see ``eval.data.folders.open_dataset``.
-        request: choices about the tasks.
+        choices: about the tasks.
     Raises:
         UnknownNameError: no such task.
         ShardError: a shard is missing or no tar.
         EvaluationError: nothing to evaluate, or data, task and choices that do not fit.
     """
-    request = request or TaskRequest()
+    choices = choices or TaskChoices()
     for name in tasks:
         if name not in (AUTO, ALL):
             registry.get(name)
@@ -109,54 +95,89 @@ def select(
         raise EvaluationError("nothing to evaluate; give a data path, a split and a task")
     selection = Selection([], [])
     for path, own_tasks in chain.from_iterable(_folders(path, tasks) for path in paths):
+        annotations = _annotations(own_tasks)
         for one_split in splits if has_splits(path) else splits[:1]:
-            opened_for = _OPENED_FOR.get(own_tasks[0], AUTO)
-            dataset = open_dataset(path, split=one_split, class_names=class_names, task=opened_for)
-            _add(selection, dataset, own_tasks, request)
-    _refuse_unused(selection, class_names=class_names, request=request)
+            opened = OpenedData(
+                path, split=one_split, class_names=class_names, annotations=annotations
+            )
+            _add(selection, opened, own_tasks, choices)
+    refuse_unused(
+        selection.benchmarks, selection.not_possible, class_names=class_names, choices=choices
+    )
     return selection
 
 
+def _annotations(tasks: Sequence[str]) -> dict[str, Annotation]:
+    """What the tasks that may be measured read from each sample, by task."""
+    found = {}
+    for name, kind, _ in _candidates(tasks):
+        if kind is not None and kind.facts.annotation is not None:
+            found[name] = kind.facts.annotation
+    return found
+
+
+def _candidates(tasks: Sequence[str]) -> Iterator[tuple[str, TaskKind | None, str]]:
+    """Tasks by name, all of them for "all"; None and the reason for one that is broken."""
+    named = [name for name in tasks if name not in (AUTO, ALL)]
+    for name in registry.names() if ALL in tasks else named:
+        try:
+            yield name, registry.get(name), ""
+        except UnknownNameError as error:
+            yield name, None, str(error)
+
+
 def _add(
-    selection: Selection, dataset: EvalDataset, tasks: Sequence[str], request: TaskRequest
+    selection: Selection, opened: OpenedData, tasks: Sequence[str], choices: TaskChoices
 ) -> None:
     """The tasks of one data set; asked for by name they must be possible."""
-    names = [_meant(dataset, request) if task == AUTO else task for task in tasks if task != ALL]
+    if AUTO in tasks or ALL in tasks:
+        opened.usable()
+    names = [_meant(opened, choices) if task == AUTO else task for task in tasks if task != ALL]
     for name in dict.fromkeys(names):
-        if (lack := registry.get(name).missing(dataset, request)) is not None:
+        kind = registry.get(name)
+        dataset = opened.for_task(name, kind.facts, is_named=name in tasks)
+        if (lack := opened.lack(dataset, name, kind, choices)) is not None:
             raise EvaluationError(lack)
-        selection.benchmarks.extend(_built(name, dataset, request))
-    if ALL in tasks:
-        for name in registry.names():
-            lack = _not_meant(name, dataset) or registry.get(name).missing(dataset, request)
-            if lack is not None:
-                selection.not_possible.append(f"{name}: {lack}")
-            elif name not in names:
-                selection.benchmarks.extend(_built(name, dataset, request))
+        selection.benchmarks.extend(_built(kind, dataset, choices))
+    if ALL not in tasks:
+        return
+    for name, kind, problem in _candidates((ALL,)):
+        if kind is None:
+            selection.not_possible.append(f"{name}: {problem}")
+            continue
+        dataset = opened.for_task(name, kind.facts, is_named=False)
+        lack = _not_meant(name, kind, opened.purpose, dataset)
+        lack = lack or opened.lack(dataset, name, kind, choices)
+        if lack is not None:
+            selection.not_possible.append(f"{name}: {lack}")
+        elif name not in names:
+            selection.benchmarks.extend(_built(kind, dataset, choices))
 
 
-def _built(name: str, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+def _built(kind: TaskKind, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
     """A task is one benchmark, or one for each of several files."""
-    kind = registry.get(name)
-    return (
-        kind.build_each(dataset, request)
-        if isinstance(kind, OfFiles)
-        else (kind.build(dataset, request),)
-    )
+    if isinstance(kind, OfFiles):
+        return kind.build_each(dataset, choices)
+    return (kind.build(dataset, choices),)
 
 
-def _meant(dataset: EvalDataset, request: TaskRequest) -> str:
-    """What a data set is for: what it declares, or person search where it has identities."""
-    of_persons = registry.get(_OF_PERSONS).missing(dataset, request) is None
-    return _OF_PERSONS if dataset.task == "retrieval" and of_persons else dataset.task
+def _meant(opened: OpenedData, choices: TaskChoices) -> str:
+    """The task that a data set is for, or the one that this task gives way to."""
+    name = opened.purpose
+    if rather := registry.get(name).facts.rather:
+        kind = registry.get(rather)
+        dataset = opened.for_task(rather, kind.facts, is_named=False)
+        if opened.lack(dataset, rather, kind, choices) is None:
+            return rather
+    return name
 
 
-def _not_meant(name: str, dataset: EvalDataset) -> str | None:
-    """Captions made of class names repeat each other: "all" leaves tasks about them out."""
-    about_captions = name in _WITHOUT_CLASSES and name != "vqa"
-    if about_captions and dataset.task not in ("retrieval", "vqa", "omnibench"):
-        return f"{dataset.title} is for classification; to measure it all the same: --task {name}"
-    return None
+def _not_meant(name: str, kind: TaskKind, purpose: str, dataset: EvalDataset) -> str | None:
+    """Captions made of class names, say, repeat each other: "all" leaves tasks about them out."""
+    if not kind.facts.only_for or purpose in kind.facts.only_for:
+        return None
+    purpose = _PURPOSES.get(purpose, purpose)
+    return f"{dataset.title} is for {purpose}; to measure it all the same: --task {name}"
 
 
 def _folders(path: str, tasks: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
@@ -179,36 +200,3 @@ def open_companion(path: str, *, split: str = "test", task: str = "images") -> E
         UserError: see ``eval.data.folders.open_dataset``.
     """
     return open_dataset(path, split=split, task=task)
-
-
-def _refuse_unused(selection: Selection, *, class_names: str | None, request: TaskRequest) -> None:
-    """Nothing that was asked for is passed over; where "all" had to leave its task out, say why."""
-    names = {benchmark.name.partition(":")[0] for benchmark in selection.benchmarks}
-    no_classes = names <= _WITHOUT_CLASSES
-    asked = {
-        "class names": (class_names is not None, no_classes, "zero_shot"),
-        "templates": (request.templates is not None, no_classes, "zero_shot"),
-        "a number of captions": (
-            request.captions_per_image is not None, not names & _USE_SOME_CAPTIONS, "retrieval",
-        ),
-        "out-of-distribution sets": (bool(request.companions.ood), "ood" not in names, "ood"),
-        "base sets": (bool(request.companions.bases), not names & _USE_A_BASE, "shift"),
-        "a bank": (request.companions.bank is not None, "ood" not in names, "ood"),
-        "background pictures": (
-            request.companions.backgrounds is not None, "edits" not in names, "edits",
-        ),
-        "annotations of factors": (bool(request.factors_file), "factors" not in names, "factors"),
-    }  # fmt: skip
-    usual = TaskRequest()
-    for group, users in _SETTINGS_OF.items():
-        is_given = getattr(request, group) != getattr(usual, group)
-        asked[f"settings {group}.*"] = (is_given, names.isdisjoint(users), users[0])
-    for what, (is_given, is_unused, user) in asked.items():
-        if is_given and is_unused:
-            lacks = [line for line in selection.not_possible if line.startswith(f"{user}: ")]
-            if lacks:
-                raise EvaluationError(lacks[0])
-            raise EvaluationError(
-                f"{what} given, but only {', '.join(sorted(names))} is evaluated, which uses "
-                f"none; leave the option out or add --task {user}"
-            )

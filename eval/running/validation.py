@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.contract import Benchmark, Embedder, EmbeddingModel, Evaluator
+from eval.contract import Benchmark, Embedder, Evaluator, Model
 from eval.embedding.decode import CachingDecoder, StreamingDecoder
 from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.results import EvalResult
 from eval.running.runner import possible_benchmarks
 from eval.running.selection import AUTO, benchmarks_for, opened_datasets
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class DatasetEvaluator:
     benchmarks: tuple[Benchmark, ...]
     embedder: Embedder
 
-    def __call__(self, model: EmbeddingModel) -> list[EvalResult]:
+    def __call__(self, model: Model) -> list[EvalResult]:
         """Results of the model as it is now; collective where there are several processes."""
         one_pass = RememberingEmbedder(self.embedder)
         return [
@@ -39,7 +39,7 @@ def make_evaluators(
     tasks: Sequence[str] = (AUTO,),
     split: str = "test",
     class_names: str | None = None,
-    request: TaskRequest | None = None,
+    choices: TaskChoices | None = None,
     batch_size: int = 256,
     workers: int = 2,
     cache_bytes: int = 512 * 2**20,
@@ -47,7 +47,7 @@ def make_evaluators(
     """One evaluator a data set; small data sets are decoded once and kept as pixels.
 
     Args:
-        paths, tasks, split, class_names, request: see ``eval.running.selection.benchmarks_for``.
+        paths, tasks, split, class_names, choices: see ``eval.running.selection.benchmarks_for``.
         batch_size: images in a forward pass of one process.
         workers: decoding threads of one process.
         cache_bytes: memory for kept pixels in each process, shared equally by the data sets; one
@@ -56,7 +56,7 @@ def make_evaluators(
         UserError: see ``eval.running.selection.benchmarks_for``.
     """
     benchmarks = benchmarks_for(
-        paths, tasks=tasks, split=split, class_names=class_names, request=request
+        paths, tasks=tasks, split=split, class_names=class_names, choices=choices
     )
     datasets = opened_datasets(benchmarks)
     evaluators: list[Evaluator] = []

@@ -9,6 +9,7 @@ The split in halves is our reading of Tu, Deng, Gedeon 2024 (arXiv 2410.01534).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
 from eval.metrics.temperature import Temperature, fit_temperature, seeded_half
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.robustness.shifted_sets import base_of
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 
@@ -45,29 +46,36 @@ class Calibration:
         seed: of the split and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "bases"),
+        title="Calibration",
+        score_words={"brier": "Brier score", "ece": "ECE", "nll": "NLL"},
+        headlines=("ece", "ece_scaled", "nll_scaled"),
+    )
+
     dataset: EvalDataset
     base: EvalDataset | None
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
-        is_fitted_here = base_of(dataset, request.companions.bases) is None
+        is_fitted_here = base_of(dataset, choices.companions.bases) is None
         if is_fitted_here and len(np.unique(dataset.images.image_ids)) < 2:
             return f"{dataset.title} has a single image; a temperature needs others to fit on"
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Calibration":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Calibration":
         """See ``TaskKind``."""
         return cls(
             dataset=dataset,
-            base=base_of(dataset, request.companions.bases),
-            templates=templates_for(dataset, request),
-            seed=request.seed,
+            base=base_of(dataset, choices.companions.bases),
+            templates=templates_for(dataset, choices),
+            seed=choices.seed,
         )
 
     @property

@@ -12,6 +12,7 @@ Each method gives an image one number, higher where it looks like one of the cla
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,11 +31,25 @@ from eval.metrics.ood_detection import (
 )
 from eval.metrics.temperature import seeded_half
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _ScoreFunction = Callable[[Float[Tensor, "images embed_dim"]], Float64[np.ndarray, " images"]]
+
+
+@task_options.register("ood")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OodOptions:
+    """Choices of out-of-distribution detection.
+
+    Attributes:
+        template: the one prompt of MCM.
+        neighbour: k of the kNN score.
+    """
+
+    template: str = "a photo of a {c}"
+    neighbour: int = 10
 
 
 @registry.register("ood")
@@ -52,6 +67,13 @@ class OodDetection:
         seed: of the split and the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes", "ood", "bank"),
+        options=OodOptions,
+        title="Out-of-distribution detection",
+        score_words={"id": "(ID positive)", "ood": "(OOD positive)", "knn": "kNN", "mcm": "MCM"},
+    )
+
     dataset: EvalDataset
     others: tuple[EvalDataset, ...]
     bank: EvalDataset | None
@@ -61,24 +83,23 @@ class OodDetection:
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
-        if not request.companions.ood:
+        if not choices.companions.ood:
             return f"{dataset.title} has nothing to be told from; give other pictures with --ood"
         own = dataset.images.image_ids
-        for other in request.companions.ood:
+        for other in choices.companions.ood:
             if shared := int(np.isin(other.images.image_ids, own).sum()):
                 return (
                     f"{shared:,} pictures of {other.title} are in {dataset.title} as well; "
                     "give pictures of none of its classes with --ood"
                 )
-        if "{c}" not in request.ood.template:
-            return (
-                f"ood.template is '{request.ood.template}'; write {{c}} where the class name goes"
-            )
-        bank, k = request.companions.bank, request.ood.neighbour
+        options = choices.of(OodOptions)
+        if "{c}" not in options.template:
+            return f"ood.template is '{options.template}'; write {{c}} where the class name goes"
+        bank, k = choices.companions.bank, options.neighbour
         if bank is None:
             size = len(np.unique(dataset.images.image_ids)) // 2
         else:
@@ -91,16 +112,16 @@ class OodDetection:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "OodDetection":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "OodDetection":
         """See ``TaskKind``."""
         return cls(
             dataset=dataset,
-            others=request.companions.ood,
-            bank=request.companions.bank,
-            templates=templates_for(dataset, request),
-            mcm_template=request.ood.template,
-            neighbour=request.ood.neighbour,
-            seed=request.seed,
+            others=choices.companions.ood,
+            bank=choices.companions.bank,
+            templates=templates_for(dataset, choices),
+            mcm_template=choices.of(OodOptions).template,
+            neighbour=choices.of(OodOptions).neighbour,
+            seed=choices.seed,
         )
 
     @property

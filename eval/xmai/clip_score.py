@@ -27,12 +27,12 @@ def clip_scorer(spec: str, data: str, *, split: str = "test", device: str = "cpu
     """CLIPScore by a model of ``vlsuite eval`` on the pictures of a data set.
 
     Raises:
-        UserError: see ``open_model`` and ``open_dataset``; the result raises where a caption's
-            picture is missing.
+        UserError: see ``open_embedding_model`` and ``open_dataset``; the result raises where a
+            caption's picture is missing.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
-    model = open_model(spec, device=device)
+    model = open_embedding_model(spec, device=device)
     dataset = open_dataset(data, split=split, task="images")
     decoder = StreamingDecoder(batch_size=64, workers=2)
     return score_with(model, RememberingEmbedder(StreamingEmbedder(decoder=decoder)), dataset)

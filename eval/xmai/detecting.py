@@ -35,9 +35,9 @@ def detect(spec: DetectSpec, source: CaptionSource) -> Iterator[Detection]:
     Raises:
         UserError: a model is missing.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
-    model = open_model(spec.tagger, device=spec.device)
+    model = open_embedding_model(spec.tagger, device=spec.device)
     method = MethodSpec(groups=spec.groups, template=spec.template)
     tagger = load_tagger(method, model, source)
     detector = (

@@ -8,20 +8,22 @@ truly changed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
+from eval.contract import Benchmark, Embedder, Model, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import PICTURES
 from eval.errors import EvaluationError
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.labelling import class_figures
 from eval.metrics.resampling import image_weights, percentile_score
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.task_choices import EntailmentOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.xmai import judging
 from eval.xmai.hypotheses import LABELS, Hypotheses, read_hypotheses
 from eval.xmai.judging import Judgements
@@ -29,6 +31,27 @@ from eval.xmai.judging import Judgements
 _SIDES = ("before", "after")
 #: Three labels, and a fourth prediction: none of them.
 _PREDICTIONS = len(LABELS) + 1
+
+
+@task_options.register("insertion_entailment")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EntailmentOptions:
+    """Choices of entailment with inserted attributes.
+
+    Attributes:
+        hypotheses: files of perturbed hypotheses, one a method: of ``vlsuite xmai perturb``, or
+            CSV with columns label, hypothesis and modified in the order of the data set.
+        judge: what decides: "answers" (the model is asked), "matching" (log-odds), "cosine";
+            "auto" takes the first of these that the model can do.
+        max_tokens: longest answer, in the model's own tokens.
+        predictions: JSON lines with row, before and after (labels) of a model that is not of this
+            suite; they are scored instead of the model given.
+    """
+
+    hypotheses: tuple[str, ...] = ()
+    judge: Literal["auto", "answers", "matching", "cosine"] = "auto"
+    max_tokens: int = 5
+    predictions: str = ""
 
 
 @registry.register("insertion_entailment")
@@ -46,15 +69,22 @@ class InsertionEntailment:
         seed: of the bootstrap and of the half that cut points are fitted on.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=PICTURES,
+        demands=(),
+        options=EntailmentOptions,
+        only_for=NOT_OF_CLASSES,
+    )
+
     dataset: EvalDataset
     hypotheses: Hypotheses
     options: EntailmentOptions
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        options = request.insertion_entailment
+        options = choices.of(EntailmentOptions)
         if not options.hypotheses:
             return (
                 "insertion_entailment needs perturbed hypotheses: --set "
@@ -65,34 +95,34 @@ class InsertionEntailment:
         return None
 
     @classmethod
-    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
         """One benchmark a file.
 
         Raises:
             EvaluationError: see ``build``; or several files with one file of predictions.
         """
-        options = request.insertion_entailment
+        options = choices.of(EntailmentOptions)
         if len(options.hypotheses) > 1 and options.predictions:
             raise EvaluationError(
                 "insertion_entailment.predictions belong to one file of hypotheses; give one"
             )
         each = [replace(options, hypotheses=(path,)) for path in options.hypotheses]
-        return tuple(
-            cls.build(dataset, replace(request, insertion_entailment=own)) for own in each
-        ) or (cls.build(dataset, request),)
+        return tuple(cls.build(dataset, choices.having(own)) for own in each) or (
+            cls.build(dataset, choices),
+        )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "InsertionEntailment":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "InsertionEntailment":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says, or a file that does not belong to the data set.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        options = request.insertion_entailment
+        options = choices.of(EntailmentOptions)
         hypotheses = read_hypotheses(options.hypotheses[0], dataset)
-        return cls(dataset=dataset, hypotheses=hypotheses, options=options, seed=request.seed)
+        return cls(dataset=dataset, hypotheses=hypotheses, options=options, seed=choices.seed)
 
     @property
     def name(self) -> str:
@@ -114,7 +144,7 @@ class InsertionEntailment:
         """See ``Benchmark``."""
         return () if self.options.predictions else (Need(self.dataset),)
 
-    def model_lacks(self, model: EmbeddingModel) -> str | None:
+    def model_lacks(self, model: Model) -> str | None:
         """See ``Demanding``."""
         try:
             judging.chosen_judge(model, self.options.judge)
@@ -122,7 +152,7 @@ class InsertionEntailment:
             return str(error)
         return None
 
-    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+    def run(self, model: Any, embedder: Embedder) -> EvalResult:
         """Judge every text before and after, and compare with the labels.
 
         Raises:
@@ -170,7 +200,7 @@ class InsertionEntailment:
             details=self.settings() | remarks | self.dataset.remarks(left_out),
         )
 
-    def _judged(self, model: EmbeddingModel, embedder: Embedder) -> tuple[str, Judgements]:
+    def _judged(self, model: Any, embedder: Embedder) -> tuple[str, Judgements]:
         hypotheses, options = self.hypotheses, self.options
         if options.predictions:
             return "file", judging.read_predictions(options.predictions, len(hypotheses.labels))

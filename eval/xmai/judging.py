@@ -16,7 +16,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
-from eval.contract import Answerer, Embedder, EmbeddingModel, Matcher, PictureBatch
+from eval.contract import (
+    Answerer,
+    Embedder,
+    EmbeddingModel,
+    Matcher,
+    Model,
+    PictureBatch,
+    PictureModel,
+)
 from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.matching.pair_logits import Pairs, pair_logits
@@ -50,7 +58,7 @@ class Judgements(NamedTuple):
     points: CutPoints | None = None
 
 
-def chosen_judge(model: EmbeddingModel, asked: str) -> Judge:
+def chosen_judge(model: Model, asked: str) -> Judge:
     """What decides; "auto" prefers answers to log-odds to cosines.
 
     Raises:
@@ -58,8 +66,8 @@ def chosen_judge(model: EmbeddingModel, asked: str) -> Judge:
     """
     able: dict[str, bool] = {
         "answers": isinstance(model, Answerer),
-        "matching": isinstance(model, Matcher),
-        "cosine": True,
+        "matching": isinstance(model, Matcher) and isinstance(model, EmbeddingModel),
+        "cosine": isinstance(model, EmbeddingModel),
     }
     for name in ("answers", "matching", "cosine"):
         if able[name] and asked in ("auto", name):
@@ -149,7 +157,7 @@ def matching_scores(
 
 
 def answered(
-    model: EmbeddingModel,
+    model: PictureModel,
     embedder: Embedder,
     dataset: EvalDataset,
     hypotheses: Hypotheses,
@@ -219,7 +227,7 @@ def read_predictions(path: str, num_rows: int) -> Judgements:
 
 
 def _ask(
-    model: EmbeddingModel,
+    model: PictureModel,
     embedder: Embedder,
     dataset: EvalDataset,
     asked: list[tuple[int, str]],

@@ -7,16 +7,14 @@ that the page does not show which method wrote a text unless it is unfolded.
 
 import random
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
-
-import jinja2
 
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.metrics.edits import new_spans
+from eval.report.page import render_page
 from eval.report.thumbnails import thumbnail
 from eval.xmai.records import Insertion, PerturbedCaption, uids_of
 
@@ -81,12 +79,13 @@ def write_page(
         _card(number, caption, dataset, pictures.get(caption.uid), ranks or {})
         for number, caption in enumerate(drawn)
     ]
-    text = _template().render(
+    values = dict(
         title=", ".join(sorted({dataset.title})),
         cards=cards,
         num_changed=len(changed),
         seed=seed,
     )
+    text = render_page("eval.xmai", "page.html", values)
     make_folder(path.parent)
     write_file(path, text.encode())
     return len(cards)
@@ -130,8 +129,3 @@ def _card(
         rank_before=None if before is None else f"{before:g}",
         rank_after=None if after is None else f"{after:g}",
     )
-
-
-def _template() -> jinja2.Template:
-    source = resources.files("eval.xmai").joinpath("page.html").read_text(encoding="utf-8")
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)

@@ -236,9 +236,9 @@ class _Models:
         self._loaded: dict[str, EmbeddingModel] = {}
 
     def clip(self, spec: str) -> EmbeddingModel:
-        """See ``open_model``."""
-        from vlsuite.models.opening import open_model
+        """See ``open_embedding_model``."""
+        from eval.opening import open_embedding_model
 
         if spec not in self._loaded:
-            self._loaded[spec] = open_model(spec, device=self._device)
+            self._loaded[spec] = open_embedding_model(spec, device=self._device)
         return self._loaded[spec]

@@ -16,11 +16,11 @@ def caption_ranks(
     """Text to image, ties average; by caption id and method.
 
     Raises:
-        UserError: see ``open_model``; or the file does not belong to the data set.
+        UserError: see ``open_embedding_model``; or the file does not belong to the data set.
     """
-    from vlsuite.models.opening import open_model
+    from eval.opening import open_embedding_model
 
-    model = open_model(spec, device=device)
+    model = open_embedding_model(spec, device=device)
     embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=64, workers=2))
     pictures = embedder.images(model, dataset)
     rows = seen_rows(join_captions(file, dataset), pictures.rows)

@@ -9,7 +9,7 @@ intervals. The gallery of texts holds the captions of the file, all before or al
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from torch import Tensor
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import CAPTIONED
 from eval.errors import EvaluationError
 from eval.metrics.clustered_table import ClusteredTable
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP
 from eval.metrics.tied_ranking import TieRule, galleries_of_pairs, rivals_of_own
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.task_choices import InsertionOptions, TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices, task_options
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.xmai.rows import NamedFile, Rows, join_captions, open_perturbed, scorer_of, seen_rows
 
 RECALL_AT = (1, 5, 10)
@@ -51,6 +52,25 @@ class _Ranks(NamedTuple):
     is_changed: np.ndarray
 
 
+@task_options.register("attribute_insertions")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InsertionOptions:
+    """Choices of retrieval with inserted attributes.
+
+    Attributes:
+        captions: files of perturbed captions (``vlsuite xmai perturb``), one a method.
+        batch_size: pairs in a shuffled gallery; 0 takes 1,000, as published, or all if fewer.
+        ties: whether entries with an equal score are ahead ("pessimistic"), behind ("optimistic",
+            as published) or half of them.
+        prefix: text before each caption; published figures have "This is ".
+    """
+
+    captions: tuple[str, ...] = ()
+    batch_size: int = 0
+    ties: Literal["optimistic", "average", "pessimistic"] = "average"
+    prefix: str = ""
+
+
 @registry.register("attribute_insertions")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttributeInsertions:
@@ -68,6 +88,13 @@ class AttributeInsertions:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=CAPTIONED,
+        options=InsertionOptions,
+        only_for=NOT_OF_CLASSES,
+        score_words={"mrr": "MRR"},
+    )
+
     dataset: EvalDataset
     file: NamedFile
     rows: Rows
@@ -75,33 +102,31 @@ class AttributeInsertions:
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.captions is None:
             return f"{dataset.title} has images without captions (txt or json members)"
-        if not request.attribute_insertions.captions:
+        if not choices.of(InsertionOptions).captions:
             return (
                 "attribute_insertions needs perturbed captions: --set "
                 "attribute_insertions.captions=FILE (of 'vlsuite xmai perturb')"
             )
-        if request.attribute_insertions.batch_size < 0:
+        if choices.of(InsertionOptions).batch_size < 0:
             return "attribute_insertions.batch_size must be at least 1, or 0 for 1,000"
         return None
 
     @classmethod
-    def build_each(cls, dataset: EvalDataset, request: TaskRequest) -> Sequence[Benchmark]:
+    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
         """One benchmark a file.
 
         Raises:
             EvaluationError: see ``build``; or two files hold the same method.
         """
-        files = request.attribute_insertions.captions
+        files = choices.of(InsertionOptions).captions
         if not files:
-            return (cls.build(dataset, request),)
-        options = [replace(request.attribute_insertions, captions=(file,)) for file in files]
-        built = tuple(
-            cls.build(dataset, replace(request, attribute_insertions=own)) for own in options
-        )
+            return (cls.build(dataset, choices),)
+        options = [replace(choices.of(InsertionOptions), captions=(file,)) for file in files]
+        built = tuple(cls.build(dataset, choices.having(own)) for own in options)
         methods = [benchmark.file.method for benchmark in built]
         if len(set(methods)) < len(methods):
             raise EvaluationError(
@@ -111,18 +136,18 @@ class AttributeInsertions:
         return built
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "AttributeInsertions":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "AttributeInsertions":
         """See ``TaskKind``.
 
         Raises:
             EvaluationError: what ``missing`` says, or a file that does not belong to the data set.
         """
-        if (lack := cls.missing(dataset, request)) is not None:
+        if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        options = request.attribute_insertions
+        options = choices.of(InsertionOptions)
         file = open_perturbed(options.captions[0])
         rows = join_captions(file, dataset)
-        return cls(dataset=dataset, file=file, rows=rows, options=options, seed=request.seed)
+        return cls(dataset=dataset, file=file, rows=rows, options=options, seed=choices.seed)
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ Radford et al. 2021, arXiv 2103.00020, section 3.1.4: a class is the mean of its
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,8 +18,8 @@ from eval.metrics.ranking import places_of_targets
 from eval.report.examples import Side, draw_examples
 from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)
@@ -39,24 +40,31 @@ class ZeroShotClassification:
         seed: of the bootstrap and of the choice of examples.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+        title="Zero-shot classification",
+        score_titles={"mean_per_class_recall": "mean per-class recall"},
+        headlines=("top1",),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     num_examples: int = 0
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         return no_classes(dataset)
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ZeroShotClassification":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ZeroShotClassification":
         """See ``TaskKind``; the user's templates, else the data set's own."""
         return cls(
             dataset=dataset,
-            templates=templates_for(dataset, request),
-            num_examples=request.num_examples,
-            seed=request.seed,
+            templates=templates_for(dataset, choices),
+            num_examples=choices.num_examples,
+            seed=choices.seed,
         )
 
     @property

@@ -5,18 +5,20 @@ are ranked by their cosine to its prompt ensemble; see ``eval.metrics.average_pr
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import ATTRIBUTED
 from eval.embedding.cosines import cosine_slices
 from eval.metrics.average_precision import average_precisions, chance_level, mean_average_precision
 from eval.metrics.intervals import NUM_RESAMPLES
 from eval.results import EvalResult, Origin, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import templates_for
 
 
@@ -31,12 +33,21 @@ class ZeroShotMultilabel:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=ATTRIBUTED,
+        uses=("classes",),
+        only_for=("multilabel",),
+        title="Multi-label classification",
+        score_titles={"mean_average_precision": "mAP"},
+        headlines=("mean_average_precision",),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.task == "multilabel" and dataset.attributes is not None:
             return None
@@ -46,9 +57,9 @@ class ZeroShotMultilabel:
         )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "ZeroShotMultilabel":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ZeroShotMultilabel":
         """See ``TaskKind``."""
-        return cls(dataset=dataset, templates=templates_for(dataset, request), seed=request.seed)
+        return cls(dataset=dataset, templates=templates_for(dataset, choices), seed=choices.seed)
 
     @property
     def name(self) -> str:

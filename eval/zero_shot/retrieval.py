@@ -6,7 +6,7 @@ own image is among its k nearest images.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
+from eval.data.rows import CAPTIONED
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
     CLUSTER_BOOTSTRAP,
@@ -26,8 +27,8 @@ from eval.metrics.ranking import places_of_best_own, places_of_targets
 from eval.report.examples import Side, draw_examples
 from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 
 RECALL_AT = (1, 5, 10)
 
@@ -64,13 +65,22 @@ class Retrieval:
         seed: of the bootstrap and of the choice of examples.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=CAPTIONED,
+        uses=("captions_per_image",),
+        only_for=NOT_OF_CLASSES,
+        rather="identity_retrieval",
+        title="Image-text retrieval",
+        headlines=("image_to_text_recall_at_5", "text_to_image_recall_at_5"),
+    )
+
     dataset: EvalDataset
     captions_per_image: int | None = None
     num_examples: int = 0
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if dataset.captions is not None:
             return None
@@ -80,13 +90,13 @@ class Retrieval:
         )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "Retrieval":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Retrieval":
         """See ``TaskKind``."""
         return cls(
             dataset=dataset,
-            captions_per_image=request.captions_per_image,
-            num_examples=request.num_examples,
-            seed=request.seed,
+            captions_per_image=choices.captions_per_image,
+            num_examples=choices.num_examples,
+            seed=choices.seed,
         )
 
     @property

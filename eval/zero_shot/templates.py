@@ -6,9 +6,9 @@ from pathlib import Path
 from open_clip.zero_shot_metadata import OPENAI_IMAGENET_TEMPLATES, SIMPLE_IMAGENET_TEMPLATES
 
 from eval.data.dataset import EvalDataset
-from eval.data.folders import read_templates
+from eval.data.word_lists import read_templates
 from eval.errors import EvaluationError
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 
 _SIMPLE = (
     "a photo of a {c}.",
@@ -75,8 +75,8 @@ def no_classes(dataset: EvalDataset) -> str | None:
     )
 
 
-def templates_for(dataset: EvalDataset, request: TaskRequest) -> tuple[str, ...]:
+def templates_for(dataset: EvalDataset, choices: TaskChoices) -> tuple[str, ...]:
     """The user's templates, else the data set's own, else the set "simple"."""
     classes = dataset.layout.classes
     own = classes.templates if classes else None
-    return request.templates or own or TEMPLATE_SETS["simple"]
+    return choices.templates or own or TEMPLATE_SETS["simple"]

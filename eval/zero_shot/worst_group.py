@@ -7,7 +7,7 @@ of FMoW, which WILDS leaves out, counts.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from eval.metrics.groups import group_accuracies, macro_f1, worst_group_accuracy
 from eval.metrics.intervals import NUM_RESAMPLES
 from eval.metrics.ranking import best_entries
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.task_choices import TaskRequest
-from eval.tasks import registry
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _IMAGES_AT_A_TIME = 4096
@@ -60,12 +60,16 @@ class WorstGroup:
         seed: of the bootstrap.
     """
 
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        uses=("classes",),
+    )
+
     dataset: EvalDataset
     templates: tuple[str, ...]
     seed: int = 0
 
     @staticmethod
-    def missing(dataset: EvalDataset, request: TaskRequest) -> str | None:
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
         if (lack := no_classes(dataset)) is not None:
             return lack
@@ -76,9 +80,9 @@ class WorstGroup:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, request: TaskRequest) -> "WorstGroup":
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "WorstGroup":
         """See ``TaskKind``."""
-        return cls(dataset=dataset, templates=templates_for(dataset, request), seed=request.seed)
+        return cls(dataset=dataset, templates=templates_for(dataset, choices), seed=choices.seed)
 
     @property
     def name(self) -> str:

@@ -28,7 +28,7 @@ def trained(tmp_path_factory):
     )
     state, _ = run_to_end(config, folder / "run")
     state.engine.eval()
-    return folder / "run", state.embedding_model("trained")
+    return folder / "run", state.evaluated("trained")
 
 
 def embedded(model) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,8 +14,8 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.robustness import adversarial
-from eval.robustness.adversarial import Adversarial
-from eval.task_choices import AttackOptions, TaskRequest
+from eval.robustness.adversarial import Adversarial, AttackOptions
+from eval.task_choices import TaskChoices
 from eval.zero_shot.classification import ZeroShotClassification
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
@@ -45,7 +45,7 @@ def _dataset(root: Path, model: SmallClip, *, order: np.ndarray | None = None) -
 
 def _task(dataset: EvalDataset, **options) -> Adversarial:
     options = {"kind": "apgd", "steps": 4, "max_images": 0} | options
-    task = Adversarial.build(dataset, TaskRequest(attack=AttackOptions(**options)))
+    task = Adversarial.build(dataset, TaskChoices(options=(AttackOptions(**options),)))
     assert isinstance(task, Adversarial)
     return task
 
@@ -57,7 +57,7 @@ def test_clean_accuracy_and_what_is_left_at_every_eps(tmp_path: Path) -> None:
 
     result = task.run(model, EMBEDDER)
 
-    zero_shot = ZeroShotClassification.build(dataset, TaskRequest()).run(model, EMBEDDER)
+    zero_shot = ZeroShotClassification.build(dataset, TaskChoices()).run(model, EMBEDDER)
     assert result.scores["top1"] == zero_shot.scores["top1"]
     assert result.per_image["top1"] == zero_shot.per_image["top1"]
     names = [f"robust_top1_eps_{eps}_255" for eps in ("0.0001", "2", "8", "64")]
@@ -138,12 +138,12 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
         (dataset, {"steps": 0}, "at least 1"),
         (three, {"kind": "apgd"}, "attack.kind=apgd-ce"),
     ):
-        lack = Adversarial.missing(data, TaskRequest(attack=AttackOptions(**options)))
+        lack = Adversarial.missing(data, TaskChoices(options=(AttackOptions(**options),)))
         assert lack is not None
         assert said in lack
         assert "\n" not in lack
-    assert Adversarial.missing(dataset, TaskRequest()) is None
-    assert Adversarial.missing(three, TaskRequest(attack=AttackOptions(kind="apgd-ce"))) is None
+    assert Adversarial.missing(dataset, TaskChoices()) is None
+    assert Adversarial.missing(three, TaskChoices(options=(AttackOptions(kind="apgd-ce"),))) is None
     result = _task(three, kind="apgd-ce", eps=(254.0,), steps=2).run(model, EMBEDDER)
     assert set(result.scores) == {"top1", "robust_top1_eps_254_255"}
 

@@ -17,7 +17,7 @@ from eval.embedding.store import StoredEmbedder
 from eval.metrics.temperature import seeded_half
 from eval.results import EvalResult
 from eval.safety.calibration import Calibration
-from eval.task_choices import Companions, TaskRequest
+from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 from vlsuite.batches.decode import decode_image
@@ -113,7 +113,7 @@ def _check(result: EvalResult, logits: np.ndarray, labels: np.ndarray, best: flo
 
 def test_figures_of_one_half_with_the_temperature_of_the_other(tmp_path: Path) -> None:
     dataset, model = _dataset(tmp_path, "a", 0), _model()
-    task = Calibration.build(dataset, TaskRequest())
+    task = Calibration.build(dataset, TaskChoices())
 
     result = task.run(model, EMBEDDER)
 
@@ -136,7 +136,7 @@ def test_figures_of_one_half_with_the_temperature_of_the_other(tmp_path: Path) -
 def test_a_shifted_set_takes_the_temperature_of_half_of_its_base(tmp_path: Path) -> None:
     dataset, base = _dataset(tmp_path, "a", 0), _dataset(tmp_path, "b", 500)
     model = _model()
-    request = TaskRequest(companions=Companions(bases=(base,)))
+    request = TaskChoices(companions=Companions(bases=(base,)))
     task = Calibration.build(dataset, request)
 
     result = task.run(model, EMBEDDER)
@@ -153,11 +153,11 @@ def test_a_shifted_set_takes_the_temperature_of_half_of_its_base(tmp_path: Path)
 
 def test_slices_of_any_size_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, model = _dataset(tmp_path, "a", 0), _model()
-    whole = Calibration.build(dataset, TaskRequest()).run(model, EMBEDDER)
+    whole = Calibration.build(dataset, TaskChoices()).run(model, EMBEDDER)
     monkeypatch.setattr(
         "eval.embedding.cosines.cosine_slices.__kwdefaults__", {"scores_at_a_time": 15}
     )
-    sliced = Calibration.build(dataset, TaskRequest()).run(model, EMBEDDER)
+    sliced = Calibration.build(dataset, TaskChoices()).run(model, EMBEDDER)
     for name, score in whole.scores.items():
         assert sliced.scores[name].value == pytest.approx(score.value, abs=1e-6)
 
@@ -167,8 +167,8 @@ def test_what_is_lacking_is_one_line(tmp_path: Path) -> None:
         tmp_path / "one", labelled(1, num_classes=1) * 3, class_names=NAMES
     )
     dataset, base = open_dataset(str(single)), _dataset(tmp_path, "b", 500)
-    lack = Calibration.missing(dataset, TaskRequest())
+    lack = Calibration.missing(dataset, TaskChoices())
     assert lack is not None
     assert "single image" in lack
-    assert Calibration.missing(dataset, TaskRequest(companions=Companions(bases=(base,)))) is None
-    assert Calibration.missing(base, TaskRequest()) is None
+    assert Calibration.missing(dataset, TaskChoices(companions=Companions(bases=(base,)))) is None
+    assert Calibration.missing(base, TaskChoices()) is None

@@ -12,7 +12,7 @@ from eval.data.folders import open_dataset
 from eval.embedding import prompts
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from eval.zero_shot.classification import ZeroShotClassification
 from eval.zero_shot.templates import TEMPLATE_SETS
 from tests.support.embedding_model import SmallClip
@@ -69,7 +69,7 @@ def test_scores_equal_the_definition_with_a_repeated_class_name(tmp_path: Path) 
     )
     model = SmallClip(seed=3)
 
-    result = ZeroShotClassification.build(open_dataset(str(folder)), TaskRequest()).run(
+    result = ZeroShotClassification.build(open_dataset(str(folder)), TaskChoices()).run(
         model, EMBEDDER
     )
 
@@ -88,7 +88,7 @@ def test_no_top5_below_five_classes(tmp_path: Path) -> None:
     folder = write_evaluation_folder(
         tmp_path / "few", labelled(9, num_classes=3), class_names=("cat", "dog", "boat")
     )
-    result = ZeroShotClassification.build(open_dataset(str(folder)), TaskRequest()).run(
+    result = ZeroShotClassification.build(open_dataset(str(folder)), TaskChoices()).run(
         SmallClip(), EMBEDDER
     )
     assert set(result.scores) == {"top1", "mean_per_class_recall"}

@@ -14,15 +14,16 @@ from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
+from eval.robustness.corruptions import CorruptionOptions
 from eval.robustness.corruptions_3d import DepthCorruptions
 from eval.running.selection import benchmarks_for
-from eval.task_choices import CorruptionOptions, TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder
 
 EMBEDDER = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=2))
 NAMES = ("cat", "dog", "boat")
-REQUEST = TaskRequest(corruptions=CorruptionOptions(severities=(3,)), templates=("a {c}",))
+REQUEST = TaskChoices(options=(CorruptionOptions(severities=(3,)),), templates=("a {c}",))
 
 
 def _depth(side: int) -> np.ndarray:
@@ -73,7 +74,7 @@ def test_cells_equal_corruptions_by_hand(tmp_path: Path) -> None:
 def test_without_depth_the_task_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = _folder(tmp_path, with_depth=range(0))
     with pytest.raises(EvaluationError, match="has no depth"):
-        benchmarks_for([str(folder)], tasks=("corruptions_3d",), request=REQUEST)
+        benchmarks_for([str(folder)], tasks=("corruptions_3d",), choices=REQUEST)
 
 
 def test_a_depth_map_of_another_size_leaves_the_picture_out(tmp_path: Path) -> None:

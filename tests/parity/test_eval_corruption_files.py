@@ -16,7 +16,7 @@ from eval.embedding.store import StoredEmbedder
 from eval.embedding.views import CropFrame
 from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.robustness.corruption_files import CorruptionFiles
-from eval.task_choices import Companions, TaskRequest
+from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png
 from tests.support.picture_folders import write_pictures
@@ -60,7 +60,7 @@ def test_errors_equal_a_loop_over_the_folders(tmp_path: Path) -> None:
     root = _imagenet_c(tmp_path / "imagenet-c")
     base = _base(tmp_path / "imagenet")
     model = SmallClip(seed=6)
-    request = TaskRequest(templates=TEMPLATES, companions=Companions(bases=(base,)))
+    request = TaskChoices(templates=TEMPLATES, companions=Companions(bases=(base,)))
     task = CorruptionFiles.build(open_dataset(str(root)), request)
 
     result = task.run(model, EMBEDDER)
@@ -104,7 +104,7 @@ def test_errors_equal_a_loop_over_the_folders(tmp_path: Path) -> None:
 
 def test_missing_cells_give_no_mce(tmp_path: Path) -> None:
     root = _imagenet_c(tmp_path / "imagenet-c", ("fog", "speckle_noise"))
-    task = CorruptionFiles.build(open_dataset(str(root)), TaskRequest(templates=TEMPLATES))
+    task = CorruptionFiles.build(open_dataset(str(root)), TaskChoices(templates=TEMPLATES))
     result = task.run(SmallClip(), EMBEDDER)
     assert set(result.scores) == {"top1_fog", "top1_speckle_noise"}
     assert len(result.details["cells_missing_for_mce"]) == 70  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def test_missing_cells_give_no_mce(tmp_path: Path) -> None:
 def test_pictures_broken_in_one_cell_leave_all_cells_of_mce(tmp_path: Path) -> None:
     root = _imagenet_c(tmp_path / "imagenet-c")
     (root / "fog" / "2" / WORDNET_IDS[1] / "val_1.JPEG").write_bytes(b"broken")
-    task = CorruptionFiles.build(open_dataset(str(root)), TaskRequest(templates=TEMPLATES))
+    task = CorruptionFiles.build(open_dataset(str(root)), TaskChoices(templates=TEMPLATES))
     result = task.run(SmallClip(), EMBEDDER)
     assert result.num_skipped == 1
     assert result.scores["mean_corruption_error"].n == 3
@@ -121,6 +121,6 @@ def test_pictures_broken_in_one_cell_leave_all_cells_of_mce(tmp_path: Path) -> N
 
 def test_other_data_is_refused(tmp_path: Path) -> None:
     dataset = open_dataset(str(write_pictures(tmp_path / "x", ["cat/a.png"])))
-    lack = CorruptionFiles.missing(dataset, TaskRequest())
+    lack = CorruptionFiles.missing(dataset, TaskChoices())
     assert lack is not None
     assert "is no ImageNet-C folder" in lack

@@ -20,8 +20,8 @@ from eval.embedding.store import StoredEmbedder
 from eval.embedding.views import CropFrame
 from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.results import PerImage
-from eval.robustness.corruptions import NOT_TO_BE_MIXED, Corruptions
-from eval.task_choices import CorruptionOptions, TaskRequest
+from eval.robustness.corruptions import NOT_TO_BE_MIXED, CorruptionOptions, Corruptions
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 
@@ -42,7 +42,7 @@ def _dataset(
 
 
 def _task(dataset: EvalDataset, **options) -> Corruptions:
-    request = TaskRequest(templates=TEMPLATES, corruptions=CorruptionOptions(**options))
+    request = TaskChoices(templates=TEMPLATES, options=(CorruptionOptions(**options),))
     task = Corruptions.build(dataset, request)
     assert isinstance(task, Corruptions)
     return task
@@ -183,8 +183,8 @@ def test_mistakes_are_one_line_each(tmp_path: Path) -> None:
         ({"max_images": -1}, "negative"),
         ({"frost_dir": str(tmp_path / "none")}, "is no folder"),
     ):
-        lack = Corruptions.missing(dataset, TaskRequest(corruptions=CorruptionOptions(**options)))
+        lack = Corruptions.missing(dataset, TaskChoices(options=(CorruptionOptions(**options),)))
         assert lack is not None
         assert said in lack
         assert "\n" not in lack
-    assert Corruptions.missing(dataset, TaskRequest()) is None
+    assert Corruptions.missing(dataset, TaskChoices()) is None

@@ -19,7 +19,7 @@ from eval.embedding.views import FrameView
 from eval.robustness.edit_backgrounds import blurred_around, noise
 from eval.robustness.edit_frames import SIDE, EditFrame, cut_out
 from eval.robustness.edits import REFERENCE, ObjectEdits, edits_for
-from eval.task_choices import Companions, TaskRequest
+from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder, write_tar
 from tests.support.pictures import encoded
@@ -139,7 +139,7 @@ def test_drops_equal_a_loop(tmp_path: Path) -> None:
     backgrounds = open_dataset(
         str(write_tar(tmp_path / "b.tar", [{"png": noise_png(i)} for i in range(5)])), task="images"
     )
-    request = TaskRequest(companions=Companions(backgrounds=backgrounds))
+    request = TaskChoices(companions=Companions(backgrounds=backgrounds))
     model = SmallClip(seed=4)
     task = ObjectEdits.build(dataset, request)
     assert "other_picture" in {edit.name for edit in task.edits}
@@ -177,7 +177,7 @@ def test_pictures_without_an_object_are_counted(tmp_path: Path) -> None:
     samples = [{"png": _object(0), "cls": b"0"}, {"png": noise_png(1), "cls": b"1"}]
     folder = write_evaluation_folder(tmp_path / "x", samples, class_names=NAMES)
     dataset = open_dataset(str(folder))
-    result = ObjectEdits.build(dataset, TaskRequest()).run(SmallClip(), EMBEDDER)
+    result = ObjectEdits.build(dataset, TaskChoices()).run(SmallClip(), EMBEDDER)
     assert (result.num_samples, result.num_skipped) == (1, 1)
     assert result.details["left_out"] == {"no mask, empty mask or broken image": 1}
 
@@ -185,7 +185,7 @@ def test_pictures_without_an_object_are_counted(tmp_path: Path) -> None:
 def test_data_without_objects_is_refused(tmp_path: Path) -> None:
     samples = [{"png": noise_png(0), "cls": b"0"}]
     folder = write_evaluation_folder(tmp_path / "x", samples, class_names=NAMES)
-    lack = ObjectEdits.missing(open_dataset(str(folder)), TaskRequest())
+    lack = ObjectEdits.missing(open_dataset(str(folder)), TaskChoices())
     assert lack is not None
     assert "has no objects cut out" in lack
 

@@ -14,7 +14,7 @@ from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.robustness.factor_annotations import NAMES_FILE, PROTOTYPES_FILE, annotations_for
 from eval.robustness.factors import FactorAccuracy
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
 from tests.support.picture_folders import write_pictures
@@ -56,7 +56,7 @@ def test_factors_of_the_samples(tmp_path: Path) -> None:
     factors[7] = {}
     dataset = _sampled(tmp_path / "x", factors)
     model = SmallClip(seed=3)
-    task = FactorAccuracy.build(dataset, TaskRequest())
+    task = FactorAccuracy.build(dataset, TaskChoices())
 
     result = task.run(model, EMBEDDER)
 
@@ -128,9 +128,9 @@ def test_exported_imagenet_is_matched_by_class_and_name(tmp_path: Path) -> None:
 def test_broken_annotations(tmp_path: Path, text: str, part: str) -> None:
     dataset = _sampled(tmp_path / "x", [{}, {}])
     (tmp_path / "x.jsonl").write_text(text)
-    lack = FactorAccuracy.missing(dataset, TaskRequest(factors_file=str(tmp_path / "x.jsonl")))
+    lack = FactorAccuracy.missing(dataset, TaskChoices(factors_file=str(tmp_path / "x.jsonl")))
     assert lack is not None
     assert part in lack
-    lack = FactorAccuracy.missing(dataset, TaskRequest())
+    lack = FactorAccuracy.missing(dataset, TaskChoices())
     assert lack is not None
     assert "--factors" in lack

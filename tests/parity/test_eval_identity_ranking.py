@@ -20,7 +20,7 @@ from eval.metrics.identity_ranking import (
     rank_identities,
 )
 from eval.running.selection import select
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder
 
@@ -79,7 +79,7 @@ def _folder(root: Path, *, identities: list[object], broken: int | None = None) 
 def test_task_scores_every_caption_against_every_picture(tmp_path: Path) -> None:
     identities = [i % 5 for i in range(20)]
     dataset = open_dataset(_folder(tmp_path / "d", identities=identities, broken=4))
-    task = IdentityRetrieval.build(dataset, TaskRequest(seed=3))
+    task = IdentityRetrieval.build(dataset, TaskChoices(seed=3))
     model = SmallClip(seed=1)
     result = task.run(model, EMBEDDER)
 

@@ -11,7 +11,7 @@ from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.metrics.average_precision import average_precisions, mean_average_precision
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from eval.zero_shot.multilabel import ZeroShotMultilabel
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_evaluation_folder
@@ -52,7 +52,7 @@ def test_task_equals_the_definition(tmp_path: Path) -> None:
     dataset = open_dataset(str(folder))
     assert dataset.task == "multilabel"
 
-    result = ZeroShotMultilabel.build(dataset, TaskRequest()).run(model, EMBEDDER)
+    result = ZeroShotMultilabel.build(dataset, TaskChoices()).run(model, EMBEDDER)
 
     # fp32 as in the product: a last bit decides the order of near ties.
     images = EMBEDDER.images(model, dataset).embeds

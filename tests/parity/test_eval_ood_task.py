@@ -14,8 +14,8 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.metrics.temperature import seeded_half
-from eval.safety.ood import OodDetection
-from eval.task_choices import Companions, OodOptions, TaskRequest
+from eval.safety.ood import OodDetection, OodOptions
+from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder, write_tar
 
@@ -37,11 +37,11 @@ def _pictures(root: Path, name: str, first: int, count: int) -> EvalDataset:
     return open_dataset(str(write_tar(root / f"{name}.tar", samples)), task="images")
 
 
-def _request(**companions) -> TaskRequest:
-    return TaskRequest(
+def _request(**companions) -> TaskChoices:
+    return TaskChoices(
         templates=TEMPLATES,
         companions=Companions(**companions),
-        ood=OodOptions(template="a picture of {c}", neighbour=K),
+        options=(OodOptions(template="a picture of {c}", neighbour=K),),
     )
 
 
@@ -157,8 +157,11 @@ def test_what_is_lacking_is_one_line(tmp_path: Path) -> None:
     dataset, other = _dataset(tmp_path), _pictures(tmp_path, "x", 100, 30)
     few = _pictures(tmp_path, "few", 300, 2)
     for request, said in (
-        (TaskRequest(), "with --ood"),
-        (TaskRequest(companions=Companions(ood=(other,)), ood=OodOptions(neighbour=21)), "20 pict"),
+        (TaskChoices(), "with --ood"),
+        (
+            TaskChoices(companions=Companions(ood=(other,)), options=(OodOptions(neighbour=21),)),
+            "20 pict",
+        ),
         (_request(ood=(other,), bank=few), "2 pictures"),
         (_request(ood=(other,), bank=dataset), "0 pictures"),
     ):

@@ -26,8 +26,8 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.metrics.perturbation_flips import PERTURBATIONS
 from eval.robustness.perturbation_frames import CROPS, SWEEPS, PerturbationSet, view_of
-from eval.robustness.perturbations import Perturbations
-from eval.task_choices import PerturbationOptions, TaskRequest
+from eval.robustness.perturbations import PerturbationOptions, Perturbations
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, noise_png, write_evaluation_folder
 from tests.support.pictures import encoded, scene
@@ -217,8 +217,8 @@ def _dataset(root: Path, count: int = 14, side: int = 24) -> EvalDataset:
     return open_dataset(str(write_evaluation_folder(root / "p", samples, class_names=NAMES)))
 
 
-def _request(**options) -> TaskRequest:
-    return TaskRequest(perturbations=PerturbationOptions(**options))
+def _request(**options) -> TaskChoices:
+    return TaskChoices(options=(PerturbationOptions(**options),))
 
 
 def test_scores_equal_loops_over_the_frames(tmp_path: Path) -> None:

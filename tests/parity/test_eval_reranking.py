@@ -13,9 +13,9 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.matching import pair_logits
-from eval.matching.rerank import RetrievalRerank
+from eval.matching.rerank import RerankOptions, RetrievalRerank
 from eval.metrics.reranking import reranked_places
-from eval.task_choices import RerankOptions, TaskRequest
+from eval.task_choices import TaskChoices
 from eval.zero_shot.retrieval import Retrieval
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder
@@ -50,7 +50,7 @@ def test_recalls_equal_the_definition(
     model = SmallReader(seed=2)
     dataset = open_dataset(_folder(tmp_path / "d"))
     options = RerankOptions(candidates=count, similarity=similarity)
-    request = TaskRequest(retrieval_rerank=options, seed=1)
+    request = TaskChoices(options=(options,), seed=1)
     result = RetrievalRerank.build(dataset, request).run(model, EMBEDDER)
     assert model.num_encoded == NUM_IMAGES - 1
 
@@ -102,7 +102,7 @@ def test_a_finished_group_is_not_matched_again(tmp_path: Path, monkeypatch) -> N
     monkeypatch.setattr(pair_logits, "_PAIRS_AT_A_TIME", 5)
     task = RetrievalRerank.build(
         open_dataset(_folder(tmp_path / "d")),
-        TaskRequest(retrieval_rerank=RerankOptions(candidates=6)),
+        TaskChoices(options=(RerankOptions(candidates=6),)),
     )
     embedder = StoredEmbedder(EMBEDDER, tmp_path / "cache", batch_size=7)
     first, again = SmallReader(seed=2), SmallReader(seed=2)
@@ -114,7 +114,7 @@ def test_a_finished_group_is_not_matched_again(tmp_path: Path, monkeypatch) -> N
 
 
 def test_models_that_only_embed_or_give_nan_are_refused(tmp_path: Path) -> None:
-    task = RetrievalRerank.build(open_dataset(_folder(tmp_path / "d")), TaskRequest())
+    task = RetrievalRerank.build(open_dataset(_folder(tmp_path / "d")), TaskChoices())
     with pytest.raises(EvaluationError, match="only embeds"):
         task.run(SmallClip(), EMBEDDER)
     model = SmallReader()
@@ -124,6 +124,6 @@ def test_models_that_only_embed_or_give_nan_are_refused(tmp_path: Path) -> None:
 
 
 def test_no_candidates_are_refused(tmp_path: Path) -> None:
-    request = TaskRequest(retrieval_rerank=RerankOptions(candidates=0))
+    request = TaskChoices(options=(RerankOptions(candidates=0),))
     with pytest.raises(EvaluationError, match="candidates"):
         RetrievalRerank.build(open_dataset(_folder(tmp_path / "d")), request)

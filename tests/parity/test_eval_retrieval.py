@@ -8,7 +8,7 @@ import pytest
 from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from eval.zero_shot.retrieval import RECALL_AT, Retrieval
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder
@@ -61,7 +61,7 @@ def test_recalls_equal_the_definition(tmp_path: Path, per_image: int) -> None:
     folder = write_evaluation_folder(tmp_path / "pairs", samples, num_shards=3)
     model = SmallClip()
 
-    result = Retrieval.build(open_dataset(str(folder)), TaskRequest()).run(model, EMBEDDER)
+    result = Retrieval.build(open_dataset(str(folder)), TaskChoices()).run(model, EMBEDDER)
 
     expected = _recalls_by_loop(model, [s["png"] for s in samples], captions)
     assert {name: score.value for name, score in result.scores.items()} == pytest.approx(expected)
@@ -76,7 +76,7 @@ def test_equal_captions_and_equal_pictures_tie_by_number(tmp_path: Path) -> None
     folder = write_evaluation_folder(tmp_path / "ties", samples)
     model = SmallClip(seed=1)
 
-    result = Retrieval.build(open_dataset(str(folder)), TaskRequest()).run(model, EMBEDDER)
+    result = Retrieval.build(open_dataset(str(folder)), TaskChoices()).run(model, EMBEDDER)
 
     expected = _recalls_by_loop(model, [s["png"] for s in samples], captions)
     assert {name: score.value for name, score in result.scores.items()} == pytest.approx(expected)
@@ -85,7 +85,7 @@ def test_equal_captions_and_equal_pictures_tie_by_number(tmp_path: Path) -> None
 def test_first_captions_only(tmp_path: Path) -> None:
     captions = _captions(12, per_image=4, seed=5)
     folder = write_evaluation_folder(tmp_path / "five", captioned(captions))
-    request = TaskRequest(captions_per_image=2)
+    request = TaskChoices(captions_per_image=2)
     model = SmallClip()
 
     result = Retrieval.build(open_dataset(str(folder)), request).run(model, EMBEDDER)

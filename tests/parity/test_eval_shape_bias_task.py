@@ -13,7 +13,7 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.metrics.shape_bias import CATEGORIES, CATEGORY_CLASSES
 from eval.robustness.shape_bias import ShapeBiasTask
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png, write_tar
 from tests.support.picture_folders import write_pictures
@@ -35,7 +35,7 @@ def _cue_conflict(root: Path) -> EvalDataset:
 def test_decisions_and_bias_equal_a_loop(tmp_path: Path) -> None:
     dataset = _cue_conflict(tmp_path)
     model = SmallClip(seed=5)
-    task = ShapeBiasTask.build(dataset, TaskRequest(templates=TEMPLATES))
+    task = ShapeBiasTask.build(dataset, TaskChoices(templates=TEMPLATES))
 
     result = task.run(model, EMBEDDER)
 
@@ -74,7 +74,7 @@ def _parts(dataset: EvalDataset, i: int) -> list[str]:
 
 def test_other_pictures_are_no_cue_conflicts(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "x.tar", [{"png": noise_png(1), "txt": b"cat"}])
-    lack = ShapeBiasTask.missing(open_dataset(str(tar)), TaskRequest())
+    lack = ShapeBiasTask.missing(open_dataset(str(tar)), TaskChoices())
     assert lack is not None
     assert "shows no cue conflicts" in lack
-    assert ShapeBiasTask.missing(_cue_conflict(tmp_path), TaskRequest()) is None
+    assert ShapeBiasTask.missing(_cue_conflict(tmp_path), TaskChoices()) is None

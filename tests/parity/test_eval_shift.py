@@ -17,7 +17,7 @@ from eval.metrics.intervals import wilson_score
 from eval.metrics.unpaired import independent_difference
 from eval.robustness.shift import NaturalShift
 from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
-from eval.task_choices import Companions, TaskRequest
+from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder
 from tests.support.picture_folders import write_objectnet, write_pictures
@@ -32,8 +32,8 @@ def _dataset(root: Path, names, count: int, **options) -> EvalDataset:
     return open_dataset(str(folder))
 
 
-def _request(*bases: EvalDataset) -> TaskRequest:
-    return TaskRequest(templates=TEMPLATES, companions=Companions(bases=bases))
+def _request(*bases: EvalDataset) -> TaskChoices:
+    return TaskChoices(templates=TEMPLATES, companions=Companions(bases=bases))
 
 
 def _accuracy(model: SmallClip, dataset: EvalDataset, names, labels: dict[int, int]) -> float:

@@ -10,8 +10,7 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from vlsuite.batches.transforms import eval_transform, normalise
-from vlsuite.models.dual_encoder.clip import channels
+from vlsuite.batches.transforms import channels, eval_transform, normalise
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 PICTURE_SIZES = [(33, 20), (20, 33), (17, 17), (224, 37), (31, 224), (1, 5), (24, 24), (25, 24)]

@@ -17,9 +17,9 @@ from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS
 from eval.robustness.rics import rics_crops
-from eval.robustness.translation import RicsView, TranslationConsistency
+from eval.robustness.translation import RicsView, TranslationConsistency, TranslationOptions
 from eval.robustness.window_frames import MovedPicture, Window
-from eval.task_choices import TaskRequest, TranslationOptions
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import IMAGE_SIDE, SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder, write_tar
 from tests.support.pictures import encoded, scene
@@ -156,7 +156,7 @@ def test_rics_view_is_the_crop_of_the_window(scale: float) -> None:
 
 def test_flip_rates_and_accuracy_equal_loops(tmp_path: Path) -> None:
     dataset, model = _dataset(tmp_path), SmallClip(seed=1)
-    request = TaskRequest(translation=TranslationOptions(rics_side=SIDE / IMAGE_SIDE))
+    request = TaskChoices(options=(TranslationOptions(rics_side=SIDE / IMAGE_SIDE),))
     task = TranslationConsistency.build(dataset, request)
 
     result = task.run(model, EMBEDDER)
@@ -211,7 +211,7 @@ def test_equal_classes_are_no_flips(tmp_path: Path) -> None:
     for number, sample in enumerate(samples):
         sample["png"] = _picture(number)
     folder = write_evaluation_folder(tmp_path / "t", samples, class_names=("cat",) * 9)
-    task = TranslationConsistency.build(open_dataset(str(folder)), TaskRequest())
+    task = TranslationConsistency.build(open_dataset(str(folder)), TaskChoices())
     result = task.run(SmallClip(), EMBEDDER)
     assert {s.value for n, s in result.scores.items() if "flip_rate" in n} == {0.0}
     assert result.scores["top1_central_window"].value == 0.5
@@ -220,11 +220,11 @@ def test_equal_classes_are_no_flips(tmp_path: Path) -> None:
 def test_choices_are_checked_and_a_choice_of_images_is_taken(tmp_path: Path) -> None:
     dataset = _dataset(tmp_path)
     for side in (1.0, 4.5):
-        request = TaskRequest(translation=TranslationOptions(rics_side=side))
+        request = TaskChoices(options=(TranslationOptions(rics_side=side),))
         lack = TranslationConsistency.missing(dataset, request)
         assert lack is not None
         assert "above 1 and up to 4" in lack
-    request = TaskRequest(translation=TranslationOptions(max_images=5))
+    request = TaskChoices(options=(TranslationOptions(max_images=5),))
     assert TranslationConsistency.missing(dataset, request) is None
     task = TranslationConsistency.build(dataset, request)
     assert isinstance(task, TranslationConsistency)
@@ -237,6 +237,6 @@ def test_pictures_too_small_to_move_are_refused_when_there_are_no_others(tmp_pat
     names = tmp_path / "names.txt"
     names.write_text("cat\ndog\n")
     dataset = open_dataset(str(path), class_names=str(names))
-    task = TranslationConsistency.build(dataset, TaskRequest())
+    task = TranslationConsistency.build(dataset, TaskChoices())
     with pytest.raises(EvaluationError, match="none of the 3 images"):
         task.run(SmallClip(), EMBEDDER)

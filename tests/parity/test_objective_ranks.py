@@ -17,7 +17,7 @@ from torch import Tensor
 
 from tests.support.embeddings import Pairs, assert_equal_to, random_pairs
 from vlsuite.objectives import gather, registry
-from vlsuite.objectives.objective import Objective
+from vlsuite.objectives.contrastive import ContrastiveObjective
 from vlsuite.objectives.pair_division import DivisionConfig
 from vlsuite.objectives.pair_keys import PairKeys
 
@@ -62,7 +62,7 @@ def joined_keys(case: RankCase, num_ranks: int) -> PairKeys:
     return PairKeys(torch.arange(count) * 7 - 20, identities)
 
 
-def visited(case: RankCase, pairs: Pairs, keys: PairKeys) -> Objective:
+def visited(case: RankCase, pairs: Pairs, keys: PairKeys) -> ContrastiveObjective:
     """An objective that saw the pairs once, in another view, and then fitted its division."""
     objective = registry.get(case.name)(**SETTINGS[case.name]).build()
     objective.begin_step(0.0)

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.support.omni_questions import write_github_form
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
 from eval.omnibench.read_questions import read_questions
+from eval.respondents.media import BytesMedia
 from eval.respondents.omni_transformers import OmniConfig, OmniTransformers, load_omni
 from eval.respondents.question import SETTINGS, Prompted, prompted
 from eval.respondents.response import Response

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vlsuite.objectives.objective import Objective
+from vlsuite.objectives.contrastive import ContrastiveObjective
 
 
 class Pairs(NamedTuple):
@@ -26,7 +26,7 @@ def random_pairs(batch: int, dim: int, *, seed: int, noise: float = 2.0) -> Pair
     return Pairs(images.requires_grad_(), texts.requires_grad_())
 
 
-def value_and_gradients(objective: Objective, pairs: Pairs) -> list[Tensor]:
+def value_and_gradients(objective: ContrastiveObjective, pairs: Pairs) -> list[Tensor]:
     """Loss, then its gradients for images, texts and the objective's parameters in order."""
     total = objective(*pairs).total
     return [total.detach(), *torch.autograd.grad(total, [*pairs, *objective.parameters()])]

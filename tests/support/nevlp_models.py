@@ -10,9 +10,10 @@ import torch
 
 from tests.support.exported_models import exported_model
 from tests.support.language_models import random_language_model
-from vlsuite.batches.batch import Batch
+from vlsuite.batches.pairs import PairBatch
 from vlsuite.models.dual_encoder.config import OpenClipConfig
-from vlsuite.models.nevlp.config import BuiltNevlp, NevlpConfig
+from vlsuite.models.nevlp.built import BuiltNevlp
+from vlsuite.models.nevlp.config import NevlpConfig
 from vlsuite.models.nevlp.encoder import NevlpOutput
 from vlsuite.models.nevlp.querying_transformer import QueryingConfig
 
@@ -57,10 +58,10 @@ def tiny_nevlp(*, seed: int = 0, **changes: Any) -> BuiltNevlp:
     return built
 
 
-def tiny_batch(built: BuiltNevlp, *, concepts: tuple[tuple[str, ...], ...] = ()) -> Batch:
+def tiny_batch(built: BuiltNevlp, *, concepts: tuple[tuple[str, ...], ...] = ()) -> PairBatch:
     """Three pairs of noise and caption."""
     generator = torch.Generator().manual_seed(0)
-    return Batch(
+    return PairBatch(
         images=torch.randint(0, 256, (3, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator),
         token_ids=built.tokenizer(list(CAPTIONS[:3])),
         uids=("a", "b", "c"),
@@ -71,7 +72,7 @@ def tiny_batch(built: BuiltNevlp, *, concepts: tuple[tuple[str, ...], ...] = ())
     )
 
 
-def output_of(built: BuiltNevlp, batch: Batch, *, seed: int = 0) -> NevlpOutput:
+def output_of(built: BuiltNevlp, batch: PairBatch, *, seed: int = 0) -> NevlpOutput:
     """The encoder's output, its draws started at a seed."""
     torch.manual_seed(seed)
     pixels = batch.images.float() / 127.5 - 1

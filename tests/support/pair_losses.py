@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tests.support.embeddings import Pairs, random_pairs
-from vlsuite.objectives.objective import Objective
+from vlsuite.objectives.contrastive import ContrastiveObjective
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.pairwise import Similarities
 
@@ -48,7 +48,7 @@ def info_nce(cosines: tuple[Matrix, Matrix], i: int, scale: Tensor) -> Tensor:
     return (parts[0] + parts[1]) / 2
 
 
-def learned_scale(objective: Objective) -> tuple[Tensor, Tensor]:
+def learned_scale(objective: ContrastiveObjective) -> tuple[Tensor, Tensor]:
     """The logarithm of an objective's scale as a float64 leaf, and the scale."""
     log_scale = objective.log_logit_scale.detach().double().clone().requires_grad_()
     return log_scale, log_scale.exp()
@@ -63,7 +63,7 @@ def expected_results(total: Tensor, leaves: Sequence[Tensor]) -> list[Tensor]:
     return [total.detach(), *(torch.zeros_like(x) if g is None else g for g, x in pairs)]
 
 
-def actual_results(objective: Objective, pairs: Pairs, keys: PairKeys) -> list[Tensor]:
+def actual_results(objective: ContrastiveObjective, pairs: Pairs, keys: PairKeys) -> list[Tensor]:
     """Loss, then gradients for images, texts and what the objective learns."""
     total = objective(*pairs, keys).total
     learned = [p for p in objective.parameters() if p.requires_grad]

@@ -1,6 +1,7 @@
 """Pictures, samples and tars for tests of the data pipeline."""
 
 import io
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,9 @@ from PIL import Image
 from data_pipelines.schema import Sample, make_uid
 
 #: Shards that this project did not write; absent on most machines.
-SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED_DATA = Path(
+    os.environ.get("VLSUITE_BENCH_DATA") or Path(__file__).resolve().parents[3] / "shared" / "data"
+)
 
 needs_shared_data = pytest.mark.skipif(
     not SHARED_DATA.is_dir(), reason=f"needs the real shards in {SHARED_DATA}"

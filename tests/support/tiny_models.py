@@ -14,9 +14,10 @@ from vlsuite.batches.tokenizer import train_tokenizer
 from vlsuite.engine.checkpoint import Progress, Snapshot, write_checkpoint
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
-from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
-from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
-from vlsuite.objectives.objective import Objective
+from vlsuite.models.dual_encoder.built import BuiltModel
+from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.objectives.contrastive import ContrastiveObjective
 
 CAPTIONS = (
     "a photo of a cat",
@@ -92,7 +93,7 @@ def tiny_model(
     clip = Clip(
         name,
         built,
-        tokenizer_of(config, built),
+        built.tokenizer,
         encode=built.encoder.eval(),
         logit_scale=logit_scale,
         logit_bias=logit_bias or 0.0,
@@ -107,7 +108,7 @@ def tiny_run(path: Path, tiny: TinyModel, *, step: int, objective: str = "clip")
     config = apply_overrides(TrainConfig(), [f"objective={objective}"])
     if not folder.config.exists():
         folder.create("test", dataclasses.replace(config, model=tiny.config))
-    made: Objective = config.objective.build()
+    made: ContrastiveObjective = config.objective.build()
     made.set_logit_scale(tiny.clip.logit_scale, logit_bias=tiny.logit_bias)
     stored = {f"objective.{name}": p.detach() for name, p in made.named_parameters()}
     weights = {name: p.detach() for name, p in tiny.built.encoder.named_parameters()}

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from eval.errors import EvaluationError
+from data_pipelines.errors import UnknownNameError
 from eval.omnibench.parsers.own import parse_own
-from eval.omnibench.parsers.registry import PARSERS, parser
+from eval.omnibench.parsers.registry import parser_names, parsers
 from eval.omnibench.parsers.upstream import gold_by_parsing
 from tests.support.shards import SHARED_DATA, needs_shared_data
 
@@ -172,8 +172,8 @@ def test_our_rules_on_cases_written_by_hand(response, options, expected):
 )
 def test_long_responses_take_no_time(response):
     start = time.process_time()
-    for parse in PARSERS.values():
-        parse(response, MEN)
+    for name in parser_names():
+        parsers.get(name)(response, MEN)
     assert time.process_time() - start < 1.5
 
 
@@ -209,7 +209,7 @@ def test_more_or_fewer_than_four_options():
     ],
 )
 def test_frozen_parsers_keep_their_faults(name, response, options, expected):
-    number = parser(name)(response, options)
+    number = parsers.get(name)(response, options)
     assert (None if number is None else LETTERS[number]) == expected
 
 
@@ -227,8 +227,8 @@ def test_gold_labels_read_by_the_upstream_parser_move_to_the_first_option():
 
 
 def test_an_unknown_parser_is_named():
-    with pytest.raises(EvaluationError, match="did you mean lmms"):
-        parser("lmm")
+    with pytest.raises(UnknownNameError, match="closest: lmms"):
+        parsers.get("lmm")
 
 
 _COLUMNS = {
@@ -246,7 +246,7 @@ def test_every_case_of_the_shared_file(name):
     cases = json.loads((SHARED_DATA / "omnibench_parser_cases.json").read_text())
     assert len(cases) == 34
     for case in cases:
-        number = parser(name)(case["response"], case["options"])
+        number = parsers.get(name)(case["response"], case["options"])
         answer = None if number is None else LETTERS[number]
         stored = case[_COLUMNS[name]]
         assert answer == (None if stored == "N/A" else stored), case["case"]

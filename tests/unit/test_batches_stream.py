@@ -16,6 +16,7 @@ from data_pipelines.sources.synthetic import SyntheticSource
 from tests.support.words import word_tokenizer
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.pair_shards import PairShards
+from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.source_names import source_names
 from vlsuite.batches.stream import Place, TrainStream
 from vlsuite.batches.transforms import AugmentConfig, TrainTransform
@@ -54,9 +55,12 @@ def _stream(
         config,
         PairShards.open(config),
         place=Place(rank=rank, world_size=world_size, global_batch_size=8, micro_batch_size=micro),
-        transform=transform(augment, size=(16, 16), interpolation="bicubic"),
-        tokenizer=word_tokenizer(),
-        trim_text=True,
+        reader=PairReader(
+            transform=transform(augment, size=(16, 16), interpolation="bicubic"),
+            tokenizer=word_tokenizer(),
+            trim_text=config.trim_text,
+            caption=config.caption,
+        ),
         seed=seed,
         pin_memory=False,
         quarantine=quarantine,

@@ -10,7 +10,7 @@ from vlsuite.cli.main import main
 @pytest.fixture
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
 
 

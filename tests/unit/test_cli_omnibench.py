@@ -87,3 +87,53 @@ def test_limit_is_a_sample_that_scoring_knows(
     assert json.loads(result.read_text())["num_samples"] == 4
     assert main(["omnibench", "score", str(questions), str(tmp_path)]) == 0
     assert "4" in capsys.readouterr().out
+
+
+_OUTSIDE = """\
+from dataclasses import dataclass
+
+from eval.omnibench.parsers.registry import parsers
+from eval.respondents.response import Response
+from vlsuite.models.opening import openers
+
+
+@parsers.register("shouting")
+def parse(text, options):
+    return "abcd".index(text[-1].lower()) if text else None
+
+
+@dataclass(frozen=True)
+class Always:
+    name: str
+    fingerprint: str = "always"
+
+    def respond(self, questions):
+        for question in questions:
+            yield Response(index=question.index, setting=question.setting, text=self.name)
+
+
+@openers.register("always")
+def open_always(rest, device):
+    return Always(rest)
+"""
+
+
+def test_parsers_and_kinds_of_models_from_outside(
+    questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    from eval.omnibench.parsers.registry import parser_names, parsers
+    from eval.opening import openers
+
+    for registry in (parsers, openers):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    (tmp_path / "outside_omnibench.py").write_text(_OUTSIDE)
+    outside = ["--import", str(tmp_path / "outside_omnibench.py")]
+    own = ["--model", "always:WELL, B", "--parser", "shouting", *outside]
+    assert run(questions, tmp_path / "run", *own) == 0
+    assert "always" not in capsys.readouterr().err
+    assert parser_names()[:2] == ["vlsuite", "upstream"]
+    assert parser_names()[-1] == "shouting"
+    (result,) = (tmp_path / "run" / "results").glob("*.json")
+    assert json.loads(result.read_text())["details"]["counts"]["answered"] == 6
+    assert run(questions, tmp_path / "other", "--model", "always:B", "--timeout", "1") == 2
+    assert "--timeout is for endpoints" in capsys.readouterr().err

@@ -19,7 +19,7 @@ _FLAT = [caption for own in _CAPTIONS for caption in own]
 @pytest.fixture(autouse=True)
 def _small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
 
 

@@ -24,6 +24,7 @@ from tests.support.shards import write_tar
 from tests.support.words import word_tokenizer
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.pair_shards import PairShards
+from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.stream import Place, TrainStream
 from vlsuite.batches.transforms import AugmentConfig, TrainTransform
 
@@ -280,9 +281,12 @@ def _first_batches(config):
         config,
         PairShards.open(config),
         place=Place(rank=0, world_size=1, global_batch_size=16, micro_batch_size=16),
-        transform=TrainTransform(AugmentConfig(), size=(16, 16), interpolation="bicubic"),
-        tokenizer=word_tokenizer(),
-        trim_text=True,
+        reader=PairReader(
+            transform=TrainTransform(AugmentConfig(), size=(16, 16), interpolation="bicubic"),
+            tokenizer=word_tokenizer(),
+            trim_text=config.trim_text,
+            caption=config.caption,
+        ),
         seed=0,
         pin_memory=False,
     )

@@ -1,11 +1,8 @@
 from pathlib import Path
 
-import pytest
-
 from eval.data.folders import open_dataset
 from tests.support.evaluation_data import captioned, labelled, noise_png, write_tar
-
-CIFAR = Path(__file__).parents[3] / "shared" / "data"
+from tests.support.shards import SHARED_DATA, needs_shared_data
 
 
 def test_bad_samples_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -63,11 +60,11 @@ def test_task_of_plain_shards_follows_the_samples(tmp_path: Path) -> None:
     assert open_dataset(tar, task="retrieval").task == "retrieval"
 
 
-@pytest.mark.skipif(not CIFAR.is_dir(), reason="needs ../shared/data with CIFAR-10 shards")
+@needs_shared_data
 def test_a_strangers_shards() -> None:
     dataset = open_dataset(
-        str(CIFAR / "cifar10-test-000000.tar"),
-        class_names=str(CIFAR / "cifar10-classnames.txt"),
+        str(SHARED_DATA / "cifar10-test-000000.tar"),
+        class_names=str(SHARED_DATA / "cifar10-classnames.txt"),
     )
     assert (dataset.name, dataset.task, len(dataset)) == ("cifar10-test", "zero_shot", 10_000)
     assert dataset.labels is not None

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from data_pipelines.errors import UserError
-from eval.data.folders import evaluation_folders, locate, open_dataset, read_class_names
+from eval.data.folders import evaluation_folders, locate, open_dataset
+from eval.data.word_lists import read_class_names
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder, write_tar
 
 NAMES = ("cat", "dog", "boat")

@@ -11,14 +11,14 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.generation import written
-from eval.generation.captioning import Captioning
+from eval.generation.captioning import Captioning, CaptioningOptions
 from eval.generation.spice import spice_missing, spice_values
-from eval.generation.vqa import VisualQuestions
+from eval.generation.vqa import VisualQuestions, VqaOptions
 from eval.metrics.captions import caption_scores
 from eval.running.runner import run_benchmarks
 from eval.running.selection import benchmarks_for, select
 from eval.running.validation import make_evaluators
-from eval.task_choices import CaptioningOptions, TaskRequest, VqaOptions
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
 from tests.support.reading_model import COLOURS, SmallReader
@@ -53,7 +53,7 @@ def _questions(root: Path) -> str:
 
 
 def _task(data: str, name: str, **options):
-    (task,) = benchmarks_for([data], tasks=(name,), request=TaskRequest(**options))
+    (task,) = benchmarks_for([data], tasks=(name,), choices=TaskChoices(**options))
     return task
 
 
@@ -81,7 +81,7 @@ def test_captions_are_scored_against_their_own_references(tmp_path: Path) -> Non
 
 def test_settings_reach_the_model_and_prompts_come_before(tmp_path: Path) -> None:
     options = CaptioningOptions(max_tokens=2, num_beams=3, prompt="a photo of", max_images=4)
-    task = _task(_pairs(tmp_path / "d"), "captioning", captioning=options)
+    task = _task(_pairs(tmp_path / "d"), "captioning", options=(options,))
 
     class Recorder(SmallReader):
         seen: list = []  # noqa: RUF012
@@ -196,15 +196,15 @@ def test_inside_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "options", "part"),
     [
-        ("captioning", {"captioning": CaptioningOptions(num_beams=0)}, "num_beams"),
-        ("vqa", {"vqa": VqaOptions(max_tokens=0)}, "max_tokens"),
-        ("retrieval", {"vqa": VqaOptions(max_tokens=3)}, r"settings vqa\.\* given"),
+        ("captioning", {"options": (CaptioningOptions(num_beams=0),)}, "num_beams"),
+        ("vqa", {"options": (VqaOptions(max_tokens=0),)}, "max_tokens"),
+        ("retrieval", {"options": (VqaOptions(max_tokens=3),)}, r"settings vqa\.\* given"),
     ],
 )
 def test_choices_that_do_not_fit(tmp_path: Path, task: str, options: dict, part: str) -> None:
     data = _questions(tmp_path) if task == "vqa" else _pairs(tmp_path / "d")
     with pytest.raises(EvaluationError, match=part):
-        benchmarks_for([data], tasks=(task,), request=TaskRequest(**options))
+        benchmarks_for([data], tasks=(task,), choices=TaskChoices(**options))
 
 
 def test_spice_says_what_it_lacks_or_runs() -> None:
@@ -223,7 +223,7 @@ def test_command_line(
 ) -> None:
     models = {"plain": SmallClip, "able": SmallReader}
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: models[spec](name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): models[spec](name=spec)
     )
     arguments = ["--data", _pairs(tmp_path / "d"), "--no-cache", "--out", str(tmp_path / "out")]
     chosen = ["--task", "captioning", "--task", "retrieval_rerank"]

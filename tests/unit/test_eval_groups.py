@@ -17,7 +17,7 @@ from eval.errors import EvaluationError
 from eval.metrics.groups import macro_f1, worst_group_accuracy
 from eval.report.published_averages import DATACOMP_METRICS, group_averages
 from eval.results import EvalResult, Score
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from eval.zero_shot.worst_group import GROUPED_SETS, WorstGroup
 from tests.support.embedding_model import SmallClip
 from tests.support.eval_results import example_result
@@ -137,7 +137,7 @@ def test_worst_group_of_published_folders(tmp_path: Path) -> None:
         dataset = open_dataset(
             str(write_evaluation_folder(tmp_path / folder, samples, class_names=names))
         )
-        task = WorstGroup.build(dataset, TaskRequest(templates=("a {c}",)))
+        task = WorstGroup.build(dataset, TaskChoices(templates=("a {c}",)))
         result = task.run(model, EMBEDDER)
         classes = EMBEDDER.class_embeds(model, names, ("a {c}",)).double().numpy()
         scores = EMBEDDER.images(model, dataset).embeds.double().numpy() @ classes.T
@@ -169,10 +169,10 @@ def test_what_the_task_lacks(tmp_path: Path) -> None:
     plain = write_evaluation_folder(
         tmp_path / "geode", labelled(4, num_classes=2), class_names="ab"
     )
-    lack = WorstGroup.missing(open_dataset(str(plain)), TaskRequest())
+    lack = WorstGroup.missing(open_dataset(str(plain)), TaskChoices())
     assert lack is not None
     assert "no npy members" in lack
     other = write_evaluation_folder(tmp_path / "pets", labelled(4, num_classes=2), class_names="ab")
-    lack = WorstGroup.missing(open_dataset(str(other)), TaskRequest())
+    lack = WorstGroup.missing(open_dataset(str(other)), TaskChoices())
     assert lack is not None
     assert "not one of the grouped sets" in lack

@@ -9,7 +9,7 @@ from eval.errors import EvaluationError
 from eval.results import load_result
 from eval.running.runner import SUPERSEDED, Finished, run_benchmarks
 from eval.running.selection import benchmarks_for
-from eval.task_choices import TaskRequest
+from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 
@@ -28,7 +28,7 @@ def _data(root: Path) -> list[str]:
 
 
 def _run(model: SmallClip, data: list[str], out: Path, **request) -> list[Finished]:
-    benchmarks = benchmarks_for(data, request=TaskRequest(**{"num_examples": 2, **request}))
+    benchmarks = benchmarks_for(data, choices=TaskChoices(**{"num_examples": 2, **request}))
     return run_benchmarks(model, benchmarks, embedder=EMBEDDER, out_dir=out)
 
 

@@ -9,9 +9,10 @@ import torch
 from tests.support.nevlp_models import CAPTIONS, SIDE, output_of, tiny_batch, tiny_nevlp
 from vlsuite.batches.concepts import TaggerSettings
 from vlsuite.errors import ConfigError, DataError, ModelError
-from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.config import OpenClipConfig
-from vlsuite.models.nevlp.config import BuiltNevlp, NevlpConfig
+from vlsuite.models.nevlp.built import BuiltNevlp
+from vlsuite.models.nevlp.config import NevlpConfig
 from vlsuite.models.nevlp.folder import write_nevlp_folder
 from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.models.opening import open_model
@@ -36,7 +37,7 @@ def tagger_settings(built: BuiltNevlp) -> TaggerSettings:
     clip = Clip(
         "tower",
         tower,
-        tokenizer_of(built.config.image_tower, tower),
+        tower.tokenizer,
         encode=tower.encoder,
         logit_scale=1.0,
         logit_bias=0.0,

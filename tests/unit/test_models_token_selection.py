@@ -11,8 +11,8 @@ from open_clip.transformer import TextTransformer
 from tests.support.tiny_models import CAPTIONS, register_architecture, tiny_tokenizer
 from vlsuite.batches.tokenizer import trimmed_length
 from vlsuite.errors import ConfigError, ModelError
-from vlsuite.models.dual_encoder.clip import tokenizer_of
-from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
+from vlsuite.models.dual_encoder.built import BuiltModel
+from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.token_selection import SelectionHead, _run, global_attention
 from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
 
@@ -40,8 +40,7 @@ def config_of(name: str, folder, **settings) -> OpenClipConfig:
 
 
 def token_ids(built: BuiltModel, captions=CAPTIONS) -> torch.Tensor:
-    config = OpenClipConfig(name="tiny-selecting")
-    return tokenizer_of(config, built)(list(captions))
+    return built.tokenizer(list(captions))
 
 
 def pictures(count: int = 4) -> torch.Tensor:

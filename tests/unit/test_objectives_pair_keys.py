@@ -2,13 +2,13 @@ import hashlib
 
 import torch
 
-from vlsuite.batches.batch import Batch
+from vlsuite.batches.pairs import PairBatch
 from vlsuite.objectives.pair_keys import hashed, pair_keys, same_identity
 
 
-def batch(uids, numbers, identities) -> Batch:
+def batch(uids, numbers, identities) -> PairBatch:
     count = len(uids)
-    return Batch(
+    return PairBatch(
         images=torch.zeros(count, 3, 2, 2, dtype=torch.uint8),
         token_ids=torch.zeros(count, 4, dtype=torch.int64),
         uids=tuple(uids),

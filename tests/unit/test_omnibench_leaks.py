@@ -19,11 +19,11 @@ import torch
 from benchmarks.support.omni_questions import picture, sound, write_github_form
 from benchmarks.support.omni_server import OmniServer, letter_model
 from data_pipelines.spectrogram import SpectrogramConfig
-from eval.omnibench.media import BytesMedia
 from eval.omnibench.read_questions import read_questions
 from eval.respondents.dual_encoder import DualEncoder
 from eval.respondents.endpoint import Endpoint
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
+from eval.respondents.media import BytesMedia
 from eval.respondents.omni_transformers import OmniConfig, OmniTransformers, load_omni
 from eval.respondents.prompt import STYLES
 from eval.respondents.question import SETTINGS, OmniQuestion, Setting, prompted

@@ -4,7 +4,7 @@ comparison of harnesses states them (upstream demo, lmms-eval 75571cf, evalscope
 import pytest
 
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
+from eval.respondents.media import BytesMedia
 from eval.respondents.prompt import STYLES, TextPart, parts, style_fingerprint
 from eval.respondents.question import SETTINGS, OmniQuestion, Prompted, prompted
 

@@ -15,8 +15,8 @@ from PIL import Image
 from benchmarks.support.omni_questions import picture, sound, write_github_form
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.errors import EvaluationError
-from eval.omnibench.media import BytesMedia
 from eval.respondents.dual_encoder import PARTS, DualConfig, DualEncoder, load_dual, z_scores
+from eval.respondents.media import BytesMedia
 from eval.respondents.question import SETTINGS, OmniQuestion, prompted
 from eval.respondents.sound_models import SpectrogramClip, load_sound_model, spectrogram_of
 from tests.support.embedding_model import SmallClip
@@ -257,15 +257,16 @@ def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_m
     from eval.embedding.embedder import StreamingEmbedder
     from eval.omnibench.outcomes import best_option
     from eval.omnibench.read_questions import read_questions
+    from eval.omnibench.task import OmniBenchOptions
     from eval.respondents import sound_models
     from eval.running.selection import select
-    from eval.task_choices import OmniBenchOptions, TaskRequest
+    from eval.task_choices import TaskChoices
 
     folder = write_github_form(tmp_path / "OmniBench", 12)
     (folder / "mm_data" / "image" / "3.jpg").write_bytes(b"broken")
     monkeypatch.setattr(sound_models, "load_sound_model", lambda spec, device: sound_model)
     options = OmniBenchOptions(audio_model="x", settings=("audio", "image_audio"))
-    selection = select([str(folder)], request=TaskRequest(omnibench=options))
+    selection = select([str(folder)], choices=TaskChoices(options=(options,)))
     assert [b.dataset.split for b in selection.benchmarks] == ["image_audio", "audio"]
     embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
     result = selection.benchmarks[0].run(image_model, embedder)
@@ -282,17 +283,19 @@ def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_m
     assert (result.split, result.num_samples) == ("image_audio", 12)
 
 
-def test_the_task_says_what_it_lacks(tmp_path):
+def test_the_task_says_what_it_lacks(tmp_path, image_model):
+    from eval.omnibench.task import OmniBenchOptions
+    from eval.running.runner import possible_benchmarks
     from eval.running.selection import select
-    from eval.task_choices import OmniBenchOptions, TaskRequest
+    from eval.task_choices import TaskChoices
 
     folder = str(write_github_form(tmp_path / "OmniBench", 4))
     with pytest.raises(EvaluationError, match=r"omnibench\.audio_model"):
-        select([folder])
-    request = TaskRequest(omnibench=OmniBenchOptions(settings=("pictures",)))
+        possible_benchmarks(image_model, select([folder]).benchmarks)
+    request = TaskChoices(options=(OmniBenchOptions(settings=("pictures",)),))
     with pytest.raises(EvaluationError, match="choose from all, image_audio"):
-        select([folder], request=request)
+        select([folder], choices=request)
     (benchmark,) = select(
-        [folder], request=TaskRequest(omnibench=OmniBenchOptions(settings=("image",)))
+        [folder], choices=TaskChoices(options=(OmniBenchOptions(settings=("image",)),))
     ).benchmarks
     assert benchmark.name == "omnibench"

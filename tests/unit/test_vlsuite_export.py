@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from data_pipelines.shards.manifest import Manifest, Origin, ShardEntry
 from tests.support.tiny_models import register_architecture, tiny_model, tiny_run, tiny_tokenizer
 from vlsuite.cli.main import main
-from vlsuite.engine.stored_model import build_without_pretrained
 from vlsuite.errors import ModelError, RunFolderError
 from vlsuite.export.new_file import replacing, write_text, write_weights
 from vlsuite.export.run_history import read_run
@@ -267,7 +266,7 @@ def test_pretrained_weights_are_not_needed_but_their_view_is(tmp_path, monkeypat
     tag = {"mean": (0.5, 0.5, 0.5), "interpolation": "bilinear", "url": "", "size": 999}
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda name, pretrained: tag)
     config = OpenClipConfig(name=register_architecture(tmp_path), pretrained="published")
-    preprocess = build_without_pretrained(config).preprocess
+    preprocess = config.rebuild(tmp_path / "export").preprocess
     assert preprocess["mean"] == (0.5, 0.5, 0.5)
     assert preprocess["interpolation"] == "bilinear"
     assert preprocess["size"] == (16, 16)

@@ -11,8 +11,8 @@ from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
-from eval.task_choices import EntailmentOptions, TaskRequest
-from eval.xmai.entailment import InsertionEntailment
+from eval.task_choices import TaskChoices
+from eval.xmai.entailment import EntailmentOptions, InsertionEntailment
 from eval.xmai.hypotheses import LABELS, read_hypotheses
 from eval.xmai.judging import fitting_half, label_of_answer
 from eval.xmai.records import PerturbedCaption, uids_of, write_perturbed
@@ -60,7 +60,7 @@ def _csv(path: Path, rows: list[tuple[int, str, str, str]]) -> str:
 
 def _task(tar: Path, **options) -> InsertionEntailment:
     dataset = open_dataset(str(tar), task="images")
-    request = TaskRequest(insertion_entailment=EntailmentOptions(**options), seed=1)
+    request = TaskChoices(options=(EntailmentOptions(**options),), seed=1)
     return InsertionEntailment.build(dataset, request)
 
 

@@ -123,7 +123,7 @@ def test_commands(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
     path = tmp_path / "x.jsonl"
     write_perturbed(path, {"method": "xmai"}, _perturbed(folder))

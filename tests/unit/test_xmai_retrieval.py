@@ -12,9 +12,9 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.errors import EvaluationError
 from eval.running.runner import run_benchmarks
 from eval.running.selection import select
-from eval.task_choices import InsertionOptions, TaskRequest
+from eval.task_choices import TaskChoices
 from eval.xmai.records import Insertion, PerturbedCaption, inserted, uids_of, write_perturbed
-from eval.xmai.retrieval import AttributeInsertions
+from eval.xmai.retrieval import AttributeInsertions, InsertionOptions
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder
 from vlsuite.batches.decode import decode_image
@@ -58,9 +58,7 @@ def _file(folder: Path, path: Path, *, method: str = "xmai", scorer: str = "") -
 
 def _task(folder: Path, **options) -> AttributeInsertions:
     dataset = open_dataset(str(folder), task="retrieval")
-    return AttributeInsertions.build(
-        dataset, TaskRequest(attribute_insertions=InsertionOptions(**options))
-    )
+    return AttributeInsertions.build(dataset, TaskChoices(options=(InsertionOptions(**options),)))
 
 
 def test_figures_equal_the_definition(folder: Path, tmp_path: Path) -> None:
@@ -129,8 +127,8 @@ def test_figures_equal_the_definition(folder: Path, tmp_path: Path) -> None:
 def test_several_files_are_several_results(folder: Path, tmp_path: Path) -> None:
     files = [_file(folder, tmp_path / f"{m}.jsonl", method=m) for m in ("xmai", "eda")]
     options = InsertionOptions(captions=tuple(files))
-    request = TaskRequest(attribute_insertions=options)
-    chosen = select([str(folder)], tasks=("attribute_insertions",), request=request)
+    request = TaskChoices(options=(options,))
+    chosen = select([str(folder)], tasks=("attribute_insertions",), choices=request)
     finished = run_benchmarks(
         SmallClip(), chosen.benchmarks, embedder=EMBEDDER, out_dir=tmp_path / "results",
         required=("attribute_insertions",),
@@ -140,9 +138,9 @@ def test_several_files_are_several_results(folder: Path, tmp_path: Path) -> None
     ]  # fmt: skip
     assert len({f.path for f in finished}) == 2
     assert finished[0].result.details["scorer_is_victim"] is None
-    twice = TaskRequest(attribute_insertions=InsertionOptions(captions=(files[0], files[0])))
+    twice = TaskChoices(options=(InsertionOptions(captions=(files[0], files[0])),))
     with pytest.raises(EvaluationError, match="hold the method xmai"):
-        select([str(folder)], tasks=("attribute_insertions",), request=twice)
+        select([str(folder)], tasks=("attribute_insertions",), choices=twice)
 
 
 @pytest.mark.parametrize(

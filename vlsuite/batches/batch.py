@@ -1,8 +1,8 @@
-"""What one forward pass gets."""
+"""What one forward pass gets: where its samples come from, and whatever its family adds."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
-from jaxtyping import Int, UInt8
 from torch import Tensor
 
 
@@ -23,28 +23,18 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """One micro-batch of this process: row i of images belongs to row i of token_ids.
+    """One micro-batch of this process; a family's own batch adds tensors to these facts.
 
     Attributes:
-        images: 0 to 255, not normalised.
-        token_ids: cut after the longest caption of the batch where the model allows it.
         uids: permanent ids, by row.
         sources: position of each sample's source in the config, by row.
-        caption_numbers: which of its sample's captions each row has.
-        identities: who or what the picture shows, where the sample's json has an "identity".
-        concepts: words for what is in each picture, by row; empty without data.concepts.
         skipped: samples that were replaced while this batch was made.
         mended: one entry for each thing about its samples that was put right while reading
             ("EXIF rotation", "caption not UTF-8"), for counting.
     """
 
-    images: UInt8[Tensor, "batch 3 height width"]
-    token_ids: Int[Tensor, "batch length"]
     uids: tuple[str, ...]
     sources: tuple[int, ...]
-    caption_numbers: tuple[int, ...]
-    identities: tuple[str | None, ...]
-    concepts: tuple[tuple[str, ...], ...] = field(default=())
     skipped: tuple[Skipped, ...] = field(default=())
     mended: tuple[str, ...] = field(default=())
 
@@ -58,4 +48,13 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """Page-locked tensors, so that copies to the device overlap with compute."""
-        return replace(self, images=self.images.pin_memory(), token_ids=self.token_ids.pin_memory())
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return replace(self, **{name: _pinned(value) for name, value in values.items()})
+
+
+def _pinned(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.pin_memory()
+    if isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value):
+        return type(value)(_pinned(part) for part in value)
+    return value

@@ -1,23 +1,19 @@
-"""Image-text pairs of many shards by their position in the sequence, decoded into batches."""
+"""Samples of many shards by their position in the sequence, decoded into batches."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset
 
-from data_pipelines.shards.pairs import identity_of, image_of, read_captions, uid_of
 from data_pipelines.shards.shard_set import ShardSet
+from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
-from vlsuite.batches.concepts import ConceptTable
-from vlsuite.batches.crops import stacked
 from vlsuite.batches.reading import Reading
+from vlsuite.batches.sample_reader import BatchFacts, SampleReader
 from vlsuite.batches.sequence import Draw, SampleSequence
-from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
-from vlsuite.batches.transforms import TrainTransform
 from vlsuite.errors import DataError
 
 #: How many samples may be tried for one position before the run stops.
@@ -26,19 +22,14 @@ MAX_SUBSTITUTES = 100
 _MASK = (1 << 64) - 1
 
 
-class Pair(NamedTuple):
-    """One decoded pair."""
-
+class _Usable(NamedTuple):
     uid: str
     source: int
-    pixels: Tensor
-    caption: str
-    caption_number: int
-    identity: str | None
+    content: Any
     mended: tuple[str, ...]
 
 
-class PairDataset(Dataset[Batch]):
+class SampleDataset(Dataset[Batch]):
     """The training sequence; a list of positions gives one collated batch.
 
     Everything random about a position (crop, colours, which caption) is drawn from a
@@ -48,14 +39,10 @@ class PairDataset(Dataset[Batch]):
     Args:
         shards: that the sequence draws from.
         sequence: which sample stands where.
-        transform: makes the training view.
-        tokenizer: captions to ids.
-        caption: "random" draws one of a sample's captions, "first" takes the first.
-        trim_text: cut token ids after the longest caption of the batch.
+        reader: decodes samples and joins them into batches.
         seed: of the run.
         handler: decides about samples that cannot be used.
         reading: told about every position.
-        concepts: words for what is in the pictures, by uid.
     """
 
     def __init__(
@@ -63,25 +50,17 @@ class PairDataset(Dataset[Batch]):
         shards: ShardSet,
         *,
         sequence: SampleSequence,
-        transform: TrainTransform,
-        tokenizer: CachedTokenizer,
-        caption: Literal["first", "random"],
-        trim_text: bool,
+        reader: SampleReader,
         seed: int,
         handler: BadInputHandler,
         reading: Reading | None = None,
-        concepts: ConceptTable | None = None,
     ) -> None:
         self._shards = shards
         self._sequence = sequence
-        self._transform = transform
-        self._tokenizer = tokenizer
-        self._caption = caption
-        self._trim_text = trim_text
+        self._reader = reader
         self._seed = seed & _MASK
         self._handler = handler
         self._reading = reading
-        self._concepts = concepts
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The micro-batch of these positions, in their order.
@@ -90,33 +69,26 @@ class PairDataset(Dataset[Batch]):
             DataError: a sample is unusable and the policy is "raise", or too many are.
         """
         skipped: list[Skipped] = []
-        pairs = [self._usable(position, skipped) for position in positions]
-        token_ids = self._tokenizer([pair.caption for pair in pairs])
-        if self._trim_text:
-            token_ids = token_ids[:, : trimmed_length(token_ids)].contiguous()
-        return Batch(
-            images=stacked([pair.pixels for pair in pairs]),
-            token_ids=token_ids,
-            uids=tuple(pair.uid for pair in pairs),
-            sources=tuple(pair.source for pair in pairs),
-            caption_numbers=tuple(pair.caption_number for pair in pairs),
-            identities=tuple(pair.identity for pair in pairs),
-            concepts=() if self._concepts is None else tuple(self._concepts[p.uid] for p in pairs),
+        found = [self._usable(position, skipped) for position in positions]
+        facts = BatchFacts(
+            uids=tuple(one.uid for one in found),
+            sources=tuple(one.source for one in found),
             skipped=tuple(skipped),
-            mended=tuple(label for pair in pairs for label in pair.mended),
+            mended=tuple(label for one in found for label in one.mended),
         )
+        return self._reader.collate([one.content for one in found], facts)
 
     def __getitem__(self, position: int) -> Batch:
         return self.__getitems__([position])
 
-    def _usable(self, position: int, skipped: list[Skipped]) -> Pair:
-        """The pair at a position, or its first usable stand-in; every failure is recorded."""
+    def _usable(self, position: int, skipped: list[Skipped]) -> _Usable:
+        """The sample at a position, or its first usable stand-in; every failure is recorded."""
         if self._reading:
             self._reading.begin(position)
         attempts = min(MAX_SUBSTITUTES, self._sequence.max_attempts)
         for attempt in range(attempts):
             found = self._try(self._sequence(position, attempt), position)
-            if isinstance(found, Pair):
+            if isinstance(found, _Usable):
                 if self._reading:
                     self._reading.end()
                 return found
@@ -126,29 +98,16 @@ class PairDataset(Dataset[Batch]):
             f"({skipped[-1].shard}); run 'vlsuite data validate' on these shards"
         )
 
-    def _try(self, draw: Draw, position: int) -> Pair | Skipped:
+    def _try(self, draw: Draw, position: int) -> _Usable | Skipped:
         address = SampleAddress(self._shards.name(draw.shard), draw.row, f"sample {draw.row}")
         members = None
         try:
             index = self._shards[draw.shard]
             address = address._replace(key=index.key(draw.row))
             members = index.read(draw.row)
-            return self._decoded(address.key, members, draw.source, position)
+            sample = StoredSample(address.key, members)
+            rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
+            content, mended = self._reader.read(sample, rng)
+            return _Usable(sample.uid, draw.source, content, mended)
         except DataError as error:
             return self._handler.handle(error, address, members)
-
-    def _decoded(self, key: str, members: dict[str, bytes], source: int, position: int) -> Pair:
-        captions = read_captions(members)
-        rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
-        texts = captions.texts
-        pick = int(rng.integers(len(texts))) if self._caption == "random" else 0
-        view = self._transform.view(image_of(members).data, rng)
-        return Pair(
-            uid=uid_of(key, members),
-            source=source,
-            pixels=view.pixels,
-            caption=texts[pick],
-            caption_number=pick,
-            identity=identity_of(members),
-            mended=(*captions.mended, *view.mended),
-        )

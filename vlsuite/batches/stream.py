@@ -16,14 +16,12 @@ from torch.utils.data import DataLoader, Sampler
 from data_pipelines.shards.read_ahead import ReadAhead
 from vlsuite.batches.bad_input import BadInputHandler
 from vlsuite.batches.batch import Batch
-from vlsuite.batches.concepts import read_concepts
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.dataset import PairDataset
+from vlsuite.batches.dataset import SampleDataset
 from vlsuite.batches.pair_shards import PairShards
 from vlsuite.batches.reading import Reading
+from vlsuite.batches.sample_reader import SampleReader
 from vlsuite.batches.sequence import SampleSequence
-from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import TrainTransform
 from vlsuite.batches.workers import Failure, WorkerDataset, lost_worker, start_worker
 from vlsuite.errors import DataError
 
@@ -59,7 +57,8 @@ class TrainStream:
         config: of the data.
         shards: opened shards.
         place: this process's part of a global batch.
-        transform, tokenizer, trim_text, seed: see PairDataset.
+        reader: decodes samples and joins them into batches; of the model's family.
+        seed: of the run.
         pin_memory: page-locked batches, for copies to a GPU.
         quarantine: folder for copies of unusable samples; needed by data.on_bad=quarantine.
     """
@@ -70,9 +69,7 @@ class TrainStream:
         shards: PairShards,
         *,
         place: Place,
-        transform: TrainTransform,
-        tokenizer: CachedTokenizer,
-        trim_text: bool,
+        reader: SampleReader,
         seed: int,
         pin_memory: bool,
         quarantine: Path | None = None,
@@ -90,17 +87,13 @@ class TrainStream:
             global_batch_size=place.global_batch_size,
             drop_tail=config.drop_tail,
         )
-        self._dataset = PairDataset(
+        self._dataset = SampleDataset(
             shards.shard_set,
             sequence=self.sequence,
-            transform=transform,
-            tokenizer=tokenizer,
-            caption=config.caption,
-            trim_text=config.trim_text and trim_text,
+            reader=reader,
             seed=seed,
             handler=BadInputHandler(config.on_bad, folder=quarantine),
             reading=self._reading,
-            concepts=read_concepts(config.concepts) if config.concepts else None,
         )
 
     def from_position(self, samples_consumed: int) -> Iterator[list[Batch]]:

@@ -258,6 +258,11 @@ def to_uint8(image: Image.Image) -> UInt8[Tensor, "3 height width"]:
     return torch.from_numpy(np.array(image, copy=True)).permute(2, 0, 1).contiguous()
 
 
+def channels(values: Any, device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """Per-channel constants in the shape that broadcasts over pictures."""
+    return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)
+
+
 def normalise(
     images: UInt8[Tensor, "batch 3 height width"], *, mean: Tensor, std: Tensor, dtype: torch.dtype
 ) -> Float[Tensor, "batch 3 height width"]:

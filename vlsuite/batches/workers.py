@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from vlsuite.batches.batch import Batch
-from vlsuite.batches.dataset import PairDataset
+from vlsuite.batches.dataset import SampleDataset
 from vlsuite.errors import LostContactError, UserError
 
 _LOOK_EVERY = 1.0  # seconds
@@ -26,7 +26,7 @@ class Failure(NamedTuple):
 class WorkerDataset(Dataset[Batch | Failure]):
     """Hands errors over as values; the loader would wrap them in several lines."""
 
-    def __init__(self, dataset: PairDataset) -> None:
+    def __init__(self, dataset: SampleDataset) -> None:
         self._dataset = dataset
 
     def __getitems__(self, positions: list[int]) -> Batch | Failure:

@@ -1,11 +1,7 @@
 """``vlsuite eval``: everything that can be measured of one model, or several compared."""
 
 import argparse
-import os
-import sys
-import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +9,16 @@ from vlsuite.cli.eval_options import add_data, add_running, add_tasks
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Sequence
 
     from eval.contract import Benchmark
-    from eval.results import Settings
     from eval.running.runner import Finished
-    from eval.task_choices import TaskRequest
+    from eval.task_choices import TaskChoices
 
 COMPARE = "compare"
+
+#: Begins settings of the model among those of tasks.
+_OF_MODEL = "model."
 
 HELP = """\
 accuracy, retrieval, robustness and safety of a model, with intervals; compare models
@@ -31,6 +29,8 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5
+  vlsuite eval transformers:Qwen/Qwen2.5-Omni-7B --data wds_coco --task captioning
+  vlsuite eval http://127.0.0.1:8000/v1#NAME --data wds_vqa --set model.max_side=896
   vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
   torchrun --nproc-per-node 8 -m vlsuite eval ViT-L-14:openai --data wds_imagenet1k
 
@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         nargs="*",
         help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; "
-        "or 'compare' and several of them, or several folders of results",
+        "for tasks that ask: transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), "
+        "dual:CLIP+AUDIO; or 'compare' and several of them, or several folders of results",
     )
     add_data(parser.add_argument_group("data"))
     add_tasks(parser.add_argument_group("what is measured"))
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print a table, and name the result files.
 
     Raises:
-        UserError: see ``eval.running.selection.select``, ``vlsuite.models.opening.open_model`` and
+        UserError: see ``eval.running.selection.select``, ``eval.opening.open_model`` and
             ``eval.running.runner.run_benchmarks``.
     """
     if args.list_tasks:
@@ -116,33 +117,23 @@ def _refuse_shared_files(models: list[str]) -> None:
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
-    from eval.running.selection import opened_datasets, select
+    from vlsuite.api.evaluation import chosen_benchmarks
 
-    selection = select(
-        args.data,
-        tasks=tuple(dict.fromkeys(args.task or ["auto"])),
+    return chosen_benchmarks(
+        tuple(args.data),
+        tasks=tuple(args.task or ["auto"]),
         split=args.split,
         class_names=args.class_names,
-        request=_request(args),
+        choices=_choices(args),
     )
-    for dataset in opened_datasets(selection.benchmarks):
-        for line in dataset.warnings():
-            print(f"warning: {line}", file=sys.stderr)
-    for line in selection.not_possible:
-        print(f"not measured: {line}", file=sys.stderr)
-    return selection.benchmarks
 
 
-def _request(args: argparse.Namespace) -> "TaskRequest":
-    from data_pipelines.settings import apply_overrides
+def _choices(args: argparse.Namespace) -> "TaskChoices":
     from eval.running.selection import open_companion
-    from eval.task_choices import Companions, TaskRequest
+    from eval.task_choices import Companions, TaskChoices, options_from
     from eval.zero_shot.templates import templates_from
 
-    for override in args.set:
-        if "." not in override.partition("=")[0]:
-            raise ConfigError(f"--set {override}: write TASK.KEY=VALUE (--list-tasks shows all)")
-    chosen = apply_overrides(TaskRequest(), args.set)
+    options = options_from(_settings_of_model(args.set)[1])
     one = {
         name: open_companion(path, split=args.split) if path else None
         for name, path in (("bank", args.bank), ("backgrounds", args.backgrounds))
@@ -152,14 +143,14 @@ def _request(args: argparse.Namespace) -> "TaskRequest":
         bases=tuple(open_companion(path, split=args.split, task="zero_shot") for path in args.base),
         **one,
     )
-    return replace(
-        chosen,
+    return TaskChoices(
         templates=templates_from(args.templates) if args.templates else None,
         captions_per_image=args.captions_per_image,
         num_examples=args.examples,
         seed=args.seed,
         factors_file=args.factors,
         companions=companions,
+        options=options,
     )
 
 
@@ -170,51 +161,27 @@ def _evaluate(
     out: Path,
     cache: Path,
 ) -> "list[Finished]":
-    import torch
+    from vlsuite.api.evaluation import Measuring
 
-    from eval.embedding.decode import StreamingDecoder
-    from eval.embedding.embedder import StreamingEmbedder
-    from eval.embedding.store import StoredEmbedder
-    from eval.influence_factors import influences_of
-    from eval.running.runner import run_benchmarks
-    from vlsuite.models.opening import open_model
-
-    influences = influences_of(spec, args.influence)
-    launched = _launched_device()
-    default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
-    model = open_model(spec, device=_device(args.device or default))
-    decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
-    streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
-    return run_benchmarks(
-        model,
-        benchmarks,
-        embedder=StoredEmbedder(streaming, cache, batch_size=args.batch_size),
-        out_dir=out,
-        environment=_environment(args.seed),
-        influences=influences,
-        required=args.task or (),
+    settings, _ = _settings_of_model(args.set)
+    measuring = Measuring(
+        out=out,
+        cache=cache,
+        required=tuple(args.task or ()),
+        seed=args.seed,
+        device=args.device,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        influences=tuple(args.influence),
+        model_settings=settings,
     )
+    return measuring.measure(spec, benchmarks)
 
 
-def _device(name: "str | torch.device") -> "torch.device":
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ConfigError(f"--device {name}: {reason}; give cpu, cuda or cuda:N") from error
-    return device
-
-
-def _launched_device() -> "torch.device | None":
-    """Join the other processes where torchrun or srun started several; None for a single one."""
-    if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1") == 1:
-        return None
-    from vlsuite.engine.distributed import start_distributed
-
-    return start_distributed().device
+def _settings_of_model(overrides: "Sequence[str]") -> tuple[list[str], list[str]]:
+    """KEY=VALUE of the model, and TASK.KEY=VALUE of tasks."""
+    own = [text for text in overrides if text.startswith(_OF_MODEL)]
+    return [text.removeprefix(_OF_MODEL) for text in own], [o for o in overrides if o not in own]
 
 
 def _is_first() -> bool:
@@ -268,48 +235,28 @@ def _out(args: argparse.Namespace) -> Path:
 
 
 def _cache(args: argparse.Namespace, stack: ExitStack) -> Path:
-    if args.no_cache:
-        if int(os.environ.get("WORLD_SIZE") or "1") > 1:
-            raise ConfigError("several processes share embeddings on disk; use --cache DIR")
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vlsuite-embeddings-")))
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = args.cache or Path(base) / "vlsuite" / "embeddings"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder "
-            "with --cache DIR, or --no-cache"
-        ) from error
-    return folder
+    from vlsuite.api.evaluation import embeddings_folder
 
-
-def _environment(seed: int) -> "Settings":
-    """Command, commit, hardware and versions; the clock time would differ in each repetition."""
-    from vlsuite.engine.run_folder import describe_environment
-
-    environment = describe_environment(seed=seed)
-    del environment["started"]
-    return environment
+    return stack.enter_context(embeddings_folder(False if args.no_cache else args.cache))
 
 
 def _print_tasks() -> None:
     from data_pipelines.settings import to_dict
-    from eval.task_choices import TaskRequest
+    from eval.task_choices import task_options
     from eval.tasks import registry
 
-    for name in registry.names():
-        lines = (registry.get(name).__doc__ or "").strip().splitlines()
-        print(f"{name:<18} {lines[0] if lines else ''}")
+    for name, kind, problem in registry.listed():
+        lines = [] if kind is None else (kind.__doc__ or "").strip().splitlines()
+        told = f"not available: {problem}" if kind is None else lines[0] if lines else ""
+        print(f"{name:<18} {told}")
     print(
         "\nsettings (--set KEY=VALUE; those of attack belong to adversarial, those of corruptions "
         "to corruptions_3d too):"
     )
-    for group, fields in to_dict(TaskRequest()).items():
-        if isinstance(fields, dict) and group != "companions":
-            for key, value in fields.items():
-                shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
-                print(f"  {group}.{key}={shown}")
+    for group, options, _ in task_options.listed():
+        for key, value in to_dict(options()).items() if options is not None else ():
+            shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
+            print(f"  {group}.{key}={shown}")
 
 
 def _print_files(finished: "list[Finished]") -> None:

@@ -46,7 +46,9 @@ class TaskOptions:
         templates: prompts, one a line, {c} for the class name; or a named set: simple, cifar10,
             imagenet, imagenet-simple (default: the data set's own, else simple).
         captions_per_image: retrieval: use the first N captions of an image (default: all).
-        set: a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all; repeatable).
+        set: a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all), or of a model that
+            is asked: model.key_env=NAME, model.max_side=896 and whatever else 'vlsuite omnibench
+            run --help' has as options for it (repeatable).
         influence: what the model is made of, where its name does not say it, e.g.
             training_source=LAION-2B (repeatable).
         examples: examples of each direction kept for the report.

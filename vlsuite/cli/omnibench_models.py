@@ -1,256 +1,121 @@
-"""Models of ``vlsuite omnibench run`` by their specification, with the options they take."""
+"""The model of ``vlsuite omnibench run``: its name, and the settings of its kind as options."""
 
 import argparse
-import json
-import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
+    import torch
+
     from eval.respondents.contract import Respondent
-    from eval.respondents.cost import Account, Estimate
-    from eval.respondents.question import OmniQuestion, Prompted
+    from eval.respondents.question import OmniQuestion
 
 _FORMS = (
     "URL#MODEL, transformers:FOLDER_OR_HUB_NAME, dual:CLIP[+AUDIO], random, majority, longest, echo"
 )
-_HTTP = ("http://", "https://")
-
-#: Options that only some kinds of model take, by kind.
-_PROMPTED = ("style", "system", "max_tokens")
-_ENDPOINT = (
-    "key_env",
-    "audio_part",
-    "max_side",
-    "temperature",
-    "max_tokens_field",
-    "extra",
-    "concurrency",
-    "requests_per_minute",
-    "tokens_per_minute",
-    "timeout",
-    "tries",
-    "first_wait",
-    "cache",
-    "no_cache",
-    "price_in",
-    "price_out",
-    "max_cost",
-)
-_LOCAL = ("batch_size", "device")
 
 
-class Model(NamedTuple):
-    """A respondent, and the style of its prompts; empty for one that gets none."""
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """``--model`` and the settings of each kind, all None where they are not given."""
+    from eval.respondents.endpoint_settings import EndpointSettings
+    from eval.respondents.transformers_settings import TransformersSettings
+    from vlsuite.cli.options import add_options
 
-    respondent: "Respondent"
-    style: str
-
-
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """``--model`` and the options of each kind."""
-    add = parser.add_argument
-    add("--model", required=True, metavar="MODEL", help=_FORMS)
-    prompts = parser.add_argument_group("prompts (endpoints and transformers)")
-    add = prompts.add_argument
-    add("--style", help="vlsuite (default), upstream, lmms or evalscope: order, options, wording")
-    add("--system", metavar="TEXT", help="system prompt (default: none)")
-    add("--max-tokens", type=int, metavar="N", help="of an answer (default: 512; transformers 128)")
-    _add_endpoint(parser.add_argument_group("endpoints"))
-    local = parser.add_argument_group("models run here")
-    local.add_argument(
-        "--batch-size", type=int, metavar="N", help="questions at a time (default 1)"
-    )
-    local.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
+    parser.add_argument("--model", required=True, metavar="MODEL", help=_FORMS)
+    for told, cls, names in (
+        ("prompts (endpoints and transformers)", EndpointSettings, _of_both()),
+        ("endpoints", EndpointSettings, _names(EndpointSettings) - _of_both()),
+        ("models run here", TransformersSettings, _names(TransformersSettings) - _of_both()),
+    ):
+        group = parser.add_argument_group(told)
+        add_options(group, cls, only=names)
+    group.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
+    parser.set_defaults(no_cache=None)
 
 
-def _add_endpoint(group: "argparse._ArgumentGroup") -> None:
-    from eval.respondents.media_parts import AUDIO_FORMS
-
-    add = group.add_argument
-    add("--key-env", metavar="NAME", help="environment variable with the API key (default: no key)")
-    add(
-        "--audio-part",
-        choices=AUDIO_FORMS,
-        help="how sounds are sent: input_audio (OpenAI, vLLM; default), data_uri (the same with a "
-        "data URI: DashScope), audio_url (vLLM)",
-    )
-    add(
-        "--max-side", type=int, metavar="PX", help="scale larger pictures down (default: as stored)"
-    )
-    add("--temperature", metavar="T", help="0 (default), another number, or none to send none")
-    add(
-        "--max-tokens-field",
-        choices=("max_tokens", "max_completion_tokens"),
-        help="how the endpoint calls the limit of an answer (default: max_tokens)",
-    )
-    add("--extra", metavar="JSON", help="further fields of the request, as a JSON object")
-    add("--concurrency", type=int, metavar="N", help="requests at a time (default: 8)")
-    add("--requests-per-minute", type=float, metavar="N", help="(default: no limit)")
-    add("--tokens-per-minute", type=float, metavar="N", help="as estimated (default: no limit)")
-    add("--timeout", type=float, metavar="S", help="seconds a try may take (default: 120)")
-    add("--tries", type=int, metavar="N", help="of one question (default: 8)")
-    add("--first-wait", type=float, metavar="S", help="before the second try; doubles (default: 1)")
-    add(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where paid answers are kept (default: $XDG_CACHE_HOME/vlsuite/answers, else "
-        "~/.cache/vlsuite/answers)",
-    )
-    add("--no-cache", action="store_const", const=True, help="keep no answers, pay each time")
-    add("--price-in", type=float, metavar="P", help="of a million tokens sent (default: 0)")
-    add("--price-out", type=float, metavar="P", help="of a million tokens written (default: 0)")
-    add("--max-cost", type=float, metavar="C", help="stop before this command has cost more")
-
-
-def build_respondent(args: argparse.Namespace, questions: "Sequence[OmniQuestion]") -> Model:
-    """The model that ``--model`` names.
+def chosen_respondent(
+    args: argparse.Namespace, questions: "Sequence[OmniQuestion]"
+) -> "Respondent":
+    """The model that ``--model`` names, ready to be asked these questions.
 
     Raises:
         ConfigError: no such kind of model, or an option it does not take.
         UserError: it cannot be built or loaded.
     """
-    spec: str = args.model
-    if spec.startswith(_HTTP):
-        _refuse(args, _LOCAL, "models run here")
-        return _endpoint(args)
-    _refuse(args, _ENDPOINT, "endpoints")
-    if spec.startswith("transformers:"):
-        return _transformers(args)
-    _refuse(args, _PROMPTED, "models that are prompted")
-    if spec.startswith("dual:"):
-        _refuse(args, ("batch_size",), "transformers models")
-        return Model(_dual(args), "")
-    _refuse(args, _LOCAL, "models run here")
-    from eval.respondents.baselines import NAMES, baseline
+    from eval.opening import ARCHITECTURE, open_model, parsed, settings_of
+    from eval.respondents.contract import respondent_of
 
-    if spec not in NAMES:
-        raise ConfigError(f"unknown model '{spec}'; forms: {_FORMS}")
-    return Model(baseline(spec, questions, seed=args.seed), "")
-
-
-def account_of(respondent: "Respondent") -> "Account | None":
-    """What an endpoint has counted; None for other models."""
-    return getattr(respondent, "account", None)
+    name = _full_name(args.model)
+    kind = parsed(name)
+    if kind.kind == ARCHITECTURE and not kind.halves[1]:
+        raise ConfigError(f"unknown model '{args.model}'; forms: {_FORMS}")
+    cls = settings_of(name)
+    given = _given(args, cls)
+    settings = () if cls is None else cls(**given)
+    model = open_model(name, device=_device(args, cls), settings=settings)
+    respondent = respondent_of(model, questions)
+    if respondent is None:
+        raise ConfigError(
+            f"{args.model} answers no questions; a model that embeds is asked as dual:{args.model}"
+        )
+    return respondent
 
 
-def estimate_of(respondent: "Respondent", questions: "Sequence[Prompted]") -> "Estimate | None":
-    """What asking an endpoint would take; None for other models."""
-    estimate = getattr(respondent, "estimate", None)
-    return None if estimate is None else estimate(questions)
+def _full_name(model: str) -> str:
+    """ "random" is short for "baseline:random"."""
+    from eval.respondents.baselines import KIND, NAMES
+
+    return f"{KIND}:{model}" if model in NAMES else model
 
 
-def _endpoint(args: argparse.Namespace) -> Model:
-    from eval.respondents.cost import Price
-    from eval.respondents.endpoint import Endpoint, api_key_from
-    from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
-    from eval.respondents.response_cache import ResponseCache
-    from eval.respondents.retry import Backoff
+def _given(args: argparse.Namespace, cls: type | None) -> dict[str, Any]:
+    """The settings that the user gave.
 
-    url, _, name = args.model.partition("#")
-    told = {
-        "style": args.style,
-        "max_tokens": args.max_tokens,
-        "max_tokens_field": args.max_tokens_field,
-        "audio_form": args.audio_part,
-        "extra": _extra(args.extra),
-    }
-    config = EndpointConfig(
-        url=url,
-        model=name,
-        system=args.system,
-        max_side=args.max_side,
-        **_given(told),
-        **_temperature(args.temperature),
-    )
-    pressed = {
-        "concurrency": args.concurrency,
-        "timeout": args.timeout,
-        "backoff": Backoff(**_given({"tries": args.tries, "base": args.first_wait})),
-    }
-    limits = EndpointLimits(
-        requests_per_minute=args.requests_per_minute,
-        tokens_per_minute=args.tokens_per_minute,
-        max_cost=args.max_cost,
-        **_given(pressed),
-    )
-    price = Price(args.price_in or 0.0, args.price_out or 0.0)
-    if args.max_cost is not None and not (price.input or price.output):
-        raise ConfigError("--max-cost needs the prices: --price-in and --price-out, a million")
-    if args.cache is not None and args.no_cache:
-        raise ConfigError("--cache and --no-cache exclude each other; leave one of them out")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = args.cache or base / "vlsuite" / "answers"
-    respondent = Endpoint(
-        config,
-        limits=limits,
-        cache=None if args.no_cache else ResponseCache(folder),
-        api_key=api_key_from(args.key_env),
-        price=price,
-    )
-    return Model(respondent, config.style)
+    Raises:
+        ConfigError: the kind of model does not have one of them.
+    """
+    from eval.respondents.endpoint_settings import EndpointSettings
+    from eval.respondents.transformers_settings import TransformersSettings
+
+    own = set() if cls is None else _names(cls)
+    known = _names(EndpointSettings) | _names(TransformersSettings)
+    given = {name: getattr(args, name) for name in sorted(known)}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in given.keys() - own:
+        what = "models run here" if name not in _names(EndpointSettings) else "endpoints"
+        what = "models that are prompted" if name in _of_both() else what
+        raise _refusal(args, name, what)
+    return given | ({"seed": args.seed} if "seed" in own else {})
 
 
-def _transformers(args: argparse.Namespace) -> Model:
-    from eval.respondents.omni_transformers import OmniConfig, load_omni
+def _device(args: argparse.Namespace, cls: type | None) -> "str | torch.device":
+    from eval.respondents.baselines import RuleSettings
+    from eval.respondents.endpoint_settings import EndpointSettings
 
-    told = {
-        "style": args.style,
-        "max_tokens": args.max_tokens,
-        "batch_size": args.batch_size,
-        "device": args.device,
-    }
-    name = args.model.removeprefix("transformers:")
-    config = OmniConfig(model=name, system=args.system, **_given(told))
-    return Model(load_omni(config), config.style)
-
-
-def _dual(args: argparse.Namespace) -> "Respondent":
+    if cls in (EndpointSettings, RuleSettings):
+        if args.device is not None:
+            raise _refusal(args, "device", "models run here")
+        return "cpu"
     import torch
 
-    from eval.respondents.dual_encoder import load_dual
-
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return load_dual(args.model, device=device)
+    return args.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _given(told: dict[str, Any]) -> dict[str, Any]:
-    """Without what was not given, so that defaults stand in one place."""
-    return {name: value for name, value in told.items() if value is not None}
+def _refusal(args: argparse.Namespace, name: str, what: str) -> ConfigError:
+    option = name.replace("_", "-")
+    return ConfigError(f"--{option} is for {what}, not for --model {args.model}; leave it")
 
 
-def _refuse(args: argparse.Namespace, names: Sequence[str], what: str) -> None:
-    for name in names:
-        if getattr(args, name) is not None:
-            option = name.replace("_", "-")
-            raise ConfigError(f"--{option} is for {what}, not for --model {args.model}; leave it")
+def _of_both() -> set[str]:
+    """Settings of all models that are prompted."""
+    from eval.respondents.endpoint_settings import EndpointSettings
+    from eval.respondents.transformers_settings import TransformersSettings
+
+    return _names(EndpointSettings) & _names(TransformersSettings)
 
 
-def _temperature(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    if text == "none":
-        return {"temperature": None}
-    try:
-        value = float(text)
-        if not 0 <= value < float("inf"):
-            raise ValueError("it must be 0 or above and finite")
-        return {"temperature": value}
-    except ValueError as error:
-        raise ConfigError(f"--temperature {text}: give a number or none") from error
-
-
-def _extra(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"--extra is no JSON ({error}); give an object") from error
-    if not isinstance(found, dict):
-        raise ConfigError("--extra is no JSON object; give one like '{\"seed\": 0}'")
-    return found
+def _names(cls: type) -> set[str]:
+    return {field.name for field in fields(cls)}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsuite.cli.omnibench_runs import log_of, setting_names
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -102,17 +103,17 @@ def report_run(
 
 def _score(args: argparse.Namespace) -> int:
     from eval.omnibench.log import read_log
-    from eval.omnibench.parsers.registry import PARSERS
+    from eval.omnibench.parsers.registry import parser_names
     from eval.omnibench.read_questions import read_questions
     from eval.omnibench.scoring import score_log
     from eval.omnibench.tables import as_text, side_by_side
 
-    settings = _settings(args.setting)
-    found, log = read_questions(args.questions), read_log(_log(args.log))
+    settings = setting_names(args.setting)
+    found, log = read_questions(args.questions), read_log(log_of(args.log))
     if args.all_parsers:
         by_parser = {
             name: score_log(found, log, parser=name, settings=settings, seed=args.seed)
-            for name in PARSERS
+            for name in parser_names()
         }
         print(as_text(side_by_side(by_parser)))
         print()
@@ -133,8 +134,9 @@ def _compare(args: argparse.Namespace) -> int:
     if args.against and not args.setting:
         raise ConfigError("--against needs --setting, the setting of the first run")
     found = read_questions(args.questions)
-    logs = [read_log(_log(path)) for path in (args.first, args.second)]
-    wanted = [_settings(args.setting or "all"), _settings(args.against or args.setting or "all")]
+    logs = [read_log(log_of(path)) for path in (args.first, args.second)]
+    texts = (args.setting or "all", args.against or args.setting or "all")
+    wanted = [setting_names(text) for text in texts]
     sides = [
         score_log(found, log, parser=args.parser, settings=names, seed=args.seed)
         for log, names in zip(logs, wanted, strict=True)
@@ -207,19 +209,6 @@ def _environment(seed: int) -> "Settings":
     environment.pop("started", None)
     environment.pop("command", None)
     return environment
-
-
-def _settings(text: str) -> list[str]:
-    from vlsuite.cli.omnibench import chosen_settings
-
-    chosen = chosen_settings(text)
-    return [] if "all" in text.split(",") else [setting.name for setting in chosen]
-
-
-def _log(path: Path) -> Path:
-    from vlsuite.cli.omnibench import RESPONSES
-
-    return path / RESPONSES if path.is_dir() else path
 
 
 def _action(actions: Any, name: str, text: str, description: str) -> argparse.ArgumentParser:

@@ -55,51 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
-    from data_pipelines.settings import apply_overrides
-    from vlsuite.engine.run_folder import RunFolder
-    from vlsuite.errors import ConfigError
-    from vlsuite.recipes import registry
-
-    if args.resume and args.recipe is None and args.out is not None:
-        args.recipe = RunFolder(args.out).stored_recipe()
-    if args.list_recipes or args.recipe is None:
+    if args.list_recipes or (args.recipe is None and not (args.resume and args.out)):
         return _list_recipes(asked=args.list_recipes)
-    recipe = registry.get(args.recipe)
-    folder = RunFolder(args.out or Path("runs") / args.recipe)
-    continues = args.resume or (args.auto_resume and folder.config.exists())
-    base = folder.stored_config(args.recipe) if continues else recipe()
-    config = apply_overrides(base, args.set)
-    if continues and not args.show_config and os.environ.get("RANK", "0") == "0":
-        _name_changes(base, config, folder)
-    if args.show_config:
-        return _show(config)
-    if not config.data.train:
-        raise ConfigError(f"recipe '{args.recipe}' needs shards: --set data.train=DIR")
-    return _train(args.recipe, config, folder, continues=continues)
-
-
-def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
-    from vlsuite.engine.distributed import start_distributed
-    from vlsuite.engine.peers import peers_lost_as_error
-    from vlsuite.engine.train_loop import train
+    from vlsuite.api.training import plan
     from vlsuite.errors import LostContactError
 
-    evaluators = _evaluators(config)
-    _check_data(config)
-    if not continues:
-        # Every process looks before it joins the others, the first one writes after that.
-        folder.refuse_existing_run()
+    resume = True if args.resume else "auto" if args.auto_resume else False
+    planned = plan(args.recipe, args.set, out=args.out, resume=resume)
+    if args.show_config:
+        return _show(planned.config)
     try:
-        ctx = start_distributed(threads=config.threads, timeout=config.stall_timeout)
-        with peers_lost_as_error(ctx.world_size):
-            if ctx.is_first and not continues:
-                folder.create(recipe, config)
-            ctx.barrier()
-        train(config, ctx, folder, evaluators)
+        planned.carry_out()
     except KeyboardInterrupt:
+        if not planned.folder.config.exists():
+            raise
         print(
             f"interrupted; what the last checkpoint holds is kept: continue with --resume --out "
-            f"{folder.path} (kill -TERM saves first)",
+            f"{planned.folder.path} (kill -TERM saves first)",
             file=sys.stderr,
         )
         return 130
@@ -110,45 +82,13 @@ def _train(recipe: str, config: Any, folder: Any, *, continues: bool) -> int:
     return 0
 
 
-def _name_changes(before: Any, after: Any, folder: Any) -> None:
-    """Say and record which settings of a run differ from those it began with."""
-    from data_pipelines.settings import differences
-
-    changes = differences(before, after)
-    folder.record_changes(changes)
-    for key, (old, new) in changes.items():
-        print(f"changed since the run began: {key}: {old} -> {new}", file=sys.stderr)
-
-
-def _check_data(config: Any) -> None:
-    """Fail on missing shards and uneven batches before any process waits for another."""
-    from vlsuite.batches.stream import PairShards
-
-    PairShards.open(config.data)
-    config.micro_batch_of(int(os.environ.get("WORLD_SIZE", "1")))
-
-
-def _evaluators(config: Any) -> list[Any]:
-    """Evaluators of the config's validation data, returning plain dictionaries."""
-    if not config.validation.data:
-        return []
-    from eval.running.validation import make_evaluators
-
-    made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
-
-    def as_plain(evaluator: Any) -> Any:
-        return lambda model: [result.to_dict() for result in evaluator(model)]
-
-    return [as_plain(evaluator) for evaluator in made]
-
-
 def _list_recipes(*, asked: bool) -> int:
     from vlsuite.recipes import registry
 
     print("recipes:")
-    for name in registry.names():
-        doc = (registry.get(name).__doc__ or "").strip().splitlines()[0]
-        print(f"  {name:24} {doc}")
+    for name, recipe, problem in registry.listed():
+        lines = (getattr(recipe, "__doc__", None) or "").strip().splitlines() or [""]
+        print(f"  {name:24} {f'not available: {problem}' if problem else lines[0]}")
     if not asked:
         print("\nusage: vlsuite train RECIPE --set data.train=DIR; see vlsuite train --help")
     return 0 if asked else 2

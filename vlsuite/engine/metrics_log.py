@@ -130,12 +130,22 @@ def flatten(values: Mapping[str, Any], *, prefix: str) -> dict[str, float]:
     return found
 
 
-def progress_line(values: Mapping[str, Any], *, total_steps: int) -> str:
-    """One train record as a line for people."""
+def progress_line(
+    values: Mapping[str, Any], scalars: Mapping[str, float], *, total_steps: int
+) -> str:
+    """One train record as a line for people.
+
+    Args:
+        values: of the record.
+        scalars: of the objective; those that are not 0 are shown.
+    """
     wait, eta = values["data_wait_share"] * 100, format_seconds(values["eta_s"])
+    own = "".join(
+        f"{name.removeprefix('logit_')} {value:.1f}  " for name, value in scalars.items() if value
+    )
     return (
         f"step {values['step']}/{total_steps}  loss {values['loss']:.4f}  "
-        f"lr {values['learning_rate']:.2e}  scale {values['logit_scale']:.1f}  "
+        f"lr {values['learning_rate']:.2e}  {own}"
         f"{values['samples_per_s']:.0f} samples/s  data wait {wait:.0f}%  ETA {eta}"
     )
 

@@ -1,7 +1,7 @@
 """AdamW over the towers, and the learning rate as a pure function of the step."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,7 +10,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vlsuite.errors import ConfigError
-from vlsuite.models.dual_encoder.token_selection_config import NEW
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,13 @@ def learning_rate(config: OptimConfig, step: int, *, total_steps: int) -> float:
     return rate * min(1.0, remaining / config.cooldown_steps) if config.cooldown_steps else rate
 
 
-def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -> Optimizer:
+def build_optimizer(
+    config: OptimConfig,
+    module: nn.Module,
+    *,
+    offload: bool,
+    is_new: Callable[[str], bool] = lambda name: False,
+) -> Optimizer:
     """AdamW with weight decay on matrices only.
 
     Its learning rate is 0 until :func:`set_learning_rate`, since some of DeepSpeed's wrappers
@@ -86,16 +91,21 @@ def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -
 
     Args:
         offload: optimizer states live in host memory; DeepSpeed then needs its own CPU Adam.
+        is_new: whether a parameter, by name, has no pretrained counterpart.
     Raises:
         ConfigError: nothing is left to train.
     """
     groups = parameter_groups(
-        encoder.named_parameters(),
+        module.named_parameters(),
         weight_decay=config.weight_decay,
         new_lr_factor=config.new_lr_factor,
+        is_new=is_new,
     )
     if not groups:
-        raise ConfigError("both towers are frozen; unset model.lock_image or model.lock_text")
+        raise ConfigError(
+            "every weight of the model is frozen; unset what freezes it (model.lock_image, "
+            "model.lock_text)"
+        )
     if offload:
         from deepspeed.ops.adam import DeepSpeedCPUAdam
 
@@ -107,7 +117,11 @@ def build_optimizer(config: OptimConfig, encoder: nn.Module, *, offload: bool) -
 
 
 def parameter_groups(
-    named: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float, new_lr_factor: float = 1.0
+    named: Iterable[tuple[str, nn.Parameter]],
+    *,
+    weight_decay: float,
+    new_lr_factor: float = 1.0,
+    is_new: Callable[[str], bool] = lambda name: False,
 ) -> list[dict]:
     """Trainable parameters, decayed (two or more axes) and not (gains, biases).
 
@@ -116,7 +130,7 @@ def parameter_groups(
     groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            factor = new_lr_factor if NEW in name else 1.0
+            factor = new_lr_factor if is_new(name) else 1.0
             groups.setdefault((parameter.ndim >= 2, factor), []).append(parameter)
     return [
         {

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from data_pipelines import plugins
 from data_pipelines.settings import from_dict, to_dict
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, RunFolderError
@@ -63,7 +64,10 @@ class RunFolder:
         self.refuse_existing_run()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.config, {"recipe": recipe, "config": to_dict(config)})
+            told = {"recipe": recipe, "config": to_dict(config)}
+            if named := plugins.imported():
+                told["imports"] = named
+            write_json(self.config, told)
             write_json(self.environment, describe_environment(seed=config.seed))
         except OSError as error:
             raise RunFolderError(
@@ -161,7 +165,7 @@ class RunFolder:
             config = from_dict(TrainConfig, stored["config"])
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise RunFolderError(
-                f"{self.config} is not a run config of this version: {error}"
+                f"{self.config} is not a run config of this version: {error}{self._imports_hint()}"
             ) from error
         if stored["recipe"] != recipe:
             raise RunFolderError(
@@ -169,6 +173,15 @@ class RunFolder:
                 f"under its own name or choose another --out"
             )
         return config
+
+    def _imports_hint(self) -> str:
+        """What the run was started with and this command was not; never imported by itself."""
+        try:
+            named = json.loads(self.config.read_text()).get("imports", [])
+        except (OSError, ValueError, AttributeError):
+            return ""
+        missing = [str(name) for name in named if name not in plugins.imported()]
+        return f"; it was started with --import {' --import '.join(missing)}" if missing else ""
 
 
 def write_json(path: Path, value: Any) -> None:

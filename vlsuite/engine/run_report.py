@@ -88,8 +88,7 @@ class Report:
             "loss": float(losses.total),
             "terms": {name: float(term) for name, term in losses.terms.items()},
             "learning_rate": state.learning_rate(plan.total_steps),
-            "logit_scale": state.objective.logit_scale,
-            "logit_bias": state.objective.logit_bias,
+            **state.objective.scalars(),
             "samples_per_s": rate * state.config.global_batch_size,
             "data_wait_share": clock.data_wait_share,
             "checkpoint_seconds": clock.saving_seconds,
@@ -98,7 +97,7 @@ class Report:
             "samples": state.counts.to_dict(),
         }
         self._log.record("train", values)
-        say(progress_line(values, total_steps=plan.total_steps))
+        say(progress_line(values, state.objective.scalars(), total_steps=plan.total_steps))
 
     def evaluation(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Log one round of evaluations."""

@@ -1,7 +1,6 @@
 """All that a run is made of, and all that is needed to continue it."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ import torch
 from torch import Tensor
 
 from vlsuite.batches.batch import Batch
-from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import normalise
 from vlsuite.engine.checkpoint import (
     Checkpoint,
     Progress,
@@ -32,20 +29,11 @@ from vlsuite.engine.master_state import (
 from vlsuite.engine.metrics_log import say
 from vlsuite.engine.newest_checkpoint import newest_good
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
-from vlsuite.engine.steps.contrastive import forward_backward
-from vlsuite.engine.steps.joint import joint_forward_backward
+from vlsuite.engine.steps import Step, steps
 from vlsuite.engine.stream_counts import StreamCounts
-from vlsuite.errors import ConfigError
 from vlsuite.export.run_history import read_run
-from vlsuite.models.dual_encoder.clip import Clip, channels, tokenizer_of
-from vlsuite.models.dual_encoder.config import BuiltModel
-from vlsuite.models.dual_encoder.model_card import write_model_card
-from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
-from vlsuite.models.nevlp.config import BuiltNevlp
-from vlsuite.models.nevlp.folder import write_nevlp_folder
-from vlsuite.models.nevlp.model import Nevlp
-from vlsuite.objectives.joint import JointObjective
-from vlsuite.objectives.objective import Losses, Objective
+from vlsuite.models.family import TrainableModel
+from vlsuite.objectives.objective import Objective
 
 _MEMORY = "memory."
 _COMPUTE_TYPE = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -57,10 +45,10 @@ class TrainState:
 
     Attributes:
         config, ctx: of the run and of this process.
-        built: the model as built; its encoder is wrapped by the engine.
-        tokenizer: captions to ids.
-        engine: DeepSpeed engine around the towers.
-        objective: the loss and its learned scale, outside ZeRO and the same on every process.
+        built: the model as built; its module is wrapped by the engine.
+        step_function: how one optimizer step is computed.
+        engine: DeepSpeed engine around the module.
+        objective: the loss and what it learns itself, outside ZeRO, the same on every process.
         objective_optimizer: AdamW of the objective's parameters.
         step: optimizer updates done.
         samples_seen: over all processes; also the position in the data stream.
@@ -72,11 +60,11 @@ class TrainState:
 
     config: TrainConfig
     ctx: Context
-    built: BuiltModel | BuiltNevlp
-    tokenizer: CachedTokenizer
+    built: TrainableModel
+    step_function: Step
     engine: Any
-    objective: Objective | JointObjective
-    objective_optimizer: torch.optim.Optimizer
+    objective: Objective
+    objective_optimizer: torch.optim.Optimizer | None
     step: int = 0
     samples_seen: int = 0
     counts: StreamCounts = field(default_factory=StreamCounts)
@@ -93,36 +81,28 @@ class TrainState:
         """
         settings = deepspeed_settings(config, world_size=ctx.world_size)
         torch.manual_seed(config.seed)
-        built: BuiltModel | BuiltNevlp = config.model.build()
-        tokenizer = (
-            built.tokenizer if isinstance(built, BuiltNevlp) else tokenizer_of(config.model, built)
-        )
-        objective: Objective | JointObjective = config.objective.build().to(ctx.device)
-        _check_fit(objective, built)
-        if isinstance(objective, Objective) and isinstance(built, BuiltModel):
-            objective.use_layout(built.embed_parts)
-            if built.logit_scale is not None and config.model.keep_logit_scale:
-                objective.set_logit_scale(built.logit_scale, logit_bias=built.logit_bias)
+        built: TrainableModel = config.model.build()
+        step_function = steps.get(built.step)
+        objective: Objective = config.objective.build().to(ctx.device)
+        built.prepare(objective)
         optimizer = build_optimizer(
-            config.optim, built.encoder, offload=offloads_optimizer(settings)
+            config.optim,
+            built.module,
+            offload=offloads_optimizer(settings),
+            is_new=built.is_new,
         )
         if config.compile:
-            built.encoder.visual.compile()
-            built.encoder.text.compile(dynamic=True)
-        engine = start_engine(built.encoder, optimizer, settings, ctx=ctx)
+            built.compile()
+        engine = start_engine(built.module, optimizer, settings, ctx=ctx)
         create_moments(engine)
-        beta1, beta2 = config.optim.betas
-        objective_optimizer = torch.optim.AdamW(
-            objective.parameters(), betas=(beta1, beta2), eps=config.optim.eps, weight_decay=0.0
-        )
         return cls(
             config=config,
             ctx=ctx,
             built=built,
-            tokenizer=tokenizer,
+            step_function=step_function,
             engine=engine,
             objective=objective,
-            objective_optimizer=objective_optimizer,
+            objective_optimizer=_optimizer_of(objective, config),
         )
 
     def train_on(self, fingerprint: str) -> None:
@@ -135,24 +115,14 @@ class TrainState:
             )
         self.data = fingerprint
 
-    @property
-    def forward_backward(self) -> Callable[..., Losses]:
-        """How one optimizer step is computed: see ``contrastive_step`` and ``joint_step``."""
-        is_joint = isinstance(self.objective, JointObjective)
-        return joint_forward_backward if is_joint else forward_backward
-
     def encode(self, batch: Batch) -> Any:
-        """Run the model on one micro-batch: embeddings, or what a joint objective takes."""
-        device = self.ctx.device
-        pixels = normalise(
-            batch.images.to(device, non_blocking=True),
-            mean=channels(self.built.preprocess["mean"], device),
-            std=channels(self.built.preprocess["std"], device),
+        """Run the model on one micro-batch; what comes out is the family's business."""
+        return self.built.forward(
+            self.engine,
+            batch,
+            device=self.ctx.device,
             dtype=_COMPUTE_TYPE[self.config.precision],
         )
-        if isinstance(self.objective, JointObjective):
-            return self.engine(pixels, **self.engine.module.inputs_of(batch, device))
-        return self.engine(pixels, batch.token_ids.to(device, non_blocking=True))
 
     def begin_step(self, total_steps: int, *, epoch: float) -> int:
         """Set the learning rate of the coming update; returns the seed of its dropout masks.
@@ -163,15 +133,17 @@ class TrainState:
         self.objective.begin_step(epoch)
         rate = self.learning_rate(total_steps)
         set_learning_rate(self.engine.optimizer, rate)
-        set_learning_rate(self.objective_optimizer, rate)
-        self.objective_optimizer.zero_grad()
+        if self.objective_optimizer is not None:
+            set_learning_rate(self.objective_optimizer, rate)
+            self.objective_optimizer.zero_grad()
         mixed = (self.config.seed * 1_000_003 + self.step) * 65_537 + self.ctx.rank
         return mixed % 2**63
 
     def finish_step(self) -> None:
         """Update the objective, unless fp16 overflow made the engine skip its own update."""
         if self.engine.was_step_applied():
-            self.objective_optimizer.step()
+            if self.objective_optimizer is not None:
+                self.objective_optimizer.step()
             self.objective.clamp_()
         self.step += 1
         self.samples_seen += self.config.global_batch_size
@@ -182,25 +154,18 @@ class TrainState:
         return learning_rate(self.config.optim, step, total_steps=total_steps)
 
     def grad_norm(self) -> float | None:
-        """Global norm of the last tower gradients before clipping; None where not computed."""
+        """Global norm of the module's last gradients before clipping; None where not computed."""
         norm = self.engine.get_global_grad_norm()
         return None if norm is None or not math.isfinite(float(norm)) else float(norm)
 
-    def embedding_model(self, name: str) -> Clip | Nevlp:
+    def evaluated(self, name: str) -> Any:
         """The model as it is now, for evaluators; collective under ZeRO 3."""
-        dtype = _COMPUTE_TYPE[self.config.precision]
-        scale, device = self.objective.logit_scale, self.ctx.device
-        if isinstance(self.built, BuiltNevlp):
-            return Nevlp(name, self.built, logit_scale=scale, device=device, dtype=dtype)
-        return Clip(
+        return self.built.evaluated(
             name,
-            self.built,
-            self.tokenizer,
-            encode=self.engine,
-            logit_scale=scale,
-            logit_bias=self.objective.logit_bias,
-            device=device,
-            dtype=dtype,
+            scalars=self.objective.scalars(),
+            device=self.ctx.device,
+            run=self.engine,
+            dtype=_COMPUTE_TYPE[self.config.precision],
         )
 
     def snapshot(self) -> Snapshot | None:
@@ -232,7 +197,7 @@ class TrainState:
         Args:
             folder: lies in the run folder, which the card is made from.
         Raises:
-            ModelError, RunFolderError: see ``write_open_clip_folder``, ``write_nevlp_folder``.
+            ModelError, RunFolderError: see ``TrainableModel.write``.
         """
         weights = {n: s.weight for n, s in iterate_master_state(self.engine, moments=False)}
         if self.ctx.is_first:
@@ -240,40 +205,37 @@ class TrainState:
                 name: buffer.detach().to("cpu", torch.float32)
                 for name, buffer in persistent_buffers(self.engine.module).items()
             }
-            self._write(folder, weights)
-        self.ctx.barrier()
-
-    def _write(self, folder: Path, weights: dict[str, Tensor]) -> None:
-        scale, bias = self.objective.logit_scale, self.objective.logit_bias or None
-        if isinstance(self.built, BuiltNevlp):
-            write_nevlp_folder(folder, self.built, weights, logit_scale=scale)
-        else:
-            write_open_clip_folder(folder, self.built, weights, logit_scale=scale, logit_bias=bias)
             run = folder.parent
-            history = read_run(run, step=self.step, samples_seen=self.samples_seen)
-            write_model_card(
-                folder, self.built, name=run.name, library="open_clip", history=history
+            self.built.write(
+                folder,
+                weights,
+                scalars=self.objective.scalars(),
+                name=run.name,
+                history=read_run(run, step=self.step, samples_seen=self.samples_seen),
             )
+        self.ctx.barrier()
 
     def _objective_state(self) -> dict[str, Tensor]:
         found = {name: p.detach().cpu().clone() for name, p in self.objective.named_parameters()}
         for name, parameter in self.objective.named_parameters():
-            for key, value in self.objective_optimizer.state.get(parameter, {}).items():
+            for key, value in self._objective_moments(parameter).items():
                 found[f"{key}.{name}"] = value.detach().cpu().reshape(-1).clone()
         return found | {f"{_MEMORY}{k}": v.clone() for k, v in self.objective.memory().items()}
 
+    def _objective_moments(self, parameter: torch.nn.Parameter) -> dict[str, Tensor]:
+        optimizer = self.objective_optimizer
+        return {} if optimizer is None else optimizer.state.get(parameter, {})
 
-def _check_fit(objective: Objective | JointObjective, built: BuiltModel | BuiltNevlp) -> None:
-    """Refuse an objective that cannot use what the model gives.
 
-    Raises:
-        ConfigError: one of the two is NEVLP's and the other is not.
-    """
-    if isinstance(objective, JointObjective) != isinstance(built, BuiltNevlp):
-        raise ConfigError(
-            "model=nevlp and objective=nevlp go together only; set both, or neither (recipe nevlp "
-            "has both)"
-        )
+def _optimizer_of(objective: Objective, config: TrainConfig) -> torch.optim.Optimizer | None:
+    """AdamW of the objective's own parameters; None where it has none."""
+    parameters = list(objective.parameters())
+    if not parameters:
+        return None
+    beta1, beta2 = config.optim.betas
+    return torch.optim.AdamW(
+        parameters, betas=(beta1, beta2), eps=config.optim.eps, weight_decay=0.0
+    )
 
 
 def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:
@@ -327,7 +289,7 @@ def _loss_scaler(engine: Any) -> Any:
 
 @torch.no_grad()
 def _load_live_weights(state: TrainState, weights: dict[str, Tensor]) -> None:
-    """Copy stored masters into the weights the towers compute with."""
+    """Copy stored masters into the weights that the engine computes with."""
     from deepspeed import zero
 
     for name, parameter in state.engine.module.named_parameters():
@@ -343,7 +305,7 @@ def _load_live_weights(state: TrainState, weights: dict[str, Tensor]) -> None:
 def _restore_objective(state: TrainState, stored: dict[str, Tensor]) -> None:
     for name, parameter in state.objective.named_parameters():
         parameter.copy_(stored[name])
-        if f"step.{name}" in stored:
+        if f"step.{name}" in stored and state.objective_optimizer is not None:
             moments = {key: stored[f"{key}.{name}"].to(parameter.device) for key in MOMENTS}
             step = stored[f"step.{name}"].reshape(())
             state.objective_optimizer.state[parameter] = {"step": step, **moments}

@@ -1,14 +1,13 @@
 """The model of a run as one of its checkpoints holds it, without a training engine."""
 
-import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import open_clip
 import torch
-from torch import Tensor
 
 from vlsuite.engine.checkpoint import (
+    Checkpoint,
     Progress,
     check_matches,
     damage_of,
@@ -16,10 +15,10 @@ from vlsuite.engine.checkpoint import (
     load_checkpoint,
     step_of,
 )
-from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.state import persistent_buffers
 from vlsuite.errors import CheckpointError
-from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
+from vlsuite.models.family import TrainableModel
 from vlsuite.objectives.objective import Objective
 
 
@@ -27,58 +26,38 @@ class StoredModel(NamedTuple):
     """A model with the weights of a checkpoint, in fp32 on the CPU.
 
     Attributes:
-        config: of the model.
-        built: its encoder holds the weights.
-        logit_scale: the multiplier itself.
-        logit_bias: None for an objective without one.
+        built: its module holds the weights.
+        scalars: of the objective, as they were.
         progress: how far the run was.
     """
 
-    config: OpenClipConfig
-    built: BuiltModel
-    logit_scale: float
-    logit_bias: float | None
+    built: TrainableModel
+    scalars: Mapping[str, float]
     progress: Progress
 
 
 def load_stored_model(folder: RunFolder, *, step: int | None = None) -> StoredModel:
     """Build a run's model with the weights of its newest checkpoint, or of a given step.
 
-    Pretrained weights that training started from are not needed.
+    What training started from (pretrained weights, a tokenizer's folder) need not be there.
 
     Raises:
         RunFolderError: no readable config in the folder.
         CheckpointError: no such checkpoint, or it does not fit the config.
-        ModelError: the architecture or its tokenizer cannot be built.
+        ModelError, DataError: a part of the model cannot be built or loaded.
     """
     config = folder.stored_config(folder.stored_recipe())
     path = checkpoint_of(folder, step)
     if damage := damage_of(path):
         raise CheckpointError(f"checkpoint {path} is damaged: {damage}; choose another --step")
     checkpoint = load_checkpoint(path)
-    built = build_without_pretrained(_with_own_tokenizer(config.model, folder))
-    shapes = {name: value.shape for name, value in built.encoder.named_parameters()}
-    check_matches(path, checkpoint.masters, shapes)
-    weights = {n: s.weight for n, s in checkpoint.masters.items()} | checkpoint.buffers
-    _load_weights(built, weights, path)
-    objective = _objective_of(config, checkpoint.objective)
-    return StoredModel(
-        config=config.model,
-        built=built,
-        logit_scale=objective.logit_scale,
-        logit_bias=objective.logit_bias or None,
-        progress=checkpoint.progress,
-    )
-
-
-def build_without_pretrained(config: OpenClipConfig) -> BuiltModel:
-    """The towers of a config with random weights, and the preprocessing of its pretrained ones."""
-    if config.pretrained is None:
-        return config.build()
-    built = dataclasses.replace(config, pretrained=None).build()
-    tag = open_clip.get_pretrained_cfg(config.name, config.pretrained)
-    stored = {k: v for k, v in tag.items() if k in built.preprocess and k != "size"}
-    return dataclasses.replace(built, preprocess=built.preprocess | stored)
+    built: TrainableModel = config.model.rebuild(folder.export)
+    _load_weights(built, checkpoint, path)
+    objective: Objective = config.objective.build()
+    with torch.no_grad():
+        for name, parameter in objective.named_parameters():
+            parameter.copy_(checkpoint.objective[name])
+    return StoredModel(built, objective.scalars(), checkpoint.progress)
 
 
 def checkpoint_of(folder: RunFolder, step: int | None) -> Path:
@@ -103,28 +82,16 @@ def checkpoint_of(folder: RunFolder, step: int | None) -> Path:
     return found[wanted]
 
 
-def _with_own_tokenizer(config: OpenClipConfig, folder: RunFolder) -> OpenClipConfig:
-    """The config, its tokenizer taken from the run's export where the original is gone."""
-    name = "tokenizer.json"
-    if config.tokenizer is None or (Path(config.tokenizer) / name).is_file():
-        return config
-    if not (folder.export / name).is_file():
-        return config
-    return dataclasses.replace(config, tokenizer=str(folder.export))
-
-
-def _load_weights(built: BuiltModel, weights: dict[str, Tensor], path: Path) -> None:
-    missing = built.encoder.state_dict().keys() - weights.keys()
-    if missing:
+@torch.no_grad()
+def _load_weights(built: TrainableModel, checkpoint: Checkpoint, path: Path) -> None:
+    named = dict(built.module.named_parameters())
+    buffers = persistent_buffers(built.module)
+    check_matches(path, checkpoint.masters, {name: p.shape for name, p in named.items()})
+    if missing := buffers.keys() - checkpoint.buffers.keys():
         raise CheckpointError(
             f"checkpoint {path} lacks '{min(missing)}'; it is of another model or version"
         )
-    built.encoder.load_state_dict(weights)
-
-
-@torch.no_grad()
-def _objective_of(config: TrainConfig, stored: dict[str, Any]) -> Objective:
-    objective: Objective = config.objective.build()
-    for name, parameter in objective.named_parameters():
-        parameter.copy_(stored[name])
-    return objective
+    for name, parameter in named.items():
+        parameter.copy_(checkpoint.masters[name].weight)
+    for name, buffer in buffers.items():
+        buffer.copy_(checkpoint.buffers[name])

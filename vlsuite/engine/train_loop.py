@@ -6,7 +6,6 @@ from typing import Any
 
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.stream import PairShards, Place, TrainStream
-from vlsuite.batches.transforms import TrainTransform
 from vlsuite.engine.agreement import agree
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
@@ -18,11 +17,9 @@ from vlsuite.engine.state import TrainState, restore_latest
 from vlsuite.engine.stop_conditions import check_skipped, stop_if_not_finite
 from vlsuite.engine.uid_log import UidLog
 from vlsuite.errors import StopRequestedError
-from vlsuite.models.dual_encoder.clip import Clip
-from vlsuite.models.nevlp.model import Nevlp
 
 #: Evaluates the model as it is and returns results ready for JSON; called on every process.
-Evaluator = Callable[[Clip | Nevlp], Sequence[Mapping[str, Any]]]
+Evaluator = Callable[[Any], Sequence[Mapping[str, Any]]]
 
 
 def train(
@@ -69,7 +66,7 @@ def _train(
         guard.enter("waiting for data")
         micro_batches = _timed_next(steps, clock)
         guard.enter("computing a step or waiting for another process")
-        losses = state.forward_backward(
+        losses = state.step_function(
             state.engine,
             state.objective,
             micro_batches,
@@ -107,25 +104,18 @@ def _train(
 
 def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> TrainStream:
     """This process's part of the training sequence."""
-    config, preprocess = state.config, state.built.preprocess
+    config = state.config
     place = Place(
         rank=state.ctx.rank,
         world_size=state.ctx.world_size,
         global_batch_size=config.global_batch_size,
         micro_batch_size=config.micro_batch_of(state.ctx.world_size),
     )
-    transform = TrainTransform(
-        config.data.augment,
-        size=preprocess["size"],
-        interpolation=preprocess.get("interpolation", "bicubic"),
-    )
     return TrainStream(
         config.data,
         shards,
         place=place,
-        transform=transform,
-        tokenizer=state.tokenizer,
-        trim_text=state.built.encoder.accepts_trimmed_text,
+        reader=state.built.reader(config.data),
         seed=config.seed,
         pin_memory=state.ctx.device.type == "cuda",
         quarantine=folder.quarantine,
@@ -154,7 +144,7 @@ def _evaluate(
         return
     before = time.perf_counter()
     state.engine.eval()
-    model = state.embedding_model(f"step {state.step}")
+    model = state.evaluated(f"step {state.step}")
     results = [result for evaluate in evaluators for result in evaluate(model)]
     state.engine.train()
     if report:

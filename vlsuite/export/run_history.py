@@ -86,7 +86,7 @@ def read_run(
         run: folder of the run.
         step: of the exported weights; later evaluations are left out.
         samples_seen: up to that step.
-        probe: what ``eval.running.runner.probe_model`` gives for the exported weights; results
+        probe: what ``eval.running.probe.probe_model`` gives for the exported weights; results
             of ``vlsuite eval`` on other weights are left out. None leaves all of them out.
     """
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""Model families, one a file. ``registry`` finds their configs by name."""
+"""Model families, one a folder. ``registry`` finds their settings by name."""
 
 from data_pipelines.registry import Registry
 

@@ -9,13 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlsuite.objectives import gather, registry
-from vlsuite.objectives.objective import (
-    Losses,
-    Objective,
-    attach_gradients,
-    check_pairs,
-    check_settings,
-)
+from vlsuite.objectives.contrastive import ContrastiveObjective
+from vlsuite.objectives.objective import Losses, attach_gradients, check_pairs, check_settings
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.tiles import GradientSums, LogitGrid
 
@@ -51,7 +46,7 @@ class ClipConfig:
         )
 
 
-class ClipObjective(Objective):
+class ClipObjective(ContrastiveObjective):
     """:func:`softmax_loss` with its learned scale.
 
     The softmax does not change when all logits shift, so there is no bias, and a pretrained one
@@ -64,7 +59,7 @@ class ClipObjective(Objective):
         text_embeds: Float[Tensor, "batch embed_dim"],
         keys: PairKeys | None = None,
     ) -> Losses:
-        """See :meth:`Objective.forward`."""
+        """See :meth:`ContrastiveObjective.forward`."""
         total = softmax_loss(
             image_embeds, text_embeds, self.log_logit_scale, tile_size=self.tile_size
         )
@@ -96,7 +91,7 @@ def softmax_loss(
         Nats per pair, averaged over both directions and the global batch, fp32. The gradient is
         that of this global loss; for log_logit_scale it is already summed over ranks.
     Raises:
-        ValueError: see :meth:`Objective.forward`.
+        ValueError: see :meth:`ContrastiveObjective.forward`.
     """
     check_pairs(image_embeds, text_embeds)
     inputs = (image_embeds, text_embeds, log_logit_scale)

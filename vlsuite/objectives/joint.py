@@ -3,14 +3,14 @@
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from vlsuite.objectives import gather
-from vlsuite.objectives.objective import Losses
+from vlsuite.objectives.objective import Losses, Objective
 from vlsuite.objectives.pair_keys import PairKeys
 
 
-class JointObjective(nn.Module):
+class JointObjective(Objective):
     """The loss of a model whose forward pass gives everything that it needs.
 
     For models with cross-attention or text generation, whose losses are no function of one
@@ -45,22 +45,9 @@ class JointObjective(nn.Module):
         """What is now added to every logit."""
         return 0.0
 
-    def begin_step(self, epoch: float) -> None:
-        """See ``Objective.begin_step``."""
-
-    def memory(self) -> dict[str, Tensor]:
-        """See ``Objective.memory``."""
-        return {}
-
-    def load_memory(self, stored: dict[str, Tensor]) -> None:
-        """See ``Objective.load_memory``."""
-
-    def noise_probabilities(self) -> dict[int, float] | None:
-        """See ``Objective.noise_probabilities``."""
-        return None
-
-    def clamp_(self) -> None:
-        """Bring parameters back into their range; called after each optimizer step."""
+    def scalars(self) -> dict[str, float]:
+        """The scale and the bias as they are now."""
+        return {"logit_scale": self.logit_scale, "logit_bias": self.logit_bias}
 
 
 def global_mean(losses: Float[Tensor, " batch"]) -> Float[Tensor, ""]:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vlsuite.errors import ConfigError
-from vlsuite.objectives.pair_keys import PairKeys
 
 
 class Losses(NamedTuple):
@@ -21,74 +20,17 @@ class Losses(NamedTuple):
 
 
 class Objective(nn.Module):
-    """A contrastive loss over the embeddings of the whole global batch, with its learned scale.
+    """A loss that a model family is trained with; what the trainer asks of every one.
 
-    ``forward`` takes this rank's embeddings and returns the global loss. Its backward leaves on
-    each rank the gradient of that global loss for the local embeddings, and for the parameters
-    of the objective the complete gradient, already summed over ranks. An engine that averages
-    over ranks therefore needs the embedding gradients times the number of ranks, and the
-    parameters here need no reduction. They are fp32, of shape [1], and belong to an optimizer
-    of their own, outside ZeRO; call :meth:`clamp_` after its step.
-
-    Args:
-        init_logit_scale: the multiplier at the start, not its logarithm.
-        max_logit_scale: upper end of the range [1, max] that :meth:`clamp_` restores.
-        tile_size: edge of the tiles the logits are computed in; None to suit the device.
+    Its parameters (a learned scale, say) are fp32, of one axis at least, the same on every rank,
+    and belong to an optimizer of their own, outside ZeRO; :meth:`clamp_` is called after its
+    step. What ``forward`` takes and returns is between the objective and the step that calls it:
+    see ``ContrastiveObjective``, ``JointObjective`` and ``PlainObjective``.
     """
 
-    def __init__(
-        self, *, init_logit_scale: float, max_logit_scale: float, tile_size: int | None
-    ) -> None:
-        super().__init__()
-        self.max_logit_scale = max_logit_scale
-        self.tile_size = tile_size
-        self.log_logit_scale = nn.Parameter(torch.tensor([math.log(init_logit_scale)]))
-
-    def forward(
-        self,
-        image_embeds: Float[Tensor, "batch embed_dim"],
-        text_embeds: Float[Tensor, "batch embed_dim"],
-        keys: PairKeys | None = None,
-    ) -> Losses:
-        """Global loss of this rank's pairs among those of all ranks.
-
-        Args:
-            image_embeds: unit L2 norm.
-            text_embeds: unit L2 norm, paired by row with image_embeds.
-            keys: what the pairs are, for an objective that remembers pairs or knows identities.
-        Raises:
-            ValueError: not two matrices of one shape and dtype, no rows, or ranks whose batches
-                differ in length.
-        """
-        raise NotImplementedError
-
-    @property
-    def logit_scale(self) -> float:
-        """The multiplier now applied to cosine similarities."""
-        return float(self.log_logit_scale.detach().exp())
-
-    @property
-    def logit_bias(self) -> float:
-        """What is now added to every logit; 0 for an objective without a bias."""
-        return 0.0
-
-    @torch.no_grad()
-    def set_logit_scale(self, value: float, *, logit_bias: float | None = None) -> None:
-        """Take over a pretrained multiplier, and a bias where this objective has one.
-
-        Raises:
-            ValueError: ``value`` is not positive and finite.
-        """
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"logit_scale must be positive and finite, got {value}")
-        self.log_logit_scale.fill_(math.log(value))
-
-    def use_layout(self, embed_parts: tuple[int, ...]) -> None:
-        """Told once, before training, which embeddings the model has concatenated.
-
-        Args:
-            embed_parts: their widths; empty for a model with one embedding.
-        """
+    def scalars(self) -> dict[str, float]:
+        """Numbers to log beside the loss, which a trained model is also given ("logit_scale")."""
+        return {}
 
     def begin_step(self, epoch: float) -> None:
         """Called before each step by every rank.
@@ -98,7 +40,7 @@ class Objective(nn.Module):
         """
 
     def memory(self) -> dict[str, Tensor]:
-        """What the objective has learned about pairs, the same on every rank; for checkpoints."""
+        """What the objective has learned about samples, the same on every rank; for checkpoints."""
         return {}
 
     def load_memory(self, stored: dict[str, Tensor]) -> None:
@@ -108,10 +50,8 @@ class Objective(nn.Module):
         """How likely each pair seen is mismatched, by its key; None where that is not estimated."""
         return None
 
-    @torch.no_grad()
     def clamp_(self) -> None:
-        """Bring the scale back into [1, max_logit_scale]; call after each optimizer step."""
-        self.log_logit_scale.clamp_(0.0, math.log(self.max_logit_scale))
+        """Bring parameters back into their range; called after each optimizer step."""
 
 
 def check_settings(

@@ -16,8 +16,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from vlsuite.objectives import gather
+from vlsuite.objectives.contrastive import ContrastiveObjective
 from vlsuite.objectives.joint import global_mean
-from vlsuite.objectives.objective import Losses, Objective, check_pairs
+from vlsuite.objectives.objective import Losses, check_pairs
 from vlsuite.objectives.pair_keys import PairKeys, same_identity
 
 
@@ -54,7 +55,7 @@ class PairLosses(NamedTuple):
     terms: dict[str, Float[Tensor, " batch"]]
 
 
-class PairwiseObjective(Objective):
+class PairwiseObjective(ContrastiveObjective):
     """The mean over the global batch of :meth:`pair_losses`.
 
     Any number of ranks gives the loss and the gradients of one process on the joined batch.
@@ -78,7 +79,7 @@ class PairwiseObjective(Objective):
         text_embeds: Float[Tensor, "batch embed_dim"],
         keys: PairKeys | None = None,
     ) -> Losses:
-        """See :meth:`Objective.forward`."""
+        """See :meth:`ContrastiveObjective.forward`."""
         check_pairs(image_embeds, text_embeds)
         with torch.autocast(image_embeds.device.type, enabled=False):
             found = self.pair_losses(*self._scored(image_embeds, text_embeds, keys))

@@ -112,7 +112,7 @@ class Rde(PairwiseObjective):
         text_embeds: Float[Tensor, "batch embed_dim"],
         keys: PairKeys | None = None,
     ) -> Losses:
-        """See :meth:`Objective.forward`."""
+        """See :meth:`ContrastiveObjective.forward`."""
         check_pairs(image_embeds, text_embeds)
         if keys is None:
             raise ValueError("rde needs the keys of the pairs")

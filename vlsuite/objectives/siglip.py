@@ -9,13 +9,8 @@ from torch import Tensor, nn
 
 from vlsuite.errors import ConfigError
 from vlsuite.objectives import gather, registry
-from vlsuite.objectives.objective import (
-    Losses,
-    Objective,
-    attach_gradients,
-    check_pairs,
-    check_settings,
-)
+from vlsuite.objectives.contrastive import ContrastiveObjective
+from vlsuite.objectives.objective import Losses, attach_gradients, check_pairs, check_settings
 from vlsuite.objectives.pair_keys import PairKeys
 from vlsuite.objectives.tiles import GradientSums, LogitGrid
 
@@ -58,7 +53,7 @@ class SiglipConfig:
         )
 
 
-class SiglipObjective(Objective):
+class SiglipObjective(ContrastiveObjective):
     """:func:`sigmoid_loss` with its learned scale and bias.
 
     Args:
@@ -84,7 +79,7 @@ class SiglipObjective(Objective):
         text_embeds: Float[Tensor, "batch embed_dim"],
         keys: PairKeys | None = None,
     ) -> Losses:
-        """See :meth:`Objective.forward`."""
+        """See :meth:`ContrastiveObjective.forward`."""
         total = sigmoid_loss(
             image_embeds,
             text_embeds,
@@ -139,7 +134,7 @@ def sigmoid_loss(
         Nats per image: summed over the B^2 pairs and divided by B, fp32. The gradient is that of
         this global loss; for the scale and the bias it is already summed over ranks.
     Raises:
-        ValueError: see :meth:`Objective.forward`.
+        ValueError: see :meth:`ContrastiveObjective.forward`.
     """
     check_pairs(image_embeds, text_embeds)
     inputs = (image_embeds, text_embeds, log_logit_scale, logit_bias)

@@ -8,6 +8,7 @@ of the options' letters.
 import re
 from collections.abc import Sequence
 
+from eval.omnibench.parsers.registry import parsers
 from eval.respondents.question import LETTERS
 
 _MARKER = re.compile(r"answer\s*:\s*\**\s*", re.IGNORECASE)
@@ -18,6 +19,7 @@ _PLAIN = re.compile(r"[A-Za-z\d][A-Za-z\d ,]*")
 _WORD = re.compile(r"[A-Za-z\d]+")
 
 
+@parsers.register("evalscope")
 def parse_evalscope(text: str, options: Sequence[str]) -> int | None:
     """No answer where the harness finds none; it counts that as wrong."""
     letters = LETTERS[: len(options)]

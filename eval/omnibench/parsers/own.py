@@ -38,6 +38,7 @@ from eval.omnibench.parsers.patterns import (
     plain,
     without_marks,
 )
+from eval.omnibench.parsers.registry import parsers
 
 #: Characters after a statement in which its answer must begin.
 _REACH = 400
@@ -49,6 +50,7 @@ _MAX_STATEMENTS = 200
 _MAX_LABELS = 1000
 
 
+@parsers.register("vlsuite")
 def parse_own(text: str, options: Sequence[str]) -> int | None:
     """The number of the option that the response chooses, None where it chooses none or several."""
     text = _after_thinking(normalised(text)).strip()

@@ -7,17 +7,20 @@ does the end of "NBA".
 
 from collections.abc import Callable, Sequence
 
+from eval.omnibench.parsers.registry import parsers
 from eval.respondents.question import LETTERS
 
 _STRIPPED = (",", ".", "!", "?", ";", ":", "'")
 _MANY_WORDS = 5
 
 
+@parsers.register("upstream")
 def parse_upstream(text: str, options: Sequence[str]) -> int | None:
     """As since pull request 2 (2024-12-31); no answer where the script says "N/A"."""
     return parse_padded(f" {text} ", options, with_texts=True)
 
 
+@parsers.register("upstream_before_pr2")
 def parse_upstream_before_pr2(text: str, options: Sequence[str]) -> int | None:
     """As before it: punctuation is taken off both ends first, one sign after the other."""
     for sign in _STRIPPED:

@@ -15,6 +15,7 @@ from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.embedding.decode import CachingDecoder, StreamingDecoder
 from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
+from eval.opening import open_model
 from eval.studies.noise.grid import Cell, StudyConfig
 from eval.studies.noise.methods import METHODS
 from eval.studies.noise.sets import StudySets
@@ -29,7 +30,6 @@ from vlsuite.engine.run_folder import RunFolder, describe_environment, write_jso
 from vlsuite.engine.train_loop import train
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
-from vlsuite.models.opening import open_model
 from vlsuite.objectives.pair_keys import hashed
 
 RESULT, ARRAYS = "cell.json", "cell.npz"
@@ -112,7 +112,7 @@ def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell) -> None:
     if config.pretrain_share:
         curve(open_model(str(folders.pretrained(cell.seed))))
     state = _train(run, folder / "run", [curve])
-    model = state.embedding_model(cell.name)
+    model = state.evaluated(cell.name)
     places = curve.places(model)
     start = open_model(str(folders.pretrained(cell.seed))) if config.pretrain_share else None
     found = _Detection.empty() if method.clean_only else _detection(noisy, model, start, state)

@@ -3,15 +3,14 @@
 import io
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import matplotlib
 
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.report.figures import STYLE
+from eval.report.page import render_page
 from eval.studies.noise.figures import Plate, plates
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.summary import summarise
@@ -78,16 +77,13 @@ def _markdown(summary: Mapping[str, Any], shown: Sequence[Table], drawn: Sequenc
 
 
 def _html(summary: Mapping[str, Any], shown: Sequence[Table], drawn: Sequence[Plate]) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    source = (resources.files("eval.studies.noise") / "study.html").read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    values = dict(
         facts=_facts(summary),
         settings=summary["settings"],
         tables=shown,
         plates=[(plate, plate.picture) for plate in drawn],
     )
+    return render_page("eval.studies.noise", "study.html", values)
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -20,40 +20,35 @@ import torch
 from torch import Tensor, nn
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.pairs import PairBatch
+from vlsuite.engine.steps import steps
+from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.models.dual_encoder.towers import Embeddings
-from vlsuite.objectives.objective import Losses, Objective
+from vlsuite.objectives.contrastive import ContrastiveObjective
+from vlsuite.objectives.objective import Losses
 from vlsuite.objectives.pair_keys import pair_keys
 
 Encode = Callable[[Batch], Embeddings]
 
 
-def forward_backward(
+@steps.register("contrastive")
+def contrastive_step(
     engine: Any,
-    objective: Objective,
-    micro_batches: Sequence[Batch],
+    objective: ContrastiveObjective,
+    micro_batches: Sequence[PairBatch],
     *,
     encode: Encode,
     world_size: int,
     step_seed: int,
 ) -> Losses:
-    """Loss of the global batch; leaves tower gradients in the engine and steps it.
-
-    Args:
-        engine: DeepSpeed engine whose accumulation count is ``len(micro_batches)``.
-        objective: its parameters get their gradients in ``.grad``, complete.
-        encode: runs the engine on a batch.
-        world_size: the engine averages gradients over processes; a sum is wanted, so embedding
-            gradients are multiplied by it.
-        step_seed: of dropout; differs by step and process.
-    Returns:
-        The losses, detached.
-    """
+    """Loss of the global batch, whose pairs are all compared with each other; see ``Step``."""
     kept, image_embeds, text_embeds = _embed(micro_batches, engine, encode, step_seed)
     image_leaf, text_leaf = image_embeds.requires_grad_(), text_embeds.requires_grad_()
     keys = pair_keys(micro_batches).to(image_leaf.device)
     losses = objective(image_leaf, text_leaf, keys)
     losses.total.backward()
     sizes = [len(batch) for batch in micro_batches]
+    # The engine averages over processes, and a sum is wanted: hence the factor.
     # A frozen tower's rows have gradients too; they end in _surrogate, which drops them.
     image_gradients = (_gradient_of(image_leaf) * world_size).split(sizes)
     text_gradients = (_gradient_of(text_leaf) * world_size).split(sizes)
@@ -118,8 +113,3 @@ def _rows(parts: Sequence[Tensor | None]) -> Tensor:
 def _gradient_of(leaf: Tensor) -> Tensor:
     assert leaf.grad is not None, "the objective gave no gradient for its input"
     return leaf.grad
-
-
-def seed_dropout(step_seed: int, micro_batch: int) -> None:
-    """Start the generator that the dropout masks of one micro-batch come from."""
-    torch.manual_seed((step_seed + micro_batch * 0x9E3779B1) % 2**63)

@@ -6,27 +6,25 @@ from typing import Any
 import torch
 
 from vlsuite.batches.batch import Batch
-from vlsuite.engine.steps.contrastive import seed_dropout
+from vlsuite.batches.pairs import PairBatch
+from vlsuite.engine.steps import steps
+from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.objectives.joint import JointObjective
 from vlsuite.objectives.objective import Losses
 from vlsuite.objectives.pair_keys import pair_keys
 
 
-def joint_forward_backward(
+@steps.register("joint")
+def joint_step(
     engine: Any,
     objective: JointObjective,
-    micro_batches: Sequence[Batch],
+    micro_batches: Sequence[PairBatch],
     *,
     encode: Callable[[Batch], Any],
     world_size: int,
     step_seed: int,
 ) -> Losses:
-    """Mean loss of the micro-batches; leaves the model's gradients in the engine and steps it.
-
-    Args: see ``contrastive_step.forward_backward``.
-    Returns:
-        The losses, detached.
-    """
+    """Mean loss of the micro-batches, each over the pairs of all processes; see ``Step``."""
     count = len(micro_batches)
     found = []
     for number, batch in enumerate(micro_batches):

@@ -3,16 +3,15 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vlsuite.batches.tokenizer import CachedTokenizer, load_tokenizer, trimmed_length
-from vlsuite.batches.transforms import eval_transform, normalise
-from vlsuite.models.dual_encoder.config import BuiltModel, OpenClipConfig
+from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
+from vlsuite.batches.transforms import channels, eval_transform, normalise
+from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.towers import Embeddings
 
 _TEXTS_PER_PASS = 256
@@ -122,14 +121,3 @@ class Clip:
             assert embeds is not None
             parts.append(embeds)
         return torch.cat(parts)[torch.argsort(order).to(self.device)]
-
-
-def tokenizer_of(config: OpenClipConfig, built: BuiltModel) -> CachedTokenizer:
-    """The tokenizer that belongs to a built model."""
-    length = built.model_cfg["text_cfg"].get("context_length", 77)
-    return load_tokenizer(config.name, context_length=length, folder=built.tokenizer_folder)
-
-
-def channels(values: Any, device: torch.device) -> Float[Tensor, "3 1 1"]:
-    """Per-channel constants in the shape that broadcasts over pictures."""
-    return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)

@@ -4,6 +4,7 @@ An architecture is one JSON file in open_clip's format; ours lie in ``configs/``
 module and are added to open_clip's own list, so one path builds all of them.
 """
 
+import dataclasses
 import json
 import logging
 import pickle
@@ -26,38 +27,15 @@ from vlsuite.models.dual_encoder.token_selection_config import (
     read_selection,
 )
 from vlsuite.models.dual_encoder.towers import DualEncoder
+from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
+from vlsuite.models.family import ModelFamily
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuiltModel:
-    """A model, and all that is needed to rebuild, feed and export it.
-
-    Attributes:
-        encoder: the two towers.
-        model_cfg: open_clip's architecture description, overrides applied.
-        preprocess: image size (height, width), mean, std, interpolation, resize_mode, fill_color.
-        logit_scale: multiplier stored with loaded weights; None for a random initialisation.
-        logit_bias: offset stored with loaded weights; None where there is none.
-        tokenizer_folder: local folder with the tokenizer, None for the architecture's own.
-        embed_parts: widths of the embeddings that the model concatenates; empty for one.
-        token_selection: how the second of them is made; its width is 0 where there is none.
-    """
-
-    encoder: DualEncoder
-    model_cfg: dict[str, Any]
-    preprocess: dict[str, Any]
-    logit_scale: float | None
-    logit_bias: float | None
-    tokenizer_folder: str | None
-    embed_parts: tuple[int, ...] = ()
-    token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
-
-
 @registry.register("open_clip")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OpenClipConfig:
+class OpenClipConfig(ModelFamily):
     """Which architecture, from which weights, and what of it is trained.
 
     Attributes:
@@ -98,7 +76,7 @@ class OpenClipConfig:
         if self.image_width is not None and self.image_size is None:
             raise ConfigError("model.image_width needs model.image_size, the height")
 
-    def build(self) -> BuiltModel:
+    def build(self) -> TrainableDualEncoder:
         """Build the towers on the CPU in fp32, weights loaded where asked for.
 
         Raises:
@@ -122,7 +100,8 @@ class OpenClipConfig:
         parts = selection.put_on(encoder, embed_dim=model_cfg["embed_dim"])
         if weights is not None:
             load_selection(encoder, weights)
-        return BuiltModel(
+        return TrainableDualEncoder(
+            name=self.name,
             encoder=encoder,
             model_cfg=model_cfg,
             preprocess=_preprocess(
@@ -133,7 +112,32 @@ class OpenClipConfig:
             tokenizer_folder=self.tokenizer or _local_tokenizer(self.name, text_cfg),
             embed_parts=parts,
             token_selection=selection,
+            keep_logit_scale=self.keep_logit_scale,
         )
+
+    def rebuild(self, export: Path) -> TrainableDualEncoder:
+        """See ``ModelFamily``: random weights, and the preprocessing of the pretrained ones."""
+        config = self._with_own_tokenizer(export)
+        if self.pretrained is None:
+            return config.build()
+        built = dataclasses.replace(config, pretrained=None).build()
+        tag = open_clip.get_pretrained_cfg(self.name, self.pretrained)
+        stored = {k: v for k, v in tag.items() if k in built.preprocess and k != "size"}
+        return dataclasses.replace(built, preprocess=built.preprocess | stored)
+
+    @classmethod
+    def open_folder(cls, folder: Path) -> TrainableDualEncoder:
+        """See ``ModelFamily``; open_clip reads the folder too."""
+        return cls(name=f"local-dir:{folder}").build()
+
+    def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
+        """The config, its tokenizer taken from the run's export where the original is gone."""
+        name = "tokenizer.json"
+        if self.tokenizer is None or (Path(self.tokenizer) / name).is_file():
+            return self
+        if not (export / name).is_file():
+            return self
+        return dataclasses.replace(self, tokenizer=str(export))
 
     def _size(self) -> int | tuple[int, int] | None:
         if self.image_size is None or self.image_width is None:

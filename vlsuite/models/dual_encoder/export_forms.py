@@ -12,10 +12,17 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vlsuite.errors import ModelError
+from vlsuite.export.form import Exported, Form
+from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.clip import Clip
-from vlsuite.models.dual_encoder.config import BuiltModel
 from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
+from vlsuite.models.dual_encoder.model_card import write_model_card
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
+
+#: Names of files that an export may consist of.
+_FILES = ("*config.json", "*.safetensors", "*token*.json", "README.md", "vocab.*", "merges.txt")
+_FILES += ("*.model",)
 
 #: Largest accepted difference of a coordinate of a unit-norm embedding. fp32 sums in another
 #: order differ by about 1e-6; a wrong activation, mask or pixel by 1e-3 and more.
@@ -47,7 +54,7 @@ class Reloaded(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Form:
+class LibraryForm:
     """One form.
 
     Attributes:
@@ -61,6 +68,43 @@ class Form:
     library: str
     write: WriteForm
     reload: Callable[[Path], Reloaded]
+
+
+def export_form(library: LibraryForm) -> Form:
+    """The form as ``vlsuite export`` writes and checks it."""
+
+    def write(folder: Path, exported: Exported) -> None:
+        library.write(
+            folder,
+            exported.built,
+            dict(exported.weights),
+            logit_scale=exported.scalars["logit_scale"],
+            logit_bias=exported.scalars.get("logit_bias") or None,
+        )
+        write_model_card(
+            folder,
+            exported.built,
+            name=exported.name,
+            library=library.library,
+            history=exported.history,
+        )
+
+    def verify(folder: Path, exported: Exported) -> list[str]:
+        found = difference(exported.model, library.reload(folder))
+        if not found.is_small:
+            raise ModelError(
+                f"{library.library} gives other embeddings for the exported {exported.model.name} "
+                f"(images {found.images:.1e}, texts {found.texts:.1e}, scale and bias "
+                f"{found.logits:.1e}; at most {TOLERANCE:.0e}); nothing was kept. Please report "
+                f"this architecture"
+            )
+        return [
+            f"largest difference after loading it with {library.library} alone:",
+            f"  images {found.images:.1e}  texts {found.texts:.1e}  "
+            f"scale and bias {found.logits:.1e}",
+        ]
+
+    return Form(name=library.name, write=write, verify=verify, files=_FILES)
 
 
 class Difference(NamedTuple):
@@ -189,13 +233,13 @@ def reload_huggingface(folder: Path) -> Reloaded:
 FORMS = {
     form.name: form
     for form in (
-        Form(
+        LibraryForm(
             name="open_clip",
             library="open_clip",
             write=write_open_clip_folder,
             reload=reload_open_clip,
         ),
-        Form(
+        LibraryForm(
             name="huggingface",
             library="transformers",
             write=write_huggingface_folder,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vlsuite.errors import ModelError
 from vlsuite.export.new_file import write_json, write_weights
-from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.huggingface_tokenizer import clip_tokenizer
 from vlsuite.models.dual_encoder.huggingface_weights import clip_model_state
 from vlsuite.models.dual_encoder.tokenizer_files import save_fast_tokenizer

@@ -6,7 +6,7 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from vlsuite.batches.tokenizer import END, START
 from vlsuite.errors import ModelError
-from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.tokenizer_files import load_fast_tokenizer
 
 #: open_clip cleans captions with ftfy first; these are its changes that ordinary captions meet.

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlsuite.export.new_file import write_text
 from vlsuite.export.run_history import DataSource, Measurement, RunHistory
-from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.built import BuiltModel
 
 CARD = "README.md"
 

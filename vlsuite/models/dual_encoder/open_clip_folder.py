@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlsuite.errors import ModelError
 from vlsuite.export.new_file import write_json, write_weights
-from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION,
     SELECTION_WEIGHTS,

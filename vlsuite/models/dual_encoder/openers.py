@@ -1,27 +1,20 @@
-"""Opens dual encoders by open_clip's names, and any family's folder."""
+"""Opens dual encoders by open_clip's names."""
 
 import torch
 
-from vlsuite.models.dual_encoder.clip import Clip, tokenizer_of
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.specification import config_of
-from vlsuite.models.opening import ARCHITECTURE, FOLDER, openers
+from vlsuite.models.opening import ARCHITECTURE, openers
 
 
 @openers.register(ARCHITECTURE)
 def open_architecture(name: str, device: torch.device) -> Clip:
     """An open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k"."""
-    config = config_of(name)
-    built = config.build()
-    assert built.logit_scale is not None, "config_of asks for weights"
-    return Clip(
-        name,
-        built,
-        tokenizer_of(config, built),
-        encode=built.encoder.to(device).eval(),
-        logit_scale=built.logit_scale,
-        logit_bias=built.logit_bias or 0.0,
-        device=device,
-    )
+    built = config_of(name).build()
+    scalars = built.stored_scalars()
+    assert scalars is not None, "config_of asks for weights"
+    built.module.to(device).eval()
+    return built.evaluated(name, scalars=scalars, device=device)
 
 
 @openers.register("local-dir")
@@ -34,13 +27,3 @@ def open_local_folder(rest: str, device: torch.device) -> Clip:
 def open_hub(rest: str, device: torch.device) -> Clip:
     """A repository of the Hugging Face hub that open_clip reads."""
     return open_architecture(f"hf-hub:{rest}", device)
-
-
-@openers.register(FOLDER)
-def open_folder(name: str, device: torch.device) -> object:
-    """The trained model in a run folder or an exported one, of whichever family."""
-    from vlsuite.models.nevlp.opening import nevlp_folder, open_nevlp
-
-    if folder := nevlp_folder(name):
-        return open_nevlp(name, folder, device)
-    return open_architecture(name, device)

@@ -1,41 +1,38 @@
-"""Which dual encoder a name stands for: an architecture with its weights, or a folder."""
+"""Which dual encoder a name stands for: an architecture with weights, or a folder of open_clip."""
 
-from pathlib import Path
-
-from vlsuite.errors import ModelError
+from vlsuite.errors import ModelError, UnknownNameError
 from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
+from vlsuite.models.opening import ARCHITECTURE, forms, parsed
 
-#: What open_clip names the description in a model folder.
-DESCRIPTION = "open_clip_config.json"
+#: Kinds of names that open_clip itself reads.
+_OPEN_CLIP = frozenset({"local-dir", "hf-hub"})
 
 
 def config_of(spec: str) -> OpenClipConfig:
-    """The model config a spec of :func:`open_model` stands for.
+    """The model config that open_clip's part of a model name stands for.
 
     Raises:
-        ModelError: a folder without a model, or an architecture without weights.
+        ModelError: an architecture without weights, no such folder, or another kind of model.
+        UnknownNameError: no such architecture.
     """
-    path = Path(spec)
-    if path.is_dir():
-        for folder in (path / "export", path):
-            if (folder / DESCRIPTION).is_file():
-                return OpenClipConfig(name=f"local-dir:{folder}")
-        raise ModelError(
-            f"no model in {path} (looked for {DESCRIPTION} there and in export/); "
-            f"'vlsuite export {spec}' writes one from the newest checkpoint of a run"
-        )
-    if spec.startswith(("local-dir:", "hf-hub:")):
+    name = parsed(spec)
+    if name.kind in _OPEN_CLIP:
         return OpenClipConfig(name=spec)
-    name, colon, pretrained = spec.partition(":")
-    if "/" in name and not colon:
+    if name.kind != ARCHITECTURE:
+        raise ModelError(f"{spec} is no dual encoder; give a folder or ARCHITECTURE:WEIGHTS")
+    model, weights = name.halves
+    if "/" in model:
         raise ModelError(f"no such folder: {spec}; give a run folder, or ARCHITECTURE:WEIGHTS")
-    architecture(name)
-    if not pretrained:
+    try:
+        architecture(model)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}; {forms()}") from error
+    if not weights:
         raise ModelError(
-            f"'{name}' has no weights; name them as {name}:TAG or {name}:/path/to/weights "
-            f"(tags: {', '.join(_tags(name)) or 'none published'})"
+            f"'{model}' has no weights; name them as {model}:TAG or {model}:/path/to/weights "
+            f"(tags: {', '.join(_tags(model)) or 'none published'})"
         )
-    return OpenClipConfig(name=name, pretrained=pretrained)
+    return OpenClipConfig(name=model, pretrained=weights)
 
 
 def _tags(name: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlsuite.errors import ModelError
 from vlsuite.export.new_file import replacing, write_json
-from vlsuite.models.dual_encoder.config import BuiltModel
+from vlsuite.models.dual_encoder.built import BuiltModel
 
 _FILE_PATTERNS = ("*token*.json", "vocab.*", "merges.txt", "*.model")
 

@@ -22,8 +22,8 @@ from einops import pack, rearrange, repeat
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from vlsuite.batches.batch import Batch
 from vlsuite.batches.concepts import concept_text
+from vlsuite.batches.pairs import PairBatch
 from vlsuite.models.dual_encoder.towers import DualEncoder
 from vlsuite.models.nevlp.causal_lm import (
     LanguageModel,
@@ -141,7 +141,7 @@ class NevlpEncoder(nn.Module):
         """What reads texts, under the name that a two-tower model has for it."""
         return self.querying
 
-    def inputs_of(self, batch: Batch, device: torch.device | str) -> dict[str, Tensor]:
+    def inputs_of(self, batch: PairBatch, device: torch.device | str) -> dict[str, Tensor]:
         """What ``forward`` needs of a batch besides its pixels."""
         names = batch.concepts or ((),) * len(batch)
         shown = [

@@ -1,4 +1,4 @@
-"""A NEVLP model as one folder that needs nothing else: see ``vlsuite.models.nevlp.config``."""
+"""A NEVLP model as one folder that needs nothing else: see ``vlsuite.models.nevlp.built``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from vlsuite.errors import RunFolderError
 from vlsuite.export.new_file import write_json, write_text, write_weights
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 from vlsuite.models.dual_encoder.tokenizer_files import save_fast_tokenizer
-from vlsuite.models.nevlp.config import (
+from vlsuite.models.nevlp.built import (
     CONCEPTS,
     DESCRIPTION,
     IMAGE_TOWER,

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vlsuite.batches.transforms import eval_transform, normalise
+from vlsuite.batches.transforms import channels, eval_transform, normalise
 from vlsuite.errors import ModelError
-from vlsuite.models.dual_encoder.clip import TOKENIZER_PROBES, Clip, channels, tokenizer_of
-from vlsuite.models.nevlp.config import BuiltNevlp, described
+from vlsuite.models.dual_encoder.clip import TOKENIZER_PROBES, Clip
+from vlsuite.models.nevlp.built import BuiltNevlp, described
 from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.tagging import Tagger, ZeroShotTagger
 
@@ -190,7 +190,7 @@ class Nevlp:
         return Clip(
             name,
             tower,
-            tokenizer_of(self._built.config.image_tower, tower),
+            tower.tokenizer,
             encode=self._encoder.image_tower,
             logit_scale=tower.logit_scale or 1.0,
             logit_bias=tower.logit_bias or 0.0,

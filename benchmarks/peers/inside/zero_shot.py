@@ -1,6 +1,6 @@
 """Score an open_clip folder with open_clip_train's own zero-shot code.
 
-Runs inside the peer's environment (see peer_open_clip.py), so it imports nothing of ours: its
+Runs inside the peer's environment (see peers/open_clip.py), so it imports nothing of ours: its
 figure checks our evaluator from outside. The last line printed is one JSON object.
 """
 

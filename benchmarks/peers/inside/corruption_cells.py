@@ -1,6 +1,6 @@
 """Processor time of imagecorruptions in each cell of corruption and severity.
 
-Runs inside the peer's environment (see peer_imagecorruptions.py), so it imports nothing of ours.
+Runs inside the peer's environment (see peers/imagecorruptions.py), so it imports nothing of ours.
 Takes a file of pictures and JSON options; the last line printed is one JSON object.
 """
 

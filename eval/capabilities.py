@@ -1,0 +1,54 @@
+"""What a model may be able to do, and the words for models that cannot."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+
+from eval.contract import (
+    Answerer,
+    Captioner,
+    DifferentiableModel,
+    EmbeddingModel,
+    Matcher,
+    Model,
+    PictureModel,
+)
+from eval.respondents.contract import KnowsQuestions, Respondent
+
+
+class Capability(NamedTuple):
+    """One thing that a task demands of a model.
+
+    Attributes:
+        protocols: any of these is enough.
+        lack: goes on after the model's name where it has none of them: "writes no captions".
+    """
+
+    protocols: tuple[type, ...]
+    lack: str
+
+
+EMBEDS = Capability((EmbeddingModel,), "does not embed pictures and texts")
+MATCHES = Capability((Matcher,), "does not match pictures with texts, it only embeds them")
+GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
+WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")
+ANSWERS = Capability((Answerer,), "answers no questions")
+RESPONDS = Capability((Respondent,), "does not respond to questions about pictures and sounds")
+EMBEDS_OR_RESPONDS = Capability(
+    (EmbeddingModel, Respondent, KnowsQuestions),
+    "neither embeds pictures and texts nor answers questions about pictures and sounds",
+)
+
+
+def lack_of(model: Model, demanded: Iterable[Capability]) -> str | None:
+    """What the model cannot do of what is demanded, in one line; None: it can do all."""
+    for capability in demanded:
+        if not isinstance(model, capability.protocols):
+            return f"model {model.name} {capability.lack}"
+    return None
+
+
+def device_of(model: Model) -> torch.device | str:
+    """Where the model runs; the CPU for one that runs elsewhere."""
+    return model.device if isinstance(model, PictureModel) else "cpu"

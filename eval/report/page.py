@@ -1,0 +1,31 @@
+"""Pages of the suite: one frame, one look; a page needs nothing else and loads nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jinja2
+
+from eval.report.thumbnails import is_thumbnail
+
+
+def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
+    """A page as text; equal values give equal text.
+
+    A template starts with ``{% extends "frame.html" %}`` and fills that file's blocks; macros for
+    what several pages show are in ``parts.html``. All values are escaped.
+
+    Args:
+        package: where the template lies beside the code that fills it, ``eval.report``.
+        template: its file name.
+        values: what the template names; a name that is missing is an error.
+    """
+    places = [jinja2.PackageLoader(name, "") for name in dict.fromkeys((package, "eval.report"))]
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(places),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.tests["thumbnail"] = is_thumbnail
+    return environment.get_template(template).render(**values)

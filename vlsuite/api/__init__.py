@@ -1,0 +1,1 @@
+"""What ``vlsuite`` offers to Python: one module a subject; import the names from ``vlsuite``."""

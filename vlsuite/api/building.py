@@ -1,0 +1,110 @@
+"""Shards written from a source, as ``vlsuite data build`` does."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from data_pipelines.shards.manifest import Manifest, Origin
+from data_pipelines.sources.source import Source, Target, command_line, sources
+from vlsuite.api.setting_values import converted, refuse_unknown
+from vlsuite.errors import ConfigError
+
+
+def build_shards(
+    source: str | Source,
+    /,
+    out: str | PathLike,
+    *,
+    layout: str = "pairs",
+    overwrite: bool = False,
+    shard_samples: int | None = None,
+    licence: str = "not stated",
+    attribution: str = "",
+    **options: Any,
+) -> Manifest:
+    """Write WebDataset shards from a source.
+
+    Args:
+        source: its name, as ``vlsuite data build --help`` lists them, or a source of one's own.
+        out: folder to write.
+        layout: "pairs" for training, "benchmark" for evaluation.
+        overwrite: whether a set that vlsuite wrote there is replaced.
+        shard_samples: samples of one shard at most; None takes the source's own choice.
+        licence, attribution: recorded in the manifest.
+        options: of a source that is named, as ``vlsuite data build SOURCE --help`` lists them,
+            with underscores; "split" names the split of the layout "benchmark".
+    Returns:
+        The manifest: shards, sizes, what was left out and why.
+    Raises:
+        UnknownNameError: no such source; the message has the closest names.
+        ConfigError: an option that is unknown (the message has the closest one), missing or of a
+            wrong type.
+        DataError: a source or a folder that cannot be used.
+
+    Example::
+
+        vlsuite.build_shards("emoji", out="data/emoji")
+        vlsuite.build_shards("table", out="data/own", table="pairs.csv", image_column="file")
+    """
+    if isinstance(source, str):
+        name, chosen = source, _made(source, options)
+        command = command_line(name, chosen)
+    else:
+        refuse_unknown(options, ("split",), what="option of a source of one's own")
+        name, chosen = type(source).__name__, source
+        command = f"{type(source).__module__}.{name}"
+    own_split = {entry.name: getattr(chosen, entry.name) for entry in fields(chosen)}.get("split")
+    target = Target(
+        out_dir=Path(out),
+        overwrite=overwrite,
+        layout=layout,
+        split=own_split or options.get("split", "test"),
+        max_samples=shard_samples,
+        progress=_progress(),
+    )
+    origin = Origin(
+        source=name,
+        licence=licence,
+        attribution=attribution,
+        created_by=" ".join([command, *_flags(target, has_split=own_split is not None)]),
+    )
+    return chosen.build(replace(target, origin=origin))
+
+
+def _made(name: str, options: dict[str, Any]) -> Source:
+    """The named source with its options checked.
+
+    Raises:
+        ConfigError: one is unknown, missing, of a wrong type or none of its choices.
+    """
+    kind = sources.get(name)
+    entries = {entry.name: entry for entry in fields(kind)}
+    refuse_unknown(options, (*entries, "split"), what=f"option of {name}")
+    hints = get_type_hints(kind)
+    own = {k: converted(v, hints[k], where=k) for k, v in options.items() if k in entries}
+    for key, entry in entries.items():
+        if key not in own and entry.default is MISSING and entry.default_factory is MISSING:
+            told = entry.metadata.get("help") or f"see 'vlsuite data build {name} --help'"
+            raise ConfigError(f"{name} needs {key}=: {told}")
+        choices = entry.metadata.get("choices", ())
+        if choices and key in own and own[key] not in choices:
+            raise ConfigError(f"{key}={own[key]!r}: choose from {', '.join(choices)}")
+    return kind(**own)
+
+
+def _flags(target: Target, *, has_split: bool) -> list[str]:
+    """The rest of the command that writes the same, without its output folder."""
+    flags = []
+    if target.layout != "pairs":
+        flags.append(f"--layout {target.layout}")
+        flags += [] if has_split else [f"--split {target.split}"]
+    return flags + ([f"--shard-samples {target.max_samples}"] if target.max_samples else [])
+
+
+def _progress() -> Callable[[Iterable], Iterable]:
+    """A bar on standard error while it is a terminal."""
+    from tqdm import tqdm
+
+    return lambda items: iter(tqdm(items, unit=" samples", leave=False, disable=None))

@@ -1,0 +1,131 @@
+"""Batches of pictures with captions: what dual encoders and their like are trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from data_pipelines.shards.stored_sample import StoredSample
+from vlsuite.batches.batch import Batch
+from vlsuite.batches.concepts import ConceptTable, read_concepts
+from vlsuite.batches.crops import stacked
+from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.sample_reader import BatchFacts, Read
+from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
+from vlsuite.batches.transforms import TrainTransform
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairBatch(Batch):
+    """Row i of images belongs to row i of token_ids.
+
+    Attributes:
+        images: 0 to 255, not normalised.
+        token_ids: cut after the longest caption of the batch where the model allows it.
+        caption_numbers: which of its sample's captions each row has.
+        identities: who or what the picture shows, where the sample's json has an "identity".
+        concepts: words for what is in each picture, by row; empty without data.concepts.
+    """
+
+    images: UInt8[Tensor, "batch 3 height width"]
+    token_ids: Int[Tensor, "batch length"]
+    caption_numbers: tuple[int, ...]
+    identities: tuple[str | None, ...]
+    concepts: tuple[tuple[str, ...], ...] = field(default=())
+
+
+class Pair(NamedTuple):
+    """One decoded pair."""
+
+    uid: str
+    pixels: Tensor
+    caption: str
+    caption_number: int
+    identity: str | None
+
+
+def pair_reader(
+    data: DataConfig, *, preprocess: dict[str, Any], tokenizer: CachedTokenizer, trim_text: bool
+) -> "PairReader":
+    """The reader that a run's settings ask for.
+
+    Args:
+        data: of the run.
+        preprocess: of the model's pictures: size, interpolation.
+        tokenizer: of the model.
+        trim_text: whether the model allows it.
+    Raises:
+        DataError: the file of concepts cannot be read.
+    """
+    transform = TrainTransform(
+        data.augment,
+        size=preprocess["size"],
+        interpolation=preprocess.get("interpolation", "bicubic"),
+    )
+    return PairReader(
+        transform=transform,
+        tokenizer=tokenizer,
+        caption=data.caption,
+        trim_text=data.trim_text and trim_text,
+        concepts=read_concepts(data.concepts) if data.concepts else None,
+    )
+
+
+class PairReader:
+    """Draws a caption and a view of the picture; satisfies ``SampleReader``.
+
+    Args:
+        transform: makes the training view.
+        tokenizer: captions to ids.
+        caption: "random" draws one of a sample's captions, "first" takes the first.
+        trim_text: cut token ids after the longest caption of the batch.
+        concepts: words for what is in the pictures, by uid.
+    """
+
+    def __init__(
+        self,
+        *,
+        transform: TrainTransform,
+        tokenizer: CachedTokenizer,
+        caption: Literal["first", "random"] = "random",
+        trim_text: bool,
+        concepts: ConceptTable | None = None,
+    ) -> None:
+        self._transform = transform
+        self._tokenizer = tokenizer
+        self._caption = caption
+        self._trim_text = trim_text
+        self._concepts = concepts
+
+    def read(self, sample: StoredSample, rng: np.random.Generator) -> Read:
+        """See ``SampleReader``."""
+        captions = sample.captions
+        texts = captions.texts
+        pick = int(rng.integers(len(texts))) if self._caption == "random" else 0
+        view = self._transform.view(sample.image.data, rng)
+        pair = Pair(
+            uid=sample.uid,
+            pixels=view.pixels,
+            caption=texts[pick],
+            caption_number=pick,
+            identity=sample.identity,
+        )
+        return Read(pair, (*captions.mended, *view.mended))
+
+    def collate(self, contents: Sequence[Pair], facts: BatchFacts) -> PairBatch:
+        """See ``SampleReader``."""
+        token_ids = self._tokenizer([pair.caption for pair in contents])
+        if self._trim_text:
+            token_ids = token_ids[:, : trimmed_length(token_ids)].contiguous()
+        table = self._concepts
+        return PairBatch(
+            images=stacked([pair.pixels for pair in contents]),
+            token_ids=token_ids,
+            caption_numbers=tuple(pair.caption_number for pair in contents),
+            identities=tuple(pair.identity for pair in contents),
+            concepts=() if table is None else tuple(table[pair.uid] for pair in contents),
+            **facts._asdict(),
+        )
