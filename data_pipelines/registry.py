@@ -19,6 +19,7 @@ from data_pipelines import plugins
 from data_pipelines.errors import UnknownNameError
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 class DuplicateNameError(ValueError):
@@ -72,16 +73,16 @@ class Registry(Generic[T]):
             self._packages = (*self._packages, package)
             self._index = None
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[C], C]:
         """Decorate a component to make it known as ``name``; a second use of a name is an error."""
 
-        def add(component: T) -> T:
+        def add(component: C) -> C:
             if name in self._entries:
                 raise DuplicateNameError(
                     f"{self._kind} '{name}' is registered twice: by {_place(self._entries[name])} "
                     f"and by {_place(component)}"
                 )
-            self._entries[name] = component
+            self._entries[name] = component  # type: ignore[assignment]
             return component
 
         return add

@@ -24,12 +24,12 @@ _LOG_STEP = np.log(6.4) / 27.0  # of the natural logarithm, a mel above the brea
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpectrogramConfig:
-    """What a picture shows of a sound.
+    """What a picture shows of a sound; see ``data_pipelines.sound.windowed`` for the windows.
 
     Attributes:
         side: pixels of the square picture: mel bands upwards, moments to the right.
         seconds: of sound from left to right.
-        window: which seconds of a longer sound, see ``data_pipelines.sound.windowed``.
+        window: which seconds of a longer sound.
         rate: samples per second after resampling; the highest frequency is half of it.
         fft_size: samples under the Hann window of one column.
         range_db: decibels below the loudest cell that are black.

@@ -28,8 +28,7 @@ class NoiseTarget:
     Args:
         out_dir: folder to write; may not hold the shards that are read.
         overwrite: replace a set that vlsuite wrote there.
-        phrases: what finds noun phrases: rules (English), or spacy:MODEL where installed (see
-            ``noise/phrases.py``).
+        phrases: what finds noun phrases: rules (English), or spacy:MODEL where installed.
         clean_only: write only the captions that this noise leaves alone, to train an oracle on;
             they are numbered anew, and images without any are left out.
         max_samples: of one shard at most (default: as in the largest shard read).

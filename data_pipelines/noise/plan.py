@@ -20,18 +20,17 @@ _MAX_GIVERS = 64
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoiseConfig:
-    """How captions are spoiled.
+    """How captions are spoiled; see ``noise/mismatch.py`` and ``noise/partial.py``.
 
     The pairs are put in a seeded order. Mismatched are the first of them, partial the last, so
     the two never meet, and the subset of a lower rate lies within that of a higher one.
 
     Args:
         mismatched: share of the captions that are permuted among each other, 0 to 1.
-        permutation: derangement: no caption true of its image; uniform: RDE's, some may stay
-            (see ``noise/mismatch.py``).
+        permutation: derangement: no caption true of its image; uniform: RDE's, some may stay.
         partial: share of the captions that are damaged, 0 to 1; none of them is mismatched.
         kind: of the damage: half of the noun phrases deleted, cut to four words, or one noun
-            phrase of another caption (see ``noise/partial.py``).
+            phrase of another caption.
         seed: another one gives other subsets and another permutation.
     """
 

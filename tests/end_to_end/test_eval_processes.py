@@ -1,12 +1,11 @@
 """Several processes must get what one process gets, with equally many model calls each."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch.distributed as dist
 
 from eval.embedding import store as embedding_store
 from eval.embedding.decode import StreamingDecoder
@@ -18,36 +17,28 @@ from eval.running.selection import benchmarks_for
 from eval.task_choices import TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
+from tests.support.warm_processes import exit_codes, start
 
-_SCRIPT = """
-import json, sys
-from pathlib import Path
-import torch.distributed as dist
-from eval.embedding.decode import StreamingDecoder
-from eval.embedding.embedder import StreamingEmbedder
-from eval.running.runner import run_benchmarks
-from eval.running.selection import benchmarks_for
-from tests.support.embedding_model import SmallClip
 
-rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-dist.init_process_group(
-    "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size
-)
-model = SmallClip()
-embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
-data = [str(folder / "classes"), str(folder / "pairs")]
-for _ in range(2):  # the second time everything is there already
-    finished = run_benchmarks(
-        model, benchmarks_for(data), embedder=embedder, out_dir=folder / "out"
+def _evaluate(rank: int, world_size: int, folder: Path) -> None:
+    """One of the processes."""
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size
     )
-found = {
-    "calls": model.image_batch_sizes,
-    "was_there": [outcome.was_there for outcome in finished],
-    "scores": [outcome.result.to_dict()["scores"] for outcome in finished],
-}
-(folder / f"rank{rank}.json").write_text(json.dumps(found))
-dist.destroy_process_group()
-"""
+    model = SmallClip()
+    embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
+    data = [str(folder / "classes"), str(folder / "pairs")]
+    for _ in range(2):  # the second time everything is there already
+        finished = run_benchmarks(
+            model, benchmarks_for(data), embedder=embedder, out_dir=folder / "out"
+        )
+    found = {
+        "calls": model.image_batch_sizes,
+        "was_there": [outcome.was_there for outcome in finished],
+        "scores": [outcome.result.to_dict()["scores"] for outcome in finished],
+    }
+    (folder / f"rank{rank}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("world_size", [3])
@@ -65,11 +56,8 @@ def test_processes_agree_with_one(tmp_path: Path, world_size: int) -> None:
         out_dir=tmp_path / "alone",
     )
 
-    processes = [
-        subprocess.Popen([sys.executable, "-c", _SCRIPT, str(rank), str(world_size), str(tmp_path)])
-        for rank in range(world_size)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0] * world_size
+    processes = [start(_evaluate, rank, world_size, tmp_path) for rank in range(world_size)]
+    assert exit_codes(processes) == [0] * world_size
 
     found = [json.loads((tmp_path / f"rank{r}.json").read_text()) for r in range(world_size)]
     assert all(rank["calls"] == found[0]["calls"] for rank in found)
@@ -79,20 +67,6 @@ def test_processes_agree_with_one(tmp_path: Path, world_size: int) -> None:
     for outcome in alone:
         assert (tmp_path / "out" / outcome.path.name).is_file()
 
-
-_STORED_SCRIPT = """
-import sys
-from pathlib import Path
-import numpy as np
-import torch.distributed as dist
-from tests.end_to_end.test_eval_processes import measure
-
-rank, folder = int(sys.argv[1]), Path(sys.argv[2])
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-found = measure(folder, "together", batch_size=4, rows_in_part=8)
-np.savez(folder / f"rank{rank}.npz", **found)
-dist.destroy_process_group()
-"""
 
 _TASKS = ("zero_shot", "calibration", "corruptions")
 _TWO_CELLS = CorruptionOptions(kinds=("fog",), severities=(1, 5))
@@ -125,6 +99,14 @@ def measure(
     return found | {"calls": np.array(len(model.image_batch_sizes))}
 
 
+def _measure_together(rank: int, folder: Path) -> None:
+    """One of two processes."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    found = measure(folder, "together", batch_size=4, rows_in_part=8)
+    np.savez(folder / f"rank{rank}.npz", **found)
+    dist.destroy_process_group()
+
+
 def test_two_processes_fill_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding_store, "ROWS_IN_PART", embedding_store.ROWS_IN_PART)
     samples = labelled(30, num_classes=3)
@@ -132,12 +114,9 @@ def test_two_processes_fill_one_store(tmp_path: Path, monkeypatch: pytest.Monkey
     samples[20]["png"] = samples[2]["png"]
     write_evaluation_folder(tmp_path / "classes", samples, class_names=("cat", "dog", "boat"))
 
-    processes = [
-        subprocess.Popen([sys.executable, "-c", _STORED_SCRIPT, str(rank), str(tmp_path)])
-        for rank in range(2)
-    ]
+    processes = [start(_measure_together, rank, tmp_path) for rank in range(2)]
     alone = measure(tmp_path, "alone", batch_size=32, rows_in_part=1024)
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    assert exit_codes(processes) == [0, 0]
 
     stored = [key for key in alone if key != "calls"]
     assert len(stored) == 2 * 4  # the plain view, the crop, two cells

@@ -1,43 +1,35 @@
 """Captions, answers and matching logits of two processes are those of one."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-from eval.embedding.decode import StreamingDecoder
-from eval.embedding.embedder import StreamingEmbedder
-from eval.running.runner import run_benchmarks
-from eval.running.selection import benchmarks_for
-from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
-from tests.support.reading_model import SmallReader
-
-_SCRIPT = """
-import json, sys
-from pathlib import Path
 import torch.distributed as dist
+
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.generation import written
 from eval.matching import pair_logits
 from eval.running.runner import run_benchmarks
 from eval.running.selection import benchmarks_for
+from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
 from tests.support.reading_model import SmallReader
+from tests.support.warm_processes import exit_codes, start
 
-rank, folder = int(sys.argv[1]), Path(sys.argv[2])
-dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-written._IMAGES_AT_A_TIME = pair_logits._IMAGES_AT_A_TIME = 3
-embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
-found = {}
-for data, tasks in json.loads(sys.argv[3]):
-    benchmarks = benchmarks_for([data], tasks=tasks)
-    finished = run_benchmarks(
-        SmallReader(), benchmarks, embedder=embedder, out_dir=folder / "out"
-    )
-    found |= {one.result.benchmark: one.result.to_dict()["scores"] for one in finished}
-(folder / f"rank{rank}.json").write_text(json.dumps(found))
-dist.destroy_process_group()
-"""
+
+def _write(rank: int, folder: Path, data: list[tuple[str, list[str]]]) -> None:
+    """One of two processes."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    written._IMAGES_AT_A_TIME = pair_logits._IMAGES_AT_A_TIME = 3
+    embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
+    found = {}
+    for path, tasks in data:
+        benchmarks = benchmarks_for([path], tasks=tasks)
+        finished = run_benchmarks(
+            SmallReader(), benchmarks, embedder=embedder, out_dir=folder / "out"
+        )
+        found |= {one.result.benchmark: one.result.to_dict()["scores"] for one in finished}
+    (folder / f"rank{rank}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
 
 
 def _data(root: Path) -> list[tuple[str, list[str]]]:
@@ -65,12 +57,8 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         )
         alone |= {one.result.benchmark: one.result.to_dict()["scores"] for one in finished}
 
-    command = [sys.executable, "-c", _SCRIPT]
-    processes = [
-        subprocess.Popen([*command, str(rank), str(tmp_path), json.dumps(data)])
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in processes] == [0, 0]
+    processes = [start(_write, rank, tmp_path, data) for rank in range(2)]
+    assert exit_codes(processes) == [0, 0]
 
     for rank in range(2):
         assert json.loads((tmp_path / f"rank{rank}.json").read_text()) == alone

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.runs import make_shards
+from tests.support.warm_processes import command, exit_codes, start_ranks
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 
 BIN = Path(sys.executable).parent
@@ -29,17 +30,21 @@ def _train(shards, out):
     ]
 
 
-def _losses(command, out, **variables):
+def _logged(out):
+    assert (out / "export" / "open_clip_config.json").is_file()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if line["kind"] == "train"]
+
+
+def _losses(launch, out, **variables):
     env = {**os.environ, "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", **variables}
     env["PATH"] = f"{BIN}{os.pathsep}{env['PATH']}"
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
         env.pop(name, None)
     env |= variables
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(launch, env=env, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    assert (out / "export" / "open_clip_config.json").is_file()
-    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if line["kind"] == "train"]
+    return _logged(out)
 
 
 def test_every_launcher_trains_the_same_run(shards, tmp_path):
@@ -77,13 +82,19 @@ def test_every_launcher_trains_the_same_run(shards, tmp_path):
     assert slurm == pytest.approx(torchrun, abs=1e-5)
 
 
+def _losses_of_two(words, out):
+    log = out.with_suffix(".log")
+    codes = exit_codes(start_ranks(2, command, [str(word) for word in words], log=log))
+    assert codes == [0, 0], log.read_text()[-3000:]
+    return _logged(out)
+
+
 def test_two_processes_evaluate_and_resume(shards, tmp_path):
     """Validation inside training and a resume, both with two processes under ZeRO 3."""
     out = tmp_path / "run"
-    launch = [BIN / "torchrun", "--nproc-per-node", "2", "-m", "vlsuite"]
     partitioned = ["--set", "deepspeed=zero3", "--set", f"validation.data=retrieval={shards}"]
-    first = _losses([*launch, *_train(shards, out), *partitioned], out)
+    first = _losses_of_two([*_train(shards, out), *partitioned], out)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line["kind"] for line in lines].count("eval") == 1
     resumed = ["train", "cifar10", "--out", str(out), "--resume", "--set", "duration=3steps"]
-    assert len(_losses([*launch, *resumed], out)) > len(first)
+    assert len(_losses_of_two(resumed, out)) > len(first)

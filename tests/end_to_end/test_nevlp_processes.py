@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 from safetensors.torch import load_file
 
-from benchmarks.support.real_runs import free_port, rank_environment
 from data_pipelines.settings import apply_overrides
 from tests.support.nevlp_models import frozen_parts
 from tests.support.runs import make_shards, run_to_end
+from tests.support.warm_processes import exit_codes, start_ranks
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
 from vlsuite.models.opening import open_model
@@ -45,8 +44,8 @@ def config(parts: tuple[Path, Path], shards: Path, *overrides: str) -> TrainConf
     return apply_overrides(nevlp(), [*settings, *overrides])
 
 
-def worker(rank: int, port: int, parts: tuple[Path, Path], shards: Path, root: Path) -> None:
-    os.environ.update(rank_environment(rank, 2, port))
+def worker(parts: tuple[Path, Path], shards: Path, root: Path) -> None:
+    rank = int(os.environ["RANK"])
     for stage in (1, 2):
         run_once(config(parts, shards, f"deepspeed=zero{stage}"), root / f"zero{stage}", rank)
     alone = config(parts, shards, "objective.itm_weight=0", "deepspeed=zero1")
@@ -76,8 +75,7 @@ def runs(tmp_path_factory):
     """Folder of shards and of the runs of two processes."""
     root = tmp_path_factory.mktemp("nevlp")
     shards = make_shards(root)
-    arguments = (free_port(), frozen_parts(), shards, root)
-    mp.start_processes(worker, arguments, nprocs=2, start_method="spawn")  # type: ignore[attr-defined]
+    assert exit_codes(start_ranks(2, worker, frozen_parts(), shards, root)) == [0, 0]
     return root
 
 

@@ -7,8 +7,6 @@ import os
 import pickle
 import resource
 import signal
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -20,6 +18,8 @@ from data_pipelines.shards.counts import count_problems
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import Manifest, Origin, ShardEntry
 from tests.support.shards import write_tar
+from tests.support.warm_processes import exit_codes, start
+from vlsuite.batches import bad_input
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 
 ADDRESS = SampleAddress("train-000001.tar", 7, "some/key")
@@ -139,16 +139,13 @@ def test_several_processes_write_the_same_copies(tmp_path):
     assert all(ShardIndex.open(path).problems == () for path in tmp_path.glob("*.tar"))
 
 
+def _die_while_writing(folder: str) -> None:
+    bad_input.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    _keep_many(folder)
+
+
 def test_killed_while_writing_leaves_no_half_copy(tmp_path):
-    code = (
-        "import os, sys\n"
-        "from vlsuite.batches import bad_input\n"
-        "bad_input.os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-        "from tests.faults.test_bad_inputs import _keep_many\n"
-        "_keep_many(sys.argv[1])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=os.getcwd())
-    assert done.returncode == -signal.SIGKILL
+    assert exit_codes([start(_die_while_writing, str(tmp_path))]) == [-signal.SIGKILL]
     assert list(tmp_path.glob("[!.]*")) == []
     _keep_many(str(tmp_path))
     assert len(list(tmp_path.glob("[!.]*.tar"))) == 20

@@ -1,17 +1,16 @@
 """``vlsuite eval`` killed on the way and started again: the same files as without the kills."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from tests.support.evaluation_data import labelled, write_evaluation_folder
 from tests.support.exported_models import exported_model
+from tests.support.warm_processes import exit_codes, start_command
 
 _TASKS = ("zero_shot", "calibration", "corruptions")
 _PATIENCE = 120  # seconds
@@ -28,31 +27,23 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _start(inputs: Path, place: Path) -> subprocess.Popen[bytes]:
+def _start(inputs: Path, place: Path) -> BaseProcess:
     """The same command in every place: results keep it, and would differ."""
     place.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "vlsuite", "eval", str(inputs / "model")]
-    command += ["--data", str(inputs / "data"), "--out", "out", "--cache", "cache"]
-    command += [part for task in _TASKS for part in ("--task", task)]
-    command += [
-        "--set",
-        "corruptions.kinds=gaussian_noise,fog",
-        "--set",
-        "corruptions.severities=3",
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (place / "log").open("ab") as log:
-        return subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
+    words = ["eval", inputs / "model", "--data", inputs / "data", "--out", "out"]
+    words += ["--cache", "cache", *(part for task in _TASKS for part in ("--task", task))]
+    words += ["--set", "corruptions.kinds=gaussian_noise,fog", "--set", "corruptions.severities=3"]
+    return start_command(*words, log=place / "log", place=place)
 
 
-def _kill_when(process: subprocess.Popen[bytes], is_time: Callable[[], bool]) -> None:
+def _kill_when(process: BaseProcess, is_time: Callable[[], bool]) -> None:
     until = time.monotonic() + _PATIENCE
     while not is_time():
-        assert process.poll() is None, "the evaluation ended before the moment of the kill"
+        assert process.exitcode is None, "the evaluation ended before the moment of the kill"
         assert time.monotonic() < until
         time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait(timeout=_PATIENCE) == -signal.SIGKILL
+    process.kill()
+    assert exit_codes([process], timeout=_PATIENCE) == [-signal.SIGKILL]
 
 
 def _files(folder: Path) -> dict[str, bytes]:
@@ -71,7 +62,7 @@ def test_killed_and_started_again(inputs: Path, tmp_path: Path) -> None:
     assert any(killed.glob("cache/*/*/*/part-*"))
     assert not (killed / "out").exists()
     again = _start(inputs, killed)
-    assert [process.wait(timeout=_PATIENCE) for process in (undisturbed, again)] == [0, 0]
+    assert exit_codes([undisturbed, again], timeout=_PATIENCE) == [0, 0]
 
     assert len(_files(quiet / "out")) == len(_TASKS)
     assert _files(killed / "out") == _files(quiet / "out")

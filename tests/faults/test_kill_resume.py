@@ -1,25 +1,22 @@
 """The short form of ``python -m benchmarks.kill_resume``: kills, other processes and stages."""
 
 import json
-import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks import kill_resume
+from tests.support import warm_processes
 
-
-def _last_line(*words):
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True, timeout=400
-    )
-    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
+_WORDS = ("--kills=2", "--steps=14", "--stages=1,3", "--seed=1")
 
 
-def test_killed_runs_end_as_if_nothing_had_happened():
-    figures = _last_line(
-        *("benchmarks.kill_resume", "--kills=2", "--steps=14", "--stages=1,3", "--seed=1")
-    )
+def test_killed_runs_end_as_if_nothing_had_happened(monkeypatch, capsys):
+    warm_processes.ensure_server()
+    for name, value in {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["kill_resume", *_WORDS])
+    monkeypatch.setattr(kill_resume, "_cold_restart", lambda _reference: None)  # only a figure
+    kill_resume.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["kills"] == figures["identical_loss"] == figures["uids_exactly_once"] == 2
     assert len(figures["elastic_max_loss_diff"]) == 3
     assert max(figures["elastic_max_loss_diff"].values()) < 1e-5

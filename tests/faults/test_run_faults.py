@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from tests.support.runs import make_shards, run_to_end, small_config
+from tests.support.warm_processes import exit_codes, start, start_command
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.distributed import start_distributed
@@ -29,8 +30,6 @@ from vlsuite.errors import (
     StopRequestedError,
     TrainingStoppedError,
 )
-
-_LAUNCHER_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 STEPS = ("duration=6steps", "checkpoint.every=2steps")
 
@@ -68,15 +67,10 @@ def _once(action):
     return evaluate
 
 
-def _alone():
-    """The environment without what a launcher, or an earlier test, put into it."""
-    return {k: v for k, v in os.environ.items() if k not in _LAUNCHER_VARIABLES}
-
-
 def _wait_until(condition, process):
     until = time.monotonic() + 120
     while not condition():
-        assert process.poll() is None
+        assert process.exitcode is None
         assert time.monotonic() < until
         time.sleep(0.05)
 
@@ -183,8 +177,8 @@ def test_a_killed_worker_ends_the_run_and_it_continues(shards, undisturbed, tmp_
 
 def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
     """Stopped in whatever it does; a batch it has announced can then not be fetched either."""
-    command = [
-        *(sys.executable, "-m", "vlsuite", "train", "cifar10", "--out", str(tmp_path / "run")),
+    words = [
+        *("train", "cifar10", "--out", tmp_path / "run"),
         *("--set", f"data.train={shards}", "--set", f"model.tokenizer={word_tokenizer_folder()}"),
         *("--set", f"model.context_length={CONTEXT_LENGTH}", "--set", "validation.data="),
         *("--set", "duration=5000steps", "--set", "global_batch_size=16"),
@@ -192,15 +186,15 @@ def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
         *("--set", "stall_timeout=1", "--set", "data.worker_timeout=3"),
     ]
     log = tmp_path / "log.txt"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=_alone(), stdout=output, stderr=output)
+    log.write_text("")
+    process = start_command(*words, log=log)
     try:
         _wait_until(lambda: "\nstep 3/" in log.read_text(), process)
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         assert children
         for pid in children:
             os.kill(int(pid), signal.SIGSTOP)
-        assert process.wait(timeout=60) == LostContactError.exit_code
+        assert exit_codes([process], timeout=60) == [LostContactError.exit_code]
     finally:
         process.kill()
     assert "error: no progress for" in log.read_text() or "no batch came for" in log.read_text()
@@ -210,27 +204,25 @@ def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
             os.kill(int(pid), signal.SIGKILL)
 
 
+def _train_until_killed(config, run, told):
+    """Tell the numbers of the worker processes, and die."""
+
+    def strike(_model):
+        told.write_text(" ".join(str(p.pid) for p in multiprocessing.active_children()))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _train(config, run, strike)
+
+
 def test_workers_end_with_a_killed_run(shards, tmp_path):
     """Nobody is left to take their batches; they must not stay for ever."""
-    program = (
-        "import sys; from pathlib import Path; from tests.faults.test_run_faults import _train;"
-        "from tests.support.runs import small_config; import multiprocessing, os, signal\n"
-        "def strike(_model):\n"
-        "    print(*[p.pid for p in multiprocessing.active_children()], flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"config = small_config(Path({str(shards)!r}), 'data.num_workers=2', 'data.prefetch=8',"
-        " 'validation.every=2steps')\n"
-        f"_train(config, Path({str(tmp_path / 'run')!r}), strike)\n"
+    config = small_config(
+        shards, "data.num_workers=2", "data.prefetch=8", "validation.every=2steps"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=_alone(),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == -signal.SIGKILL
-    workers = [int(pid) for pid in done.stdout.splitlines()[-1].split()]
+    told = tmp_path / "workers"
+    process = start(_train_until_killed, config, tmp_path / "run", told)
+    assert exit_codes([process]) == [-signal.SIGKILL]
+    workers = [int(pid) for pid in told.read_text().split()]
     assert len(workers) == 2
     until = time.monotonic() + 15
     while any(Path(f"/proc/{pid}/cmdline").exists() for pid in workers):
@@ -301,27 +293,28 @@ def test_other_shards_under_a_checkpoint_are_named(shards, tmp_path, capsys):
     assert "the training shards, their mixture" in capsys.readouterr().err
 
 
+def _try_to_hold(run, answer):
+    try:
+        with RunFolder(run).held():
+            answer.write_text("held")
+    except RunFolderError as error:
+        answer.write_text(str(error))
+
+
 def test_two_runs_do_not_write_one_folder(shards, tmp_path):
     """The lock is a record lock, so the second run has to be another process."""
     config = small_config(shards, *STEPS, "validation.every=3steps")
-    program = (
-        "import sys; from pathlib import Path; from vlsuite.engine.run_folder import RunFolder\n"
-        "from vlsuite.errors import RunFolderError\n"
-        "try:\n"
-        f"    with RunFolder(Path({str(tmp_path / 'run')!r})).held():\n"
-        "        print('held')\n"
-        "except RunFolderError as error:\n"
-        "    print(error)\n"
-    )
     seen = []
 
     def second():
-        seen.append(subprocess.check_output([sys.executable, "-c", program], text=True))
+        answer = tmp_path / f"answer-{len(seen)}"
+        assert exit_codes([start(_try_to_hold, tmp_path / "run", answer)]) == [0]
+        seen.append(answer.read_text())
 
     _train(config, tmp_path / "run", _once(second))
     second()
     assert f"another run is writing {tmp_path / 'run'} (process {os.getpid()} on" in seen[0]
-    assert seen[1] == "held\n"
+    assert seen[1] == "held"
 
 
 def test_checkpoints_that_lost_a_file_do_not_start_the_run_anew(shards, tmp_path):

@@ -1,23 +1,13 @@
 """A perturbing run killed in the middle loses and repeats no caption."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from eval.xmai.attack import AttackPlan, run_attack
 from tests.support.insertion_run import MadeCaptions, build, build_slow
+from tests.support.warm_processes import start
 
 _PICTURES = 96
-_SCRIPT = """
-import sys
-from pathlib import Path
-from tests.faults.test_xmai_interrupted import plan
-from eval.xmai.attack import run_attack
-run_attack(plan(Path(sys.argv[1])))
-"""
 
 
 def plan(out: Path, make=build_slow) -> AttackPlan:
@@ -31,13 +21,17 @@ def plan(out: Path, make=build_slow) -> AttackPlan:
     )
 
 
+def _attack(out: Path) -> None:
+    run_attack(plan(out))
+
+
 def test_killed_and_started_again(tmp_path: Path) -> None:
     whole = run_attack(plan(tmp_path / "whole", build)).read_bytes()
     out = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-c", _SCRIPT, str(out)])
+    process = start(_attack, out)
     num_done = _wait_for_chunks(out / "chunks", 5)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert 5 <= num_done < _PICTURES // 2
     assert not (out / "perturbed.jsonl").exists()
     assert run_attack(plan(out)).read_bytes() == whole

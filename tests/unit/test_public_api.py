@@ -121,7 +121,7 @@ def test_wrong_value_is_refused_in_one_line(values, message):
 
 def test_unknown_recipe_names_the_closest():
     with pytest.raises(UnknownNameError, match="closest: emoji"):
-        vlsuite.recipe("emojii")
+        vlsuite.recipe("emojis")
 
 
 def test_shards_are_a_sequence_of_samples(tmp_path):

@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, make_dataclass, replace
 from os import PathLike
@@ -18,18 +18,18 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.influence_factors import influences_of
+from eval.respondents.cost import account_line
 from eval.results import EvalResult
 from eval.running.runner import Finished, run_benchmarks
 from eval.running.selection import open_companion, select
 from eval.task_choices import Companions, TaskChoices, task_options
 from eval.zero_shot.templates import templates_from
-from vlsuite.api.models import chosen_device
+from vlsuite.api.models import load_model
 from vlsuite.api.setting_values import apply_values, refuse_unknown
 from vlsuite.api.several import names
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import describe_environment
 from vlsuite.errors import ConfigError
-from vlsuite.models.opening import open_model
 
 Names = str | PathLike | Iterable[str | PathLike]
 #: A folder; None for the usual one, False for none.
@@ -69,7 +69,8 @@ def evaluate(
         split: of CLIP_benchmark folders, or several joined by commas.
         class_names: file with one name a line, "imagenet", or the names; None takes the data's own.
         templates: named set, file, or prompts with "{c}"; None takes the data's own.
-        options: settings of tasks by name ({"corruptions.max_images": 100}), and besides them
+        options: settings of tasks by name ({"corruptions.max_images": 100}), of a model that has
+            some ({"model.KEY": ...}), and besides them
             "ood", "base", "bank", "backgrounds" (paths of other data sets),
             "captions_per_image", "num_examples" and "factors_file".
         seed: of intervals and draws.
@@ -90,6 +91,7 @@ def evaluate(
         for result in results:
             print(result.benchmark, result.dataset, result.scores)
     """
+    of_model, others = _of_model(options or {})
     with ExitStack() as stack:
         named_classes = stack.enter_context(_class_names_file(class_names))
         chosen = names(tasks)
@@ -98,7 +100,7 @@ def evaluate(
             tasks=chosen,
             split=split,
             class_names=named_classes,
-            choices=choices_of(options or {}, templates=templates, seed=seed, split=split),
+            choices=choices_of(others, templates=templates, seed=seed, split=split),
         )
         run = Measuring(
             out=Path(out or stack.enter_context(tempfile.TemporaryDirectory())),
@@ -107,6 +109,7 @@ def evaluate(
             device=device,
             batch_size=batch_size,
             cache=stack.enter_context(embeddings_folder(_cache_for(model, cache))),
+            model_settings=of_model,
         )
         return [finished.result for finished in run.measure(model, benchmarks)]
 
@@ -124,6 +127,7 @@ class Measuring:
         batch_size: images in a forward pass.
         workers: decoding threads.
         influences: "key=value" about a model given by name.
+        model_settings: of a model given by name, where its kind has some.
     """
 
     out: Path
@@ -134,6 +138,7 @@ class Measuring:
     batch_size: int = 256
     workers: int = 2
     influences: tuple[str, ...] = ()
+    model_settings: Mapping[str, Any] | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, value in (("batch_size", self.batch_size), ("workers", self.workers)):
@@ -146,30 +151,33 @@ class Measuring:
         """Run what is not finished; a model is a name or an object. All processes call.
 
         Raises:
-            UserError: see ``vlsuite.models.opening.open_model`` and
-                ``eval.running.runner.run_benchmarks``.
+            UserError: see ``vlsuite.load_model`` and ``eval.running.runner.run_benchmarks``.
         """
         is_named = isinstance(model, str | PathLike)
         influences = influences_of(os.fspath(model), self.influences) if is_named else {}
         launched = _launched_device()
         if is_named:
-            device = chosen_device(self.device or launched)
-            model = open_model(os.fspath(model), device=device)
+            device = self.device or launched
+            model = load_model(model, device=device, settings=self.model_settings)
         else:
             _refuse_other_objects(model)
         decoder = StreamingDecoder(batch_size=self.batch_size, workers=self.workers)
         streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
         environment = describe_environment(seed=self.seed)
         del environment["started"]  # it would differ in each repetition
-        return run_benchmarks(
-            model,
-            benchmarks,
-            embedder=StoredEmbedder(streaming, self.cache, batch_size=self.batch_size),
-            out_dir=self.out,
-            environment=environment,
-            influences=influences,
-            required=self.required,
-        )
+        try:
+            return run_benchmarks(
+                model,
+                benchmarks,
+                embedder=StoredEmbedder(streaming, self.cache, batch_size=self.batch_size),
+                out_dir=self.out,
+                environment=environment,
+                influences=influences,
+                required=self.required,
+            )
+        finally:
+            if line := account_line(model):
+                print(line, file=sys.stderr)
 
 
 def chosen_benchmarks(
@@ -234,7 +242,7 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
     """
     if cache is False:
         if int(os.environ.get("WORLD_SIZE") or "1") > 1:
-            raise ConfigError("several processes share embeddings on disk; give cache a folder")
+            raise ConfigError("several processes share embeddings on disk; give a cache folder")
         with tempfile.TemporaryDirectory(prefix="vlsuite-embeddings-") as folder:
             yield Path(folder)
         return
@@ -244,10 +252,22 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder, "
-            "or none"
+            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder "
+            "(--cache DIR, or --no-cache; in Python cache=DIR or False)"
         ) from error
     yield folder
+
+
+def _of_model(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of the model without its prefix, and all other options."""
+    others = {key: value for key, value in options.items() if key.partition(".")[0] != "model"}
+    own: dict[str, Any] = {}
+    for key, value in options.items():
+        if key == "model" and isinstance(value, Mapping):
+            own |= value
+        elif key not in others:
+            own[key.removeprefix("model.")] = value
+    return own, others
 
 
 def _is_of_task(key: str, value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Models by name, and embeddings of one's own pictures and texts."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -13,17 +13,23 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from data_pipelines.images import on_white
+from eval.opening import open_model, settings_of
+from vlsuite.api.setting_values import apply_values
 from vlsuite.api.several import names
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError, ConfigError, DataError
-from vlsuite.models.opening import open_model
 
 _THREADS = 4
 
 Picture = str | os.PathLike | bytes | Image.Image
 
 
-def load_model(name: str | os.PathLike, *, device: str | torch.device | None = None) -> Any:
+def load_model(
+    name: str | os.PathLike,
+    *,
+    device: str | torch.device | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+) -> Any:
     """The model of that name, ready to embed pictures and texts, or to write.
 
     What it can do is described by the protocols of ``eval.contract``; a dual encoder has
@@ -32,19 +38,28 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
 
     Args:
         name: folder of a run or of ``vlsuite export``, ARCHITECTURE:WEIGHTS of open_clip,
-            "local-dir:FOLDER" or "hf-hub:ORG/REPO"; ``vlsuite.models.opening`` has the rest.
+            "local-dir:FOLDER", "hf-hub:ORG/REPO", "transformers:NAME", "http://HOST/v1#MODEL";
+            ``vlsuite.models.opening`` and ``eval.opening`` have the rest.
         device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
+        settings: of a kind of model that has some (endpoints, transformers), by name, or as
+            "name=value".
     Raises:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture or kind of model.
-        ConfigError: no such device.
+        ConfigError: no such device, or a setting that this kind of model does not have.
 
     Example::
 
         model = vlsuite.load_model("runs/first")
         text_embeds = model.embed_texts(["a red apple", "a green apple"])
     """
-    return open_model(os.fspath(name), device=chosen_device(device))
+    text, on = os.fspath(name), chosen_device(device)
+    if not settings or not isinstance(settings, Mapping):
+        return open_model(text, device=on, settings=settings or ())
+    kind = settings_of(text)
+    if kind is None:
+        raise ConfigError(f"{text} has no settings; leave {', '.join(settings)} out")
+    return open_model(text, device=on, settings=apply_values(kind(), settings))
 
 
 @torch.no_grad()

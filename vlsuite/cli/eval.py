@@ -1,9 +1,6 @@
 """``vlsuite eval``: everything that can be measured of one model, or several compared."""
 
 import argparse
-import os
-import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,10 +11,7 @@ from vlsuite.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
-
     from eval.contract import Benchmark
-    from eval.results import Settings
     from eval.running.runner import Finished
     from eval.task_choices import TaskChoices
 
@@ -123,20 +117,15 @@ def _refuse_shared_files(models: list[str]) -> None:
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
-    from eval.running.selection import select
+    from vlsuite.api.evaluation import chosen_benchmarks
 
-    selection = select(
-        args.data,
-        tasks=tuple(dict.fromkeys(args.task or ["auto"])),
+    return chosen_benchmarks(
+        tuple(args.data),
+        tasks=tuple(args.task or ["auto"]),
         split=args.split,
         class_names=args.class_names,
         choices=_choices(args),
     )
-    for line in selection.warnings():
-        print(f"warning: {line}", file=sys.stderr)
-    for line in selection.not_possible:
-        print(f"not measured: {line}", file=sys.stderr)
-    return selection.benchmarks
 
 
 def _choices(args: argparse.Namespace) -> "TaskChoices":
@@ -172,63 +161,27 @@ def _evaluate(
     out: Path,
     cache: Path,
 ) -> "list[Finished]":
-    import torch
+    from vlsuite.api.evaluation import Measuring
 
-    from eval.embedding.decode import StreamingDecoder
-    from eval.embedding.embedder import StreamingEmbedder
-    from eval.embedding.store import StoredEmbedder
-    from eval.influence_factors import influences_of
-    from eval.opening import open_model
-    from eval.respondents.cost import account_line
-    from eval.running.runner import run_benchmarks
-
-    influences = influences_of(spec, args.influence)
-    launched = _launched_device()
-    default = launched or ("cuda" if torch.cuda.is_available() else "cpu")
     settings, _ = _settings_of_model(args.set)
-    model = open_model(spec, device=_device(args.device or default), settings=settings)
-    decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
-    streaming = StreamingEmbedder(decoder=decoder, show_progress=True)
-    try:
-        return run_benchmarks(
-            model,
-            benchmarks,
-            embedder=StoredEmbedder(streaming, cache, batch_size=args.batch_size),
-            out_dir=out,
-            environment=_environment(args.seed),
-            influences=influences,
-            required=args.task or (),
-        )
-    finally:
-        if line := account_line(model):
-            print(line, file=sys.stderr)
+    measuring = Measuring(
+        out=out,
+        cache=cache,
+        required=tuple(args.task or ()),
+        seed=args.seed,
+        device=args.device,
+        batch_size=args.batch_size,
+        workers=args.workers,
+        influences=tuple(args.influence),
+        model_settings=settings,
+    )
+    return measuring.measure(spec, benchmarks)
 
 
 def _settings_of_model(overrides: "Sequence[str]") -> tuple[list[str], list[str]]:
     """KEY=VALUE of the model, and TASK.KEY=VALUE of tasks."""
     own = [text for text in overrides if text.startswith(_OF_MODEL)]
     return [text.removeprefix(_OF_MODEL) for text in own], [o for o in overrides if o not in own]
-
-
-def _device(name: "str | torch.device") -> "torch.device":
-    import torch
-
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise ConfigError(f"--device {name}: {reason}; give cpu, cuda or cuda:N") from error
-    return device
-
-
-def _launched_device() -> "torch.device | None":
-    """Join the other processes where torchrun or srun started several; None for a single one."""
-    if int(os.environ.get("WORLD_SIZE") or os.environ.get("SLURM_NTASKS") or "1") == 1:
-        return None
-    from vlsuite.engine.distributed import start_distributed
-
-    return start_distributed().device
 
 
 def _is_first() -> bool:
@@ -282,29 +235,9 @@ def _out(args: argparse.Namespace) -> Path:
 
 
 def _cache(args: argparse.Namespace, stack: ExitStack) -> Path:
-    if args.no_cache:
-        if int(os.environ.get("WORLD_SIZE") or "1") > 1:
-            raise ConfigError("several processes share embeddings on disk; use --cache DIR")
-        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vlsuite-embeddings-")))
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = args.cache or Path(base) / "vlsuite" / "embeddings"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot keep embeddings in {folder}: {error.strerror or error}; give another folder "
-            "with --cache DIR, or --no-cache"
-        ) from error
-    return folder
+    from vlsuite.api.evaluation import embeddings_folder
 
-
-def _environment(seed: int) -> "Settings":
-    """Command, commit, hardware and versions; the clock time would differ in each repetition."""
-    from vlsuite.engine.run_folder import describe_environment
-
-    environment = describe_environment(seed=seed)
-    del environment["started"]
-    return environment
+    return stack.enter_context(embeddings_folder(False if args.no_cache else args.cache))
 
 
 def _print_tasks() -> None:

@@ -1,122 +1,103 @@
 """Options of ``vlsuite eval``, by group."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+
+from data_pipelines.options import option
+from vlsuite.cli.options import add_options
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataOptions:
+    """Which data sets, and what belongs to them.
+
+    Args:
+        data: CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, or
+            folder of class folders (repeatable).
+        split: split of CLIP_benchmark folders, or several joined by commas.
+        class_names: one class name a line, or 'imagenet'.
+        ood: pictures of none of the classes, for task ood (repeatable).
+        base: unshifted set that a shifted one of --data is compared with, for task shift
+            (repeatable).
+        bank: pictures of the classes for kNN detection (task ood).
+        backgrounds: pictures for background edits (task edits).
+        factors: ImageNet-X annotations, JSON lines (task factors; default: each json member).
+    """
+
+    data: tuple[str, ...] = option(default=(), repeated=True, metavar="PATH")
+    split: str = "test"
+    class_names: str | None = option(default=None, metavar="FILE")
+    ood: tuple[str, ...] = option(default=(), repeated=True, metavar="PATH")
+    base: tuple[str, ...] = option(default=(), repeated=True, metavar="PATH")
+    bank: str | None = option(default=None, metavar="PATH")
+    backgrounds: str | None = option(default=None, metavar="PATH")
+    factors: str = option(default="", metavar="FILE")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskOptions:
+    """What is measured, and how.
+
+    Args:
+        task: auto (what each data set is for, the default), all (every task the data allows), or a
+            name of --list-tasks (repeatable).
+        list_tasks: name the tasks and stop.
+        templates: prompts, one a line, {c} for the class name; or a named set: simple, cifar10,
+            imagenet, imagenet-simple (default: the data set's own, else simple).
+        captions_per_image: retrieval: use the first N captions of an image (default: all).
+        set: a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all), or of a model that
+            is asked: model.key_env=NAME, model.max_side=896 and whatever else 'vlsuite omnibench
+            run --help' has as options for it (repeatable).
+        influence: what the model is made of, where its name does not say it, e.g.
+            training_source=LAION-2B (repeatable).
+        examples: examples of each direction kept for the report.
+        seed: of intervals, draws and examples.
+    """
+
+    task: tuple[str, ...] | None = option(default=None, repeated=True, metavar="TASK")
+    list_tasks: bool = False
+    templates: str | None = option(default=None, metavar="FILE")
+    captions_per_image: int | None = option(default=None, metavar="N")
+    set: tuple[str, ...] = option(default=(), repeated=True, metavar="KEY=VALUE")
+    influence: tuple[str, ...] = option(default=(), repeated=True, metavar="KEY=VALUE")
+    examples: int = option(default=8, metavar="N")
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunningOptions:
+    """Speed, places and devices.
+
+    Args:
+        batch_size: images a forward pass.
+        workers: decoding threads.
+        device: cpu, cuda, cuda:1 (default: cuda if there is one).
+        out: folder for result files (default: results/ of the run folder, else ./results; compare:
+            ./comparison).
+        cache: where embeddings are kept (default: $XDG_CACHE_HOME/vlsuite/embeddings, else
+            ~/.cache/vlsuite/embeddings).
+        no_cache: forget the embeddings when the command ends.
+    """
+
+    batch_size: int = 256
+    workers: int = 2
+    device: str | None = None
+    out: Path | None = option(default=None, metavar="DIR")
+    cache: Path | None = option(default=None, metavar="DIR")
+    no_cache: bool = False
 
 
 def add_data(group: argparse._ArgumentGroup) -> None:
     """Which data sets, and what belongs to them."""
-    group.add_argument(
-        "--data",
-        metavar="PATH",
-        action="append",
-        default=[],
-        help="CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, or "
-        "folder of class folders (repeatable)",
-    )
-    group.add_argument(
-        "--split",
-        default="test",
-        help="split of CLIP_benchmark folders, or several joined by commas (default: test)",
-    )
-    group.add_argument("--class-names", metavar="FILE", help="one class name a line, or 'imagenet'")
-    group.add_argument(
-        "--ood",
-        metavar="PATH",
-        action="append",
-        default=[],
-        help="pictures of none of the classes, for task ood (repeatable)",
-    )
-    group.add_argument(
-        "--base",
-        metavar="PATH",
-        action="append",
-        default=[],
-        help="unshifted set that a shifted one of --data is compared with, for task shift "
-        "(repeatable)",
-    )
-    group.add_argument(
-        "--bank", metavar="PATH", help="pictures of the classes for kNN detection (task ood)"
-    )
-    group.add_argument(
-        "--backgrounds", metavar="PATH", help="pictures for background edits (task edits)"
-    )
-    group.add_argument(
-        "--factors",
-        metavar="FILE",
-        default="",
-        help="ImageNet-X annotations, JSON lines (task factors; default: each json member)",
-    )
+    add_options(group, DataOptions)
 
 
 def add_tasks(group: argparse._ArgumentGroup) -> None:
     """What is measured, and how."""
-    group.add_argument(
-        "--task",
-        action="append",
-        metavar="TASK",
-        help="auto (what each data set is for, the default), all (every task the data allows), or "
-        "a name of --list-tasks (repeatable)",
-    )
-    group.add_argument("--list-tasks", action="store_true", help="name the tasks and stop")
-    group.add_argument(
-        "--templates",
-        metavar="FILE",
-        help="prompts, one a line, {c} for the class name; or a named set: simple, cifar10, "
-        "imagenet, imagenet-simple (default: the data set's own, else simple)",
-    )
-    group.add_argument(
-        "--captions-per-image",
-        type=int,
-        metavar="N",
-        help="retrieval: use the first N captions of an image (default: all)",
-    )
-    group.add_argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all), or of a model "
-        "that is asked: model.key_env=NAME, model.max_side=896 and whatever else 'vlsuite "
-        "omnibench run --help' has as options for it (repeatable)",
-    )
-    group.add_argument(
-        "--influence",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="what the model is made of, where its name does not say it, e.g. "
-        "training_source=LAION-2B (repeatable)",
-    )
-    group.add_argument(
-        "--examples",
-        type=int,
-        default=8,
-        metavar="N",
-        help="examples of each direction kept for the report (default: 8)",
-    )
-    group.add_argument("--seed", type=int, default=0, help="of intervals, draws and examples")
+    add_options(group, TaskOptions)
 
 
 def add_running(group: argparse._ArgumentGroup) -> None:
     """Speed, places and devices."""
-    group.add_argument("--batch-size", type=int, default=256, help="images a forward pass")
-    group.add_argument("--workers", type=int, default=2, help="decoding threads (default: 2)")
-    group.add_argument("--device", help="cpu, cuda, cuda:1 (default: cuda if there is one)")
-    group.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder for result files (default: results/ of the run folder, else ./results; "
-        "compare: ./comparison)",
-    )
-    group.add_argument(
-        "--cache",
-        type=Path,
-        metavar="DIR",
-        help="where embeddings are kept (default: $XDG_CACHE_HOME/vlsuite/embeddings, "
-        "else ~/.cache/vlsuite/embeddings)",
-    )
-    group.add_argument(
-        "--no-cache", action="store_true", help="forget the embeddings when the command ends"
-    )
+    add_options(group, RunningOptions)

@@ -105,7 +105,13 @@ def _entries(text: str) -> dict[str, str]:
         else:
             for name in names:
                 found[name] = f"{found[name]} {line.strip()}".strip()
-    return {name: told.replace("``", "").rstrip(".") for name, told in found.items()}
+    return {name: _plain(told) for name, told in found.items()}
+
+
+def _plain(told: str) -> str:
+    """Without marks of code and the last full stop."""
+    text = told.replace("``", "")
+    return text if text.endswith("..") else text.removesuffix(".")
 
 
 def _fields(cls: type) -> Iterator[Field]:
@@ -132,7 +138,8 @@ def _declared(entry: Field, kind: Any, told: str) -> tuple[list[str], dict[str, 
         settings |= {"dest": entry.name, "required": default is MISSING}
     settings |= _reading(entry, kind, has_default=default is not MISSING)
     if default is not MISSING:
-        settings["default"] = list(default) if _is_listed(settings) else default
+        is_list = isinstance(default, tuple) and _is_listed(settings)
+        settings["default"] = list(default) if is_list else default
     if is_positional:
         return [entry.name], settings
     return [own.get("flag") or f"--{entry.name.rstrip('_').replace('_', '-')}"], settings
@@ -153,8 +160,15 @@ def _help(text: str, default: Any) -> str:
     is_said = "default:" in text or default is MISSING or default in (None, "", ())
     if isinstance(default, bool) or is_said:
         return text.replace("%", "%%")
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-    return f"{text} (default: {shown})".replace("%", "%%").strip()
+    return f"{text} (default: {_shown(default)})".replace("%", "%%").strip()
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_shown, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return repr(value) if isinstance(value, str) and value != value.strip() else str(value)
 
 
 def _reading(entry: Field, kind: Any, *, has_default: bool) -> dict[str, Any]:
