@@ -62,7 +62,7 @@ def test_they_are_listed(capsys):
 
 def test_detector_nouns_similarity_and_proposer(data, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "vlsuite.models.opening.open_model", lambda spec, *, device: SmallClip(name=spec)
+        "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
     seen = tmp_path / "seen.jsonl"
     detect = ["xmai", "detect", str(data), "--tagger", "small", "--detector", "whole:house"]

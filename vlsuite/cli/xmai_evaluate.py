@@ -193,16 +193,16 @@ def _tools(options: QualityOptions) -> "QualityTools":
     language = options.language_model and LanguageModel(
         options.language_model, device=options.device
     )
-    clip = options.clip and clip_scorer(
-        options.clip, options.data, split=options.split, device=options.device
-    )
+    clip = None
+    if options.clip and options.data:
+        clip = clip_scorer(options.clip, options.data, split=options.split, device=options.device)
     return QualityTools(
         stem=stemmer(),
         synonyms=synonyms() if options.synonyms else None,
         sentence_cosine=sentence.sentence_cosines if sentence else None,
         bert_score=scorer.bert_scores if scorer else None,
         surprise=language.surprises if language else None,
-        clip_score=clip or None,
+        clip_score=clip,
         issues=counter_of(options.grammar) if options.grammar else None,
     )
 
