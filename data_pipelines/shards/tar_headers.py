@@ -111,7 +111,7 @@ def _member(
     if flag in _WITHOUT_DATA:
         size = 0
     if kind == "file" and raw.endswith(b"/"):
-        kind = "folder"  # as V7 tars mark them
+        kind = "folder"  # as V7 tars mark them, and as GNU tar reads any regular member
     if extension.is_sparse:
         kind = "special"
     name = raw.decode("utf-8", "surrogateescape")

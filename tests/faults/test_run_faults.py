@@ -216,9 +216,8 @@ def _train_until_killed(config, run, told):
 
 def test_workers_end_with_a_killed_run(shards, tmp_path):
     """Nobody is left to take their batches; they must not stay for ever."""
-    config = small_config(
-        shards, "data.num_workers=2", "data.prefetch=8", "validation.every=2steps"
-    )
+    settings = ("data.num_workers=2", "data.prefetch=8", "validation.every=2steps")
+    config = small_config(shards, *settings)
     told = tmp_path / "workers"
     process = start(_train_until_killed, config, tmp_path / "run", told)
     assert exit_codes([process]) == [-signal.SIGKILL]

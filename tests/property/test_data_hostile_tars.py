@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.support.broken_files import mutated, seeds, with_checksums
@@ -88,12 +88,15 @@ NAMES = st.text(
 
 
 @settings(deadline=None, max_examples=60)
+@example(names=["0/"], sizes=[0] * 4, form=tarfile.GNU_FORMAT)
+@example(names=["a.png/", "\u00e9/", "a.png"], sizes=[9] * 4, form=tarfile.PAX_FORMAT)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=4),
     sizes=st.lists(st.integers(0, 1600), min_size=4, max_size=4),
     form=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
 )
 def test_headers_are_those_that_tarfile_reads(names, sizes, form):
+    """But for regular members with a slash at the end: folders to GNU tar, files to tarfile."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=form) as tar:
         for name, size in zip(names, sizes, strict=False):
@@ -102,13 +105,18 @@ def test_headers_are_those_that_tarfile_reads(names, sizes, form):
             tar.addfile(entry, io.BytesIO(bytes(size)))
     stream.seek(0)
     with tarfile.open(fileobj=stream, mode="r:") as tar:
-        expected = [(m.name, m.offset_data, m.size) for m in tar if m.isreg()]
-    found, offset = [], 0
+        read = [(m.name, m.offset_data, m.size) for m in tar if m.isreg()]
+    assert len(read) == len(names)
+    marked = [name.endswith("/") for name in names]
+    expected = [one for one, is_folder in zip(read, marked, strict=True) if not is_folder]
+    found, offset, kinds = [], 0, []
     while (header := read_header(stream, offset)) is not None:
         offset = header.next
+        kinds.append(header.kind)
         if header.kind == "file":
             found.append((header.name, header.offset, header.size))
     assert found == expected
+    assert kinds == ["folder" if is_folder else "file" for is_folder in marked]
 
 
 @pytest.mark.parametrize(

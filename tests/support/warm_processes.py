@@ -109,7 +109,7 @@ def command(words: list[str]) -> None:
 
 
 def ensure_server() -> ForkServerContext:
-    """The server, running, started from the repository, so that its packages are the ones imported."""
+    """The server, running; it starts in the repository, whose packages are to be imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
     with chdir(_ROOT), _quiet_environment():
