@@ -28,7 +28,7 @@ def load_model(
     name: str | os.PathLike,
     *,
     device: str | torch.device | None = None,
-    settings: Mapping[str, Any] | Sequence[str] = (),
+    settings: Mapping[str, Any] | Sequence[str] | None = None,
 ) -> Any:
     """The model of that name, ready to embed pictures and texts, or to write.
 
@@ -54,8 +54,10 @@ def load_model(
         text_embeds = model.embed_texts(["a red apple", "a green apple"])
     """
     text, on = os.fspath(name), chosen_device(device)
-    if not settings or not isinstance(settings, Mapping):
-        return open_model(text, device=on, settings=settings or ())
+    if not isinstance(settings, Mapping):
+        return open_model(text, device=on, settings=tuple(settings or ()))
+    if not settings:
+        return open_model(text, device=on)
     kind = settings_of(text)
     if kind is None:
         raise ConfigError(f"{text} has no settings; leave {', '.join(settings)} out")
