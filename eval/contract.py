@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from eval.data.dataset import EvalDataset
-from eval.embedding.views import PLAIN, ImageTransform, View
+from eval.data.views import PLAIN, ImageTransform, View
 from eval.results import EvalResult, Settings
 
 

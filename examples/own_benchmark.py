@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
-from eval.embedding.views import PLAIN, ModelFrame
+from eval.data.views import PLAIN, ModelFrame
 from eval.errors import EvaluationError
 from eval.metrics.intervals import wilson_score
 from eval.results import EvalResult, Origin, Settings

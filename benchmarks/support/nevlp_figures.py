@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
-from eval.matching.pair_logits import pair_logits, union_of
+from eval.embedding.pair_logits import pair_logits, union_of
 from eval.metrics.caption_words import caption_words
 from eval.metrics.cider import cider_values
 from eval.metrics.clustered import clustered_mean

@@ -10,7 +10,7 @@ writes the list's name with an underscore).
 from dataclasses import dataclass
 from typing import ClassVar
 
-from data_pipelines.person_search import PersonSearch
+from data_pipelines.sources.person_search import PersonSearch
 from data_pipelines.sources.source import sources
 
 

@@ -9,7 +9,7 @@ and at two captions each 37,010 for training, which RDE's noise indices agree wi
 from dataclasses import dataclass
 from typing import ClassVar
 
-from data_pipelines.person_search import PersonSearch
+from data_pipelines.sources.person_search import PersonSearch
 from data_pipelines.sources.source import sources
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from data_pipelines.errors import DataError, ShardError
 from eval.data.dataset import StoredImages
 from eval.data.raw_image import RawImage
-from eval.embedding.views import Frame, ImageTransform, ModelFrame
+from eval.data.views import Frame, ImageTransform, ModelFrame
 
 MODEL_FRAME = ModelFrame()
 

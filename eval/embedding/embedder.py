@@ -22,9 +22,9 @@ from eval.contract import (
     PictureModel,
 )
 from eval.data.dataset import EvalDataset
+from eval.data.views import PLAIN, Frame, ImageTransform, View
 from eval.embedding.decode import Decoder, ImageBatch
 from eval.embedding.prompts import class_embeds
-from eval.embedding.views import PLAIN, Frame, ImageTransform, View
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress

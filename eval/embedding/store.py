@@ -41,13 +41,13 @@ from eval.contract import (
     PictureModel,
 )
 from eval.data.dataset import EvalDataset
+from eval.data.views import PLAIN, View
 from eval.embedding.embedder import (
     StreamingEmbedder,
     refuse_all_broken,
     refuse_not_finite,
     stream_views,
 )
-from eval.embedding.views import PLAIN, View
 from eval.errors import EvaluationError
 from eval.process_group import all_agree, barrier, ranks
 from eval.progress import Progress

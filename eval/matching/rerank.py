@@ -19,8 +19,8 @@ from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.rows import CAPTIONED
 from eval.data.subset import chosen_rows, subset
+from eval.embedding.pair_logits import Pairs, pair_logits, union_of
 from eval.errors import EvaluationError
-from eval.matching.pair_logits import Pairs, pair_logits, union_of
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP, wilson_score
 from eval.metrics.paired import paired_means
 from eval.metrics.ranking import best_entries, full_precision

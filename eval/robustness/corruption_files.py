@@ -18,12 +18,12 @@ from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.image_folders import FileImages
+from eval.data.shifted_sets import is_imagenet
+from eval.data.views import CropFrame, FrameView
 from eval.embedding.nearest_class import top1_hits
-from eval.embedding.views import CropFrame, FrameView
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import ERROR_TITLES, Cells
-from eval.robustness.shifted_sets import is_imagenet
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import templates_for

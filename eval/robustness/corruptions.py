@@ -34,8 +34,8 @@ from eval.data.dataset import EvalDataset
 from eval.data.imagenet_layouts import imagenet_classes
 from eval.data.raw_image import RawImage
 from eval.data.subset import chosen_rows, subset
+from eval.data.views import CropFrame, FrameView, View
 from eval.embedding.nearest_class import top1_hits
-from eval.embedding.views import CropFrame, FrameView, View
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import ERROR_TITLES, Cells

@@ -23,8 +23,8 @@ from eval.corruptions.severities import SEVERITIES
 from eval.data.dataset import EvalDataset
 from eval.data.raw_image import RawImage
 from eval.data.subset import chosen_rows, subset
+from eval.data.views import CropFrame, FrameView, ImageTransform, centre_crop, shorter_side
 from eval.embedding.nearest_class import top1_hits
-from eval.embedding.views import CropFrame, FrameView, ImageTransform, centre_crop, shorter_side
 from eval.errors import EvaluationError
 from eval.metrics.intervals import (
     CLUSTER_BOOTSTRAP,

@@ -19,7 +19,7 @@ from torch import Tensor
 from data_pipelines.errors import BadSampleError
 from eval.data.dataset import StoredImages
 from eval.data.raw_image import RawImage
-from eval.embedding.views import ImageTransform
+from eval.data.views import ImageTransform
 from eval.robustness.edit_backgrounds import COLOURS, NOISE, blurred_around, noise, other_picture
 
 SIDE = 320  # pixels

@@ -18,8 +18,8 @@ from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.raw_image import RawImage
+from eval.data.views import FrameView
 from eval.embedding.nearest_class import top1_hits
-from eval.embedding.views import FrameView
 from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
 from eval.metrics.paired import paired_means, paired_shares
 from eval.results import EvalResult, Origin, PerImage, Score, Settings

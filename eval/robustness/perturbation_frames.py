@@ -33,7 +33,7 @@ from eval.corruptions.pixels import Images
 from eval.corruptions.severities import Brightness, Motion, Noise, Shot, Snow
 from eval.corruptions.weather import SnowDraws, snow
 from eval.data.raw_image import RawImage
-from eval.embedding.views import CropFrame, FrameView, ImageTransform, View, shorter_side
+from eval.data.views import CropFrame, FrameView, ImageTransform, View, shorter_side
 from vlsuite.batches.transforms import to_uint8
 
 PerturbationSet = Literal["imagenet-p", "cifar-p"]

@@ -19,7 +19,7 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.subset import chosen_rows, subset
-from eval.embedding.views import View
+from eval.data.views import View
 from eval.errors import EvaluationError
 from eval.metrics.intervals import CLUSTER_BOOTSTRAP, cluster_bootstrap_score, wilson_score
 from eval.metrics.perturbation_flips import PERTURBATIONS, flip_probability, top5_distance

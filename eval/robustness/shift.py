@@ -13,13 +13,13 @@ import numpy as np
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
+from eval.data.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
 from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
 from eval.metrics.effective_robustness import BASELINE_FITS, BaselineFit, effective_robustness
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.metrics.unpaired import NEWCOMBE, independent_difference
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
-from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for

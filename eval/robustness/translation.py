@@ -19,8 +19,8 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.subset import chosen_rows, subset
+from eval.data.views import Frame, FrameView, View
 from eval.embedding.cosines import cosine_slices
-from eval.embedding.views import Frame, FrameView, View
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS, shift_consistency
 from eval.metrics.intervals import WILSON, wilson_score

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
 from eval.data.raw_image import RawImage
-from eval.embedding.views import ImageTransform, shorter_side
+from eval.data.views import ImageTransform, shorter_side
 from vlsuite.batches.transforms import to_uint8
 
 #: Pixels kept free on each side of a picture, so that a shift finds real content there.

@@ -17,6 +17,7 @@ from jaxtyping import Int64
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
+from eval.data.shifted_sets import base_of
 from eval.embedding.cosines import cosine_slices
 from eval.metrics.calibration import (
     ImageCalibration,
@@ -28,7 +29,6 @@ from eval.metrics.calibration import (
 from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
 from eval.metrics.temperature import Temperature, fit_temperature, seeded_half
 from eval.results import EvalResult, Origin, Score, Settings
-from eval.robustness.shifted_sets import base_of
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for

@@ -26,8 +26,8 @@ from eval.contract import (
     PictureModel,
 )
 from eval.data.dataset import EvalDataset
+from eval.embedding.pair_logits import Pairs, pair_logits
 from eval.errors import EvaluationError
-from eval.matching.pair_logits import Pairs, pair_logits
 from eval.metrics.cut_points import CutPoints, fit_cut_points
 from eval.xmai.hypotheses import LABELS, Hypotheses, label_number
 

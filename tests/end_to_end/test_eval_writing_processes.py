@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from eval.embedding import pair_logits
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.generation import written
-from eval.matching import pair_logits
 from eval.running.runner import run_benchmarks
 from eval.running.selection import benchmarks_for
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar

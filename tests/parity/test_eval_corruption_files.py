@@ -10,10 +10,10 @@ from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.data.imagenet_layouts import CLASS_NAMES
 from eval.data.raw_image import RawImage
+from eval.data.views import CropFrame
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
-from eval.embedding.views import CropFrame
 from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.robustness.corruption_files import CorruptionFiles
 from eval.task_choices import Companions, TaskChoices

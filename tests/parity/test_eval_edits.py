@@ -12,10 +12,10 @@ from data_pipelines.errors import BadSampleError
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.data.raw_image import RawImage
+from eval.data.views import FrameView
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
-from eval.embedding.views import FrameView
 from eval.robustness.edit_backgrounds import blurred_around, noise
 from eval.robustness.edit_frames import SIDE, EditFrame, cut_out
 from eval.robustness.edits import REFERENCE, ObjectEdits, edits_for

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from eval.data.folders import open_dataset
+from eval.embedding import pair_logits
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.matching import pair_logits
 from eval.matching.rerank import RerankOptions, RetrievalRerank
 from eval.metrics.reranking import reranked_places
 from eval.task_choices import TaskChoices

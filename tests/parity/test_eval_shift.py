@@ -9,6 +9,7 @@ import pytest
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.data.imagenet_layouts import CLASS_NAMES
+from eval.data.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
@@ -16,7 +17,6 @@ from eval.errors import EvaluationError
 from eval.metrics.intervals import wilson_score
 from eval.metrics.unpaired import independent_difference
 from eval.robustness.shift import NaturalShift
-from eval.robustness.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
 from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import labelled, write_evaluation_folder

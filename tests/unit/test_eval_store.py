@@ -15,11 +15,11 @@ from torch import Tensor
 from eval.contract import Need
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
+from eval.data.views import PLAIN, CropFrame, Frame, ModelFrame
 from eval.embedding import store as embedding_store
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
-from eval.embedding.views import PLAIN, CropFrame, Frame, ModelFrame
 from eval.errors import EvaluationError
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_tar
