@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from eval.report.record import EvalPoint, TrainCurves
+from eval.report.record import TRAIN_COLUMNS, EvalPoint, TrainCurves
 from eval.report.tables import score_title
 from eval.results import EvalResult
 
@@ -62,21 +62,27 @@ class Picture(NamedTuple):
 
 
 def training_figure(train: TrainCurves) -> Picture:
-    """Loss, learning rate, logit scale and speed over samples seen."""
+    """Loss, learning rate, scalars of the objective and speed over samples seen."""
+    scalars = [name for name in train if name not in TRAIN_COLUMNS]
     panels = {
         "loss": ("Loss", "nats"),
         "learning_rate": ("Learning rate", ""),
-        "logit_scale": ("Logit scale", "multiplier"),
+        **{name: (name.replace("_", " ").capitalize(), "") for name in scalars},
         "samples_per_s": ("Speed", "samples/s"),
     }
+    if "logit_scale" in panels:
+        panels["logit_scale"] = ("Logit scale", "multiplier")
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 5.0))
-        grid = figure.subplots(2, 2, sharex=True)
-        for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=True):
+        grid = figure.subplots(2, -(-len(panels) // 2), sharex=True)
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=False):
             _curve(axes, train["samples_seen"], train[column])
             axes.set_title(title)
             axes.set_ylabel(unit)
-        grid[1, 1].set_ylim(bottom=0)
+            if column == "samples_per_s":
+                axes.set_ylim(bottom=0)
         for axes in grid[1]:
             axes.set_xlabel("samples seen")
         return as_picture(figure)

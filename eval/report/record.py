@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,17 +14,18 @@ from data_pipelines.schema import JsonValue
 from eval.errors import EvaluationError
 from eval.results import EvalResult, load_result
 
-#: Columns of the training curves, by the names metrics.jsonl uses.
+#: Columns of the training curves that every run has, by the names metrics.jsonl uses.
 TRAIN_COLUMNS = (
     "step",
     "samples_seen",
     "loss",
     "learning_rate",
-    "logit_scale",
     "samples_per_s",
     "data_wait_share",
     "grad_norm",
 )
+#: Numbers of a record that are no curve; all others are scalars of the objective.
+_NO_CURVES = ("time", "eta_s", "checkpoint_seconds")
 
 TrainCurves = dict[str, Float64[np.ndarray, " records"]]
 
@@ -45,7 +46,8 @@ class RunRecord:
         name: of the folder.
         config: resolved configuration.
         environment: command, commit, hardware, versions, seed, start.
-        train: one array a column of ``TRAIN_COLUMNS``, NaN where a record lacks it.
+        train: one array a column of ``TRAIN_COLUMNS``, and one a scalar of the objective
+            ("logit_scale"); NaN where a record lacks it.
         evals: rounds of evaluation in training, by step.
         results: result files, by data set.
         remarks: what could not be read, one line each.
@@ -135,8 +137,20 @@ def _columns(records: dict[int, dict[str, Any]]) -> TrainCurves:
     ordered = [records[step] for step in sorted(records)]
     return {
         column: np.array([_number(record.get(column)) for record in ordered], dtype=np.float64)
-        for column in TRAIN_COLUMNS
+        for column in (*TRAIN_COLUMNS, *_scalars(ordered))
     }
+
+
+def _scalars(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of what the objective logs beside the loss, without what is always 0."""
+    known = {*TRAIN_COLUMNS, *_NO_CURVES}
+    found = {
+        name: None
+        for record in records
+        for name, value in record.items()
+        if name not in known and math.isfinite(_number(value)) and value != 0
+    }
+    return list(found)
 
 
 def _number(value: object) -> float:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.support.real_runs import free_port
+from eval.report.record import TRAIN_COLUMNS, read_run
 from tests.support.shards import picture, write_tar
 from vlsuite.cli.main import main
 
@@ -125,6 +126,14 @@ def test_stored_and_opened_again(two_processes, tmp_path, capsys):
         vlsuite("export", two_processes, "--format", "huggingface", "--out", tmp_path / "hf") == 2
     )
     assert "its forms: points" in capsys.readouterr().err
+
+
+def test_reported_without_a_logit_scale(two_processes, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(two_processes, run)
+    assert vlsuite("report", run) == 0
+    assert "Training curves" in (run / "report.html").read_text()
+    assert set(read_run(run).train) == set(TRAIN_COLUMNS)
 
 
 def test_a_wrong_objective_is_one_line(shards, tmp_path, capsys):
