@@ -14,7 +14,7 @@ _FILES += ("concepts.jsonl",)
 
 def export_form() -> Form:
     """The folder of all parts."""
-    return Form(name="vlsuite", write=_write, verify=_verify, files=_FILES)
+    return Form(name="nevlp", write=_write, verify=_verify, files=_FILES)
 
 
 def _write(folder: Path, exported: Exported) -> None:
