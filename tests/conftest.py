@@ -1,14 +1,19 @@
-"""Equal runs draw equal examples; checked imports use the bytecode that is there."""
+"""Equal runs: equal examples, one thread, no test leaves variables to the next."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import cache_from_source
 from typing import Any
 
 import jaxtyping._import_hook as hook
+import pytest
 from hypothesis import settings
 
 _LIBRARIES = f"{os.sep}site-packages{os.sep}"
+
+# As many as a training run takes: sums do not depend on the machine's cores, and the two
+# processes of `make test` do not compete for them.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("equal", derandomize=True, deadline=None, database=None)
 settings.load_profile("equal")
@@ -32,3 +37,13 @@ def _own_names_for_checked_modules(names: Callable[..., str]) -> Callable[..., s
 hook._optimized_cache_from_source = _own_names_for_checked_modules(
     hook._optimized_cache_from_source
 )
+
+
+@pytest.fixture(autouse=True)
+def _same_environment() -> Iterator[None]:
+    """A training run describes its process group in variables; they end with the test."""
+    before = dict(os.environ)
+    yield
+    if os.environ != before:
+        os.environ.clear()
+        os.environ.update(before)
