@@ -190,7 +190,7 @@ def evaluation(small_sets, tmp_path, capsys, monkeypatch):
         ("nosuchmodel", "unknown architecture 'nosuchmodel'; closest: "),
         ("ViT-B-32", "has no weights; name them as ViT-B-32:TAG"),
         ("runs/gone", "no such folder: runs/gone"),
-        (".", "looked for open_clip_config.json"),
+        (".", "looked for nevlp_config.json, open_clip_config.json"),
         ("local-dir:/nowhere", "'vlsuite export RUN' writes one"),
     ],
 )
@@ -313,7 +313,7 @@ def test_settings_of_detection(evaluation, setting, hint):
         (["--bank", "gone"], "no shard matches gone"),
         (["--influence", "colour=red"], "write KEY=VALUE with one of architecture"),
         (["--seed", "-1"], "--seed is -1"),
-        (["--device", "abacus"], "--device abacus: "),
+        (["--device", "abacus"], "device abacus: "),
         (["--cache", "c", "--no-cache"], "leave one of them out"),
         (["--split", "val"], "choose one of: test (--split NAME)"),
         (["--templates", "gone.txt"], "known sets: cifar10, imagenet"),
@@ -391,4 +391,4 @@ def test_models_to_compare(evaluation, tmp_path):
     assert "nothing to report in" in mistake(one, evaluation.others, model="compare")
     assert "give --data PATH" in mistake(one, other, "--task", "ood", model="compare")
     line = mistake(one, other, "--data", evaluation.data, model="compare")
-    assert "looked for open_clip_config.json" in line
+    assert "(looked for nevlp_config.json, open_clip_config.json there and in export/)" in line

@@ -1,6 +1,7 @@
 """What ends a run from inside or outside leaves a clear message and a run that continues."""
 
 import contextlib
+import gc
 import json
 import multiprocessing
 import os
@@ -171,6 +172,7 @@ def test_a_killed_worker_ends_the_run_and_it_continues(shards, undisturbed, tmp_
 
     with pytest.raises(LostContactError, match="decoding process was lost"):
         _train(config, tmp_path / "run", _once(strike))
+    gc.collect()  # the first run's loader, which raises at any later end of a child
     _, losses = run_to_end(config, tmp_path / "run")
     assert losses == undisturbed
 

@@ -246,7 +246,11 @@ def test_worker_that_dies_is_an_error_in_one_line(folder, tmp_path):
     if child == 0:
         gc.disable()
         try:
-            (tmp_path / "error").write_text(_error_of_a_killed_worker(folder))
+            try:
+                told = _error_of_a_killed_worker(folder)
+            except RuntimeError as error:  # the handler, once more while the first is told
+                told = str(lost_worker(error, timeout=1.0, was_reading="") or error)
+            (tmp_path / "error").write_text(told)
         finally:
             os._exit(0)
     os.waitpid(child, 0)

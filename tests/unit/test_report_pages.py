@@ -5,10 +5,9 @@ from pathlib import Path
 import jinja2
 import pytest
 
-import eval  # noqa: A004
 from eval.report.page import render_page
 
-EVAL = Path(eval.__file__).parent
+EVAL = Path(__file__).parents[2] / "eval"
 TEMPLATES = sorted(EVAL.rglob("*.html"))
 PAGES = [path for path in TEMPLATES if path.name not in ("frame.html", "parts.html")]
 

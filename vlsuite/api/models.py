@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from data_pipelines.images import on_white
-from eval.opening import open_model, settings_of
+from eval import opening
 from vlsuite.api.setting_values import apply_values
 from vlsuite.api.several import names
 from vlsuite.batches.decode import decode_image
@@ -55,13 +55,13 @@ def load_model(
     """
     text, on = os.fspath(name), chosen_device(device)
     if not isinstance(settings, Mapping):
-        return open_model(text, device=on, settings=tuple(settings or ()))
+        return opening.open_model(text, device=on, settings=tuple(settings or ()))
     if not settings:
-        return open_model(text, device=on)
-    kind = settings_of(text)
+        return opening.open_model(text, device=on)
+    kind = opening.settings_of(text)
     if kind is None:
         raise ConfigError(f"{text} has no settings; leave {', '.join(settings)} out")
-    return open_model(text, device=on, settings=apply_values(kind(), settings))
+    return opening.open_model(text, device=on, settings=apply_values(kind(), settings))
 
 
 @torch.no_grad()
