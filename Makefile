@@ -44,10 +44,10 @@ demo: install
 	$(BIN)/vlsuite report $(DEMO)/run
 
 test: install
-	$(BIN)/pytest tests -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/pytest tests -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 test-fast: install
-	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 
 lint: install
 	$(BIN)/ruff check .
