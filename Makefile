@@ -37,7 +37,7 @@ demo: install
 	@test -f $(DEMO)/tokenizer/tokenizer.json || \
 	  $(BIN)/vlsuite data tokenizer $(DATA)/train --vocab-size 2048 --out $(DEMO)/tokenizer
 	@if test -f $(DEMO)/run/config.json; then resume=--resume; fi; \
-	  $(BIN)/vlsuite train emoji --out $(DEMO)/run $$resume \
+	  $(BIN)/vlsuite train emoji --out $(DEMO)/run $$resume --set checkpoint.every_minutes=1 \
 	    --set data.train=$(DATA)/train --set model.tokenizer=$(DEMO)/tokenizer \
 	    --set validation.data=$(DATA)/unseen_compositions,$(DATA)/unseen_emoji,$(DATA)/line_art
 	$(BIN)/vlsuite eval $(DEMO)/run --data $(DATA) --task zero_shot --task retrieval

@@ -77,6 +77,7 @@ class Registry(Generic[T]):
         """Decorate a component to make it known as ``name``; a second use of a name is an error."""
 
         def add(component: C) -> C:
+            self._refuse_outsider(name, component)
             if name in self._entries:
                 raise DuplicateNameError(
                     f"{self._kind} '{name}' is registered twice: by {_place(self._entries[name])} "
@@ -133,6 +134,15 @@ class Registry(Generic[T]):
             f"{getattr(component, '__qualname__', component)} is not a registered {self._kind}; "
             "decorate it with the registry's register(NAME)"
         )
+
+    def _refuse_outsider(self, name: str, component: Any) -> None:
+        """A name of the packages is theirs, also where its module is not imported yet."""
+        own, module = self._modules().get(name, []), getattr(component, "__module__", None)
+        if own and module is not None and module not in own:
+            raise DuplicateNameError(
+                f"{self._kind} '{name}' is registered twice: by {own[0]} and by "
+                f"{_place(component)}; give yours another name"
+            )
 
     def _modules(self) -> dict[str, list[str]]:
         """Modules by the names that their source text registers."""

@@ -150,6 +150,24 @@ def test_commands_survive_a_half_written_objective(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(objectives, "_index", None)
 
 
+def test_a_name_of_the_package_is_not_for_strangers(tmp_path, monkeypatch, capsys):
+    """Whether or not the module that has it was imported before."""
+    write(
+        tmp_path,
+        lab_taken="""\
+            from vlsuite.recipes import registry
+
+            @registry.register("clip_vit_b32")
+            def mine(): ...
+        """,
+    )
+    told = ["--import", str(tmp_path / "lab_taken.py")]
+    for words in (["train", "--list-recipes"], ["train", "clip_vit_b32", "--show-config"]):
+        assert main([*words, *told]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "recipe 'clip_vit_b32' is registered twice" in line
+
+
 class TestPlugIns:
     """An installed distribution as pip leaves it, with entry points of the group."""
 

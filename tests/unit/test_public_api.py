@@ -226,3 +226,11 @@ def _opened(path: Path):
     from PIL import Image
 
     return Image.open(path)
+
+
+def test_training_refuses_an_empty_path(tmp_path):
+    from vlsuite.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="data names an empty path"):
+        vlsuite.train("emoji", data="", out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

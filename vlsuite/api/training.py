@@ -71,6 +71,8 @@ def train(
     if isinstance(data, Mapping):
         values = {"data": data, **values}
     elif found := names(data):
+        if "" in found:
+            raise ConfigError("data names an empty path; give folders or patterns of shards")
         values = {"data.train": list(found), **values}
     return plan(config, overrides, values, out=out, resume=resume).carry_out()
 
@@ -152,6 +154,8 @@ def plan(
         ConfigError: an unknown setting or an impossible value, or neither a config nor a folder.
         RunFolderError: nothing to resume, or a run of another recipe.
     """
+    if resume not in (False, True, "auto"):
+        raise ConfigError(f"resume={resume!r}: give False, True or 'auto'")
     folder = RunFolder(_folder(config, out))
     continues = resume is True or (resume == "auto" and folder.config.exists())
     recipe, base = _base(config, folder, continues=continues)
