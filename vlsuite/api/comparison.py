@@ -65,6 +65,20 @@ def compare(
     return build_comparison(sides, folder, seed=seed)
 
 
+def refuse_shared_files(models: Sequence[str]) -> None:
+    """Results of models whose names make one file name would replace each other.
+
+    Raises:
+        ConfigError: two of them do.
+    """
+    parts = [file_name_part(name) for name in models]
+    shared = [name for name, part in zip(models, parts, strict=True) if parts.count(part) > 1]
+    if shared:
+        raise ConfigError(
+            f"results of {' and '.join(shared)} would have the same file names; rename one of them"
+        )
+
+
 def _measured(
     models: Sequence[Any],
     data: tuple[str, ...],
@@ -74,12 +88,7 @@ def _measured(
     settings: Mapping[str, Any],
 ) -> list[Side]:
     called = [os.fspath(m) if isinstance(m, str | PathLike) else str(m.name) for m in models]
-    parts = [file_name_part(name) for name in called]
-    shared = [name for name, part in zip(called, parts, strict=True) if parts.count(part) > 1]
-    if shared:
-        raise ConfigError(
-            f"results of {' and '.join(shared)} would have the same file names; rename one of them"
-        )
+    refuse_shared_files(called)
     for model in models:
         evaluate(model, data, out=out, seed=seed, **settings)
     return [read_side(out, model=name) for name in called] if not ranks().rank else []

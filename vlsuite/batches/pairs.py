@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt8
+import torch
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from data_pipelines.shards.stored_sample import StoredSample
@@ -15,7 +16,7 @@ from vlsuite.batches.crops import stacked
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
-from vlsuite.batches.transforms import TrainTransform
+from vlsuite.batches.transforms import TrainTransform, channels, normalise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +36,17 @@ class PairBatch(Batch):
     caption_numbers: tuple[int, ...]
     identities: tuple[str | None, ...]
     concepts: tuple[tuple[str, ...], ...] = field(default=())
+
+    def pixels(
+        self, preprocess: dict[str, Any], *, device: torch.device, dtype: torch.dtype
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """The images on a device, normalised by the mean and std of a model's preprocessing."""
+        return normalise(
+            self.images.to(device, non_blocking=True),
+            mean=channels(preprocess["mean"], device),
+            std=channels(preprocess["std"], device),
+            dtype=dtype,
+        )
 
 
 class Pair(NamedTuple):

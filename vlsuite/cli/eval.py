@@ -86,10 +86,11 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
     """Evaluate what is asked for, then put all results side by side in one page."""
     from eval.report.compare import build_comparison
     from eval.report.sides import read_side, told_apart
+    from vlsuite.api.comparison import refuse_shared_files
 
     out = args.out or Path("comparison")
     if args.data:
-        _refuse_shared_files(models)
+        refuse_shared_files(models)
         benchmarks = _benchmarks(args)
         with ExitStack() as stack:
             cache = _cache(args, stack)
@@ -103,17 +104,6 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
         print(comparison.text)
         print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
     return 0
-
-
-def _refuse_shared_files(models: list[str]) -> None:
-    from eval.running.runner import file_name_part
-
-    parts = [file_name_part(model) for model in models]
-    shared = [m for m, part in zip(models, parts, strict=True) if parts.count(part) > 1]
-    if shared:
-        raise ConfigError(
-            f"results of {' and '.join(shared)} would have the same file names; rename one of them"
-        )
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":

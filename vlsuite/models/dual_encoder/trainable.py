@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.pairs import PairBatch, PairReader, pair_reader
-from vlsuite.batches.transforms import channels, normalise
 from vlsuite.export.form import Form
 from vlsuite.export.run_history import RunHistory
 from vlsuite.models.dual_encoder.built import BuiltModel
@@ -59,12 +58,7 @@ class TrainableDualEncoder(BuiltModel, TrainableModel):
     ) -> Embeddings:
         """Both embeddings of each pair."""
         assert isinstance(batch, PairBatch)
-        pixels = normalise(
-            batch.images.to(device, non_blocking=True),
-            mean=channels(self.preprocess["mean"], device),
-            std=channels(self.preprocess["std"], device),
-            dtype=dtype,
-        )
+        pixels = batch.pixels(self.preprocess, device=device, dtype=dtype)
         return engine(pixels, batch.token_ids.to(device, non_blocking=True))
 
     def evaluated(

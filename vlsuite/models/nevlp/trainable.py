@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.pairs import PairBatch, PairReader, pair_reader
-from vlsuite.batches.transforms import channels, normalise
 from vlsuite.export.form import Form
 from vlsuite.export.run_history import RunHistory
 from vlsuite.models.family import TrainableModel, refuse_objective
@@ -52,12 +51,7 @@ class TrainableNevlp(BuiltNevlp, TrainableModel):
     ) -> NevlpOutput:
         """All that the three losses need."""
         assert isinstance(batch, PairBatch)
-        pixels = normalise(
-            batch.images.to(device, non_blocking=True),
-            mean=channels(self.preprocess["mean"], device),
-            std=channels(self.preprocess["std"], device),
-            dtype=dtype,
-        )
+        pixels = batch.pixels(self.preprocess, device=device, dtype=dtype)
         return engine(pixels, **self.encoder.inputs_of(batch, device))
 
     def evaluated(
