@@ -196,7 +196,7 @@ def _batches(settings: Settings) -> Iterator[Any]:
         reader=PairReader(
             transform=transform,
             tokenizer=CachedTokenizer(_same_ids),
-            trim_text=False,
+            end_of_text=None,
             caption=data.caption,
         ),
         seed=settings.seed,

@@ -203,7 +203,7 @@ def _settings(args: argparse.Namespace) -> tuple[Any, Any]:
         reader=PairReader(
             transform=transform,
             tokenizer=tokenizer,
-            trim_text=config.trim_text,
+            end_of_text=EndOfText() if config.trim_text else None,
             caption=config.caption,
         ),
         seed=args.seed,

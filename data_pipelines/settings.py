@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeVar, Union
 
 from data_pipelines.errors import ConfigError
 from data_pipelines.registry import Registry
+from data_pipelines.texts import listed
 
 C = TypeVar("C")
 _NAME_KEY = "kind"
@@ -31,7 +32,7 @@ def component(registry: Registry, default: str) -> Any:
     )
 
 
-def apply_overrides(config: C, overrides: Sequence[str], *, where: str = "") -> C:
+def apply_overrides(config: C, overrides: str | Sequence[str], *, where: str = "") -> C:
     """A copy of ``config`` with every ``dotted.key=value`` applied in order.
 
     Args:
@@ -39,7 +40,7 @@ def apply_overrides(config: C, overrides: Sequence[str], *, where: str = "") -> 
     Raises:
         ConfigError: no ``=``, unknown key, or a value that does not parse as the field's type.
     """
-    for override in overrides:
+    for override in listed(overrides):
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(

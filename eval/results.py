@@ -135,6 +135,8 @@ class Origin:
             the runner fills it in.
         model_probe: a few coordinates of fixed probe embeddings; tells weights apart that share
             a name.
+        model_fingerprint: of the model (weights, architecture, preprocessing, tokenizer), its
+            logit scale and bias; empty in results of earlier versions.
         environment: command, commit, hardware and versions; no clock times, so that a repeated
             evaluation gives the same file.
     """
@@ -144,6 +146,7 @@ class Origin:
     interval: str
     config_hash: str = ""
     model_probe: tuple[float, ...] = ()
+    model_fingerprint: str = ""
     environment: Settings = field(default_factory=dict)
 
 

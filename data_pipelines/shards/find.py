@@ -11,7 +11,7 @@ from data_pipelines.shards.folder import MARKER_NAME
 from data_pipelines.shards.manifest import MANIFEST_NAME
 
 
-def find_shards(paths: Iterable[str | Path]) -> list[Path]:
+def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """The tars behind ``paths``, without repetitions, in the order named.
 
     Args:
@@ -21,7 +21,7 @@ def find_shards(paths: Iterable[str | Path]) -> list[Path]:
         ShardError: a path leads to no tar, or to a folder that is not completely built.
     """
     found: dict[Path, None] = {}
-    for path in paths:
+    for path in [paths] if isinstance(paths, str | Path) else paths:
         tars = _find(str(path))
         if not tars:
             _refuse_unfinished([Path(path)])

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
+from data_pipelines.texts import listed
 from eval.contract import (
     Embedder,
     EmbeddingModel,
@@ -157,6 +158,7 @@ class StreamingEmbedder:
         Raises:
             EvaluationError: the model gives NaN or infinity.
         """
+        texts = listed(texts)
         number: dict[str, int] = {}
         positions = [number.setdefault(text, len(number)) for text in texts]
         distinct = list(number)
@@ -232,7 +234,7 @@ class RememberingEmbedder:
         self, model: EmbeddingModel, class_names: Sequence[str], templates: Sequence[str]
     ) -> Float[Tensor, "classes embed_dim"]:
         """As the inner embedder, from memory where the same was asked for before."""
-        key = (tuple(class_names), tuple(templates))
+        key = (tuple(listed(class_names)), tuple(listed(templates)))
         if key not in self._classes:
             self._classes[key] = self._inner.class_embeds(model, class_names, templates)
         return self._classes[key]

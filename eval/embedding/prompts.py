@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from data_pipelines.texts import listed
+
 #: Prompts embedded in one call; with 80 templates this is about a hundred classes.
 PROMPTS_AT_A_TIME = 8192
 
@@ -29,6 +31,7 @@ def class_embeds(
         class_names: at least one.
         templates: at least one, with ``{c}``.
     """
+    class_names, templates = listed(class_names), listed(templates)
     distinct = {name: i for i, name in enumerate(dict.fromkeys(class_names))}
     names = list(distinct)
     step = max(1, PROMPTS_AT_A_TIME // len(templates))

@@ -7,13 +7,17 @@ hold the same batches, so the numbers are the same to the last bit as without th
 Finished arrays are read through a memory map: a data set of any size takes no more memory than
 the part of it that is being scored.
 
-The key of a model covers its weights, preprocessing, tokenizer and the kind of device; that of a
-data set every image, label and class name; that of a view everything its pixels depend on.
+The key of a model covers its fingerprint (weights, architecture, preprocessing, tokenizer), what it
+is told in words, the kind of device and the versions of the libraries that compute; that of a data
+set every image, label and class name; that of a view everything its pixels depend on.
 Commands that want the same data at the same time wait for each other.
 """
 
+import contextlib
 import fcntl
+import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import sys
@@ -31,10 +35,12 @@ from torch import Tensor
 
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from data_pipelines.shards.file_lock import release, try_lock
+from data_pipelines.texts import listed
 from eval.capabilities import device_of
 from eval.contract import (
     EmbeddingModel,
     ImageEmbeddings,
+    Instructed,
     Model,
     Need,
     PictureBatch,
@@ -55,7 +61,9 @@ from eval.progress import Progress
 #: Images whose embeddings are written at once; interrupted work loses at most this much.
 ROWS_IN_PART = 1024
 
-_FORMAT = 1
+_FORMAT = 2
+_COMPUTE_WITH = ("vlsuite", "torch", "torchvision", "open_clip_torch", "timm", "transformers")
+_COMPUTE_WITH += ("tokenizers", "pillow", "numpy")
 _EMBEDS, _ROWS, _ABOUT = "embeds.f32", "rows.i64", "about.json"
 
 
@@ -149,13 +157,14 @@ class StoredEmbedder:
         self, model: EmbeddingModel, texts: Sequence[str]
     ) -> Float[Tensor, "texts embed_dim"]:
         """See ``Embedder``; kept on disk for the next model run."""
+        texts = listed(texts)
         return self._kept(model, "texts", texts, lambda: self._inner.texts(model, texts))
 
     def class_embeds(
         self, model: EmbeddingModel, class_names: Sequence[str], templates: Sequence[str]
     ) -> Float[Tensor, "classes embed_dim"]:
         """See ``Embedder``; the averages are kept on disk, not each prompt."""
-        names = [*class_names, "", *templates]
+        names = [*listed(class_names), "", *listed(templates)]
         return self._kept(
             model, "classes", names, lambda: self._inner.class_embeds(model, class_names, templates)
         )
@@ -360,7 +369,21 @@ def _read_part(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _model_key(model: Model) -> str:
-    return f"{model.fingerprint[:32]}-{torch.device(device_of(model)).type}"
+    wording = model.wording if isinstance(model, Instructed) else ""
+    precision = torch.get_float32_matmul_precision()
+    told = [_FORMAT, model.fingerprint, wording, precision, _versions()]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return f"{digest[:32]}-{torch.device(device_of(model)).type}"
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    """Of the libraries that compute embeddings, and of this package."""
+    found = {}
+    for name in _COMPUTE_WITH:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _short(key: str) -> str:

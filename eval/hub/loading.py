@@ -3,8 +3,6 @@
 Weights are read as safetensors, or as plain tensors (``weights_only``): nothing is unpickled.
 """
 
-import hashlib
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -12,9 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import torch
-
 from eval.errors import EvaluationError
+from vlsuite.models.identity import identity
 
 _EXTRA = "pip install -e .[xmai]"
 
@@ -135,13 +132,5 @@ def _missing(spec: str, what: str, error: Exception) -> str:
 
 
 def fingerprint_of(model: Any, tokenizer: Any | None = None) -> str:
-    """SHA-256 over the weights, and over the vocabulary where there is one."""
-    digest = hashlib.sha256()
-    if tokenizer is not None:
-        digest.update(json.dumps(sorted(tokenizer.get_vocab().items())).encode())
-    for name, weights in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        # as bytes, for NumPy knows no bfloat16
-        flat = weights.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy())
-    return digest.hexdigest()
+    """SHA-256 over all that outputs depend on: weights, architecture, tokenizer or processor."""
+    return identity(model=model, tokenizer=tokenizer)

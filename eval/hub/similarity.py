@@ -17,6 +17,7 @@ from torch import Tensor
 
 from data_pipelines.component_names import is_known, named
 from data_pipelines.registry import Registry
+from data_pipelines.texts import listed
 from eval.errors import EvaluationError
 
 _PER_PASS = 64
@@ -38,18 +39,39 @@ class Similarity(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """A ``Similarity`` that its name alone does not tell from others."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all that its numbers depend on; empty where the name says all."""
+        ...
+
+
+def fingerprint_of(similarity: Any) -> str:
+    """Its fingerprint; empty where its name has to do."""
+    return similarity.fingerprint if isinstance(similarity, Identified) else ""
+
+
 class CachedVectors:
     """Cosines of vectors that are computed once a text.
 
     Args:
         name: see ``Similarity``.
         embed: unit vectors of texts it has not seen, one row a text.
+        fingerprint: see ``Identified``.
     """
 
     def __init__(
-        self, name: str, embed: Callable[[list[str]], Float[np.ndarray, "texts width"]]
+        self,
+        name: str,
+        embed: Callable[[list[str]], Float[np.ndarray, "texts width"]],
+        *,
+        fingerprint: str = "",
     ) -> None:
         self._name = name
+        self.fingerprint = fingerprint
         self._embed = embed
         self._vectors: dict[str, np.ndarray] = {}
 
@@ -62,6 +84,7 @@ class CachedVectors:
         self, first: Sequence[str], second: Sequence[str]
     ) -> Float[np.ndarray, "first second"]:
         """See ``Similarity``."""
+        first, second = listed(first), listed(second)
         if not first or not second:
             return np.zeros((len(first), len(second)))
         unseen = sorted({text for text in (*first, *second) if text not in self._vectors})
@@ -88,10 +111,14 @@ def load_similarity(spec: str, *, device: str = "cpu") -> Similarity:
     if is_known(spec, similarities):
         build, rest = named(spec, similarities)
         return build(rest)
-    from eval.hub.loading import load_encoder
+    from eval.hub import loading
 
-    tokenizer, encoder = load_encoder(spec, device=device)
-    return CachedVectors(spec, lambda texts: _encoder_vectors(texts, tokenizer, encoder))
+    tokenizer, encoder = loading.load_encoder(spec, device=device)
+    return CachedVectors(
+        spec,
+        lambda texts: _encoder_vectors(texts, tokenizer, encoder),
+        fingerprint=loading.fingerprint_of(encoder, tokenizer),
+    )
 
 
 @similarities.register("characters")
@@ -101,7 +128,14 @@ def _characters(_: str) -> Similarity:
 
 @similarities.register("spacy:")
 def _spacy(model: str) -> Similarity:
-    return CachedVectors(f"spacy:{model}", _spacy_vectors(model))
+    from eval.hub.loading import load_spacy
+
+    pipeline = load_spacy(model)
+    return CachedVectors(
+        f"spacy:{model}",
+        _spacy_vectors(model, pipeline),
+        fingerprint=hashlib.sha256(pipeline.to_bytes()).hexdigest(),
+    )
 
 
 def mean_pooled(
@@ -130,10 +164,9 @@ def _encoder_vectors(
     return torch.cat(parts).numpy()
 
 
-def _spacy_vectors(model: str) -> Callable[[list[str]], Float[np.ndarray, "texts width"]]:
-    from eval.hub.loading import load_spacy
-
-    pipeline = load_spacy(model)
+def _spacy_vectors(
+    model: str, pipeline: Any
+) -> Callable[[list[str]], Float[np.ndarray, "texts width"]]:
     if not pipeline.vocab.vectors.size:
         raise EvaluationError(
             f"spaCy model '{model}' has no word vectors; use one that has (en_core_web_md), "

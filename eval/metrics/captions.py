@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from data_pipelines.texts import listed
 from eval.metrics.bleu import bleu_counts, bleu_scores
 from eval.metrics.caption_words import caption_words
 from eval.metrics.cider import cider_values
@@ -40,8 +41,8 @@ def caption_scores(
         references: its reference captions, at least one each.
         seed: of the draws.
     """
-    words = [caption_words(caption) for caption in captions]
-    reference_words = [[caption_words(reference) for reference in own] for own in references]
+    words = [caption_words(caption) for caption in listed(captions)]
+    reference_words = [[caption_words(text) for text in listed(own)] for own in references]
     cider = cider_values(words, reference_words)
     rouge_l = rouge_l_values(words, reference_words)
     each = np.arange(len(words))

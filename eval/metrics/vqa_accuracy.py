@@ -10,6 +10,8 @@ here both are treated alike. A single reference answer gives exact match.
 import re
 from collections.abc import Sequence
 
+from data_pipelines.texts import listed
+
 _NUMBERS = {
     "none": "0", "zero": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
     "six": "6", "seven": "7", "eight": "8", "nine": "9", "ten": "10",
@@ -73,6 +75,7 @@ def vqa_accuracy(answer: str, references: Sequence[str]) -> float:
         answer: of the model.
         references: people's answers, at least one, ten in VQA's data sets; one gives exact match.
     """
+    references = listed(references)
     given = normalized_answer(answer)
     equal = sum(normalized_answer(reference) == given for reference in references)
     if len(references) == 1:

@@ -26,6 +26,7 @@ from torch import Tensor
 from data_pipelines.errors import DataError
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
+from eval.hub.similarity import fingerprint_of
 from eval.respondents.question import Media, Prompted
 from eval.respondents.response import Response
 from eval.respondents.sound_models import (
@@ -134,6 +135,8 @@ class DualEncoder:
                 "sentences": self._sentences_name,
                 "config": asdict(self.config),
             }
+            if self._sentences is not None:
+                told["sentence_encoder"] = fingerprint_of(self._sentences)
             text = json.dumps(told, sort_keys=True)
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()
         return self._fingerprint

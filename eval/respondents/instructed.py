@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from jaxtyping import UInt8
 from torch import Tensor
 
+from data_pipelines.texts import listed
 from eval.errors import EvaluationError
 from eval.respondents.pixels import DEFAULT_SIDE, Fitted, as_png
 from eval.respondents.question import Prompted
@@ -61,7 +62,7 @@ class InstructedModel(ABC):
         Raises:
             EvaluationError: see ``_texts``.
         """
-        asked = list(prompts) if prompts is not None else [DESCRIBE] * len(images)
+        asked = listed(prompts) if prompts is not None else [DESCRIBE] * len(images)
         return self._texts(images, asked, max_tokens=max_tokens, num_beams=num_beams)
 
     def answer(
@@ -76,7 +77,7 @@ class InstructedModel(ABC):
         Raises:
             EvaluationError: see ``_texts``.
         """
-        asked = [f"{question}\n{BRIEFLY}" for question in questions]
+        asked = [f"{question}\n{BRIEFLY}" for question in listed(questions)]
         return self._texts(images, asked, max_tokens=max_tokens, num_beams=1)
 
     def _texts(

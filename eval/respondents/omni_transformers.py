@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 
 from data_pipelines.errors import DataError
-from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
 from eval.respondents.instructed import InstructedModel
 from eval.respondents.prompt import (
@@ -291,6 +290,8 @@ def _weights_digest(model: str, config: Any) -> str:
     if not Path(model).is_dir():
         return hashlib.sha256(f"{model}\0{config._commit_hash}".encode()).hexdigest()
     for path in sorted(Path(model).iterdir()):
-        if path.is_file() and path.suffix in {".json", ".safetensors", ".jinja", ".txt"}:
-            digest_ends(digest, path)
+        if path.is_file() and not path.name.startswith("."):
+            with path.open("rb") as stream:
+                whole = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{path.name}\0{whole}\0".encode())
     return digest.hexdigest()

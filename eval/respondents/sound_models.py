@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data_pipelines.sound import Sound, resampled, windowed
 from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, sound_picture
+from data_pipelines.texts import listed
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
 from eval.respondents.sound import decode
@@ -80,7 +81,7 @@ class SpectrogramClip:
 
     def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
         """See ``SoundModel``."""
-        return self.model.embed_texts(texts).float()
+        return self.model.embed_texts(listed(texts)).float()
 
 
 class Clap:
@@ -138,7 +139,7 @@ class Clap:
     @torch.no_grad()
     def embed_texts(self, texts: list[str]) -> Float[Tensor, "texts embed_dim"]:
         """See ``SoundModel``."""
-        given = self._tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+        given = self._tokenizer(listed(texts), padding=True, truncation=True, return_tensors="pt")
         found = self._model.get_text_features(**given.to(self._device))
         return F.normalize(_pooled(found).float(), dim=-1)
 

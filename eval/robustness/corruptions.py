@@ -20,6 +20,7 @@ from torch import Tensor
 
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
+from data_pipelines.texts import listed
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.corruptions.apply import corrupt
 from eval.corruptions.severities import (
@@ -284,7 +285,7 @@ def frame_of(constants: ConstantSet) -> CropFrame:
 
 def kinds_of(asked: Sequence[str]) -> tuple[str, ...]:
     """Names of corruptions, groups spelled out, each once."""
-    names = [name for word in asked for name in _GROUPS.get(word, (word,))]
+    names = [name for word in listed(asked) for name in _GROUPS.get(word, (word,))]
     return tuple(dict.fromkeys(names))
 
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from data_pipelines.texts import listed
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.subset import chosen_rows, subset
@@ -215,7 +216,9 @@ class Perturbations:
 
 def kinds_of(asked: Sequence[str]) -> tuple[str, ...]:
     """Names of perturbations, "all" spelled out, each once."""
-    names = [name for word in asked for name in (PERTURBATIONS if word == "all" else (word,))]
+    names = [
+        name for word in listed(asked) for name in (PERTURBATIONS if word == "all" else (word,))
+    ]
     return tuple(dict.fromkeys(names))
 
 

@@ -1,7 +1,8 @@
 """Run benchmarks on a model: one result file each, finished ones are not run again.
 
 A finished result is kept if its configuration (model name, data revision, task settings) has the
-same hash and the model still makes the same of a fixed picture (``probe_model``). Otherwise the
+same hash, the model has the same fingerprint and still makes the same of a fixed picture
+(``probe_model``; an object of one's own may change and keep its fingerprint). Otherwise the
 old file moves to ``superseded/`` and the benchmark runs: no result is ever overwritten.
 """
 
@@ -79,7 +80,9 @@ def run_benchmarks(
             raise EvaluationError(
                 f"two data sets would both write {path.name}; give data folders different names"
             )
-    place = _Place(out_dir, probe_model(model), environment or {}, influences or {})
+    place = _Place(
+        out_dir, probe_model(model), _fingerprint(model), environment or {}, influences or {}
+    )
     finished: list[Finished] = []
     for group in _groups(benchmarks):
         shared = RememberingEmbedder(embedder)
@@ -153,8 +156,17 @@ class _Place(NamedTuple):
 
     out_dir: Path
     probe: tuple[float, ...]
+    fingerprint: str
     environment: Settings
     influences: dict[str, str]
+
+
+def _fingerprint(model: Model) -> str:
+    """Of all that the model's results depend on; probabilities depend on scale and bias too."""
+    if not isinstance(model, EmbeddingModel):
+        return model.fingerprint
+    told = f"{model.fingerprint} {float(model.logit_scale)!r} {float(model.logit_bias)!r}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _finished_earlier(model: Model, benchmark: Benchmark, place: _Place) -> Finished | None:
@@ -165,6 +177,7 @@ def _finished_earlier(model: Model, benchmark: Benchmark, place: _Place) -> Fini
         and earlier.origin.config_hash == config_hash(model, benchmark)
         and len(earlier.origin.model_probe) == len(place.probe)
         and np.allclose(earlier.origin.model_probe, place.probe, rtol=0, atol=_PROBE_TOLERANCE)
+        and earlier.origin.model_fingerprint == place.fingerprint
     )
     # All processes take the same way, or the collective calls of a benchmark would wait for ever.
     if all_agree(is_done, device=device_of(model)) and earlier is not None:
@@ -189,6 +202,7 @@ def _run(model: Model, benchmark: Benchmark, *, embedder: Embedder, place: _Plac
         measured.origin,
         config_hash=config_hash(model, benchmark),
         model_probe=place.probe,
+        model_fingerprint=place.fingerprint,
         environment=place.environment,
     )
     templates = benchmark.settings().get("templates")

@@ -5,6 +5,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from data_pipelines.errors import UnknownNameError
+from data_pipelines.texts import listed
 from eval.contract import Benchmark
 from eval.data.dataset import EvalDataset
 from eval.data.folders import evaluation_folders, has_splits, open_dataset
@@ -87,6 +88,7 @@ def select(
         EvaluationError: nothing to evaluate, or data, task and choices that do not fit.
     """
     choices = choices or TaskChoices()
+    paths, tasks = listed(paths), listed(tasks)
     for name in tasks:
         if name not in (AUTO, ALL):
             registry.get(name)

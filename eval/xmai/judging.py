@@ -20,6 +20,7 @@ from eval.contract import (
     Answerer,
     Embedder,
     EmbeddingModel,
+    Instructed,
     Matcher,
     Model,
     PictureBatch,
@@ -172,7 +173,9 @@ def answered(
         for image, text in zip(hypotheses.images.tolist(), side, strict=True)
     ]
     distinct = sorted(set(asked))
-    digest = hashlib.sha256(json.dumps([distinct, max_tokens, _QUESTION]).encode()).hexdigest()
+    wording = model.wording if isinstance(model, Instructed) else ""
+    asked_how = [distinct, max_tokens, _QUESTION, wording, sorted(_ANSWERS.items())]
+    digest = hashlib.sha256(json.dumps(asked_how).encode()).hexdigest()
     kept = embedder.remembered(
         model,
         f"insertion entailment {dataset.revision} {digest}",

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from data_pipelines import plugins
 from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
-from eval.hub.similarity import Similarity, load_similarity
+from eval.hub.similarity import Similarity, fingerprint_of, load_similarity
 from eval.xmai.attack import AttackPlan
 from eval.xmai.attributes import load_groups
 from eval.xmai.candidates import Rules, check_truth, load_adjectives
@@ -129,7 +129,9 @@ class _InsertionMethod:
             for role, model in roles.items()
             if model is not None
         }
-        return named | {"similarity": {"name": self._similarity.name, "fingerprint": ""}}
+        similarity = self._similarity
+        told = {"name": similarity.name, "fingerprint": fingerprint_of(similarity)}
+        return named | {"similarity": told}
 
     def perturb(self, chunk: Chunk) -> Sequence[PerturbedCaption]:
         """See ``Method``."""
@@ -165,7 +167,7 @@ def _inserter(spec: MethodSpec, tools: Tools) -> AttributeInserter:
 
 
 def _upstream_method(spec: MethodSpec) -> Method:
-    from eval.hub.loading import fingerprint_of, load_masked_lm
+    from eval.hub import loading
     from eval.xmai.upstream.algorithm import UpstreamInserter, UpstreamSettings
     from eval.xmai.upstream.method import TransformersTokenModel, UpstreamMethod
 
@@ -174,7 +176,7 @@ def _upstream_method(spec: MethodSpec) -> Method:
             "--compat upstream takes its words from a language model: --masked-lm bert-base-cased, "
             "or the folder of one"
         )
-    tokenizer, model = load_masked_lm(spec.masked_lm, device=spec.device)
+    tokenizer, model = loading.load_masked_lm(spec.masked_lm, device=spec.device)
     similarity = load_similarity(spec.similarity, device=spec.device)
     inserter = UpstreamInserter(
         TransformersTokenModel(tokenizer, model),
@@ -190,7 +192,7 @@ def _upstream_method(spec: MethodSpec) -> Method:
     )
     clip = _Models(spec.device).clip(spec.scorer) if spec.scorer else None
     scorer = ClipScorer(clip, prefix=spec.prefix) if clip else None
-    fingerprint = fingerprint_of(model, tokenizer)
+    fingerprint = loading.fingerprint_of(model, tokenizer)
     return UpstreamMethod(
         inserter,
         scorer,

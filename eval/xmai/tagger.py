@@ -113,7 +113,8 @@ class ClipTagger:
         self._template = template
         self._known: dict[_Asked, np.ndarray] = {}
         self.name = model.name
-        settings = [template, {group: list(words) for group, words in groups.items()}]
+        by_group = {group: list(words) for group, words in groups.items()}
+        settings = [template, by_group, float(model.logit_scale)]
         digest = hashlib.sha256(json.dumps(settings).encode() + model.fingerprint.encode())
         self.fingerprint = digest.hexdigest()
 

@@ -15,6 +15,7 @@ from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 from tests.support.words import word_tokenizer
 from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.pair_shards import PairShards
 from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.source_names import source_names
@@ -58,7 +59,7 @@ def _stream(
         reader=PairReader(
             transform=transform(augment, size=(16, 16), interpolation="bicubic"),
             tokenizer=word_tokenizer(),
-            trim_text=config.trim_text,
+            end_of_text=EndOfText() if config.trim_text else None,
             caption=config.caption,
         ),
         seed=seed,

@@ -12,7 +12,6 @@ from vlsuite.batches.tokenizer import (
     CachedTokenizer,
     load_tokenizer,
     train_tokenizer,
-    trimmed_length,
 )
 from vlsuite.errors import DataError, ModelError
 
@@ -46,7 +45,7 @@ def test_the_same_captions_give_the_same_files(tmp_path):
 def test_end_of_text_has_the_highest_id(tmp_path):
     size = train_tokenizer(CAPTIONS, vocab_size=90, out_dir=tmp_path, context_length=16)
     tokenizer = load_tokenizer("ViT-B-32", context_length=16, folder=str(tmp_path))
-    vocabulary = tokenizer._tokenizer.tokenizer.get_vocab()
+    vocabulary = tokenizer.base.tokenizer.get_vocab()
     assert max(vocabulary.values()) == vocabulary[END] == size - 1
     assert size <= 90
 
@@ -55,7 +54,7 @@ def test_ids_are_start_words_end_padding(tokenizer_folder):
     ids = load_tokenizer("ViT-B-32", context_length=16, folder=tokenizer_folder)(["a cat", ""])
     vocabulary = load_tokenizer(
         "ViT-B-32", context_length=16, folder=tokenizer_folder
-    )._tokenizer.tokenizer.get_vocab()
+    ).base.tokenizer.get_vocab()
     assert ids.shape == (2, 16)
     assert ids[0, 0] == vocabulary[START]
     assert ids[1].tolist() == [vocabulary[START], vocabulary[END]] + [0] * 14
@@ -103,25 +102,19 @@ def test_a_folder_without_tokenizer_is_one_clear_error(tmp_path):
         load_tokenizer("ViT-B-32", context_length=16, folder=str(tmp_path))
 
 
-@pytest.mark.parametrize(("longest", "columns"), [(3, 8), (8, 8), (9, 16), (76, 77)])
-def test_trimmed_length_is_rounded_up_and_bounded(longest, columns):
-    ids = torch.zeros(2, 77, dtype=torch.long)
-    ids[0, 1], ids[1, longest - 1] = 9, 9
-    assert trimmed_length(ids) == columns
-
-
 @pytest.mark.parametrize("own_tokenizer", [True, False])
 def test_trimmed_texts_have_the_embeddings_of_untrimmed_ones(
     tmp_path, tokenizer_folder, own_tokenizer
 ):
     name = register_architecture(tmp_path)
     tiny = tiny_model(name, tokenizer=tokenizer_folder if own_tokenizer else None)
-    assert tiny.built.encoder.accepts_trimmed_text
+    end = tiny.built.encoder.end_of_text
+    assert end is not None
     ids = tiny.clip.tokenizer(["a cat", "the dog", ""])
     with torch.no_grad():
         whole = tiny.built.encoder(None, ids).text_embeds
-        trimmed = tiny.built.encoder(None, ids[:, : trimmed_length(ids)]).text_embeds
-    assert trimmed_length(ids) == 8 < ids.shape[1]
+        trimmed = tiny.built.encoder(None, end.cut(ids)).text_embeds
+    assert end.cut(ids).shape[1] == 8 < ids.shape[1]
     # Softmax over 8 instead of 16 columns sums the same numbers, in another order at most.
     torch.testing.assert_close(trimmed, whole, rtol=0, atol=1e-6)
     assert (whole[0] - whole[1]).abs().max() > 1e-3
@@ -130,7 +123,7 @@ def test_trimmed_texts_have_the_embeddings_of_untrimmed_ones(
 def test_texts_are_not_trimmed_where_padding_is_seen(tmp_path):
     text_cfg = {"no_causal_mask": True, "pool_type": "last"}
     name = register_architecture(tmp_path, "tiny-bidirectional", text_cfg=text_cfg)
-    assert not tiny_model(name).built.encoder.accepts_trimmed_text
+    assert tiny_model(name).built.encoder.end_of_text is None
 
 
 def test_a_model_folder_brings_the_cleaning_it_asks_for(tmp_path, tokenizer_folder):

@@ -23,6 +23,7 @@ from data_pipelines.sources.synthetic import SyntheticSource
 from tests.support.shards import write_tar
 from tests.support.words import word_tokenizer
 from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.pair_shards import PairShards
 from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.stream import Place, TrainStream
@@ -284,7 +285,7 @@ def _first_batches(config):
         reader=PairReader(
             transform=TrainTransform(AugmentConfig(), size=(16, 16), interpolation="bicubic"),
             tokenizer=word_tokenizer(),
-            trim_text=config.trim_text,
+            end_of_text=EndOfText() if config.trim_text else None,
             caption=config.caption,
         ),
         seed=0,

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from open_clip.transformer import TextTransformer
 
 from tests.support.tiny_models import CAPTIONS, register_architecture, tiny_tokenizer
-from vlsuite.batches.tokenizer import trimmed_length
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.config import OpenClipConfig
@@ -124,9 +123,10 @@ def test_text_embedding_equals_a_loop(tmp_path, share):
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_trimmed_text_gives_the_same_embedding(tmp_path, share):
     built = built_with(tmp_path, share=share)
-    assert built.encoder.accepts_trimmed_text
+    end = built.encoder.end_of_text
+    assert end is not None
     ids = token_ids(built, ["a cat", "two dogs", ""])
-    short = ids[:, : trimmed_length(ids, multiple=1)]
+    short = end.cut(ids, multiple=1)
     assert short.shape[1] < ids.shape[1]
     whole = built.encoder(None, ids).text_embeds
     torch.testing.assert_close(built.encoder(None, short).text_embeds, whole, atol=1e-6, rtol=0)

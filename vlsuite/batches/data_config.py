@@ -7,6 +7,7 @@ from typing import Literal
 
 from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.sidecar import cache_folder
+from data_pipelines.texts import listed
 from vlsuite.batches.bad_input import Policy
 from vlsuite.batches.sequence import block_quotas
 from vlsuite.batches.transforms import AugmentConfig
@@ -61,6 +62,8 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
+        # a path by itself is one path, not its letters
+        object.__setattr__(self, "train", tuple(listed(self.train)))
         if self.num_workers < 0 or self.prefetch < 1:
             raise ConfigError("data.num_workers must be >= 0 and data.prefetch >= 1")
         if not (math.isfinite(self.worker_timeout) and self.worker_timeout >= 0):

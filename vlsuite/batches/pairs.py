@@ -14,8 +14,9 @@ from vlsuite.batches.batch import Batch
 from vlsuite.batches.concepts import ConceptTable, read_concepts
 from vlsuite.batches.crops import stacked
 from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.sample_reader import BatchFacts, Read
-from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
+from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import TrainTransform, channels, normalise
 
 
@@ -60,7 +61,11 @@ class Pair(NamedTuple):
 
 
 def pair_reader(
-    data: DataConfig, *, preprocess: dict[str, Any], tokenizer: CachedTokenizer, trim_text: bool
+    data: DataConfig,
+    *,
+    preprocess: dict[str, Any],
+    tokenizer: CachedTokenizer,
+    end_of_text: EndOfText | None,
 ) -> "PairReader":
     """The reader that a run's settings ask for.
 
@@ -68,7 +73,7 @@ def pair_reader(
         data: of the run.
         preprocess: of the model's pictures: size, interpolation.
         tokenizer: of the model.
-        trim_text: whether the model allows it.
+        end_of_text: behind which the model allows token ids to be cut; None: nowhere.
     Raises:
         DataError: the file of concepts cannot be read.
     """
@@ -81,7 +86,7 @@ def pair_reader(
         transform=transform,
         tokenizer=tokenizer,
         caption=data.caption,
-        trim_text=data.trim_text and trim_text,
+        end_of_text=end_of_text if data.trim_text else None,
         concepts=read_concepts(data.concepts) if data.concepts else None,
     )
 
@@ -93,7 +98,7 @@ class PairReader:
         transform: makes the training view.
         tokenizer: captions to ids.
         caption: "random" draws one of a sample's captions, "first" takes the first.
-        trim_text: cut token ids after the longest caption of the batch.
+        end_of_text: token ids are cut behind that of the batch's longest caption; None: never.
         concepts: words for what is in the pictures, by uid.
     """
 
@@ -103,13 +108,13 @@ class PairReader:
         transform: TrainTransform,
         tokenizer: CachedTokenizer,
         caption: Literal["first", "random"] = "random",
-        trim_text: bool,
+        end_of_text: EndOfText | None,
         concepts: ConceptTable | None = None,
     ) -> None:
         self._transform = transform
         self._tokenizer = tokenizer
         self._caption = caption
-        self._trim_text = trim_text
+        self._end_of_text = end_of_text
         self._concepts = concepts
 
     def read(self, sample: StoredSample, rng: np.random.Generator) -> Read:
@@ -130,8 +135,8 @@ class PairReader:
     def collate(self, contents: Sequence[Pair], facts: BatchFacts) -> PairBatch:
         """See ``SampleReader``."""
         token_ids = self._tokenizer([pair.caption for pair in contents])
-        if self._trim_text:
-            token_ids = token_ids[:, : trimmed_length(token_ids)].contiguous()
+        if self._end_of_text is not None:
+            token_ids = self._end_of_text.cut(token_ids).contiguous()
         table = self._concepts
         return PairBatch(
             images=stacked([pair.pixels for pair in contents]),

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from data_pipelines.texts import listed
 from vlsuite.errors import DataError, ModelError
 
 START, END, PAD, UNKNOWN = "<start_of_text>", "<end_of_text>", "<pad>", "<unknown>"
@@ -32,24 +33,28 @@ class TextTokenizer(Protocol):
 class CachedTokenizer:
     """Any open_clip tokenizer with its results kept: training sees the same captions each epoch.
 
+    Attributes:
+        base: the tokenizer itself.
+
     Args:
         tokenizer: maps a list of texts to ids [texts, context_length].
         limit: most captions kept; the cache is emptied when it is full.
     """
 
     def __init__(self, tokenizer: TextTokenizer, *, limit: int = _CACHE_LIMIT) -> None:
-        self._tokenizer = tokenizer
+        self.base = tokenizer
         self._limit = limit
         self._cache: dict[str, Tensor] = {}
 
     def __call__(self, texts: Sequence[str]) -> Int[Tensor, "texts context_length"]:
         """Token ids, int64, padded to the context length; each text costs once."""
+        texts = listed(texts)
         missing = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if missing:
             if len(self._cache) + len(missing) > self._limit:
                 self._cache.clear()
                 missing = list(dict.fromkeys(texts))
-            for text, ids in zip(missing, self._tokenizer(missing), strict=True):
+            for text, ids in zip(missing, self.base(missing), strict=True):
                 self._cache[text] = ids.clone()
         return torch.stack([self._cache[text] for text in texts])
 
@@ -79,17 +84,6 @@ def load_tokenizer(name: str, *, context_length: int | None, folder: str | None)
     return CachedTokenizer(tokenizer)
 
 
-def trimmed_length(token_ids: Int[Tensor, "texts length"], *, multiple: int = 8) -> int:
-    """Columns needed for the longest text, rounded up so that few shapes occur.
-
-    The end-of-text token has the highest id of its row (open_clip's 'argmax' pooling), so the
-    last needed column is the row's argmax.
-    """
-    needed = int(token_ids.argmax(dim=1).max()) + 1
-    rounded = (needed + multiple - 1) // multiple * multiple
-    return min(rounded, token_ids.shape[1])
-
-
 def train_tokenizer(
     captions: Iterable[str], *, vocab_size: int, out_dir: Path, context_length: int
 ) -> int:
@@ -108,7 +102,7 @@ def train_tokenizer(
     Raises:
         DataError: no caption at all, or ``out_dir`` cannot be written.
     """
-    texts = [caption for caption in captions if caption.strip()]
+    texts = [caption for caption in listed(captions) if caption.strip()]
     if not texts:
         raise DataError("no captions to learn a tokenizer from; check the shards' txt members")
     tokenizer = _learn_pairs(texts, vocab_size=vocab_size - 2)

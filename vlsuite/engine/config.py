@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from data_pipelines.settings import component
+from data_pipelines.texts import listed
 from vlsuite import models, objectives
 from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.duration import Duration
@@ -64,6 +65,10 @@ class ValidationConfig:
     data: tuple[str, ...] = ()
     every: Duration = Duration("1epoch")
     batch_size: int = 256
+
+    def __post_init__(self) -> None:
+        # a path by itself is one path, not its letters
+        object.__setattr__(self, "data", tuple(listed(self.data)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

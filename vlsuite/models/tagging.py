@@ -37,8 +37,8 @@ class ZeroShotTagger:
     """
 
     def __init__(self, clip: Clip, settings: TaggerSettings) -> None:
+        self.settings = settings
         self._clip = clip
-        self._settings = settings
         self._concepts = concept_embeds(clip, settings.concepts, template=settings.template)
         self._thresholds = torch.tensor(settings.thresholds, device=self._concepts.device)
 
@@ -48,8 +48,8 @@ class ZeroShotTagger:
     def of_embeds(self, image_embeds: Float[Tensor, "batch embed_dim"]) -> list[tuple[str, ...]]:
         """The same for pictures that are embedded already."""
         excess = image_embeds.to(self._concepts.device) @ self._concepts.T - self._thresholds
-        best = excess.topk(min(self._settings.top, len(self._settings.concepts)), dim=1)
-        names = self._settings.concepts
+        best = excess.topk(min(self.settings.top, len(self.settings.concepts)), dim=1)
+        names = self.settings.concepts
         return [
             tuple(names[i] for i, value in zip(row, values, strict=True) if value > 0)
             for row, values in zip(best.indices.tolist(), best.values.tolist(), strict=True)
@@ -62,7 +62,7 @@ def check_fits(settings: TaggerSettings, clip: Clip) -> None:
     Raises:
         ModelError: another fingerprint.
     """
-    if clip.fingerprint != settings.fingerprint:
+    if settings.fingerprint not in (clip.fingerprint, clip.weights_digest()):
         raise ModelError(
             f"the concepts were named by '{settings.model}', whose weights are not those of "
             f"'{clip.name}', so their thresholds do not fit; make them again with 'vlsuite data "

@@ -9,14 +9,14 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from vlsuite.batches.tokenizer import CachedTokenizer, trimmed_length
+from data_pipelines.texts import listed
+from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import channels, eval_transform, normalise
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.towers import Embeddings
+from vlsuite.models.identity import TOKENIZER_PROBES, identity, tokenizer_identity
 
 _TEXTS_PER_PASS = 256
-#: Tokenizers with other vocabularies or rules give other ids for these.
-TOKENIZER_PROBES = ("a photo of a cat.", "Zwölf Boxkämpfer, 3.14 €: x_y", "日本語 🙂")
 
 
 class Clip:
@@ -56,27 +56,36 @@ class Clip:
         self.logit_bias = logit_bias
         self.device = device
         self._built = built
-        self._fingerprint = ""
+        self._identity = ""
         self._encode = encode
         self._dtype = dtype
-        self._trim = built.encoder.accepts_trimmed_text
+        self._end_of_text = built.encoder.end_of_text
         self._mean = channels(built.preprocess["mean"], device)
         self._std = channels(built.preprocess["std"], device)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the weights, the preprocessing and the tokenizer, as hexadecimal digits."""
-        if not self._fingerprint:
-            self._fingerprint = self._hash()
-        return self._fingerprint
+        """SHA-256 over all that embeddings depend on; see ``vlsuite.models.identity``."""
+        if not self._identity:
+            self._identity = identity(
+                encoder=self._built.encoder,
+                preprocess=self._built.preprocess,
+                embed_parts=self.embed_parts,
+                dtype=str(self._dtype),
+                tokenizer=tokenizer_identity(self.tokenizer.base, self.tokenizer),
+            )
+        return self._identity
 
-    def _hash(self) -> str:
+    def weights_digest(self) -> str:
+        """What told models apart before there were identities: weights and preprocessing.
+
+        Files of concepts and trained models that carry it are still read.
+        """
         digest = hashlib.sha256(json.dumps(self._built.preprocess, sort_keys=True).encode())
         digest.update(str(self._dtype).encode())
-        digest.update(self.tokenizer(list(TOKENIZER_PROBES)).numpy().tobytes())
+        digest.update(self.tokenizer(TOKENIZER_PROBES).numpy().tobytes())
         for name, weights in sorted(self._built.encoder.state_dict().items()):
             digest.update(name.encode())
-            # as bytes, for NumPy knows no bfloat16
             digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
 
@@ -102,21 +111,23 @@ class Clip:
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embed_dim"]:
-        """Unit-norm fp32 embeddings of texts, on the device.
+        """Unit-norm fp32 embeddings of texts, on the device; of one text, one row.
 
         Texts of equal length go through together, so that little of a pass is padding.
         """
-        if not len(texts):
+        texts = listed(texts)
+        if not texts:
             return torch.zeros(0, self.embed_dim, device=self.device)
-        token_ids = self.tokenizer(list(texts))
+        token_ids = self.tokenizer(texts)
+        end = self._end_of_text
         order = torch.arange(len(texts))
-        if self._trim:
-            order = torch.argsort(token_ids.argmax(dim=1), stable=True)
+        if end is not None:
+            order = torch.argsort(end.places(token_ids), stable=True)
         parts = []
         for rows in order.split(_TEXTS_PER_PASS):
             own = token_ids[rows]
-            if self._trim:
-                own = own[:, : trimmed_length(own, multiple=1)]
+            if end is not None:
+                own = end.cut(own, multiple=1)
             embeds = self._encode(None, own.to(self.device)).text_embeds
             assert embeds is not None
             parts.append(embeds)

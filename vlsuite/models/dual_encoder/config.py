@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models import registry
+from vlsuite.models.dual_encoder.agreement import agree_with_open_clip
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION_WEIGHTS,
     TokenSelectionConfig,
@@ -86,9 +87,8 @@ class OpenClipConfig(ModelFamily):
         model_cfg = architecture(self.name)
         vision_cfg, text_cfg = model_cfg["vision_cfg"], model_cfg["text_cfg"]
         if self.tokenizer is not None:
-            text_cfg["vocab_size"] = _vocabulary_size(Path(self.tokenizer))
-            text_cfg["hf_tokenizer_name"] = self.tokenizer
-        model = _create(self, text_cfg.get("vocab_size"))
+            text_cfg |= replaced_vocabulary(Path(self.tokenizer), text_cfg)
+        model = _create(self, text_cfg)
         if self.context_length is not None:
             text_cfg["context_length"] = self.context_length
         if self.image_size is not None:
@@ -100,7 +100,7 @@ class OpenClipConfig(ModelFamily):
         parts = selection.put_on(encoder, embed_dim=model_cfg["embed_dim"])
         if weights is not None:
             load_selection(encoder, weights)
-        return TrainableDualEncoder(
+        built = TrainableDualEncoder(
             name=self.name,
             encoder=encoder,
             model_cfg=model_cfg,
@@ -114,6 +114,8 @@ class OpenClipConfig(ModelFamily):
             token_selection=selection,
             keep_logit_scale=self.keep_logit_scale,
         )
+        agree_with_open_clip(built, model)
+        return built
 
     def rebuild(self, export: Path) -> TrainableDualEncoder:
         """See ``ModelFamily``: random weights, and the preprocessing of the pretrained ones."""
@@ -190,15 +192,12 @@ def _add_own_architectures() -> None:
         open_clip.add_model_config(CONFIG_FOLDER)
 
 
-def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
+def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
     """open_clip's factory, always with the text tower as a module of its own (custom text)."""
     text_override: dict[str, Any] = {}
     if config.tokenizer is not None:
-        text_cfg = architecture(config.name)["text_cfg"]
-        text_cfg["vocab_size"] = vocab_size
-        if config.context_length is not None:
-            text_cfg["context_length"] = config.context_length
-        text_override["text_cfg"] = text_cfg
+        context = {} if config.context_length is None else {"context_length": config.context_length}
+        text_override["text_cfg"] = text_cfg | context
     loads = config.pretrained is not None or ":" in config.name
     previous = logging.root.manager.disable
     # the factory narrates every step on the root logger, and raises what it logs as an error
@@ -260,7 +259,14 @@ def _local_tokenizer(name: str, text_cfg: dict[str, Any]) -> str | None:
     return name.removeprefix("local-dir:") if local else None
 
 
-def _vocabulary_size(folder: Path) -> int:
+def replaced_vocabulary(folder: Path, text_cfg: dict[str, Any]) -> dict[str, Any]:
+    """What of a text tower's description changes with its tokenizer.
+
+    The ids of the end-of-text and padding tokens change only where the architecture names them.
+
+    Raises:
+        ModelError: no tokenizer there.
+    """
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
@@ -269,4 +275,14 @@ def _vocabulary_size(folder: Path) -> int:
             f"no tokenizer.json in {folder}; make one with "
             f"'vlsuite data tokenizer SHARDS --out {folder}'"
         )
-    return Tokenizer.from_file(str(path)).get_vocab_size()
+    tokenizer = Tokenizer.from_file(str(path))
+    changed = {"vocab_size": tokenizer.get_vocab_size(), "hf_tokenizer_name": str(folder)}
+    settings = folder / "tokenizer_config.json"
+    special = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    for role in ("eos", "pad"):
+        token = special.get(f"{role}_token")
+        number = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
+        is_named = f"{role}_id" in text_cfg or (role == "eos" and text_cfg.get("pool_type") == role)
+        if is_named and number is not None:
+            changed[f"{role}_id"] = number
+    return changed

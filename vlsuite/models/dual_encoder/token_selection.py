@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vlsuite.errors import ModelError
+from vlsuite.models.dual_encoder.towers import end_of_text
 
 #: Normalisation inside the head: "layer"; "batch" as the paper describes it, with statistics of
 #: the local batch; "affine", a learned scale and offset a channel, which is what the authors'
@@ -99,12 +100,15 @@ class SelectingTextTower(nn.Module):
         super().__init__()
         self.base, self.selection = base, head
         self._count = max(1, int(share * (base.context_length - 2)))
+        rule = end_of_text(base)
+        assert rule is not None, "check_towers asks for it"
+        self._end_of_text = rule
 
     def forward(self, token_ids: Int[Tensor, "batch length"]) -> Float[Tensor, "batch d"]:
         """Global and token-selection embedding, each of unit norm."""
         x, mask = self.base._embeds(token_ids)
         x, last = _run(self.base.transformer, x, mask)
-        end = self._ends(token_ids)
+        end = self._end_of_text.places(token_ids)
         places = torch.arange(token_ids.shape[1], device=x.device)
         attention = global_attention(last, x, end, places[None, :] <= end[:, None])
         states = self.base.ln_final(last(x, attn_mask=mask))
@@ -116,11 +120,6 @@ class SelectingTextTower(nn.Module):
         best = attention.masked_fill(~is_word, -1).topk(count, dim=1)
         kept = projected.gather(1, best.indices[..., None].expand(-1, -1, projected.shape[2]))
         return side_by_side(pooled, self.selection(kept, best.values >= 0))
-
-    def _ends(self, token_ids: Int[Tensor, "batch length"]) -> Int[Tensor, " batch"]:
-        if self.base.pool_type == "eos":
-            return (token_ids == self.base.eos_id).int().argmax(dim=1)
-        return token_ids.argmax(dim=1)
 
 
 @torch.no_grad()
@@ -173,7 +172,7 @@ def check_towers(visual: nn.Module, text: nn.Module) -> None:
         raise ModelError(f"{needs} an open_clip ViT that pools its class token (ViT-B-16, ...)")
     if not isinstance(text, TextTransformer) or text.cls_emb is not None:
         raise ModelError(f"{needs} open_clip's own text transformer without a class token")
-    if text.pool_type not in {"argmax", "eos"} or text.attn_mask is None or text.use_pad_mask:
+    if end_of_text(text) is None or text.attn_mask is None or text.use_pad_mask:
         raise ModelError(f"{needs} a causal text tower that pools its end-of-text token")
     towers: list[Any] = [visual.transformer, text.transformer]
     if not all(_standard(tower.resblocks) and tower.batch_first for tower in towers):

@@ -10,6 +10,8 @@ from jaxtyping import Float, Int
 from open_clip.transformer import TextTransformer
 from torch import Tensor, nn
 
+from vlsuite.batches.end_of_text import EndOfText
+
 
 class Embeddings(NamedTuple):
     """Unit-norm fp32 embeddings; a side that was not asked for is None."""
@@ -27,20 +29,36 @@ class DualEncoder(nn.Module):
 
     Args:
         visual: maps normalised images [b, c, h, w] to features [b, d].
-        text: maps token ids [b, l] to features [b, d].
+        text: maps token ids [b, l] to features [b, d]; all ids until ``use_cut_texts``.
     """
 
     def __init__(self, visual: nn.Module, text: nn.Module) -> None:
         super().__init__()
         self.visual = visual
         self.text = text
+
+    @property
+    def end_of_text(self) -> EndOfText | None:
+        """Behind which token ids may be cut; None where the tower needs all of them."""
+        text = getattr(self.text, "base", self.text)
+        return end_of_text(text) if isinstance(text, TrimmableTextTransformer) else None
+
+    @property
+    def pooled_at(self) -> EndOfText | None:
+        """Where texts are pooled, whether or not they may be cut there."""
+        return end_of_text(getattr(self.text, "base", self.text))
+
+    def use_cut_texts(self) -> None:
+        """From now on token ids may be cut behind their end, where the text tower allows it."""
+        text = getattr(self.text, "base", self.text)
         if isinstance(text, TextTransformer) and text_is_trimmable(text):
             text.__class__ = TrimmableTextTransformer
 
-    @property
-    def accepts_trimmed_text(self) -> bool:
-        """Whether token ids may be cut after the last end-of-text token of the batch."""
-        return isinstance(getattr(self.text, "base", self.text), TrimmableTextTransformer)
+    def use_whole_texts(self) -> None:
+        """From now on the text tower is open_clip's own, which needs all token ids."""
+        text = getattr(self.text, "base", self.text)
+        if isinstance(text, TrimmableTextTransformer):
+            text.__class__ = TextTransformer
 
     def forward(
         self,
@@ -72,11 +90,18 @@ class TrimmableTextTransformer(TextTransformer):
         return hidden, self.attn_mask[:length, :length]  # type: ignore[index]
 
 
+def end_of_text(text: nn.Module) -> EndOfText | None:
+    """The rule by which a tower finds the token that it pools; None: it pools another way."""
+    if not isinstance(text, TextTransformer) or text.pool_type not in {"argmax", "eos"}:
+        return None
+    return EndOfText(text.eos_id if text.pool_type == "eos" else None)
+
+
 def text_is_trimmable(text: TextTransformer) -> bool:
     """True where the pooled state cannot depend on anything after the end-of-text token."""
     return (
         text.attn_mask is not None
         and text.cls_emb is None
         and not text.use_pad_mask
-        and text.pool_type in {"argmax", "eos"}
+        and end_of_text(text) is not None
     )

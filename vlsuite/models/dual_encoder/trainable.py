@@ -50,7 +50,7 @@ class TrainableDualEncoder(BuiltModel, TrainableModel):
             data,
             preprocess=self.preprocess,
             tokenizer=self.tokenizer,
-            trim_text=self.encoder.accepts_trimmed_text,
+            end_of_text=self.encoder.end_of_text,
         )
 
     def forward(

@@ -89,9 +89,6 @@ class NevlpEncoder(nn.Module):
         settings: how they are joined.
     """
 
-    #: Captions keep their length on the way to all ranks; they are cut where it is safe.
-    accepts_trimmed_text = False
-
     def __init__(
         self,
         image_tower: DualEncoder,

@@ -1,7 +1,5 @@
 """A trained NEVLP model as evaluations see it: it embeds, matches, describes and answers."""
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 
 import torch
@@ -10,9 +8,11 @@ from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from data_pipelines.texts import listed
 from vlsuite.batches.transforms import channels, eval_transform, normalise
 from vlsuite.errors import ModelError
-from vlsuite.models.dual_encoder.clip import TOKENIZER_PROBES, Clip
+from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.identity import identity, tokenizer_identity
 from vlsuite.models.nevlp.built import BuiltNevlp, described
 from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.tagging import Tagger, ZeroShotTagger
@@ -62,17 +62,18 @@ class Nevlp:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over all weights, the preprocessing, the tokenizer and the concepts."""
+        """SHA-256 over all that results depend on; see ``vlsuite.models.identity``."""
         if not self._fingerprint:
-            told = described(self._built.config, logit_scale=self.logit_scale)
-            digest = hashlib.sha256(self._clip(self.name).fingerprint.encode())
-            digest.update(json.dumps(told, sort_keys=True).encode())
-            digest.update(repr((self._built.tagger, self._tagger is None)).encode())
-            digest.update(self._built.tokenizer(list(TOKENIZER_PROBES)).numpy().tobytes())
-            for name, weights in sorted(self._encoder.state_dict().items()):
-                digest.update(name.encode())
-                digest.update(weights.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-            self._fingerprint = digest.hexdigest()
+            texts = self._built.tokenizer
+            self._fingerprint = identity(
+                encoder=self._encoder,
+                image_tower=self._clip("").fingerprint,
+                settings=described(self._built.config, logit_scale=self.logit_scale),
+                tokenizer=tokenizer_identity(texts.base, texts),
+                preprocess=self._built.preprocess,
+                dtype=str(self._dtype),
+                tagger=self._tagger,
+            )
         return self._fingerprint
 
     @torch.no_grad()
@@ -94,8 +95,9 @@ class Nevlp:
 
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Float[Tensor, "texts embed_dim"]:
-        """Unit-norm fp32 embeddings of texts, on the device."""
-        if not len(texts):
+        """Unit-norm fp32 embeddings of texts, on the device; of one text, one row."""
+        texts = listed(texts)
+        if not texts:
             return torch.zeros(0, self.embed_dim, device=self.device)
         parts = [self._encoder.embed_texts(ids) for ids in self._ids(texts).split(_ROWS_PER_PASS)]
         return torch.cat(parts)
@@ -120,6 +122,7 @@ class Nevlp:
         """Log-odds that pictures (of ``image_tokens``) and texts belong together, fp32."""
         length = self._built.config.concept_length
         rows = _carrier_rows(length, tokens.shape[2])
+        texts = listed(texts)
         ids = self._ids(texts) if texts else torch.zeros(0, 1, dtype=torch.int64)
         found = [torch.zeros(0, device=self.device)]
         for first in range(0, len(texts), _ROWS_PER_PASS):
@@ -144,7 +147,7 @@ class Nevlp:
         return self._encoder.write(
             self._tokens(images),
             self._concept_ids(images),
-            [""] * len(images) if prompts is None else list(prompts),
+            [""] * len(images) if prompts is None else listed(prompts),
             max_tokens=max_tokens,
             num_beams=num_beams,
         )
@@ -157,7 +160,7 @@ class Nevlp:
         max_tokens: int,
     ) -> list[str]:
         """Continue "Question: ... Answer:" (the prompt of BLIP-2 for zero-shot answers)."""
-        prompts = [f"Question: {question} Answer:" for question in questions]
+        prompts = [f"Question: {question} Answer:" for question in listed(questions)]
         return self.caption(images, prompts=prompts, max_tokens=max_tokens)
 
     def concepts_of(self, images: UInt8[Tensor, "batch 3 height width"]) -> list[tuple[str, ...]]:
@@ -176,7 +179,7 @@ class Nevlp:
         return self._encoder.concept_ids(self.concepts_of(images)).to(self.device)
 
     def _ids(self, texts: Sequence[str]) -> Int64[Tensor, "texts context_length"]:
-        return self._built.tokenizer(list(texts)).to(self.device)
+        return self._built.tokenizer(texts).to(self.device)
 
     def _own_tagger(self) -> Tagger | None:
         settings = self._built.tagger

@@ -43,7 +43,8 @@ class TrainableNevlp(BuiltNevlp, TrainableModel):
             data,
             preprocess=self.preprocess,
             tokenizer=self.tokenizer,
-            trim_text=self.encoder.accepts_trimmed_text,
+            # captions keep their length on the way to all ranks; they are cut where it is safe
+            end_of_text=None,
         )
 
     def forward(
