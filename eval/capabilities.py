@@ -1,5 +1,6 @@
 """What a model may be able to do, and the words for models that cannot."""
 
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from eval.contract import (
     Captioner,
     DifferentiableModel,
     EmbeddingModel,
+    Instructed,
     Matcher,
     Model,
     PictureModel,
@@ -47,6 +49,20 @@ def lack_of(model: Model, demanded: Iterable[Capability]) -> str | None:
         if not isinstance(model, capability.protocols):
             return f"model {model.name} {capability.lack}"
     return None
+
+
+def identity_of(model: Model) -> str:
+    """SHA-256 over all that the model's results depend on.
+
+    That is its fingerprint, the scale and bias that make probabilities of cosines, and the words
+    that it is asked in.
+    """
+    told = [model.fingerprint]
+    if isinstance(model, EmbeddingModel):
+        told += [repr(float(model.logit_scale)), repr(float(model.logit_bias))]
+    if isinstance(model, Instructed):
+        told.append(model.wording)
+    return hashlib.sha256("\0".join(told).encode()).hexdigest()
 
 
 def device_of(model: Model) -> torch.device | str:

@@ -23,6 +23,7 @@ from data_pipelines.errors import DataError, ShardError
 from eval.data.dataset import StoredImages
 from eval.data.raw_image import RawImage
 from eval.data.views import Frame, ImageTransform, ModelFrame
+from vlsuite.models.identity import identity
 
 MODEL_FRAME = ModelFrame()
 
@@ -228,7 +229,8 @@ def _fingerprint(
     images: StoredImages, transform: ImageTransform, rows: Int64[np.ndarray, " rows"]
 ) -> bytes:
     """Tells data, rows and transform apart; a transform by what it does, not by its identity."""
-    digest = hashlib.sha256(transform(probe_image()).numpy().tobytes())
+    digest = hashlib.sha256(identity(transform=transform).encode())
+    digest.update(transform(probe_image()).numpy().tobytes())
     digest.update(images.fingerprint())
     digest.update(rows.tobytes())
     return digest.digest()

@@ -7,9 +7,10 @@ hold the same batches, so the numbers are the same to the last bit as without th
 Finished arrays are read through a memory map: a data set of any size takes no more memory than
 the part of it that is being scored.
 
-The key of a model covers its fingerprint (weights, architecture, preprocessing, tokenizer), what it
-is told in words, the kind of device and the versions of the libraries that compute; that of a data
-set every image, label and class name; that of a view everything its pixels depend on.
+The key of a model covers its identity (weights, architecture, preprocessing, tokenizer, logit
+scale, the words it is asked in), the kind of device and the versions of the libraries that compute;
+that of a data set every image, label and class name; that of a view everything its pixels depend
+on.
 Commands that want the same data at the same time wait for each other.
 """
 
@@ -36,11 +37,10 @@ from torch import Tensor
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from data_pipelines.shards.file_lock import release, try_lock
 from data_pipelines.texts import listed
-from eval.capabilities import device_of
+from eval.capabilities import device_of, identity_of
 from eval.contract import (
     EmbeddingModel,
     ImageEmbeddings,
-    Instructed,
     Model,
     Need,
     PictureBatch,
@@ -369,9 +369,8 @@ def _read_part(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _model_key(model: Model) -> str:
-    wording = model.wording if isinstance(model, Instructed) else ""
     precision = torch.get_float32_matmul_precision()
-    told = [_FORMAT, model.fingerprint, wording, precision, _versions()]
+    told = [_FORMAT, identity_of(model), precision, _versions()]
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     return f"{digest[:32]}-{torch.device(device_of(model)).type}"
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eval.capabilities import device_of, lack_of
+from eval.capabilities import device_of, identity_of, lack_of
 from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel, Model
 from eval.embedding.embedder import RememberingEmbedder
 from eval.errors import EvaluationError
@@ -81,7 +81,7 @@ def run_benchmarks(
                 f"two data sets would both write {path.name}; give data folders different names"
             )
     place = _Place(
-        out_dir, probe_model(model), _fingerprint(model), environment or {}, influences or {}
+        out_dir, probe_model(model), identity_of(model), environment or {}, influences or {}
     )
     finished: list[Finished] = []
     for group in _groups(benchmarks):
@@ -159,14 +159,6 @@ class _Place(NamedTuple):
     fingerprint: str
     environment: Settings
     influences: dict[str, str]
-
-
-def _fingerprint(model: Model) -> str:
-    """Of all that the model's results depend on; probabilities depend on scale and bias too."""
-    if not isinstance(model, EmbeddingModel):
-        return model.fingerprint
-    told = f"{model.fingerprint} {float(model.logit_scale)!r} {float(model.logit_bias)!r}"
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _finished_earlier(model: Model, benchmark: Benchmark, place: _Place) -> Finished | None:
