@@ -53,6 +53,7 @@ def test_a_model_pooled_at_a_low_id_embeds_as_open_clip_does(tmp_path):
     # a tokenizer that takes the place of the model's own brings its own ids
     assert (built.model_cfg["text_cfg"]["eos_id"], built.model_cfg["text_cfg"]["pad_id"]) == (1, 0)
     end = built.encoder.end_of_text
+    assert end is not None
     assert end == EndOfText(1)
     clip = built.evaluated("it", scalars={"logit_scale": 1.0}, device=torch.device("cpu"))
     text = built.encoder.eval().text

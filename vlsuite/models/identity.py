@@ -140,7 +140,8 @@ class _Writer:
             return
         # as bytes, for NumPy knows no bfloat16
         flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-        self._leaf(f"tensor {tensor.dtype} {tuple(tensor.shape)}", memoryview(flat.numpy()))
+        content: Any = flat.numpy()
+        self._leaf(f"tensor {tensor.dtype} {tuple(tensor.shape)}", memoryview(content))
 
     def _module(self, module: nn.Module) -> None:
         for name, part in module.named_modules(remove_duplicate=False):
@@ -184,7 +185,7 @@ class _Writer:
         else:
             self._items(tokenizer.get_vocab())
             self._items(_told(vars(tokenizer)))
-        pieces = getattr(tokenizer, "sp_model", None)
+        pieces: Any = getattr(tokenizer, "sp_model", None)
         if hasattr(pieces, "serialized_model_proto"):
             self.write(pieces.serialized_model_proto())
         for name in ("special_tokens_map", "model_max_length", "padding_side", "truncation_side"):

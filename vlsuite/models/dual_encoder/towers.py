@@ -56,9 +56,9 @@ class DualEncoder(nn.Module):
 
     def use_whole_texts(self) -> None:
         """From now on the text tower is open_clip's own, which needs all token ids."""
-        text = getattr(self.text, "base", self.text)
-        if isinstance(text, TrimmableTextTransformer):
-            text.__class__ = TextTransformer
+        text: nn.Module = getattr(self.text, "base", self.text)
+        if type(text) is TrimmableTextTransformer:
+            text.__class__ = TextTransformer  # type: ignore[assignment]
 
     def forward(
         self,
