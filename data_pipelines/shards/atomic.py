@@ -1,7 +1,10 @@
 """Files that appear whole or not at all: temporary name, fsync, rename."""
 
+import glob
 import hashlib
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +14,9 @@ from data_pipelines.errors import DataError
 
 #: End of the hidden names of unfinished files; the next run removes those of an interrupted one.
 TEMPORARY_SUFFIX = ".unfinished"
+
+#: A shard is written in less; then its last bytes are flushed, which takes seconds.
+_ABANDONED_SECONDS = 24 * 3600
 
 
 class NewFile:
@@ -52,12 +58,15 @@ class NewFile:
 def replacing(path: Path) -> Iterator[NewFile]:
     """Write to a temporary file that takes the name ``path`` when the block ends without error.
 
+    Several writers of one path do not see each other: the last one to end stays, whole.
+
     Raises:
         DataError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
-        stream = temporary.open("wb")
+        _remove_abandoned(path)
+        stream = temporary.open("xb")
     except OSError as error:
         raise _unwritable(path, error) from error
     file = NewFile(path, stream)
@@ -107,6 +116,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Temporary files of writers of this path that were killed: nobody wrote to them for long."""
+    oldest = time.time() - _ABANDONED_SECONDS
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY_SUFFIX}"):
+        with suppress(FileNotFoundError):
+            if left.stat().st_mtime < oldest:
+                left.unlink()
 
 
 def _close(path: Path, stream: BinaryIO) -> None:

@@ -9,6 +9,7 @@ from vlsuite import models, objectives
 from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
+from vlsuite.engine.training_mode import FrozenMode
 from vlsuite.errors import ConfigError
 
 
@@ -86,6 +87,12 @@ class TrainConfig:
         micro_batch_size: samples per forward pass of one process; none for the whole share of a
             process. A smaller one accumulates: embeddings first, one loss, then gradients.
         precision: of weights and compute; masters and the objective stay fp32.
+        frozen_parts: mode of parts whose weights are all frozen. "evaluation": they stay what they
+            were, batch statistics and dropout included. "training": as open_clip, whose frozen
+            towers go on learning batch statistics.
+        sync_batch_norm: batch norm normalises by the samples of all processes rather than by those
+            of its own. Without it the loss of a model with batch norm depends on the number of
+            processes; with or without, on micro_batch_size.
         compile: torch.compile of both towers.
         deepspeed: a name in deepspeed_configs ("zero2") or the path of a JSON file.
         seed: of weights, data order, augmentation and dropout.
@@ -102,6 +109,8 @@ class TrainConfig:
     global_batch_size: int = 256
     micro_batch_size: int | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    frozen_parts: FrozenMode = "evaluation"
+    sync_batch_norm: bool = False
     compile: bool = False
     deepspeed: str = "zero0"
     seed: int = 0

@@ -10,6 +10,7 @@ from vlsuite.engine.duration import Duration
 from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.state import TrainState
+from vlsuite.engine.training_mode import batch_norm_remark
 from vlsuite.objectives.objective import Losses
 
 
@@ -72,6 +73,15 @@ class Report:
             f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
             f"step {state.step} of {self._plan.total_steps}"
         )
+        world_size = state.ctx.world_size
+        remark = batch_norm_remark(
+            state.engine.module,
+            world_size=world_size,
+            accumulates=config.micro_batch_of(world_size) * world_size < config.global_batch_size,
+            is_joint=config.sync_batch_norm,
+        )
+        if remark:
+            say(f"note: {remark}")
         for problem in shards.problems[:10]:
             say(f"warning: {problem}")
 

@@ -31,7 +31,9 @@ from vlsuite.engine.newest_checkpoint import newest_good
 from vlsuite.engine.optim import build_optimizer, learning_rate, set_learning_rate
 from vlsuite.engine.steps import Step, steps
 from vlsuite.engine.stream_counts import StreamCounts
+from vlsuite.engine.training_mode import set_training_mode
 from vlsuite.export.run_history import read_run
+from vlsuite.layers.synchronised_batch_norm import synchronise_batch_norms
 from vlsuite.models.family import TrainableModel
 from vlsuite.objectives.objective import Objective
 
@@ -85,6 +87,8 @@ class TrainState:
         step_function = steps.get(built.step)
         objective: Objective = config.objective.build().to(ctx.device)
         built.prepare(objective)
+        if config.sync_batch_norm:
+            synchronise_batch_norms(built.module)
         optimizer = build_optimizer(
             config.optim,
             built.module,
@@ -104,6 +108,11 @@ class TrainState:
             objective=objective,
             objective_optimizer=_optimizer_of(objective, config),
         )
+
+    def training_mode(self) -> None:
+        """Before the first step and after every pause: what trains is in training mode."""
+        self.engine.train()
+        set_training_mode(self.engine.module, frozen=self.config.frozen_parts)
 
     def train_on(self, fingerprint: str) -> None:
         """Note which training set the stream's position belongs to; say so where it changed."""

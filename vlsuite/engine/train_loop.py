@@ -56,6 +56,7 @@ def _train(
     state = restore_latest(config, ctx, folder.checkpoints)
     state.train_on(shards.fingerprint(config.global_batch_size, config.seed))
     uids = UidLog(folder.uids, ctx, step=state.step) if config.logging.uids else None
+    state.training_mode()
     report = Report(state, folder, plan) if ctx.is_first else None
     if report:
         guard.at_end(report.close)
@@ -146,7 +147,7 @@ def _evaluate(
     state.engine.eval()
     model = state.evaluated(f"step {state.step}")
     results = [result for evaluate in evaluators for result in evaluate(model)]
-    state.engine.train()
+    state.training_mode()
     if report:
         report.evaluation(results)
     clock.paused(time.perf_counter() - before)

@@ -8,8 +8,9 @@ micro-batch at a time (Gao et al. 2021, arXiv 2101.06983, "gradient cache"):
 3. backpropagate the embedding gradients through the towers, re-embedding each micro-batch where
    its graph was not kept, with the same dropout masks.
 
-So accumulation changes memory and time but neither the loss nor any gradient. The logit scale
-gets its gradient once, not once a micro-batch.
+So accumulation changes memory and time but neither the loss nor any gradient, except through
+batch norm, whose statistics are those of one micro-batch. The logit scale gets its gradient once,
+not once a micro-batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
