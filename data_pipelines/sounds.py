@@ -81,6 +81,7 @@ def write_sounds(
     out_dir: Path,
     *,
     max_samples: int = DEFAULT_MAX_SAMPLES,
+    overwrite: bool = False,
     progress: Callable[[Iterable[Sample]], Iterable[Sample]] = iter,
 ) -> Manifest:
     """Write the pictures as a training set, with ``spectrogram.json`` beside the shards.
@@ -105,4 +106,5 @@ def write_sounds(
         origin=Origin(source="sounds", details={"member": source.member}),
         skips=skips,
         texts={SPECTROGRAM_FILE: told.encode()},
+        overwrite=overwrite,
     )

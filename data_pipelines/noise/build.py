@@ -14,7 +14,6 @@ from data_pipelines.noise.truth import TRUTH_NAME, truth_bytes, truth_row
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.folder import clear_folder
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest, Origin
 from data_pipelines.shards.write import DEFAULT_MAX_BYTES, write_pairs
@@ -82,8 +81,6 @@ def write_noisy(paths: Sequence[str | Path], config: NoiseConfig, target: NoiseT
         plan.counts.update({"images without a clean caption": num_without} if num_without else {})
     if not written:
         raise DataError("the noise leaves no caption clean; lower --mismatched or --partial")
-    if target.overwrite:
-        clear_folder(target.out_dir)
     rows = (line for image in written.values() for line in image.truth)
     return write_pairs(
         _samples(target.progress(read_samples(paths, Skips())), written),
@@ -93,6 +90,7 @@ def write_noisy(paths: Sequence[str | Path], config: NoiseConfig, target: NoiseT
         origin=_origin(shards, target, _details(captions, config, target, plan.counts)),
         skips=skips,
         texts={TRUTH_NAME: truth_bytes(rows)},
+        overwrite=target.overwrite,
     )
 
 

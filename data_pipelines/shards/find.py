@@ -7,7 +7,7 @@ from pathlib import Path
 import braceexpand
 
 from data_pipelines.errors import ShardError
-from data_pipelines.shards.folder import MARKER_NAME
+from data_pipelines.shards.folder import BUILD_SUFFIX, MARKER_NAME, unfinished_place
 from data_pipelines.shards.manifest import MANIFEST_NAME
 
 
@@ -24,7 +24,7 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     for path in [paths] if isinstance(paths, str | Path) else paths:
         tars = _find(str(path))
         if not tars:
-            _refuse_unfinished([Path(path)])
+            _refuse_unfinished([Path(path), unfinished_place(Path(path))])
             raise ShardError(f"no shard (.tar) at {path}; check the path or pattern")
         found.update(dict.fromkeys(tars))
     _refuse_unfinished({path.parent for path in found})
@@ -42,7 +42,8 @@ def _refuse_unfinished(folders: Iterable[Path]) -> None:
 
 def _find(path: str) -> list[Path]:
     if Path(path).is_dir():
-        return sorted(Path(path).rglob("*.tar"), key=_natural)
+        found = [p for p in Path(path).rglob("*.tar") if not _is_being_built(p, below=Path(path))]
+        return sorted(found, key=_natural)
     if Path(path).exists():
         return [Path(path)]
     try:
@@ -56,6 +57,11 @@ def _find(path: str) -> list[Path]:
             raise ShardError(f"shard {pattern} of {path} does not exist; correct the range")
         tars += sorted(matches, key=_natural)
     return tars
+
+
+def _is_being_built(path: Path, *, below: Path) -> bool:
+    """Whether a shard is of a set that has not taken its place yet."""
+    return any(part.endswith(BUILD_SUFFIX) for part in path.relative_to(below).parts)
 
 
 def _natural(path: Path) -> tuple:

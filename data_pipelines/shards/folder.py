@@ -1,18 +1,29 @@
-"""The life of an output folder: claimed, filled, finished by its manifest, or replaced.
+"""The life of an output folder: filled beside its place, complete, and only then put there.
 
-A folder that is being filled carries a marker file; a finished one carries a manifest. A folder
-with the marker and no manifest is the rest of an interrupted build, which the next build clears.
-Only files that a build of ours wrote are ever removed.
+A set is written into a hidden folder beside the one asked for. When it is complete it takes that
+place; a set of ours that was there goes only then, file by file as its manifest lists them, and
+comes back if that breaks off. Files of others stay, and where one of them is in the way nothing is
+touched. A build holds a lock that names its owner: a second one of the same folder is refused.
 """
 
-from contextlib import suppress
+import json
+import os
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, make_folder, write_file
+from data_pipelines.shards.file_lock import release, try_lock
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 
+#: In a folder that is being filled, or replaced (then it lists the old and the new files).
 MARKER_NAME = ".vlsuite-unfinished"
+
+#: Ends of the names of a folder that is filled, of an old set set aside, of the owner's lock.
+BUILD_SUFFIX, _OLD_SUFFIX, _LOCK_SUFFIX = ".vlsuite-build", ".vlsuite-old", ".vlsuite-lock"
 
 #: Text files that the splits of an evaluation folder share; they go with its last split.
 BENCHMARK_ROOT_FILES = (
@@ -22,90 +33,244 @@ BENCHMARK_ROOT_FILES = (
     "shift_of.txt",
 )
 
-_MARKER_TEXT = b"A build of this folder is running or was interrupted; run it again to finish.\n"
+
+def unfinished_place(folder: Path) -> Path:
+    """Where the set of ``folder`` is written until it is complete."""
+    return _beside(folder, BUILD_SUFFIX)
 
 
-def start_folder(folder: Path) -> None:
-    """Claim ``folder`` for a build, clearing what an interrupted one left.
+@contextmanager
+def building(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a folder to fill, manifest included; it takes the place of ``folder`` at the end.
+
+    Where the block fails, what it wrote is removed and ``folder`` is as it was.
+
+    Args:
+        overwrite: whether a set of ours that is there may be replaced.
+    Raises:
+        DataError: another build of this folder is running; it holds a finished set, or files that
+            no build of ours wrote; or it cannot be written.
+    """
+    folder = Path(os.path.abspath(folder))
+    with _owned(folder):
+        if (folder / MARKER_NAME).exists():
+            _put_back(folder)
+        check_place(folder, overwrite=overwrite)
+        place = unfinished_place(folder)
+        shutil.rmtree(place, ignore_errors=True)
+        make_folder(place)
+        write_file(place / MARKER_NAME, b"{}\n")
+        try:
+            yield place
+            (place / MARKER_NAME).unlink(missing_ok=True)
+            _put_in_place(place, folder)
+        except OSError as error:
+            raise DataError(
+                f"cannot write {folder}: {error.strerror or error}; mend permissions or choose "
+                "another --out"
+            ) from error
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that must not be written.
 
     Raises:
-        DataError: it holds a finished set, or files that no build of ours wrote, or it cannot be
-            written.
+        DataError: see ``building``.
     """
     names = _names_in(folder)
-    if MANIFEST_NAME in names:
+    if MANIFEST_NAME in names and not overwrite:
         raise DataError(
             f"{folder} already holds a finished data set; choose another --out or add --overwrite"
         )
-    if MARKER_NAME in names:
-        clear_folder(folder)
-    elif any(not name.endswith(TEMPORARY_SUFFIX) for name in names):
+    if MANIFEST_NAME in names:
+        files_of(folder)  # what cannot be read is said now
+    elif any(not _is_left_over(name) for name in names):
+        advice = ", so --overwrite leaves it alone" if overwrite else ""
         raise DataError(
-            f"{folder} is not empty and was not written by vlsuite; choose another --out"
+            f"{folder} is not empty and was not written by vlsuite{advice}; choose another --out"
         )
-    make_folder(folder)
-    write_file(folder / MARKER_NAME, _MARKER_TEXT)
 
 
-def finish_folder(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest, which declares ``folder`` complete, and take the marker away."""
-    manifest.save(folder)
-    (folder / MARKER_NAME).unlink(missing_ok=True)
-
-
-def clear_folder(folder: Path) -> None:
-    """Remove the finished or interrupted sets of ours in ``folder`` and the folders below it.
+def files_of(folder: Path) -> set[Path]:
+    """All files of the set of ours in ``folder``, as its manifests list them.
 
     Raises:
-        DataError: ``folder`` holds files, none of which a build of ours wrote.
+        ShardError: a manifest cannot be read, or names files outside its folder.
     """
-    if not _names_in(folder):
-        return
-    ours = [*folder.rglob(MANIFEST_NAME), *folder.rglob(MARKER_NAME)]
-    if not ours:
+    if not (folder / MANIFEST_NAME).is_file():
+        return set()
+    manifest = Manifest.load(folder)
+    listed = [folder / entry.name for entry in (*manifest.shards, *manifest.files)]
+    found = {folder / MANIFEST_NAME, folder / MARKER_NAME}
+    for path in listed:
+        found |= {path, path.with_name(f"{path.name}.index.npz")}
+    for below in {path.parent for path in listed} - {folder}:
+        if (below / MANIFEST_NAME).is_file():
+            found |= files_of(below)
+        if below.parent != folder:
+            found |= {below.parent / name for name in BENCHMARK_ROOT_FILES}
+    return found
+
+
+def remove_set(folder: Path) -> None:
+    """Remove the set of ours in ``folder``, finished or interrupted, and nothing else.
+
+    Raises:
+        DataError: ``folder`` holds files, and no set of ours.
+    """
+    folder = Path(os.path.abspath(folder))
+    with _owned(folder):
+        if not _names_in(folder):
+            return
+        if (folder / MARKER_NAME).exists():
+            _put_back(folder)
+        check_place(folder, overwrite=True)
+        files = files_of(folder)
+        try:
+            for path in sorted(files, key=lambda path: path.name != MANIFEST_NAME):
+                path.unlink(missing_ok=True)
+            _remove_empty(folder, [path.relative_to(folder) for path in files])
+            with suppress(OSError):  # not empty: someone else's files
+                folder.rmdir()
+        except OSError as error:
+            raise DataError(f"cannot clear {folder}: {error.strerror}; mend permissions") from error
+
+
+def _put_in_place(place: Path, folder: Path) -> None:
+    """Old files aside, new ones in; every check comes before the first change."""
+    assert (place / MANIFEST_NAME).is_file(), "a build ends with its manifest"
+    new = [path.relative_to(place) for path in place.rglob("*") if not path.is_dir()]
+    old = [path.relative_to(folder) for path in files_of(folder) if path.is_file()]
+    foreign = [name for name in sorted(new) if (folder / name).exists() and name not in old]
+    if foreign:
         raise DataError(
-            f"{folder} was not written by vlsuite, so --overwrite leaves it alone; "
-            "choose another --out"
+            f"{folder / foreign[0]} is in the way and was not written by vlsuite; nothing was "
+            "changed; move it away, or choose another --out"
         )
+    if not _names_in(folder) and place.parent != folder:
+        with suppress(FileNotFoundError):
+            folder.rmdir()
+        place.rename(folder)
+        return
+    listed = {"old": sorted(map(str, old)), "new": sorted(map(str, new))}
+    write_file(folder / MARKER_NAME, (json.dumps(listed) + "\n").encode())
+    aside = _beside(folder, _OLD_SUFFIX)
     try:
-        for found in sorted(ours, key=lambda path: len(path.parts), reverse=True):
-            _clear_one(found)
-        _remove_empty_folders(folder)
-    except OSError as error:
-        raise DataError(f"cannot clear {folder}: {error.strerror}; mend permissions") from error
-
-
-def _clear_one(found: Path) -> None:
-    """Remove the set that a manifest or a marker belongs to."""
-    folder = found.parent
-    if found.name == MANIFEST_NAME:
-        manifest = Manifest.load(folder)
-        # The manifest goes first: what an interruption leaves must not look complete.
-        write_file(folder / MARKER_NAME, _MARKER_TEXT)
-        found.unlink()
-        for entry in (*manifest.shards, *manifest.files):  # names that load() found harmless
-            (folder / entry.name).unlink(missing_ok=True)
-            (folder / f"{entry.name}.index.npz").unlink(missing_ok=True)
-    _clear_shards(folder)
+        # the manifest goes first and comes last: what an interruption leaves must not look complete
+        for name in sorted(old, key=lambda name: str(name) != MANIFEST_NAME):
+            _move(folder / name, aside / name)
+        for name in sorted(new, key=lambda name: str(name) == MANIFEST_NAME):
+            _move(place / name, folder / name)
+    except BaseException:
+        _put_back(folder)
+        raise
+    _remove_empty(folder, old)
     (folder / MARKER_NAME).unlink(missing_ok=True)
-    if not any(folder.parent.glob(f"*/{MANIFEST_NAME}")):
-        for name in BENCHMARK_ROOT_FILES:
-            (folder.parent / name).unlink(missing_ok=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
-def _remove_empty_folders(folder: Path) -> None:
-    below = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
-    for path in below:
+def _put_back(folder: Path) -> None:
+    """Undo a replacement that broke off: new files go, old ones come back."""
+    listed = _marked(folder)
+    for name in listed["new"]:
+        if name not in listed["old"]:
+            (folder / name).unlink(missing_ok=True)
+    aside = _beside(folder, _OLD_SUFFIX)
+    for path in sorted(aside.rglob("*"), key=lambda path: path.name == MANIFEST_NAME):
+        if not path.is_dir():
+            _move(path, folder / path.relative_to(aside))
+    _remove_empty(folder, map(Path, listed["new"]))
+    shutil.rmtree(aside, ignore_errors=True)
+    (folder / MARKER_NAME).unlink(missing_ok=True)
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _remove_empty(folder: Path, names: Iterable[Path]) -> None:
+    """Remove the folders that these files left empty."""
+    below = {parent for name in names for parent in _folders_between(folder, folder / name)}
+    for path in sorted(below, reverse=True):
         with suppress(OSError):  # not empty: someone else's files
             path.rmdir()
 
 
-def _clear_shards(folder: Path) -> None:
-    texts = ("nshards.txt", "noise_truth.tsv")
-    patterns = ("*.tar", "*.tar.index.npz", *texts, f".*{TEMPORARY_SUFFIX}")
-    for pattern in patterns:
-        for path in folder.glob(pattern):
-            path.unlink()
+def _folders_between(folder: Path, path: Path) -> list[Path]:
+    return [parent for parent in path.parents if parent != folder and folder in parent.parents]
+
+
+def _marked(folder: Path) -> dict[str, list[str]]:
+    """The files that a replacement is about, by relative name: "old" ones and "new" ones.
+
+    Raises:
+        DataError: an earlier version left the marker, which did not say what is its own.
+    """
+    try:
+        stored = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+        listed = {kind: [str(name) for name in stored[kind]] for kind in ("old", "new")}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise DataError(
+            f"{folder} holds part of a build by an earlier version of vlsuite; delete the folder, "
+            "or choose another --out"
+        ) from None
+    if any(
+        ".." in Path(name).parts or Path(name).is_absolute() for name in sum(listed.values(), [])
+    ):
+        raise DataError(f"{folder / MARKER_NAME} names files outside its folder; delete the folder")
+    return listed
+
+
+@contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Hold the lock of an output folder, which lies beside it.
+
+    Raises:
+        DataError: another process holds it; the message names it. Or it cannot be made.
+    """
+    path = _beside(folder, _LOCK_SUFFIX)
+    make_folder(path.parent)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise DataError(
+            f"cannot use {folder} as output folder: {error.strerror}; choose another --out"
+        ) from error
+    if not try_lock(descriptor) or not _is_at(path, descriptor):
+        owner = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+        os.close(descriptor)
+        raise DataError(
+            f"{folder} is being written by {owner}; wait for it, or choose another --out"
+        )
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        release(descriptor)
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the file that was opened is still the one of that name."""
+    try:
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except FileNotFoundError:
+        return False
+
+
+def _beside(folder: Path, suffix: str) -> Path:
+    """A hidden neighbour on the same disk; inside where the folder is the top of a disk."""
+    is_top = folder.is_dir() and folder.stat().st_dev != folder.parent.stat().st_dev
+    is_alone = folder.is_dir() and not os.access(folder.parent, os.W_OK)
+    return folder / suffix if is_top or is_alone else folder.with_name(f".{folder.name}{suffix}")
+
+
+def _is_left_over(name: str) -> bool:
+    return name.endswith((TEMPORARY_SUFFIX, BUILD_SUFFIX, _OLD_SUFFIX, _LOCK_SUFFIX))
 
 
 def _names_in(folder: Path) -> list[str]:

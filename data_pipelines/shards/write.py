@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from data_pipelines.errors import DataError
 from data_pipelines.schema import Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
-from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, finish_folder, start_folder
+from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, building
 from data_pipelines.shards.manifest import MANIFEST_NAME, FileEntry, Manifest, Origin, ShardEntry
 from data_pipelines.skips import Skips
 
@@ -39,8 +39,11 @@ def write_pairs(
     origin: Origin | None = None,
     skips: Skips | None = None,
     texts: Mapping[str, bytes] | None = None,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write a training set: ``out_dir/<prefix>-000000.tar`` and so on, then the manifest.
+
+    It takes the name ``out_dir`` when it is complete; see ``shards.folder``.
 
     Members of a sample: image, ``txt`` (first caption), ``json`` (uid, all captions, provenance),
     and ``cls`` where the sample has a label.
@@ -52,30 +55,32 @@ def write_pairs(
         origin: recorded in the manifest.
         skips: filled by the source while it is read; its counts go into the manifest.
         texts: files to put beside the shards, by name, which the manifest lists.
+        overwrite: whether a set of ours in out_dir is replaced.
     Raises:
-        DataError: out_dir holds a finished set, a uid occurs twice, a sample has no caption,
+        DataError: out_dir cannot be used (see ``building``), a uid occurs twice, a sample has no
+            caption,
             there is no sample at all, or the disk refuses.
     """
-    start_folder(out_dir)
-    shards = _write_shards(
-        samples,
-        out_dir,
-        name=lambda number: f"{prefix}-{number:06d}.tar",
-        members_of=_pair_members,
-        max_samples=max_samples,
-        max_bytes=max_bytes,
-    )
-    files = [_write_text(out_dir / name, content) for name, content in (texts or {}).items()]
     skips = skips or Skips()
-    manifest = Manifest(
-        origin=origin or Origin(),
-        layout="pairs",
-        shards=tuple(shards),
-        files=tuple(files),
-        skipped=skips.counts,
-        skipped_examples=skips.examples,
-    )
-    finish_folder(out_dir, manifest)
+    with building(out_dir, overwrite=overwrite) as place:
+        shards = _write_shards(
+            samples,
+            place,
+            name=lambda number: f"{prefix}-{number:06d}.tar",
+            members_of=_pair_members,
+            max_samples=max_samples,
+            max_bytes=max_bytes,
+        )
+        files = [_write_text(place / name, content) for name, content in (texts or {}).items()]
+        manifest = Manifest(
+            origin=origin or Origin(),
+            layout="pairs",
+            shards=tuple(shards),
+            files=tuple(files),
+            skipped=skips.counts,
+            skipped_examples=skips.examples,
+        )
+        manifest.save(place)
     return manifest
 
 
@@ -92,6 +97,7 @@ def write_benchmark(
     max_bytes: int = DEFAULT_MAX_BYTES,
     origin: Origin | None = None,
     skips: Skips | None = None,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write one split of an evaluation folder in the layout of CLIP_benchmark.
 
@@ -107,35 +113,36 @@ def write_benchmark(
         templates: prompts with the placeholder "{c}" for the class name.
         shift_of: name of the evaluation folder that this one is a shifted form of; written to
             shift_of.txt, where our reports look for it.
+        overwrite: whether this split, if a set of ours, is replaced.
     Raises:
         DataError: as for write_pairs; or a label has no class name, a template no "{c}", or
             out_dir holds other class names for another split.
     """
     _check_benchmark(kind, class_names, templates)
-    folder = out_dir / split
-    start_folder(folder)
-    _write_root_files(out_dir, kind, class_names, templates, shift_of)
-    members_of = _benchmark_members(kind, num_classes=len(class_names))
-    shards = _write_shards(
-        samples,
-        folder,
-        name=lambda number: f"{number}.tar",
-        members_of=members_of,
-        max_samples=max_samples,
-        max_bytes=max_bytes,
-    )
-    num_shards = _write_lines(folder / "nshards.txt", [str(len(shards))])
+    contents = _root_contents(kind, class_names, templates, shift_of)
+    _check_root_files(out_dir, contents, split=split)
     skips = skips or Skips()
-    manifest = Manifest(
-        origin=origin or Origin(),
-        layout="benchmark",
-        shards=tuple(shards),
-        files=(num_shards,),
-        skipped=skips.counts,
-        skipped_examples=skips.examples,
-        details={"split": split, "kind": kind, "num_classes": len(class_names)},
-    )
-    finish_folder(folder, manifest)
+    with building(out_dir / split, overwrite=overwrite) as place:
+        shards = _write_shards(
+            samples,
+            place,
+            name=lambda number: f"{number}.tar",
+            members_of=_benchmark_members(kind, num_classes=len(class_names)),
+            max_samples=max_samples,
+            max_bytes=max_bytes,
+        )
+        num_shards = _write_lines(place / "nshards.txt", [str(len(shards))])
+        manifest = Manifest(
+            origin=origin or Origin(),
+            layout="benchmark",
+            shards=tuple(shards),
+            files=(num_shards,),
+            skipped=skips.counts,
+            skipped_examples=skips.examples,
+            details={"split": split, "kind": kind, "num_classes": len(class_names)},
+        )
+        manifest.save(place)
+        _write_root_files(out_dir, contents)
     return manifest
 
 
@@ -270,22 +277,24 @@ def _check_benchmark(kind: str, class_names: Sequence[str], templates: Sequence[
             raise DataError(f"template {template!r} lacks the placeholder {{c}}")
 
 
-def _write_root_files(
-    root: Path,
-    kind: str,
-    class_names: Sequence[str],
-    templates: Sequence[str],
-    shift_of: str | None,
-) -> None:
-    """The text files that all splits of a folder share; another split may not contradict them."""
+def _root_contents(
+    kind: str, class_names: Sequence[str], templates: Sequence[str], shift_of: str | None
+) -> dict[str, Sequence[str]]:
+    """Lines of the text files that all splits of a folder share; none for one that is not there."""
     contents = (
         class_names,
         templates if class_names else (),
         ("retrieval",) if kind == "retrieval" else (),
         (shift_of,) if shift_of else (),
     )
-    other_split = next((path.parent.name for path in root.glob(f"*/{MANIFEST_NAME}")), None)
-    for name, lines in zip(BENCHMARK_ROOT_FILES, contents, strict=True):
+    return dict(zip(BENCHMARK_ROOT_FILES, contents, strict=True))
+
+
+def _check_root_files(root: Path, contents: Mapping[str, Sequence[str]], *, split: str) -> None:
+    """Another split may not contradict them."""
+    names = sorted(path.parent.name for path in root.glob(f"*/{MANIFEST_NAME}"))
+    other_split = next((n for n in names if n != split and not n.startswith(".")), None)
+    for name, lines in contents.items():
         path = root / name
         stored = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         if other_split and stored != list(lines):
@@ -293,10 +302,14 @@ def _write_root_files(
                 f"{path} of split '{other_split}' differs from what this split needs; "
                 "choose another folder"
             )
+
+
+def _write_root_files(root: Path, contents: Mapping[str, Sequence[str]]) -> None:
+    for name, lines in contents.items():
         if lines:
-            _write_lines(path, lines)
+            _write_lines(root / name, lines)
         else:
-            path.unlink(missing_ok=True)
+            (root / name).unlink(missing_ok=True)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> FileEntry:

@@ -13,7 +13,7 @@ from typing import ClassVar
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample
-from data_pipelines.shards.folder import clear_folder, finish_folder, start_folder
+from data_pipelines.shards.folder import building
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from data_pipelines.skips import Skips
@@ -74,27 +74,25 @@ class EmojiSource(Source):
         skips = Skips()
         collection = self._load(skips)
         splits = self._split(collection)
-        if target.overwrite:
-            clear_folder(target.out_dir)
-        start_folder(target.out_dir)
         origin = replace(target.origin, licence=LICENCE, attribution=attribution())
-        train = write_pairs(
-            target.progress(self._training_samples(collection, splits)),
-            target.out_dir / "train",
-            prefix="emoji",
-            max_samples=target.max_samples or SHARD_SAMPLES,
-            max_bytes=target.max_bytes,
-            origin=origin,
-            skips=skips,
-        )
-        manifests = {"train": train}
-        for name, samples in _tests(collection, splits).items():
-            manifests[f"{name}/{TEST_SPLIT}"] = _write_test(
-                samples, target.out_dir / name, origin=origin, shift_of=_SHIFTS.get(name)
+        with building(target.out_dir, overwrite=target.overwrite) as place:
+            train = write_pairs(
+                target.progress(self._training_samples(collection, splits)),
+                place / "train",
+                prefix="emoji",
+                max_samples=target.max_samples or SHARD_SAMPLES,
+                max_bytes=target.max_bytes,
+                origin=origin,
+                skips=skips,
             )
-        details = _details(self.seed, splits, manifests)
-        whole = _joined(manifests, replace(origin, details=details), skips)
-        finish_folder(target.out_dir, whole)
+            manifests = {"train": train}
+            for name, samples in _tests(collection, splits).items():
+                manifests[f"{name}/{TEST_SPLIT}"] = _write_test(
+                    samples, place / name, origin=origin, shift_of=_SHIFTS.get(name)
+                )
+            details = _details(self.seed, splits, manifests)
+            whole = _joined(manifests, replace(origin, details=details), skips)
+            whole.save(place)
         return whole
 
     def _load(self, skips: Skips) -> Collection:

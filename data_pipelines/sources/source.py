@@ -15,7 +15,6 @@ from typing import ClassVar
 from data_pipelines.errors import DataError
 from data_pipelines.registry import Registry
 from data_pipelines.schema import Sample
-from data_pipelines.shards.folder import clear_folder
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import (
     DEFAULT_MAX_BYTES,
@@ -62,11 +61,6 @@ class Target:
         if self.split in ("", ".", "..") or "/" in self.split:
             raise DataError(f"split '{self.split}' must be a plain folder name, such as test")
 
-    def clear(self) -> None:
-        """Remove what this build is going to replace, when asked to overwrite."""
-        if self.overwrite:
-            clear_folder(self.out_dir / self.split if self.layout == "benchmark" else self.out_dir)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
@@ -103,7 +97,6 @@ class Source(ABC):
             reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
             raise DataError(f"the source has no usable sample; skipped: {reasons or 'none'}")
         samples = target.progress(chain([first], found))
-        target.clear()
         max_samples = target.max_samples or DEFAULT_MAX_SAMPLES
         if target.layout == "pairs":
             return write_pairs(
@@ -113,6 +106,7 @@ class Source(ABC):
                 max_bytes=target.max_bytes,
                 origin=target.origin,
                 skips=skips,
+                overwrite=target.overwrite,
             )
         return write_benchmark(
             samples,
@@ -125,6 +119,7 @@ class Source(ABC):
             max_bytes=target.max_bytes,
             origin=target.origin,
             skips=skips,
+            overwrite=target.overwrite,
         )
 
 

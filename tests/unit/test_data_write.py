@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 import signal
 
@@ -9,8 +10,9 @@ import pytest
 import webdataset
 
 from data_pipelines.errors import DataError, ShardError
+from data_pipelines.shards import folder
 from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.folder import MARKER_NAME, clear_folder
+from data_pipelines.shards.folder import MARKER_NAME, building, remove_set, unfinished_place
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.pairs import captions_of, label_of, uid_of
@@ -105,10 +107,11 @@ def test_second_split_shares_the_class_names(tmp_path):
     write_benchmark(rows, tmp_path, split="val", class_names=["cat"])
     with pytest.raises(DataError, match="differs from what this split needs"):
         write_benchmark(rows, tmp_path, split="new", class_names=["dog"])
-    clear_folder(tmp_path / "val")
+    remove_set(tmp_path / "val")
     assert (tmp_path / "classnames.txt").exists()
-    clear_folder(tmp_path)
-    assert _content(tmp_path) == {f"new/{MARKER_NAME}": b""} or not _content(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["test"]
+    write_benchmark(rows, tmp_path, split="test", class_names=["dog"], overwrite=True)
+    assert (tmp_path / "classnames.txt").read_text() == "dog\n"
 
 
 @pytest.mark.parametrize(
@@ -152,22 +155,94 @@ def test_unusable_samples_stop_a_build_and_leave_no_manifest(tmp_path):
         assert not (out / "manifest.json").exists()
 
 
-def test_interrupted_build_is_refused_by_readers_and_finished_by_the_next(tmp_path):
-    def interrupted():
-        yield from samples(5)
+def test_a_killed_build_is_not_data_and_the_next_one_finishes(tmp_path):
+    out = tmp_path / "set"
+    left = unfinished_place(out)  # as a kill would leave it
+    with pytest.raises(KeyboardInterrupt), building(out) as place:
+        assert place == left
+        (place / "shard-000000.tar").write_bytes(b"half")
+        for wanted, told in ((out, "interrupted"), (tmp_path, "no shard")):
+            with pytest.raises(ShardError, match=told):
+                find_shards([wanted])
+        with pytest.raises(DataError, match=f"being written by process {os.getpid()} on"):
+            write_pairs(samples(3), out)
         raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_pairs(interrupted(), tmp_path, max_samples=2)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {MARKER_NAME, "shard-000000.tar", "shard-000001.tar"}
-    with pytest.raises(ShardError, match="interrupted"):
-        find_shards([tmp_path])
-    write_pairs(samples(3), tmp_path, max_samples=2)
+    assert [path.name for path in tmp_path.iterdir()] == []
+    left.mkdir()
+    (left / "shard-000009.tar").write_bytes(b"half")
+    write_pairs(samples(3), out, max_samples=2)
     write_pairs(samples(3), tmp_path / "never", max_samples=2)
-    assert _content(tmp_path / "never") == {
-        name: data for name, data in _content(tmp_path).items() if "/" not in name
-    }
+    assert _content(tmp_path / "never") == _content(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["never", "set"]
+
+
+def test_a_build_that_fails_leaves_the_old_set_as_it_was(tmp_path):
+    def failing():
+        yield from samples(5)
+        raise DataError("the source broke")
+
+    write_pairs(samples(3), tmp_path / "set")
+    before = _content(tmp_path)
+    with pytest.raises(DataError, match="broke"):
+        write_pairs(failing(), tmp_path / "set", max_samples=2, overwrite=True)
+    assert _content(tmp_path) == before
+
+
+def test_overwriting_takes_what_the_manifest_lists_and_nothing_else(tmp_path):
+    write_pairs(samples(3), tmp_path / "all", max_samples=1)
+    ShardIndex.open(tmp_path / "all" / "shard-000000.tar")
+    write_pairs(samples(2), tmp_path / "all" / "set")
+    (tmp_path / "all" / "precious.tar").write_bytes(b"mine")
+    (tmp_path / "all" / "deep").mkdir()
+    (tmp_path / "all" / "deep" / "nshards.txt").write_text("mine")
+    below = _content(tmp_path / "all" / "set")
+    write_pairs(samples(2), tmp_path / "all", prefix="other", overwrite=True)
+    assert (tmp_path / "all" / "precious.tar").read_bytes() == b"mine"
+    assert (tmp_path / "all" / "deep" / "nshards.txt").read_text() == "mine"
+    assert _content(tmp_path / "all" / "set") == below
+    shards = sorted(p.name for p in (tmp_path / "all").glob("*.tar"))
+    assert shards == ["other-000000.tar", "precious.tar"]
+    assert not (tmp_path / "all" / MARKER_NAME).exists()
+
+
+def test_a_foreign_file_in_the_way_stops_before_anything_goes(tmp_path):
+    write_pairs(samples(3), tmp_path / "set")
+    (tmp_path / "set" / "other-000000.tar").write_bytes(b"mine")
+    before = _content(tmp_path)
+    with pytest.raises(DataError, match=r"other-000000\.tar is in the way"):
+        write_pairs(samples(2), tmp_path / "set", prefix="other", overwrite=True)
+    assert _content(tmp_path) == before
+
+
+@pytest.mark.parametrize("moves", range(1, 9))
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_replacement_that_breaks_off_is_undone(tmp_path, monkeypatch, moves, is_killed):
+    """Three old files and their manifest go aside, four new ones and theirs come in."""
+    out = tmp_path / "set"
+    write_pairs(samples(3), out, max_samples=1)
+    (out / "mine.tar").write_bytes(b"mine")
+    before = _content(out)
+    real, done = folder._move, []
+
+    def move(source, target):
+        done.append(target)
+        if len(done) == moves:
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(folder, "_move", move)
+    if is_killed:
+        monkeypatch.setattr(folder, "_put_back", lambda _: None)
+    with pytest.raises(DataError, match="No space left"):
+        write_pairs(samples(4), out, max_samples=1, overwrite=True)
+    monkeypatch.undo()
+    if is_killed:
+        with pytest.raises(ShardError, match="interrupted"):
+            find_shards([out])
+        with pytest.raises(DataError, match="already holds a finished"):
+            write_pairs(samples(1), out)
+    assert _content(out) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
 
 
 def test_finished_and_foreign_folders_are_not_touched(tmp_path):
@@ -180,7 +255,9 @@ def test_finished_and_foreign_folders_are_not_touched(tmp_path):
     with pytest.raises(DataError, match="not empty"):
         write_pairs(samples(2), tmp_path / "foreign")
     with pytest.raises(DataError, match="leaves it alone"):
-        clear_folder(tmp_path / "foreign")
+        write_pairs(samples(2), tmp_path / "foreign", overwrite=True)
+    with pytest.raises(DataError, match="leaves it alone"):
+        write_pairs(samples(2), tmp_path, overwrite=True)
     assert _content(tmp_path) == before
 
 
@@ -188,7 +265,7 @@ def test_clearing_removes_our_files_only(tmp_path):
     write_pairs(samples(3), tmp_path, max_samples=1)
     ShardIndex.open(tmp_path / "shard-000000.tar")
     (tmp_path / "notes.md").write_text("mine")
-    clear_folder(tmp_path)
+    remove_set(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.md"]
 
 
@@ -199,7 +276,7 @@ def test_manifest_that_names_outside_files_is_refused(tmp_path):
     path = tmp_path / "set" / "manifest.json"
     path.write_text(path.read_text().replace("shard-000000.tar", "../precious.tar"))
     with pytest.raises(ShardError, match="outside its folder"):
-        clear_folder(tmp_path / "set")
+        remove_set(tmp_path / "set")
     assert outside.exists()
 
 
@@ -237,7 +314,7 @@ def test_full_disk_is_one_clear_error(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, previous)
         signal.signal(signal.SIGXFSZ, handler)
-    assert [path.name for path in tmp_path.iterdir()] == [MARKER_NAME]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_folder_that_cannot_be_made_is_one_clear_error(tmp_path, monkeypatch):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
-from data_pipelines.shards.folder import clear_folder
 from data_pipelines.shards.write import DEFAULT_MAX_SAMPLES
 from data_pipelines.spectrogram import SpectrogramConfig
 from vlsuite.cli.options import add_options, read_options
@@ -69,10 +68,12 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
         languages=options.languages,
         config=read_options(args, SpectrogramConfig),
     )
-    if options.overwrite:
-        clear_folder(options.out)
     manifest = write_sounds(
-        source, options.out, max_samples=options.shard_samples, progress=progress
+        source,
+        options.out,
+        max_samples=options.shard_samples,
+        overwrite=options.overwrite,
+        progress=progress,
     )
     print(
         f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "

@@ -13,7 +13,6 @@ from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
 from data_pipelines.schema import Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.folder import clear_folder
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 from data_pipelines.shards.pairs import image_of, read_captions, uid_of
@@ -101,10 +100,8 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
         )
     for part, found in ((sets.train, parts["train"]), (sets.pretrain, parts["pretrain"])):
         if found:
-            clear_folder(part)
-            write_pairs(found, part)
-    clear_folder(sets.test)
-    write_benchmark(parts["test"], sets.test, kind="retrieval")
+            write_pairs(found, part, overwrite=True)
+    write_benchmark(parts["test"], sets.test, kind="retrieval", overwrite=True)
     found = {name: {"pairs": len(part), "sha256": _digest(part)} for name, part in parts.items()}
     path.write_text(json.dumps({"plan": plan, "splits": found}, indent=2) + "\n")
     return sets
@@ -114,7 +111,6 @@ def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> 
     """Write a noisy training set, or its clean remainder, unless it is there."""
     part = sets.noisy(rate, seed, clean_only=clean_only)
     if not sets.is_made(part):
-        clear_folder(part) if part.exists() else None
         write_noisy(
             [sets.train],
             NoiseConfig(mismatched=rate, seed=seed),
