@@ -217,9 +217,8 @@ def _marked(folder: Path) -> dict[str, list[str]]:
             f"{folder} holds part of a build by an earlier version of vlsuite; delete the folder, "
             "or choose another --out"
         ) from None
-    if any(
-        ".." in Path(name).parts or Path(name).is_absolute() for name in sum(listed.values(), [])
-    ):
+    names = map(Path, (*listed["old"], *listed["new"]))
+    if any(".." in name.parts or name.is_absolute() for name in names):
         raise DataError(f"{folder / MARKER_NAME} names files outside its folder; delete the folder")
     return listed
 
