@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+from itertools import chain
 
 import pytest
 import webdataset
@@ -12,7 +13,7 @@ import webdataset
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards import folder
 from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.folder import MARKER_NAME, building, remove_set, unfinished_place
+from data_pipelines.shards.folder import MARKER_NAME, remove_set, unfinished_place
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.pairs import captions_of, label_of, uid_of
@@ -155,18 +156,28 @@ def test_unusable_samples_stop_a_build_and_leave_no_manifest(tmp_path):
         assert not (out / "manifest.json").exists()
 
 
+def _looking(out, above):
+    """No sample; looks at a build from outside while it runs."""
+    assert (unfinished_place(out) / "shard-000000.tar").exists()
+    for wanted, told in ((out, "interrupted"), (above, "no shard")):
+        with pytest.raises(ShardError, match=told):
+            find_shards([wanted])
+    with pytest.raises(DataError, match=f"being written by process {os.getpid()} on"):
+        write_pairs(samples(3), out)
+    yield from ()
+
+
+def _stopping():
+    yield from ()
+    raise KeyboardInterrupt
+
+
 def test_a_killed_build_is_not_data_and_the_next_one_finishes(tmp_path):
     out = tmp_path / "set"
     left = unfinished_place(out)  # as a kill would leave it
-    with pytest.raises(KeyboardInterrupt), building(out) as place:
-        assert place == left
-        (place / "shard-000000.tar").write_bytes(b"half")
-        for wanted, told in ((out, "interrupted"), (tmp_path, "no shard")):
-            with pytest.raises(ShardError, match=told):
-                find_shards([wanted])
-        with pytest.raises(DataError, match=f"being written by process {os.getpid()} on"):
-            write_pairs(samples(3), out)
-        raise KeyboardInterrupt
+    half_way = chain(samples(2), _looking(out, tmp_path), _stopping())
+    with pytest.raises(KeyboardInterrupt):
+        write_pairs(half_way, out, max_samples=1)
     assert [path.name for path in tmp_path.iterdir()] == []
     left.mkdir()
     (left / "shard-000009.tar").write_bytes(b"half")
@@ -237,8 +248,9 @@ def test_a_replacement_that_breaks_off_is_undone(tmp_path, monkeypatch, moves, i
         write_pairs(samples(4), out, max_samples=1, overwrite=True)
     monkeypatch.undo()
     if is_killed:
-        with pytest.raises(ShardError, match="interrupted"):
-            find_shards([out])
+        if moves > 1:  # the manifest goes first
+            with pytest.raises(ShardError, match="interrupted"):
+                find_shards([out])
         with pytest.raises(DataError, match="already holds a finished"):
             write_pairs(samples(1), out)
     assert _content(out) == before
