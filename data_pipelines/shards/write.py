@@ -74,6 +74,7 @@ def write_pairs(
         files=tuple(files),
         skipped=skips.counts,
         skipped_examples=skips.examples,
+        read=skips.inputs,
     )
     finish_folder(out_dir, manifest)
     return manifest
@@ -133,6 +134,7 @@ def write_benchmark(
         files=(num_shards,),
         skipped=skips.counts,
         skipped_examples=skips.examples,
+        read=skips.inputs,
         details={"split": split, "kind": kind, "num_classes": len(class_names)},
     )
     finish_folder(folder, manifest)

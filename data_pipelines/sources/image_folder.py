@@ -12,6 +12,7 @@ from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
+from data_pipelines.text_lines import lines_of
 
 _IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"},
@@ -79,7 +80,7 @@ class ImageFolder(Source):
     def _sidecar(self, path: Path, skips: Skips) -> tuple[str, ...]:
         sidecar = path.with_suffix(".txt")
         try:
-            lines = sidecar.read_text(encoding="utf-8-sig").splitlines()
+            lines = lines_of(sidecar.read_bytes().decode("utf-8-sig"))
         except FileNotFoundError:
             skips.add("no caption file", f"{path} (wanted {sidecar.name})")
             return ()

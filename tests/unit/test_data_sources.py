@@ -131,7 +131,7 @@ def test_text_tables(tmp_path, suffix, delimiter):
     _write_csv(table, [("path", "caption"), *ROWS, ("x", "y", "z")], delimiter)
     with table.open("ab") as stream:
         stream.write(b"3.png" + delimiter.encode() + b"caf\xe9\n")
-    found, skips = _read(CaptionTable(table=table))
+    found, skips = _read(CaptionTable(table=table, quoting="rfc4180"))
     assert [(s.provenance["key"], s.captions) for s in found] == [
         ("1.png", ("one", "uno")),
         ("2.png", ('two, with "quotes"\nand a break',)),
