@@ -9,7 +9,7 @@ role       where it lies
 image      png, jpg, jpeg or webp
 captions   the list "captions" of json, else txt
 label      cls: the index of a class
-uid        "uid" of json, else the key
+uid        "uid" of json, else name and content of the shard, and the key
 identity   "identity" of json: who or what the picture shows
 question   "question" and "answers" of json
 factors    the object "factors" of json: what is unusual about the picture

@@ -49,10 +49,13 @@ class StoredSample:
     Args:
         key: name of the sample in its shard.
         members: by suffix: "jpg", "txt", "json", "mask.png"...
+        name: what it is called where its json has no uid (``ShardIndex.name``); None takes the
+            key, which is unique in its shard only.
     """
 
-    def __init__(self, key: str, members: Mapping[str, bytes]) -> None:
+    def __init__(self, key: str, members: Mapping[str, bytes], *, name: str | None = None) -> None:
         self.key = key
+        self._name = key if name is None else name
         self.members = members
 
     def member(self, suffix: str) -> bytes | None:
@@ -139,10 +142,10 @@ class StoredSample:
 
     @property
     def uid(self) -> str:
-        """Permanent id from the json member, else the key, which is unique in its shard only.
+        """Permanent id from the json member, else the name, made of shard and key.
 
         The result can be printed: an id that cannot, or of more than 256 characters, is passed
-        over, and what cannot be printed in the key is written as escapes.
+        over, and what cannot be printed in the name is written as escapes.
 
         Raises:
             BadSampleError: json is broken.
@@ -150,7 +153,7 @@ class StoredSample:
         uid = self._json.fields.get("uid")
         if isinstance(uid, str) and 0 < len(uid) <= _MAX_UID and uid.isprintable():
             return uid
-        return printable(self.key)
+        return printable(self._name)
 
     @property
     def identity(self) -> str | None:
