@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64, UInt16
 
 from data_pipelines.errors import ShardError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.shards.content_mark import content_mark
 from data_pipelines.shards.tar_headers import BLOCK, Header, HeaderError, find_header, read_header
 
@@ -21,7 +22,7 @@ _MAX_PROBLEMS = 1000  # lines; the rest is only counted
 _LOOK_BEYOND_END = 1 << 20  # bytes
 
 # Where one of each is present, a first sample that a cut follows counts as whole.
-_IMAGES = frozenset(("png", "jpg", "jpeg", "webp"))
+_IMAGES = frozenset(FORMAT_OF_SUFFIX)
 _TEXTS = frozenset(("txt", "json", "cls"))
 
 # What the mark of a shard follows from.
@@ -223,7 +224,10 @@ class _Grouping:
     def _begin(self, key: str, offset: int) -> None:
         if not self._keys or self._keys[-1] != key:
             if key in self._seen:
-                self._report(f"key {_shown(key)} occurs in two places")
+                self._report(
+                    f"key {_shown(key)} occurs in two places: members of one sample must be "
+                    "neighbours (pack with tar --sort=name)"
+                )
             self._seen.add(key)
             self._keys.append(key)
             self._starts.append(len(self._offsets))

@@ -18,7 +18,7 @@ import numpy as np
 
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.file_lock import locked
-from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.find import find_shards, refuse_program
 from data_pipelines.shards.index import ShardIndex, summarise
 from data_pipelines.shards.remote import CachedShard, find_remote, is_remote
 from data_pipelines.shards.shard_cache import ShardCache
@@ -101,6 +101,7 @@ def find(pattern: str, cache: ShardCache) -> list[Shard]:
     Raises:
         ShardError: there are none, or they cannot be listed.
     """
+    refuse_program(pattern)
     if is_remote(pattern):
         return [CachedShard(shard, cache) for shard in find_remote(pattern)]
     return [*find_shards([pattern])]

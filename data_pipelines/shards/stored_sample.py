@@ -5,12 +5,14 @@ and nothing is unpickled. The json member is parsed once, whatever is asked of i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
+    IMAGE_SUFFIXES,
     Box,
     Captions,
     Clip,
@@ -30,6 +32,7 @@ MAX_CAPTIONS = 1000
 _MAX_TEXT = 1 << 16  # bytes of a txt member that are looked at; a caption keeps 8 KiB at most
 _MAX_JSON = 1 << 24  # bytes
 _MAX_UID = 256  # characters
+_ARCHIVES = frozenset(("tar", "tgz", "gz", "zip", "zst", "7z"))
 
 
 class _Json(NamedTuple):
@@ -67,15 +70,38 @@ class StoredSample:
         """The encoded image.
 
         Raises:
-            BadSampleError: no member is a png, jpg, jpeg or webp.
+            BadSampleError: no member is a picture by its suffix (``image_formats``). Of several
+                a png, jpg or webp goes before the other formats.
         """
-        for suffix, data in self.members.items():
-            if suffix in roles.FORMAT_OF_IMAGE:
-                return EncodedImage(roles.FORMAT_OF_IMAGE[suffix], data)
-        raise BadSampleError("no image", f"no png, jpg or webp among the members {self._listed()}")
+        found = [suffix for suffix in self.members if suffix in FORMAT_OF_SUFFIX]
+        if not found:
+            raise self._without_image()
+        usual = (suffix for suffix in found if FORMAT_OF_SUFFIX[suffix] in IMAGE_SUFFIXES)
+        suffix = next(usual, found[0])
+        return EncodedImage(FORMAT_OF_SUFFIX[suffix], self.members[suffix])
+
+    def _without_image(self) -> BadSampleError:
+        """Why there is none, where the members tell."""
+        listed = self._listed()
+        endings = [suffix.rpartition(".")[2] for suffix in self.members]
+        if any(ending in _ARCHIVES for ending in endings):
+            return BadSampleError(
+                "an archive in the archive", f"members {listed}; unpack the outer one first"
+            )
+        if any(ending in FORMAT_OF_SUFFIX for ending in endings):
+            return BadSampleError(
+                "no image",
+                f"the members are {listed}: WebDataset ends a key at the first dot of the file "
+                "name; rename files so that only their ending follows a dot",
+            )
+        return BadSampleError(
+            "no image",
+            f"no picture among the members {listed}; members of one sample must be neighbours in "
+            "the tar and share what stands before the first dot of their names",
+        )
 
     def plain_captions(self, *, one_per_line: bool) -> tuple[str, ...]:
-        """Captions as written: the list "captions" of the json if there is one, else the txt.
+        """Captions as written: "captions" of the json, else the txt, else "caption" of the json.
 
         Blank captions are left out; a sample without captions gives an empty tuple.
 
@@ -85,8 +111,8 @@ class StoredSample:
         Raises:
             DataError: txt is not UTF-8, or json is broken.
         """
-        listed = self.fields.get("captions")
-        if isinstance(listed, list):
+        listed = next(self._listed_captions(self.fields), None)
+        if listed is not None:
             captions = [caption for caption in listed if isinstance(caption, str)]
         else:
             text = self._text("txt")
@@ -97,7 +123,8 @@ class StoredSample:
 
     @cached_property
     def captions(self) -> Captions:
-        """Captions for training: the list "captions" of the json if it holds any, else the txt.
+        """Captions for training: the list "captions" of the json if it holds any, else the txt,
+        else "captions" or "caption" of the json as a single text (or "caption" as a list).
 
         Where ``plain_captions`` refuses, this puts right what can be: text that is not UTF-8 is
         converted, control characters go, what is too long is cut; each is noted in ``mended``.
@@ -107,8 +134,7 @@ class StoredSample:
         """
         mended: dict[str, None] = {}
         fields, notes = self._json
-        listed = fields.get("captions")
-        if isinstance(listed, list):
+        for listed in self._listed_captions(fields):
             given = [caption for caption in listed[:MAX_CAPTIONS] if isinstance(caption, str)]
             if len(given) < len(listed):
                 mended["captions of a wrong type or too many"] = None
@@ -119,7 +145,12 @@ class StoredSample:
         decoded = decode_text(data[:_MAX_TEXT], name="txt") if data else None
         texts = _cleaned([decoded.text], mended) if decoded else ()
         if not texts:
-            raise BadSampleError("no caption", f"none in txt or json ({self._listed()})")
+            names = ", ".join(printable(name[:40]) for name in list(fields)[:8])
+            raise BadSampleError(
+                "no caption",
+                f"none in txt or in 'captions' or 'caption' of json (members {self._listed()}"
+                + (f"; json has {names})" if names else ")"),
+            )
         assert decoded is not None
         if len(data) > _MAX_TEXT:
             mended[TOO_LONG] = None
@@ -263,6 +294,16 @@ class StoredSample:
         if not isinstance(fields, dict):
             raise DataError(f"json holds a {type(fields).__name__}, not an object")
         return fields
+
+    def _listed_captions(self, fields: Mapping[str, JsonValue]) -> Iterator[list[JsonValue]]:
+        """Lists of captions in the json, the best first; a single text only where txt has none."""
+        has_txt = bool(self.members.get("txt", b"").strip())
+        for name in ("captions",) if has_txt else ("captions", "caption"):
+            value = fields.get(name)
+            if isinstance(value, list):
+                yield value
+            elif isinstance(value, str) and not has_txt:
+                yield [value]
 
     def _text(self, suffix: str) -> str:
         try:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError, ShardError
+from data_pipelines.image_formats import SUFFIX_OF_FORMAT
 from data_pipelines.images import check_image
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 from data_pipelines.shards.pairs import captions_of, image_of, label_of, printable, uid_of
 from data_pipelines.skips import Skips
-
-_SUFFIX_OF_FORMAT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +161,7 @@ def _check_image(members: Mapping[str, bytes]) -> list[tuple[str, str]]:
     except DataError as error:
         kind, _, detail = str(error).partition(": ")
         return [(kind, detail)]
-    if _SUFFIX_OF_FORMAT.get(info.format) != image.suffix:
+    if SUFFIX_OF_FORMAT.get(info.format) != image.suffix:
         return [("suffix of another format", f"{info.format} stored as .{image.suffix}")]
     return []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import load_image
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
@@ -14,9 +15,7 @@ from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
 from data_pipelines.text_lines import lines_of
 
-_IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"},
-)
+_IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in FORMAT_OF_SUFFIX)
 
 
 @sources.register("image-folder")

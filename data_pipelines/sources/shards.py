@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import skip_image, storable
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
@@ -16,7 +17,7 @@ from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
 from data_pipelines.text_lines import lines_of
 
-_UNDERSTOOD = frozenset({"png", "jpg", "jpeg", "webp", "txt", "json", "cls"})
+_UNDERSTOOD = frozenset({*FORMAT_OF_SUFFIX, "txt", "json", "cls"})
 
 
 @sources.register("shards")

@@ -16,6 +16,7 @@ from typing import cast
 from braceexpand import braceexpand
 
 from data_pipelines.errors import ShardError
+from data_pipelines.shards.find import refuse_program
 from eval.data.dataset import Classes, EvalDataset, Layout, Task
 from eval.data.image_folders import has_pictures, list_pictures
 from eval.data.read_samples import read_dataset
@@ -75,6 +76,7 @@ def locate(path: str, *, split: str = "test", class_names: str | None = None) ->
         ShardError: a shard is missing.
         EvaluationError: see ``open_dataset``.
     """
+    refuse_program(path)
     if "://" in path:
         raise EvaluationError(
             f"{path} is an address; download the folder first and give its local path"

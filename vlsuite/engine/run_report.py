@@ -9,6 +9,7 @@ from vlsuite.batches.stream import PairShards
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.start_warnings import start_warnings
 from vlsuite.engine.state import TrainState
 from vlsuite.objectives.objective import Losses
 
@@ -72,7 +73,10 @@ class Report:
             f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
             f"step {state.step} of {self._plan.total_steps}"
         )
-        for problem in shards.problems[:10]:
+        told = start_warnings(
+            config, total_steps=self._plan.total_steps, num_samples=shards.num_samples
+        )
+        for problem in (*told, *shards.problems[:10]):
             say(f"warning: {problem}")
 
     def training(self, losses: Losses, clock: StepClock) -> None:
