@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from data_pipelines.errors import DataError
+from data_pipelines.prompts import SIMPLE_TEMPLATES
 from data_pipelines.schema import Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
 from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, finish_folder, start_folder
@@ -20,7 +21,7 @@ DEFAULT_MAX_SAMPLES = 10_000
 DEFAULT_MAX_BYTES = 1_000_000_000
 
 #: Prompt templates of an evaluation folder that names none.
-DEFAULT_TEMPLATES = ("a photo of a {c}.",)
+DEFAULT_TEMPLATES = SIMPLE_TEMPLATES
 
 KINDS = ("classification", "retrieval")
 
