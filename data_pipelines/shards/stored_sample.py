@@ -24,7 +24,7 @@ from data_pipelines.schema import (
     Question,
 )
 from data_pipelines.shards import roles
-from data_pipelines.shards.text import TOO_LONG, clean_caption, decode_text
+from data_pipelines.shards.text import TOO_LONG, clean_caption, cut_caption, decode_text
 
 #: Captions that a sample may have too much of: more are left out, and flagged.
 MAX_CAPTIONS = 1000
@@ -103,7 +103,9 @@ class StoredSample:
     def plain_captions(self, *, one_per_line: bool) -> tuple[str, ...]:
         """Captions as written: "captions" of the json, else the txt, else "caption" of the json.
 
-        Blank captions are left out; a sample without captions gives an empty tuple.
+        Blank captions are left out, and of longer ones the first 8 KiB are kept, as in training
+        (tokenizers take minutes over a megabyte without a space); a sample without captions gives
+        an empty tuple.
 
         Args:
             one_per_line: whether each line of txt is a caption (evaluation folders, where a line
@@ -119,7 +121,7 @@ class StoredSample:
             captions = text.split("\n") if one_per_line else [text]
             if one_per_line:
                 captions = [caption.replace("\\n", "\n") for caption in captions]
-        return tuple(stripped for caption in captions if (stripped := caption.strip()))
+        return tuple(cut for caption in captions if (cut := cut_caption(caption.strip())))
 
     @cached_property
     def captions(self) -> Captions:

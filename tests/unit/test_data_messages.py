@@ -88,3 +88,12 @@ def test_members_that_are_no_neighbours_are_named(tmp_path):
     assert "must be neighbours" in index.problems[0]
     with pytest.raises(BadSampleError, match="neighbours"):
         _ = StoredSample("a", index.read(2)).image
+
+
+def test_captions_are_cut_at_8_kib_wherever_they_are_read():
+    long = "x" * 300_000
+    for members in ({"txt": long.encode()}, {"json": _json(captions=[long])}):
+        assert _captions(**members) == (("x" * 8192,), ("x" * 8192,))
+    assert len(_captions(txt=("\u00e9" * 5000).encode())[1][0].encode()) == 8192
+    broken = StoredSample("k", {"json": json.dumps({"captions": ["\ud800" * 5000]}).encode()})
+    assert broken.plain_captions(one_per_line=False) == ()

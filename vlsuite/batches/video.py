@@ -159,8 +159,8 @@ class VideoDecoder:
             if "missing" in reply:
                 raise ConfigError(
                     "this machine cannot read videos: decord does not import "
-                    f"({reply['missing']}); install it (pip install decord; there are wheels for x86-64), or leave the "
-                    "videos out"
+                    f"({reply['missing']}); install it (pip install decord; there are "
+                    "wheels for x86-64), or leave the videos out"
                 )
             if "kind" in reply:
                 raise BadSampleError(reply["kind"], reply["reason"])
