@@ -8,12 +8,10 @@ the folder) and, in sets of at most two million samples, keys that are permanent
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt64
 
-from data_pipelines.schema import is_uid
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.shard_set import Shard, name_of
 from data_pipelines.shards.sidecar import Summary
@@ -22,11 +20,10 @@ from data_pipelines.shards.sidecar import Summary
 MAX_COMPARED = 2_000_000
 
 
-class _Ids(NamedTuple):
-    """Permanent ids as two numbers each, with the number of their shard."""
-
-    values: UInt64[np.ndarray, "ids 2"]
-    shards: np.ndarray
+_UID_LENGTH = 32
+_NO_DIGIT = 16
+_DIGITS = np.full(256, _NO_DIGIT, dtype=np.uint8)
+_DIGITS[np.frombuffer(b"0123456789abcdef", dtype=np.uint8)] = np.arange(16)
 
 
 def repeated_samples(shards: Sequence[Shard], summaries: Sequence[Summary]) -> Iterator[str]:
@@ -56,21 +53,14 @@ def repeated_samples(shards: Sequence[Shard], summaries: Sequence[Summary]) -> I
 
 
 def _repeated_ids(shards: Sequence[Shard], numbers: Sequence[int]) -> Iterator[str]:
-    parts = []
-    for number in numbers:
-        index = ShardIndex.open(shards[number])
-        if len(index) and is_uid(index.key(0).rpartition("/")[2]):
-            parts.append(_ids_of(index, number))
-    if not parts:
-        return
-    values = np.concatenate([part.values for part in parts])
-    owners = np.concatenate([part.shards for part in parts])
-    _, firsts, inverse = np.unique(values, axis=0, return_index=True, return_inverse=True)
-    again = np.flatnonzero(firsts[inverse.reshape(-1)] != np.arange(len(values)))
+    parts = [_ids_of(ShardIndex.open(shards[number])) for number in numbers]
+    ids = np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.uint64)
+    owners = np.repeat(numbers, [len(part) for part in parts])
+    order = np.lexsort((ids[:, 1], ids[:, 0]))
+    again = np.flatnonzero((ids[order[1:]] == ids[order[:-1]]).all(axis=1)) + 1
     if len(again):
-        row = int(again[0])
-        before = int(firsts[inverse.reshape(-1)[row]])
-        high, low = values[row].tolist()
+        before, row = order[again[0] - 1], order[again[0]]
+        high, low = ids[row].tolist()
         a, b = (_place(shards[int(owners[i])]) for i in (before, row))
         yield (
             f"{len(again):,} uids are there twice ({high:016x}{low:016x} in {a} and in {b}): they "
@@ -78,11 +68,18 @@ def _repeated_ids(shards: Sequence[Shard], numbers: Sequence[int]) -> Iterator[s
         )
 
 
-def _ids_of(index: ShardIndex, number: int) -> _Ids:
-    names = (index.key(i).rpartition("/")[2] for i in range(len(index)))
-    found = [(int(name[:16], 16), int(name[16:], 16)) for name in names if is_uid(name)]
-    values = np.array(found, dtype=np.uint64).reshape(-1, 2)
-    return _Ids(values, np.full(len(values), number))
+def _ids_of(index: ShardIndex) -> UInt64[np.ndarray, "ids 2"]:
+    """Keys whose last part is a permanent id, as two numbers each."""
+    blob = np.frombuffer(index.layout.key_blob, dtype=np.uint8)
+    ends = index.layout.key_ends
+    lengths = np.diff(ends, prepend=0)
+    ends, lengths = ends[lengths >= _UID_LENGTH], lengths[lengths >= _UID_LENGTH]
+    digits = _DIGITS[blob[ends[:, None] - _UID_LENGTH + np.arange(_UID_LENGTH)]]
+    # Of a key of just that length this is the end of another key, which does not matter.
+    is_part = (lengths == _UID_LENGTH) | (blob[ends - _UID_LENGTH - 1] == ord("/"))
+    digits = digits[is_part & (digits < _NO_DIGIT).all(axis=1)]
+    values = np.ascontiguousarray(digits[:, 0::2] << 4 | digits[:, 1::2])
+    return values.view(">u8").astype(np.uint64)
 
 
 def _place(shard: Shard) -> str:
