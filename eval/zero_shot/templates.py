@@ -84,23 +84,31 @@ def templates_for(dataset: EvalDataset, choices: TaskChoices) -> tuple[str, ...]
     return choices.templates or own or default_templates(classes.names if classes else ())
 
 
-def prompt_lines(benchmarks: Sequence[Benchmark], choices: TaskChoices) -> list[str]:
-    """Which prompts each data set is measured with and where they come from, one line each."""
+def prompt_lines(
+    benchmarks: Sequence[Benchmark], chosen: tuple[str, ...] | None = None
+) -> list[str]:
+    """Which prompts each data set is measured with and where they come from, one line each.
+
+    Args:
+        chosen: by the user; None where nothing was chosen.
+    """
     lines: dict[str, None] = {}
     for benchmark in benchmarks:
         templates = benchmark.settings().get("templates")
         if isinstance(templates, list) and templates:
-            source = _source_of(tuple(map(str, templates)), benchmark.dataset, choices)
+            source = _source_of(tuple(map(str, templates)), benchmark.dataset, chosen)
             count = f"{len(templates)} prompt{'s' if len(templates) > 1 else ''} a class"
             first = f"'{templates[0]}'" + (", ..." if len(templates) > 1 else "")
             lines[f"{benchmark.dataset.title}: {count}, {source} ({first})"] = None
     return list(lines)
 
 
-def _source_of(templates: tuple[str, ...], dataset: EvalDataset, choices: TaskChoices) -> str:
+def _source_of(
+    templates: tuple[str, ...], dataset: EvalDataset, chosen: tuple[str, ...] | None
+) -> str:
     classes = dataset.layout.classes
-    if choices.templates == templates:
-        return "as chosen by templates"
+    if chosen == templates:
+        return "as chosen (--templates)"
     pictures = dataset.layout.pictures
     if pictures is not None and pictures.templates == templates:
         return "those published with the data set"

@@ -86,7 +86,7 @@ def test_prompts_are_named_with_their_source(tmp_path):
     dataset = open_dataset(str(root))
 
     def line(choices):
-        (told,) = prompt_lines([ZeroShotClassification.build(dataset, choices)], choices)
+        (told,) = prompt_lines([ZeroShotClassification.build(dataset, choices)], choices.templates)
         return told
 
     assert line(TaskChoices()) == (

@@ -23,7 +23,7 @@ from eval.results import EvalResult
 from eval.running.runner import Finished, run_benchmarks
 from eval.running.selection import open_companion, select
 from eval.task_choices import Companions, TaskChoices, task_options
-from eval.zero_shot.templates import prompt_lines, templates_from
+from eval.zero_shot.templates import templates_from
 from vlsuite.api.models import load_model
 from vlsuite.api.setting_values import apply_values, refuse_unknown
 from vlsuite.api.several import names
@@ -208,8 +208,6 @@ def chosen_benchmarks(
         print(f"warning: {line}", file=sys.stderr)
     for line in selection.not_possible:
         print(f"not measured: {line}", file=sys.stderr)
-    for line in prompt_lines(selection.benchmarks, choices):
-        print(f"prompts: {line}", file=sys.stderr)
     return selection.benchmarks
 
 
