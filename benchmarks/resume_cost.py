@@ -101,14 +101,14 @@ def _parse() -> argparse.Namespace:
 
 def _make_set(folder: Path, num_shards: int, *, seed: int) -> None:
     """One tar of small pictures with captions, linked many times, and its sidecar."""
-    from data_pipelines.shards.index import ShardIndex
+    from data_pipelines.shards.index import store_beside
     from data_pipelines.shards.sidecar import SUFFIX
     from vlsuite.batches.tokenizer import train_tokenizer
 
     _say(f"making {num_shards:,} shards of {PER_SHARD:,} samples")
     captions = _write_tar(folder / "one.tar", seed=seed)
     train_tokenizer(captions, vocab_size=200, out_dir=folder / "tokenizer", context_length=24)
-    ShardIndex.open(folder / "one.tar")
+    store_beside(folder / "one.tar")
     (folder / "shards").mkdir()
     for number in range(num_shards):
         name = f"{number:06d}.tar"

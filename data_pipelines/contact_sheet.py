@@ -1,6 +1,5 @@
 """One PNG that shows what is in a set of shards: small pictures with their captions below."""
 
-import io
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS, encode_png, on_white
 from data_pipelines.inspect import Pair, evenly_spaced, read_pairs
 from data_pipelines.shards.atomic import write_file
@@ -63,11 +63,11 @@ def _thumbnail(data: bytes) -> Image.Image:
     """The picture fitted into a white cell, a cross where it cannot be decoded."""
     cell = Image.new("RGB", (_CELL, _CELL), "white")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError("too many pixels")
             picture = on_white(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, DataError, Image.DecompressionBombError):
         ImageDraw.Draw(cell).line([(0, 0), (_CELL, _CELL)], fill="red", width=3)
         return cell
     scale = _CELL / max(picture.size)

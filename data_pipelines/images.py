@@ -5,16 +5,18 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
-from data_pipelines.errors import DataError
+from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.image_formats import SUFFIX_OF_FORMAT, open_image
+from data_pipelines.schema import IMAGE_SUFFIXES
 from data_pipelines.skips import Skips
 
 #: Refused before any pixel is decoded: a file of some KB can claim gigabytes of pixels.
 MAX_PIXELS = 64_000_000
 
-_SUFFIX_OF_FORMAT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
-_CONVERTED_FORMATS = ("GIF", "BMP", "TIFF")
+_STORED = frozenset(IMAGE_SUFFIXES)
 
 
 class ImageInfo(NamedTuple):
@@ -44,36 +46,58 @@ def check_image(data: bytes) -> ImageInfo:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data)) as image:
+            with open_image(data) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(f"too many pixels: {image.width} x {image.height}")
                 info = ImageInfo(image.format or "", image.width, image.height, image.mode)
                 image.load()
+    except BadSampleError as error:
+        raise DataError(str(error)) from error
     except Image.UnidentifiedImageError:
         raise DataError(f"not an image: {len(data)} bytes of another kind") from None
     except Image.DecompressionBombError as error:
         raise DataError(f"too many pixels: far over {MAX_PIXELS}") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         raise DataError(f"broken image: {error}") from error
     return info
 
 
 def storable(data: bytes) -> StorableImage:
-    """The image as shards store it: png, jpg and webp unchanged, gif, bmp and tiff as png.
+    """The image as shards store it: png, jpg and webp unchanged, all other formats as png.
 
-    The first frame of an animation is kept.
+    What is converted is turned upright, since a png does not say how it lies. The first frame of
+    an animation is kept.
 
     Raises:
         DataError: the image cannot be decoded, or is of another format.
     """
     info = check_image(data)
-    if info.format in _SUFFIX_OF_FORMAT:
-        return StorableImage(data, _SUFFIX_OF_FORMAT[info.format], None)
-    if info.format not in _CONVERTED_FORMATS:
-        raise DataError(f"unsupported format: {info.format}")
-    with Image.open(io.BytesIO(data)) as image:
-        mode = "RGBA" if image.has_transparency_data else "RGB"
-        return StorableImage(encode_png(image.convert(mode)), "png", info.format.lower())
+    suffix = SUFFIX_OF_FORMAT[info.format]
+    if suffix in _STORED:
+        return StorableImage(data, suffix, None)
+    if info.mode in ("I", "F"):
+        raise DataError(f"unknown pixel range: mode {info.mode} of {info.format}")
+    with open_image(data) as image:
+        upright = ImageOps.exif_transpose(_eight_bits(image))
+        mode = "RGBA" if upright.has_transparency_data else "RGB"
+        return StorableImage(encode_png(upright.convert(mode)), "png", info.format.lower())
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit gray by its upper bytes; Pillow itself would clip it at 255."""
+    if not image.mode.startswith("I;16"):
+        return image
+    gray = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    gray.info["exif"] = image.getexif().tobytes()
+    return gray
 
 
 def encode_png(image: Image.Image) -> bytes:

@@ -1,6 +1,5 @@
 """What a set of shards holds, in numbers: counts, bytes, picture sizes, caption lengths."""
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import open_image
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
@@ -188,7 +188,7 @@ def _count_members(indexes: Sequence[ShardIndex]) -> tuple[Counter[str], Counter
 def _header(data: bytes) -> tuple[str, tuple[int, int]]:
     """Format with colour mode, and size in pixels, without decoding the pixels."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_image(data) as image:
             return f"{image.format} {image.mode}", image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"unreadable image: {error}") from error

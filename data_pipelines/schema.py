@@ -6,10 +6,10 @@ One role is one thing a task or a model may ask for, wherever in the members it 
 =========  ===========================================================================
 role       where it lies
 =========  ===========================================================================
-image      png, jpg, jpeg or webp
-captions   the list "captions" of json, else txt
+image      png, jpg, webp, gif, bmp, tif, avif, heic or jp2 (``image_formats``)
+captions   "captions" of json (a list), else txt, else "caption" of json
 label      cls: the index of a class
-uid        "uid" of json, else the key
+uid        "uid" of json, else name and content of the shard, and the key
 identity   "identity" of json: who or what the picture shows
 question   "question" and "answers" of json
 factors    the object "factors" of json: what is unusual about the picture
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 JsonValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | None
 
-#: Encoded image formats a shard may hold, by the suffix of their member.
+#: Encoded image formats that shards of ours hold, by the suffix of their member.
 IMAGE_SUFFIXES = ("png", "jpg", "webp")
 #: Encoded video formats.
 VIDEO_SUFFIXES = ("mp4", "webm", "mkv", "mov", "avi")
@@ -48,7 +48,7 @@ _UID_PATTERN = re.compile(r"[0-9a-f]{32}")
 
 
 class EncodedImage(NamedTuple):
-    """Image bytes with the suffix that names their format ("png", "jpg" or "webp")."""
+    """Image bytes with the suffix that names their format ("png", "jpg", "gif"...)."""
 
     suffix: str
     data: bytes

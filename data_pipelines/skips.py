@@ -12,6 +12,21 @@ class Skips:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._examples: dict[str, list[str]] = {}
+        self._inputs: Counter[str] = Counter()
+
+    def read(self, what: str, number: int = 1) -> None:
+        """Count what was read, used or not, so that it can be held against what came of it.
+
+        Args:
+            what: of which kind ("rows of pairs.tsv").
+            number: how many more.
+        """
+        self._inputs[what] += number
+
+    @property
+    def inputs(self) -> dict[str, int]:
+        """What was read, by kind, in the order of first mention."""
+        return dict(self._inputs)
 
     def add(self, reason: str, where: str) -> None:
         """Count one skipped input.

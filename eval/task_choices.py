@@ -57,7 +57,8 @@ class TaskChoices:
     """Choices for building tasks.
 
     Args:
-        templates: prompts with ``{c}``; None takes the data set's own, else the set "simple".
+        templates: prompts with ``{c}``; None takes the data set's own, else what its class names
+            get.
         captions_per_image: use the first so many captions of an image; None uses all.
         num_examples: examples of each direction kept for the report.
         seed: of bootstrap intervals, random draws and the choice of examples.

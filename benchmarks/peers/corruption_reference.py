@@ -227,7 +227,7 @@ def pixelate(picture: Picture, constants: Any, _: None) -> Picture:
 def jpeg_compression(picture: Picture, constants: Any, _: None) -> Picture:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "JPEG", quality=constants.quality)
-    return np.asarray(Image.open(stream))
+    return np.asarray(Image.open(stream, formats=("JPEG",)))
 
 
 def _unit(picture: Picture) -> Unit:

@@ -7,16 +7,15 @@
 - ``cutouts``: pictures with an alpha channel and a category each, for edits.
 """
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-from PIL import Image
 from webdataset.writer import TarWriter
 
+from data_pipelines.image_formats import open_image
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import image_of
 
@@ -74,7 +73,7 @@ def write_cutouts(folder: Path, pictures: Path, *, count: int) -> Path:
         members = shard.read(number)
         category = str(json.loads(members["json"]).get("category", "")).split("/")[0]
         image = image_of(members).data
-        if category and Image.open(io.BytesIO(image)).mode == "RGBA":
+        if category and open_image(image).mode == "RGBA":
             found.append((category, image))
     names = sorted({category for category, _ in found})
     step = max(1, len(found) // count)
@@ -96,7 +95,7 @@ def _photos(shard_path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _factors(data: bytes) -> bytes:
-    picture = Image.open(io.BytesIO(data))
+    picture = open_image(data)
     brightness = float(np.asarray(picture.convert("L")).mean()) / 255
     factors = {
         "portrait": picture.height > picture.width,

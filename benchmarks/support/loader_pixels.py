@@ -1,11 +1,11 @@
 """Our training pixels against Pillow's on the same boxes of the same pictures."""
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
 
+from data_pipelines.image_formats import open_image
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import image_of
 from vlsuite.batches.crops import Box, crop_box, largest_shrink
@@ -33,7 +33,7 @@ def _differences(pictures: list[bytes], *, size: int) -> Iterator[tuple[int, flo
     transform = TrainTransform(config, size=(size, size), interpolation="bicubic")
     for number, data in enumerate(pictures):
         ours = transform.view(data, np.random.default_rng(number)).pixels
-        image = Image.open(io.BytesIO(data)).convert("RGB")
+        image = open_image(data).convert("RGB")
         box = crop_box(
             image.size,
             np.random.default_rng(number),

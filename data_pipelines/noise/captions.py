@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
@@ -12,7 +13,7 @@ from data_pipelines.shards.pairs import identity_of, image_of, read_captions, ui
 from data_pipelines.skips import Skips
 
 #: What the samples written here consist of besides the image; all else may repeat the caption.
-_WRITTEN = frozenset({"png", "jpg", "jpeg", "webp", "txt", "json"})
+_WRITTEN = frozenset({*FORMAT_OF_SUFFIX, "txt", "json"})
 
 
 class CaptionPair(NamedTuple):

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Int
 
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.manifest import Manifest
+from data_pipelines.text_lines import lines_of
 
 TRUTH_NAME = "noise_truth.tsv"
 
@@ -97,7 +98,7 @@ def read_truth(folder: str | Path) -> NoiseTruth:
             f"{folder} is not as it was written, so its truth does not hold: {differences[0]}; "
             "write it again by 'vlsuite data noise'"
         )
-    lines = (folder / TRUTH_NAME).read_text(encoding="utf-8").splitlines()
+    lines = lines_of((folder / TRUTH_NAME).read_text(encoding="utf-8"))
     return _parsed(folder / TRUTH_NAME, lines)
 
 

@@ -22,6 +22,7 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in [paths] if isinstance(paths, str | Path) else paths:
+        refuse_program(str(path))
         tars = _find(str(path))
         if not tars:
             _refuse_unfinished([Path(path), unfinished_place(Path(path))])
@@ -29,6 +30,19 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         found.update(dict.fromkeys(tars))
     _refuse_unfinished({path.parent for path in found})
     return list(found)
+
+
+def refuse_program(pattern: str) -> None:
+    """Refuse what WebDataset would run as a program.
+
+    Raises:
+        ShardError: the pattern begins with "pipe:".
+    """
+    if pattern.startswith("pipe:"):
+        raise ShardError(
+            f"'{pattern[:80]}' would run a program, which vlsuite does not; name the shards "
+            "themselves (it reads s3://, gs://, hf:// and https:// addresses by itself)"
+        )
 
 
 def _refuse_unfinished(folders: Iterable[Path]) -> None:

@@ -1,7 +1,9 @@
 """Random access to the samples of a WebDataset shard, without reading it from the start."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from data_pipelines.shards.scan import ShardLayout, scan
 from data_pipelines.shards.sidecar import (
     Stamp,
     Summary,
+    beside,
     load_layout,
     load_summary,
     save_layout,
@@ -103,6 +106,36 @@ class ShardIndex:
         blob = self.layout.key_blob[start : int(self.layout.key_ends[i])]
         return blob.decode("utf-8", "surrogateescape")
 
+    @property
+    def mark(self) -> str:
+        """Name and content of the shard in one word: "00007-5f1c09aa31be" for 00007.tar.
+
+        The same wherever the shard lies and whatever lies beside it; another for a shard of the
+        same name with other samples.
+        """
+        name = self.path.name if self._remote is None else self._remote.file_name
+        return f"{name.removesuffix('.tar')}-{self.layout.mark}"
+
+    def name(self, i: int) -> str:
+        """What sample ``i`` is called where nothing else names it: its shard and its key.
+
+        Of samples of one key (WebDataset would take them for one), all but the first get their
+        number behind it: "00007-5f1c09aa31be/000123#2".
+        """
+        number = self._repeats.get(i)
+        return f"{self.mark}/{self.key(i)}" + (f"#{number}" if number else "")
+
+    @cached_property
+    def _repeats(self) -> dict[int, int]:
+        """Which one of equal keys each sample has that is not the first of them."""
+        counts: Counter[str] = Counter()
+        found = {}
+        for i, key in enumerate(self.keys):
+            counts[key] += 1
+            if counts[key] > 1:
+                found[i] = counts[key]
+        return found
+
     def suffixes(self, i: int) -> list[str]:
         """Suffixes of the members of sample ``i``, in tar order."""
         rows = slice(int(self.layout.starts[i]), int(self.layout.starts[i + 1]))
@@ -159,6 +192,19 @@ class ShardIndex:
         return _HANDLES.read(self.path, offset=offset, size=size)
 
 
+def store_beside(path: Path) -> Path:
+    """Write the sidecar of a local shard beside it, to be handed on or uploaded with it.
+
+    Raises:
+        ShardError: the shard cannot be read, or its folder not be written.
+    """
+    stamp = _stamp(path)
+    layout = ShardIndex.open(path).layout
+    if stamp is None or not save_layout(beside(path), layout, stamp):
+        raise ShardError(f"cannot write {beside(path)}; check the permissions of the folder")
+    return beside(path)
+
+
 def summarise(shard: Path | CachedShard) -> Summary:
     """Number of samples and problems of a shard, without its layout where a sidecar has them.
 
@@ -172,7 +218,7 @@ def summarise(shard: Path | CachedShard) -> Summary:
             if summary is not None:
                 return summary
     index = ShardIndex.open(shard)
-    return Summary(len(index), index.problems)
+    return Summary(len(index), index.problems, index.layout.mark)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -189,10 +235,8 @@ def _load(path: Path, stamp: Stamp) -> ShardLayout | None:
 
 
 def _save(path: Path, layout: ShardLayout, stamp: Stamp) -> None:
-    """In the first place that takes it; none at all is no error."""
-    for sidecar in sidecar_paths(path):
-        if sidecar.parent != path.parent:
-            with suppress(OSError):
-                sidecar.parent.mkdir(parents=True, exist_ok=True)
-        if save_layout(sidecar, layout, stamp):
-            return
+    """In the cache; that it cannot be written is no error."""
+    sidecar = sidecar_paths(path)[-1]
+    with suppress(OSError):
+        sidecar.parent.mkdir(parents=True, exist_ok=True)
+    save_layout(sidecar, layout, stamp)

@@ -68,6 +68,7 @@ class Manifest:
         files: text files beside the shards (class names, prompt templates).
         skipped: number of inputs left out, by reason.
         skipped_examples: the first of them.
+        read: number of inputs looked at, by kind, where the source counts them.
         details: of the layout (split, kind, number of classes).
         tool_version: of the package that wrote the folder.
     """
@@ -78,6 +79,7 @@ class Manifest:
     files: tuple[FileEntry, ...] = ()
     skipped: dict[str, int] = field(default_factory=dict)
     skipped_examples: dict[str, list[str]] = field(default_factory=dict)
+    read: dict[str, int] = field(default_factory=dict)
     details: dict[str, JsonValue] = field(default_factory=dict)
     tool_version: str = field(default_factory=lambda: tool_version())
 

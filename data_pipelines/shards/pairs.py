@@ -44,9 +44,9 @@ def label_of(members: Mapping[str, bytes]) -> int | None:
     return StoredSample("", members).label
 
 
-def uid_of(key: str, members: Mapping[str, bytes]) -> str:
-    """See ``StoredSample.uid``."""
-    return StoredSample(key, members).uid
+def uid_of(name: str, members: Mapping[str, bytes]) -> str:
+    """See ``StoredSample.uid``; ``name`` is that of ``ShardIndex``, or a key."""
+    return StoredSample(name, members).uid
 
 
 def identity_of(members: Mapping[str, bytes]) -> str | None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 import braceexpand
 
@@ -72,6 +73,11 @@ class CachedShard:
         return self.shard.url
 
     @property
+    def file_name(self) -> str:
+        """Of its path, without what an address may carry besides: a query, a signature."""
+        return urlsplit(self.url).path.rpartition("/")[2] or self.url.rpartition("/")[2]
+
+    @property
     def stamp(self) -> Stamp:
         """What tells this content from another."""
         return self.shard.stamp
@@ -115,7 +121,7 @@ class CachedShard:
     @property
     def _name(self) -> str:
         version = cache_name(self.url, str(self.stamp.size), str(self.stamp.tag))
-        letters = (c if c.isalnum() or c in "._-" else "_" for c in self.url.rpartition("/")[2])
+        letters = (c if c.isalnum() or c in "._-" else "_" for c in self.file_name)
         return f"{version[:16]}-{''.join(letters)[-100:]}"
 
     def _download(self, target: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from data_pipelines.arrays import read_array
 from data_pipelines.errors import BadSampleError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
     SOUND_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -24,9 +25,6 @@ from data_pipelines.schema import (
     JsonValue,
     Mask,
 )
-
-#: Suffixes of members that are encoded images, with the name of their format.
-FORMAT_OF_IMAGE = {"png": "png", "jpg": "jpg", "jpeg": "jpg", "webp": "webp"}
 
 _FRAME = re.compile(r"frame\.(\d{1,9})\.(png|jpe?g|webp)")
 _FRAMES_ARRAY = "frames.npy"
@@ -100,7 +98,7 @@ def frames_of(members: Mapping[str, bytes]) -> Frames | None:
             f"{len(found)} frames are numbered {numbers[0]} to {numbers[-1]}; number them one by "
             "one",
         )
-    return Frames(tuple(EncodedImage(FORMAT_OF_IMAGE[suffix], data) for _, suffix, data in found))
+    return Frames(tuple(EncodedImage(FORMAT_OF_SUFFIX[suffix], data) for _, suffix, data in found))
 
 
 def sound_of(members: Mapping[str, bytes]) -> EncodedSound | None:

@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import Int64, UInt16
 
 from data_pipelines.errors import ShardError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
+from data_pipelines.shards.content_mark import content_mark
 from data_pipelines.shards.tar_headers import BLOCK, Header, HeaderError, find_header, read_header
 
 #: Bytes from the first to the last member of a sample; what lies beyond is left out.
@@ -20,8 +22,11 @@ _MAX_PROBLEMS = 1000  # lines; the rest is only counted
 _LOOK_BEYOND_END = 1 << 20  # bytes
 
 # Where one of each is present, a first sample that a cut follows counts as whole.
-_IMAGES = frozenset(("png", "jpg", "jpeg", "webp"))
+_IMAGES = frozenset(FORMAT_OF_SUFFIX)
 _TEXTS = frozenset(("txt", "json", "cls"))
+
+# What the mark of a shard follows from.
+_MARKED = ("key_blob", "suffixes", "starts", "offsets", "sizes", "suffix_ids", "key_ends")
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
@@ -33,7 +38,8 @@ _META_NAME = re.compile(r"__[^/]*__($|/)")
 class ShardLayout(NamedTuple):
     """Where the samples of one shard lie; members of sample i are the rows starts[i]:starts[i+1].
 
-    ``key_blob`` holds all keys back to back; key i ends at byte ``key_ends[i]``.
+    ``key_blob`` holds all keys back to back; key i ends at byte ``key_ends[i]``. ``mark`` tells
+    the content from that of other shards (see ``content_mark``).
     """
 
     starts: Int64[np.ndarray, " samples_plus_one"]
@@ -44,6 +50,7 @@ class ShardLayout(NamedTuple):
     key_blob: bytes
     suffixes: tuple[str, ...]
     problems: tuple[str, ...]
+    mark: str = ""
 
 
 def scan(path: Path) -> ShardLayout:
@@ -106,7 +113,9 @@ def _walk(path: Path, stream: BufferedIOBase, size: int) -> ShardLayout:
             f"{path} is not an uncompressed tar (no sound member header); check that the file "
             "is what it should be, and fetch it again"
         )
-    return grouping.layout(damage)
+    layout = grouping.layout(damage)
+    known = {name: value for name, value in layout._asdict().items() if name in _MARKED}
+    return layout._replace(mark=content_mark(stream, **known))
 
 
 def _refuse_compressed(path: Path, stream: BufferedIOBase) -> None:
@@ -215,7 +224,10 @@ class _Grouping:
     def _begin(self, key: str, offset: int) -> None:
         if not self._keys or self._keys[-1] != key:
             if key in self._seen:
-                self._report(f"key {_shown(key)} occurs in two places")
+                self._report(
+                    f"key {_shown(key)} occurs in two places: members of one sample must be "
+                    "neighbours (pack with tar --sort=name)"
+                )
             self._seen.add(key)
             self._keys.append(key)
             self._starts.append(len(self._offsets))

@@ -18,7 +18,7 @@ import numpy as np
 
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.file_lock import locked
-from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.find import find_shards, refuse_program
 from data_pipelines.shards.index import ShardIndex, summarise
 from data_pipelines.shards.remote import CachedShard, find_remote, is_remote
 from data_pipelines.shards.shard_cache import ShardCache
@@ -34,7 +34,7 @@ from data_pipelines.shards.sidecar import (
 )
 
 #: Raised when the meaning of the stored file changes; older ones are then rebuilt.
-SET_VERSION = 1
+SET_VERSION = 2
 
 _FEW = 32  # shards that open quickly one by one
 _REPORT_EVERY = 5.0  # seconds
@@ -101,6 +101,7 @@ def find(pattern: str, cache: ShardCache) -> list[Shard]:
     Raises:
         ShardError: there are none, or they cannot be listed.
     """
+    refuse_program(pattern)
     if is_remote(pattern):
         return [CachedShard(shard, cache) for shard in find_remote(pattern)]
     return [*find_shards([pattern])]
@@ -108,7 +109,7 @@ def find(pattern: str, cache: ShardCache) -> list[Shard]:
 
 def name_of(shard: Shard) -> str:
     """File name of a shard, for messages."""
-    return shard.name if isinstance(shard, Path) else shard.url.rpartition("/")[2]
+    return shard.name if isinstance(shard, Path) else shard.file_name
 
 
 def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
@@ -194,8 +195,10 @@ def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
     try:
         with np.load(store, allow_pickle=False) as stored:
             version, rows = int(stored["version"]), stored["rows"]
-            lines = unpack(stored["problems"])
+            lines, marks = unpack(stored["problems"]), unpack(stored["marks"])
         if version != SET_VERSION or rows.shape != (len(stamps), 3) or rows.dtype != np.int64:
+            return {}
+        if len(marks) != len(stamps):
             return {}
         problems: dict[int, list[str]] = {}
         for line in lines:
@@ -204,7 +207,7 @@ def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return {}
     return {
-        number: Summary(count, tuple(problems.get(number, ())))
+        number: Summary(count, tuple(problems.get(number, ())), marks[number])
         for number, ((size, tag, count), stamp) in enumerate(
             zip(rows.tolist(), stamps, strict=True)
         )
@@ -219,5 +222,6 @@ def _save(store: Path, stamps: Sequence[Stamp], known: dict[int, Summary]) -> No
         "version": np.array(SET_VERSION),
         "rows": np.array(rows, dtype=np.int64).reshape(-1, 3),
         "problems": pack(tuple(lines)),
+        "marks": pack(tuple(known[number].mark for number in range(len(stamps)))),
     }
     save_arrays(store, fields)

@@ -1,13 +1,17 @@
 """What a walk over a shard found, stored so that it is done once.
 
-The file lies beside the shard (``<shard>.index.npz``), or in the user's cache folder where that
-is not possible. It is trusted only while size and modification time of the shard are unchanged.
+The file lies in the user's cache folder: a shard may be a stranger's, whose folder is read and not
+written to. One beside the shard (``<shard>.index.npz``, written by ``vlsuite data index``, to be
+handed on with it) is used where it fits. Either is trusted only while size and modification time
+of the shard are unchanged.
 """
 
 import hashlib
 import io
 import os
+import re
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,12 +21,21 @@ import numpy as np
 from data_pipelines.shards.scan import ShardLayout
 
 #: Raised when the meaning of a sidecar changes; older files are then rebuilt.
-SIDECAR_VERSION = 2
+SIDECAR_VERSION = 3
 
 #: Added to the name of a shard.
 SUFFIX = ".index.npz"
 
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    MemoryError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+_MARK = re.compile(r"[0-9a-f]{12}")
 
 
 class Stamp(NamedTuple):
@@ -37,10 +50,15 @@ class Stamp(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What opening a set of shards needs to know about one."""
+    """What opening a set of shards needs to know about one.
+
+    Attributes:
+        mark: tells its content from that of other shards; see ``content_mark``.
+    """
 
     num_samples: int
     problems: tuple[str, ...]
+    mark: str = ""
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -65,9 +83,14 @@ def cache_name(*parts: str) -> str:
 
 
 def sidecar_paths(path: Path) -> list[Path]:
-    """Where the sidecar of a local shard may lie, in the order of preference."""
+    """Where the sidecar of a local shard may lie, in the order of preference; the last is ours."""
     cached = cache_folder() / "index" / f"{cache_name(str(path.absolute()))}.npz"
-    return [path.with_name(path.name + SUFFIX), cached]
+    return [beside(path), cached]
+
+
+def beside(path: Path) -> Path:
+    """Where the sidecar of a local shard lies that is handed on with it."""
+    return path.with_name(path.name + SUFFIX)
 
 
 def load_layout(
@@ -92,6 +115,7 @@ def load_layout(
                 key_blob=stored["key_blob"].tobytes(),
                 suffixes=unpack(stored["suffixes"]),
                 problems=unpack(stored["problems"]),
+                mark=_mark(stored),
             )
     except _UNREADABLE:
         return None
@@ -104,7 +128,10 @@ def load_summary(file: Path, *, stamp: Stamp) -> Summary | None:
         with np.load(file, allow_pickle=False) as stored:
             if not _fits(stored, size=stamp.size, stamp=stamp):
                 return None
-            return Summary(int(stored["stamp"][3]), unpack(stored["problems"]))
+            count = int(stored["stamp"][3])
+            if count < 0:
+                return None
+            return Summary(count, unpack(stored["problems"]), _mark(stored))
     except _UNREADABLE:
         return None
 
@@ -116,6 +143,7 @@ def save_layout(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
         "key_blob": np.frombuffer(layout.key_blob, dtype=np.uint8),
         "suffixes": pack(layout.suffixes),
         "problems": pack(layout.problems),
+        "mark": np.frombuffer(layout.mark.encode("ascii"), dtype=np.uint8),
     }
     return save_arrays(sidecar, fields)
 
@@ -148,6 +176,14 @@ def unpack(blob: np.ndarray) -> tuple[str, ...]:
     """The inverse of ``pack``."""
     text = blob.tobytes().decode("utf-8", "surrogateescape")
     return tuple(text.split("\x00")) if text else ()
+
+
+def _mark(stored: Mapping[str, np.ndarray]) -> str:
+    """Raises ``ValueError`` where it is none."""
+    mark = stored["mark"].tobytes().decode("ascii")
+    if not _MARK.fullmatch(mark):
+        raise ValueError("no mark of a shard")
+    return mark
 
 
 def _fits(stored: Mapping[str, np.ndarray], *, size: int, stamp: Stamp | None) -> bool:

@@ -5,12 +5,14 @@ and nothing is unpickled. The json member is parsed once, whatever is asked of i
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
+    IMAGE_SUFFIXES,
     Box,
     Captions,
     Clip,
@@ -22,7 +24,7 @@ from data_pipelines.schema import (
     Question,
 )
 from data_pipelines.shards import roles
-from data_pipelines.shards.text import TOO_LONG, clean_caption, decode_text
+from data_pipelines.shards.text import TOO_LONG, clean_caption, cut_caption, decode_text
 
 #: Captions that a sample may have too much of: more are left out, and flagged.
 MAX_CAPTIONS = 1000
@@ -30,6 +32,7 @@ MAX_CAPTIONS = 1000
 _MAX_TEXT = 1 << 16  # bytes of a txt member that are looked at; a caption keeps 8 KiB at most
 _MAX_JSON = 1 << 24  # bytes
 _MAX_UID = 256  # characters
+_ARCHIVES = frozenset(("tar", "tgz", "gz", "zip", "zst", "7z"))
 
 
 class _Json(NamedTuple):
@@ -49,10 +52,13 @@ class StoredSample:
     Args:
         key: name of the sample in its shard.
         members: by suffix: "jpg", "txt", "json", "mask.png"...
+        name: what it is called where its json has no uid (``ShardIndex.name``); None takes the
+            key, which is unique in its shard only.
     """
 
-    def __init__(self, key: str, members: Mapping[str, bytes]) -> None:
+    def __init__(self, key: str, members: Mapping[str, bytes], *, name: str | None = None) -> None:
         self.key = key
+        self._name = key if name is None else name
         self.members = members
 
     def member(self, suffix: str) -> bytes | None:
@@ -64,17 +70,42 @@ class StoredSample:
         """The encoded image.
 
         Raises:
-            BadSampleError: no member is a png, jpg, jpeg or webp.
+            BadSampleError: no member is a picture by its suffix (``image_formats``). Of several
+                a png, jpg or webp goes before the other formats.
         """
-        for suffix, data in self.members.items():
-            if suffix in roles.FORMAT_OF_IMAGE:
-                return EncodedImage(roles.FORMAT_OF_IMAGE[suffix], data)
-        raise BadSampleError("no image", f"no png, jpg or webp among the members {self._listed()}")
+        found = [suffix for suffix in self.members if suffix in FORMAT_OF_SUFFIX]
+        if not found:
+            raise self._without_image()
+        usual = (suffix for suffix in found if FORMAT_OF_SUFFIX[suffix] in IMAGE_SUFFIXES)
+        suffix = next(usual, found[0])
+        return EncodedImage(FORMAT_OF_SUFFIX[suffix], self.members[suffix])
+
+    def _without_image(self) -> BadSampleError:
+        """Why there is none, where the members tell."""
+        listed = self._listed()
+        endings = [suffix.rpartition(".")[2] for suffix in self.members]
+        if any(ending in _ARCHIVES for ending in endings):
+            return BadSampleError(
+                "an archive in the archive", f"members {listed}; unpack the outer one first"
+            )
+        if any(ending in FORMAT_OF_SUFFIX for ending in endings):
+            return BadSampleError(
+                "no image",
+                f"the members are {listed}: WebDataset ends a key at the first dot of the file "
+                "name; rename files so that only their ending follows a dot",
+            )
+        return BadSampleError(
+            "no image",
+            f"no picture among the members {listed}; members of one sample must be neighbours in "
+            "the tar and share what stands before the first dot of their names",
+        )
 
     def plain_captions(self, *, one_per_line: bool) -> tuple[str, ...]:
-        """Captions as written: the list "captions" of the json if there is one, else the txt.
+        """Captions as written: "captions" of the json, else the txt, else "caption" of the json.
 
-        Blank captions are left out; a sample without captions gives an empty tuple.
+        Blank captions are left out, and of longer ones the first 8 KiB are kept, as in training
+        (tokenizers take minutes over a megabyte without a space); a sample without captions gives
+        an empty tuple.
 
         Args:
             one_per_line: whether each line of txt is a caption (evaluation folders, where a line
@@ -82,19 +113,20 @@ class StoredSample:
         Raises:
             DataError: txt is not UTF-8, or json is broken.
         """
-        listed = self.fields.get("captions")
-        if isinstance(listed, list):
+        listed = next(self._listed_captions(self.fields), None)
+        if listed is not None:
             captions = [caption for caption in listed if isinstance(caption, str)]
         else:
             text = self._text("txt")
             captions = text.split("\n") if one_per_line else [text]
             if one_per_line:
                 captions = [caption.replace("\\n", "\n") for caption in captions]
-        return tuple(stripped for caption in captions if (stripped := caption.strip()))
+        return tuple(cut for caption in captions if (cut := cut_caption(caption.strip())))
 
     @cached_property
     def captions(self) -> Captions:
-        """Captions for training: the list "captions" of the json if it holds any, else the txt.
+        """Captions for training: the list "captions" of the json if it holds any, else the txt,
+        else "captions" or "caption" of the json as a single text (or "caption" as a list).
 
         Where ``plain_captions`` refuses, this puts right what can be: text that is not UTF-8 is
         converted, control characters go, what is too long is cut; each is noted in ``mended``.
@@ -104,8 +136,7 @@ class StoredSample:
         """
         mended: dict[str, None] = {}
         fields, notes = self._json
-        listed = fields.get("captions")
-        if isinstance(listed, list):
+        for listed in self._listed_captions(fields):
             given = [caption for caption in listed[:MAX_CAPTIONS] if isinstance(caption, str)]
             if len(given) < len(listed):
                 mended["captions of a wrong type or too many"] = None
@@ -116,7 +147,12 @@ class StoredSample:
         decoded = decode_text(data[:_MAX_TEXT], name="txt") if data else None
         texts = _cleaned([decoded.text], mended) if decoded else ()
         if not texts:
-            raise BadSampleError("no caption", f"none in txt or json ({self._listed()})")
+            names = ", ".join(printable(name[:40]) for name in list(fields)[:8])
+            raise BadSampleError(
+                "no caption",
+                f"none in txt or in 'captions' or 'caption' of json (members {self._listed()}"
+                + (f"; json has {names})" if names else ")"),
+            )
         assert decoded is not None
         if len(data) > _MAX_TEXT:
             mended[TOO_LONG] = None
@@ -139,10 +175,10 @@ class StoredSample:
 
     @property
     def uid(self) -> str:
-        """Permanent id from the json member, else the key, which is unique in its shard only.
+        """Permanent id from the json member, else the name, made of shard and key.
 
         The result can be printed: an id that cannot, or of more than 256 characters, is passed
-        over, and what cannot be printed in the key is written as escapes.
+        over, and what cannot be printed in the name is written as escapes.
 
         Raises:
             BadSampleError: json is broken.
@@ -150,7 +186,7 @@ class StoredSample:
         uid = self._json.fields.get("uid")
         if isinstance(uid, str) and 0 < len(uid) <= _MAX_UID and uid.isprintable():
             return uid
-        return printable(self.key)
+        return printable(self._name)
 
     @property
     def identity(self) -> str | None:
@@ -260,6 +296,16 @@ class StoredSample:
         if not isinstance(fields, dict):
             raise DataError(f"json holds a {type(fields).__name__}, not an object")
         return fields
+
+    def _listed_captions(self, fields: Mapping[str, JsonValue]) -> Iterator[list[JsonValue]]:
+        """Lists of captions in the json, the best first; a single text only where txt has none."""
+        has_txt = bool(self.members.get("txt", b"").strip())
+        for name in ("captions",) if has_txt else ("captions", "caption"):
+            value = fields.get(name)
+            if isinstance(value, list):
+                yield value
+            elif isinstance(value, str) and not has_txt:
+                yield [value]
 
     def _text(self, suffix: str) -> str:
         try:

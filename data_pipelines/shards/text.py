@@ -78,10 +78,18 @@ def clean_caption(text: str) -> Text:
         text = _CONTROL.sub(lambda found: " " if found[0] in _SEPARATORS else "", text)
         mended = (CONTROLS,)
     text = text.strip()
-    if 4 * len(text) > MAX_CAPTION_BYTES and len(encoded := text.encode()) > MAX_CAPTION_BYTES:
-        text = encoded[:MAX_CAPTION_BYTES].decode(errors="ignore").rstrip()
-        mended = (*mended, TOO_LONG)
-    return Text(text, mended)
+    kept = cut_caption(text)
+    return Text(kept, mended if kept == text else (*mended, TOO_LONG))
+
+
+def cut_caption(text: str) -> str:
+    """The first 8 KiB of UTF-8 of a text, whole where it is shorter."""
+    if 4 * len(text) <= MAX_CAPTION_BYTES:
+        return text
+    encoded = text.encode(errors="surrogatepass")
+    if len(encoded) <= MAX_CAPTION_BYTES:
+        return text
+    return encoded[:MAX_CAPTION_BYTES].decode(errors="ignore").rstrip()
 
 
 def _wide(data: bytes, encoding: str) -> Text:

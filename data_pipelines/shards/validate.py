@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError, ShardError
+from data_pipelines.image_formats import SUFFIX_OF_FORMAT
 from data_pipelines.images import check_image
-from data_pipelines.schema import is_uid
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
-from data_pipelines.shards.pairs import captions_of, image_of, label_of, uid_of
+from data_pipelines.shards.pairs import captions_of, image_of, label_of, printable, uid_of
 from data_pipelines.skips import Skips
-
-_SUFFIX_OF_FORMAT = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +26,8 @@ class ValidationReport:
     """What was looked at and what is wrong with it.
 
     Args:
-        num_without_uid: samples whose only name is their key in the shard; no problem, but such
-            a sample cannot be followed through resharding.
+        num_without_uid: samples without a uid in their json, which are named by shard and key; no
+            problem, but such a sample cannot be followed through resharding.
         num_shared: samples that another of the folders holds as well, such as training samples in
             a test; no problem where it is meant.
         problems: number of cases of each kind of problem.
@@ -50,7 +48,7 @@ class ValidationReport:
 
 
 class _ShardFindings(NamedTuple):
-    """One shard's share of a report; ``uids`` are permanent ids with their keys."""
+    """One shard's share of a report; ``uids`` are those of the samples, with their keys."""
 
     num_samples: int
     num_without_uid: int
@@ -118,17 +116,18 @@ def _check_shard(path: Path) -> _ShardFindings:
     cases = [("damaged shard", f"{path}: {problem}") for problem in index.problems]
     one_per_line = _is_benchmark_split(path)
     uids: list[tuple[str, str]] = []
+    num_own = 0
     for i in range(len(index)):
         key, members = index.key(i), index.read(i)
         where = f"{path}: {key}"
         cases += [(kind, f"{where}: {detail}") for kind, detail in _check(members, one_per_line)]
         try:
-            uid = uid_of(key, members)
+            uid = uid_of(index.name(i), members)
         except DataError:
             continue  # counted above as a broken json
-        if is_uid(uid) or uid != key:
-            uids.append((uid, key))
-    return _ShardFindings(len(index), len(index) - len(uids), uids, cases)
+        num_own += uid != printable(index.name(i))
+        uids.append((uid, key))
+    return _ShardFindings(len(index), len(index) - num_own, uids, cases)
 
 
 def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, str]]:
@@ -162,7 +161,7 @@ def _check_image(members: Mapping[str, bytes]) -> list[tuple[str, str]]:
     except DataError as error:
         kind, _, detail = str(error).partition(": ")
         return [(kind, detail)]
-    if _SUFFIX_OF_FORMAT.get(info.format) != image.suffix:
+    if SUFFIX_OF_FORMAT.get(info.format) != image.suffix:
         return [("suffix of another format", f"{info.format} stored as .{image.suffix}")]
     return []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from data_pipelines.errors import DataError
+from data_pipelines.prompts import SIMPLE_TEMPLATES
 from data_pipelines.schema import Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
 from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, building
@@ -20,7 +21,7 @@ DEFAULT_MAX_SAMPLES = 10_000
 DEFAULT_MAX_BYTES = 1_000_000_000
 
 #: Prompt templates of an evaluation folder that names none.
-DEFAULT_TEMPLATES = ("a photo of a {c}.",)
+DEFAULT_TEMPLATES = SIMPLE_TEMPLATES
 
 KINDS = ("classification", "retrieval")
 
@@ -58,8 +59,7 @@ def write_pairs(
         overwrite: whether a set of ours in out_dir is replaced.
     Raises:
         DataError: out_dir cannot be used (see ``building``), a uid occurs twice, a sample has no
-            caption,
-            there is no sample at all, or the disk refuses.
+            caption, there is no sample at all, or the disk refuses.
     """
     skips = skips or Skips()
     with building(out_dir, overwrite=overwrite) as place:
@@ -79,6 +79,7 @@ def write_pairs(
             files=tuple(files),
             skipped=skips.counts,
             skipped_examples=skips.examples,
+            read=skips.inputs,
         )
         manifest.save(place)
     return manifest
@@ -139,6 +140,7 @@ def write_benchmark(
             files=(num_shards,),
             skipped=skips.counts,
             skipped_examples=skips.examples,
+            read=skips.inputs,
             details={"split": split, "kind": kind, "num_classes": len(class_names)},
         )
         manifest.save(place)

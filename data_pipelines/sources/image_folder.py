@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import load_image
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
+from data_pipelines.text_lines import lines_of
 
-_IMAGE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"},
-)
+_IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in FORMAT_OF_SUFFIX)
 
 
 @sources.register("image-folder")
@@ -49,7 +49,7 @@ class ImageFolder(Source):
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Images in the order of their paths; the uid depends on path and content."""
-        classes = {name: label for label, name in enumerate(self.class_names())}
+        classes = {name: label for label, name in enumerate(self._class_folders())}
         for path in _files(self.root):
             if path.suffix.lower() not in _IMAGE_SUFFIXES:
                 if path.suffix.lower() != ".txt":
@@ -71,15 +71,23 @@ class ImageFolder(Source):
             )
 
     def class_names(self) -> Sequence[str]:
-        """Names of the sub-folders, sorted, where they are the classes."""
+        """Names of the sub-folders, sorted, where they are the classes, underscores as spaces.
+
+        Evaluation names the classes of the folder itself in the same way.
+        """
+        names = self._class_folders()
+        return [" ".join(name.replace("_", " ").split()) or name for name in names]
+
+    def _class_folders(self) -> Sequence[str]:
         if self.captions != "folder":
             return ()
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir())
+        found = (path for path in self.root.iterdir() if path.is_dir() and path.name[0] != ".")
+        return sorted(path.name for path in found)
 
     def _sidecar(self, path: Path, skips: Skips) -> tuple[str, ...]:
         sidecar = path.with_suffix(".txt")
         try:
-            lines = sidecar.read_text(encoding="utf-8-sig").splitlines()
+            lines = lines_of(sidecar.read_bytes().decode("utf-8-sig"))
         except FileNotFoundError:
             skips.add("no caption file", f"{path} (wanted {sidecar.name})")
             return ()

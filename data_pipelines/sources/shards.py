@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import skip_image, storable
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
@@ -14,8 +15,9 @@ from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, fields_of, image_of, label_of
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
+from data_pipelines.text_lines import lines_of
 
-_UNDERSTOOD = frozenset({"png", "jpg", "jpeg", "webp", "txt", "json", "cls"})
+_UNDERSTOOD = frozenset({*FORMAT_OF_SUFFIX, "txt", "json", "cls"})
 
 
 @sources.register("shards")
@@ -59,7 +61,7 @@ class ExistingShards(Source):
         if self.class_names_file is None:
             return ()
         try:
-            return self.class_names_file.read_text(encoding="utf-8-sig").splitlines()
+            return lines_of(self.class_names_file.read_bytes().decode("utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read {self.class_names_file}: {error}") from error
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.prompts import default_templates
 from data_pipelines.registry import Registry
 from data_pipelines.schema import Sample
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import (
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_SAMPLES,
-    DEFAULT_TEMPLATES,
     write_benchmark,
     write_pairs,
 )
@@ -114,7 +114,7 @@ class Source(ABC):
             split=target.split,
             kind="classification" if names else "retrieval",
             class_names=names,
-            templates=DEFAULT_TEMPLATES,
+            templates=default_templates(names),
             max_samples=max_samples,
             max_bytes=target.max_bytes,
             origin=target.origin,

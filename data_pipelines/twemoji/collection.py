@@ -245,5 +245,5 @@ def _is_region(points: Points) -> bool:
 
 
 def _pixel_digest(path: Path) -> str:
-    with Image.open(path) as image:
+    with Image.open(path, formats=("PNG",)) as image:
         return hashlib.sha256(on_white(image).tobytes()).hexdigest()

@@ -80,7 +80,7 @@ def jpeg_compression(images: Images, constants: Jpeg) -> Images:
 def _through_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
-    with Image.open(stream) as image:
+    with Image.open(stream, formats=("JPEG",)) as image:
         return np.asarray(image)
 
 

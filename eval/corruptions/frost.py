@@ -63,7 +63,7 @@ def textures(
 
 def _original(path: Path) -> Texture:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG", "JPEG")) as image:
             pixels = np.array(image.convert("RGB"))
     except OSError as error:
         raise EvaluationError(

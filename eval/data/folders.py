@@ -16,8 +16,10 @@ from typing import cast
 from braceexpand import braceexpand
 
 from data_pipelines.errors import ShardError
+from data_pipelines.shards.find import refuse_program
 from eval.data.dataset import Classes, EvalDataset, Layout, Task
 from eval.data.image_folders import has_pictures, list_pictures
+from eval.data.imagenet_layouts import names_of_wordnet_ids
 from eval.data.read_samples import read_dataset
 from eval.data.rows import ROWS_FOR
 from eval.data.set_kinds import kind_of, set_kinds
@@ -75,6 +77,7 @@ def locate(path: str, *, split: str = "test", class_names: str | None = None) ->
         ShardError: a shard is missing.
         EvaluationError: see ``open_dataset``.
     """
+    refuse_program(path)
     if "://" in path:
         raise EvaluationError(
             f"{path} is an address; download the folder first and give its local path"
@@ -99,7 +102,7 @@ def has_splits(path: str) -> bool:
         return False
     marks = (CLASS_NAMES_FILE, TEMPLATES_FILE, TYPE_FILE)
     if any((folder / mark).is_file() for mark in marks) and not any(folder.glob("*.tar")):
-        return True
+        return bool(_splits(folder)) or not has_pictures(folder)
     return any((sub / COUNT_FILE).is_file() or (sub / "0.tar").is_file() for sub in _splits(folder))
 
 
@@ -232,4 +235,5 @@ def _classes(folder: Path, named: tuple[str, ...] | None) -> Classes | None:
         named = read_class_names(str(names_file))
     if named is None:
         return None
+    named = names_of_wordnet_ids(named)
     return Classes(named, read_templates(templates_file) if templates_file.is_file() else None)

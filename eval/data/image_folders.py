@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.errors import ShardError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from eval.data.imagenet_layouts import (
     CLASS_NAMES,
     NUM_CLASSES,
@@ -41,7 +42,7 @@ from eval.errors import EvaluationError
 from eval.metrics.corruption_error import ALEXNET_ERROR
 from vlsuite.batches.decode import decode_image
 
-_PICTURES = frozenset(("png", "jpg", "jpeg", "webp"))
+_PICTURES = frozenset(FORMAT_OF_SUFFIX)
 _COMPANIONS = ("json", "mask.png", "seg.png", "depth.npy", "depth.png")
 _SPLIT_NAMES = frozenset(("val", "test", "train", "validation", "images"))
 
@@ -210,7 +211,7 @@ def list_pictures(
                 listing.add(os.path.join(cell, name), label)
     if not listing.files:
         raise EvaluationError(
-            f"{place.root} holds no png, jpg or webp in class folders; give a folder with one "
+            f"{place.root} holds no pictures in class folders; give a folder with one "
             "folder a class, a CLIP_benchmark folder or shards"
         )
     return PictureFolder(

@@ -118,3 +118,11 @@ def _objectnet() -> dict[str, tuple[int, ...]]:
         folder.strip(): tuple(int(number) for number in numbers.split())
         for folder, numbers in entries
     }
+
+
+def names_of_wordnet_ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of ImageNet's classes where all of ``names`` are their WordNet ids, else these."""
+    known = class_of_wordnet_id() if names and names[0][:1] == "n" else {}
+    if not all(name in known for name in names):
+        return names
+    return tuple(CLASS_NAMES[known[name]] for name in names)

@@ -1,6 +1,5 @@
 """One sample's picture and what lies beside it, decoded when first asked for."""
 
-import io
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from data_pipelines.arrays import read_array
 from data_pipelines.errors import BadSampleError
+from data_pipelines.image_formats import open_image
 from data_pipelines.shards.pairs import image_of
 from vlsuite.batches.decode import decode_image
 
@@ -86,7 +86,7 @@ def _gray(data: bytes, name: str) -> Image.Image:
 
 def _opened(data: bytes, name: str) -> Image.Image:
     try:
-        image = Image.open(io.BytesIO(data))
+        image = open_image(data)
         image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadSampleError(f"broken {name}", str(error)[:120]) from error

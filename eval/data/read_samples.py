@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.arrays import read_array
-from data_pipelines.errors import DataError
+from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.image_formats import NEEDS_HEIC, has_heic, is_heic
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.stored_sample import StoredSample
@@ -252,8 +253,10 @@ class Samples:
             return "unreadable caption or label"
         try:
             image = sample.image.data
-        except DataError:
-            return "no image"
+        except BadSampleError as error:
+            return error.kind
+        if is_heic(image) and not has_heic():
+            return NEEDS_HEIC
         return SampleRow(
             place,
             hashlib.sha256(image).digest(),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
 
+from data_pipelines.text_lines import lines_of
 from eval.errors import EvaluationError
 
 _NAMED_CLASS_LISTS = {"imagenet": tuple(IMAGENET_CLASSNAMES)}
@@ -17,7 +18,7 @@ def read_class_names(source: str) -> tuple[str, ...]:
     """
     if source in _NAMED_CLASS_LISTS and not Path(source).is_file():
         return _NAMED_CLASS_LISTS[source]
-    names = [line.strip() for line in read_text(Path(source)).splitlines()]
+    names = [line.strip() for line in lines_of(read_text(Path(source)))]
     while names and not names[-1]:
         names.pop()
     if not names:
@@ -35,7 +36,7 @@ def read_templates(path: Path) -> tuple[str, ...]:
     Raises:
         EvaluationError: no such file, no templates, or one without ``{c}``.
     """
-    templates = tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    templates = tuple(line.strip() for line in lines_of(read_text(path)) if line.strip())
     if not templates:
         raise EvaluationError(f"{path} holds no templates; write lines like 'a photo of a {{c}}.'")
     for number, template in enumerate(templates, start=1):

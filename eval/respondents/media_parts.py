@@ -69,9 +69,11 @@ def encode_image(data: bytes, *, max_side: int | None = None) -> Encoded:
     """
     from PIL import Image, ImageOps
 
+    from data_pipelines.image_formats import open_image
+
     mime = sniff(data)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with open_image(data) as picture:
             size = picture.size
             too_large = max_side is not None and max(size) > max_side
             if mime in _SENT_IMAGES and not too_large:

@@ -1,7 +1,6 @@
 """Omni models of transformers, run here: the writing half ("thinker") of Qwen Omni checkpoints."""
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 
 from data_pipelines.errors import DataError
+from data_pipelines.image_formats import open_image
 from eval.errors import EvaluationError
 from eval.respondents.instructed import InstructedModel
 from eval.respondents.prompt import (
@@ -272,7 +272,7 @@ def _media(messages: Sequence[Mapping[str, Any]], kind: str) -> list[Any]:
 
 def _picture(data: bytes, config: OmniConfig) -> Image.Image:
     try:
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        picture = open_image(data).convert("RGB")
         if config.max_side is not None and max(picture.size) > config.max_side:
             picture.thumbnail((config.max_side, config.max_side), Image.Resampling.LANCZOS)
         return picture

@@ -6,7 +6,6 @@ not comparable with theirs. The canvas is a square, of which a model that resize
 middle sees all; the object is never cut.
 """
 
-import io
 import threading
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -17,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
+from data_pipelines.image_formats import open_image
 from eval.data.dataset import StoredImages
 from eval.data.raw_image import RawImage
 from eval.data.views import ImageTransform
@@ -154,12 +154,12 @@ def _remembered_cut_out(picture: RawImage) -> Image.Image:
 
 def has_alpha(picture: RawImage) -> bool:
     """Whether the stored picture has transparent pixels or a channel for them."""
-    with Image.open(io.BytesIO(picture.encoded)) as image:
+    with open_image(picture.encoded) as image:
         return image.has_transparency_data
 
 
 def _alpha(picture: RawImage) -> Float32[np.ndarray, "height width"]:
-    with Image.open(io.BytesIO(picture.encoded)) as image:
+    with open_image(picture.encoded) as image:
         channel = image.convert("RGBA").getchannel("A")
     if channel.size != picture.rgb.size:
         raise BadSampleError("broken mask", "a transparent picture turned by its EXIF data")

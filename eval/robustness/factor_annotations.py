@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from data_pipelines.schema import JsonValue
+from data_pipelines.text_lines import lines_of
 from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 
@@ -86,11 +87,11 @@ def _from_samples(dataset: EvalDataset) -> Annotations:
 
 def _read_lines(path: Path) -> list[dict[str, JsonValue]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(f"cannot read {path}: {error}; check --factors") from error
     lines: list[dict[str, JsonValue]] = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         if not line.strip():
             continue
         try:
@@ -141,8 +142,8 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"cannot read {path}: {error}; fetch it again") from error
 

@@ -6,6 +6,7 @@ A line: ``{"uid", "name", "attribute", "score", "attribute_score", "box"}``. ``u
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -62,7 +63,7 @@ def read_detections(path: Path) -> Detections:
         EvaluationError: no such file, or a line that is no detection.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().removeprefix(BOM_UTF8).split(b"\n")
     except OSError as error:
         raise EvaluationError(
             f"cannot read detections {path}: {error.strerror}; 'vlsuite xmai detect' writes them"

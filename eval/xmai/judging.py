@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
+from data_pipelines.text_lines import lines_of
 from eval.contract import (
     Answerer,
     Embedder,
@@ -206,7 +207,7 @@ def read_predictions(path: str, num_rows: int) -> Judgements:
     """
     found: dict[int, tuple[int, int]] = {}
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = lines_of(Path(path).read_text(encoding="utf-8-sig"))
         records = [json.loads(line) for line in lines if line.strip()]
         for number, record in enumerate(records, start=1):
             row, where = int(record["row"]), f"{path}, line {number}"

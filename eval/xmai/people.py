@@ -9,6 +9,7 @@ complete.
 import re
 from pathlib import Path
 
+from data_pipelines.text_lines import lines_of
 from eval.errors import EvaluationError
 from eval.xmai.attributes import GROUPS, SKIN_GROUP, words
 
@@ -76,7 +77,7 @@ def load_blocked(spec: str) -> frozenset[str]:
     if spec in PRESETS:
         return PRESETS[spec]
     try:
-        lines = Path(spec).read_text("utf-8").splitlines()
+        lines = lines_of(Path(spec).read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise EvaluationError(
             f"no list of blocked words {spec} ({error}); give {', '.join(PRESETS)}, or a file"

@@ -48,12 +48,13 @@ def samples(count: int) -> list[Sample]:
     return [sample(number) for number in range(count)]
 
 
-def write_tar(path: Path, members: Sequence[tuple[str, bytes]]) -> Path:
+def write_tar(path: Path, members: Sequence[tuple[str, bytes]], *, mtime: int = 0) -> Path:
     """A tar with the given members in the given order."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
         for name, data in members:
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
+            entry.mtime = mtime
             tar.addfile(entry, io.BytesIO(data))
     return path

@@ -13,6 +13,7 @@ import torch
 
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
+from tests.support.shards import picture, write_tar
 from tests.support.words import word_tokenizer
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.end_of_text import EndOfText
@@ -48,6 +49,7 @@ def _stream(
     seed=0,
     quarantine=None,
     transform=TrainTransform,
+    uids="shard",
     **data,
 ):
     config = DataConfig(train=tuple(str(folder) for folder in folders), num_workers=workers, **data)
@@ -65,6 +67,7 @@ def _stream(
         seed=seed,
         pin_memory=False,
         quarantine=quarantine,
+        uids=uids,
     )
 
 
@@ -84,6 +87,16 @@ def test_every_sample_once_an_epoch_and_none_dropped_at_the_tail(folder):
         assert set(Counter(part).values()) == {1}
         assert len(part) == NUM_SAMPLES
     assert uids[:NUM_SAMPLES] != uids[NUM_SAMPLES : 2 * NUM_SAMPLES]
+
+
+def test_samples_without_uids_are_named_by_shard_and_key_or_by_an_old_runs_rule(tmp_path):
+    for number in range(2):
+        members = []
+        for i in range(8):
+            members += [(f"{i}.png", picture(8 * number + i)), (f"{i}.txt", b"a circle")]
+        write_tar(tmp_path / f"{number}.tar", members)
+    assert len(set(_uids(_batches(tmp_path, steps=2)))) == 16
+    assert set(_uids(_batches(tmp_path, steps=2, uids="key"))) == {str(i) for i in range(8)}
 
 
 def test_two_processes_read_what_one_reads(folder):

@@ -12,10 +12,10 @@ import webdataset
 
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.handles import FileHandles
-from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.index import ShardIndex, store_beside
 from data_pipelines.shards.scan import scan
 from data_pipelines.shards.shard_set import ShardSet, summaries_of
-from data_pipelines.shards.sidecar import Summary
+from data_pipelines.shards.sidecar import Summary, sidecar_paths
 from tests.support.shards import SHARED_DATA, needs_shared_data, picture, write_tar
 
 MEMBERS = [
@@ -67,20 +67,41 @@ def test_sidecar_of_a_changed_shard_is_not_trusted(shard):
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04broken"])
 def test_broken_sidecar_is_rebuilt(shard, content):
     keys = ShardIndex.open(shard).keys
-    sidecar = shard.with_name("shard.tar.index.npz")
-    assert sidecar.exists()
-    sidecar.write_bytes(content)
-    assert ShardIndex.open(shard).keys == keys
+    for sidecar in (sidecar_paths(shard)[-1], store_beside(shard)):
+        assert sidecar.exists()
+        sidecar.write_bytes(content)
+        assert ShardIndex.open(shard).keys == keys
 
 
-def test_folder_without_write_permission_is_left_alone(shard, tmp_path):
+def test_the_index_lies_in_the_cache_unless_asked_for_beside_the_shard(shard, tmp_path):
+    assert len(ShardIndex.open(shard)) == 2
+    summaries_of([shard])
+    assert [path.name for path in shard.parent.iterdir()] == ["shard.tar"]
+    assert len(list((tmp_path / "cache" / "vlsuite" / "index").iterdir())) == 1
+    assert store_beside(shard) == shard.with_name("shard.tar.index.npz")
+
+
+def test_an_index_beside_the_shard_is_used_and_a_stale_one_left_as_it_is(shard, monkeypatch):
+    names = [ShardIndex.open(shard).name(i) for i in range(2)]
+    beside = store_beside(shard)
+    sidecar_paths(shard)[-1].unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("data_pipelines.shards.index.scan", _must_not_run)
+        assert [ShardIndex.open(shard).name(i) for i in range(2)] == names
+        assert summaries_of([shard])[0].mark == ShardIndex.open(shard).layout.mark
+    old = beside.read_bytes()
+    write_tar(shard, [("new.txt", b"x"), *MEMBERS])
+    assert len(ShardIndex.open(shard)) == 3
+    assert beside.read_bytes() == old
+
+
+def test_an_index_cannot_be_written_into_a_read_only_folder(shard):
     shard.parent.chmod(0o555)
     try:
-        assert len(ShardIndex.open(shard)) == 2
-        assert [path.name for path in shard.parent.iterdir()] == ["shard.tar"]
+        with pytest.raises(ShardError, match="permissions"):
+            store_beside(shard)
     finally:
         shard.parent.chmod(0o755)
-    assert len(list((tmp_path / "cache" / "vlsuite" / "index").iterdir())) == 1
 
 
 def test_missing_file_and_compressed_tar_are_errors(tmp_path, shard):
@@ -138,7 +159,11 @@ def test_a_set_opens_from_one_file_and_notices_changes(tmp_path, monkeypatch):
         assert len(_set(paths)[39]) == 2
 
     write_tar(paths[3], [("new.txt", b"x"), *MEMBERS])
-    assert summaries_of(paths) == [*first[:3], Summary(3, ()), *first[4:]]
+    assert summaries_of(paths) == [
+        *first[:3],
+        Summary(3, (), ShardIndex.open(paths[3]).layout.mark),
+        *first[4:],
+    ]
     for content in (b"", b"no zip", store.read_bytes()[:300]):
         store.write_bytes(content)
         assert summaries_of(paths)[3].num_samples == 3

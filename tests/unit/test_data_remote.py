@@ -13,7 +13,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards import remote
-from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.index import ShardIndex, store_beside
 from data_pipelines.shards.read_ahead import ReadAhead
 from data_pipelines.shards.remote import CachedShard, find_remote
 from data_pipelines.shards.shard_cache import ShardCache
@@ -199,7 +199,8 @@ def test_changed_shard_is_another_file(folder, cache):
 
 
 def test_sidecar_beside_the_shard_saves_the_download(folder, cache):
-    expected = ShardIndex.open(folder / "s-000.tar").keys  # writes the sidecar
+    expected = ShardIndex.open(folder / "s-000.tar").keys
+    store_beside(folder / "s-000.tar")
     (shard,) = find(f"flaky://{folder}/s-000.tar", cache)
     assert ShardIndex.open(shard).keys == expected
     assert not shard.path.exists()

@@ -79,7 +79,7 @@ def test_image_folder_of_classes_makes_a_benchmark(tmp_path):
     manifest = source.build(target)
     assert manifest.details["kind"] == "classification"
     assert manifest.skipped == {"not in a class folder": 1}
-    assert (tmp_path / "out" / "classnames.txt").read_text() == "dog\nred_cat\n"
+    assert (tmp_path / "out" / "classnames.txt").read_text() == "dog\nred cat\n"
     index = ShardIndex.open(tmp_path / "out" / "val" / "0.tar")
     assert [index.read(i)["cls"] for i in range(3)] == [b"0", b"1", b"1"]
     assert index.read(1)["txt"] == b"one red cat"
@@ -131,7 +131,7 @@ def test_text_tables(tmp_path, suffix, delimiter):
     _write_csv(table, [("path", "caption"), *ROWS, ("x", "y", "z")], delimiter)
     with table.open("ab") as stream:
         stream.write(b"3.png" + delimiter.encode() + b"caf\xe9\n")
-    found, skips = _read(CaptionTable(table=table))
+    found, skips = _read(CaptionTable(table=table, quoting="rfc4180"))
     assert [(s.provenance["key"], s.captions) for s in found] == [
         ("1.png", ("one", "uno")),
         ("2.png", ('two, with "quotes"\nand a break',)),

@@ -118,3 +118,13 @@ def test_the_writer_keeps_order_and_prunes(tmp_path):
     writer.finish()
     names = [path.name for path in list_checkpoints(tmp_path)]
     assert names == ["step_00000002", "step_00000003"]
+
+
+def test_checkpoints_without_a_rule_for_uids_keep_the_one_they_began_with(tmp_path):
+    """What such a run remembers is filed under the keys of its samples."""
+    path = write_checkpoint(tmp_path, _snapshot(7))
+    assert load_checkpoint(path).progress.uids == "shard"
+    stored = json.loads((path / "state.json").read_text())
+    del stored["uids"]
+    (path / "state.json").write_text(json.dumps(stored))
+    assert load_checkpoint(path).progress.uids == "key"

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.text_lines import lines_of
 from vlsuite.api.models import load_model
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
@@ -36,7 +37,7 @@ class Run:
         """
         path = RunFolder(self.folder).metrics
         try:
-            return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            return [json.loads(line) for line in lines_of(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError) as error:
             raise RunFolderError(
                 f"{path} cannot be read: {error}; the first process of the run writes it"

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.schema import JsonValue
+from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.shard_set import Shard, ShardSet, find, summaries_of
 from data_pipelines.shards.sidecar import cache_folder
@@ -45,7 +46,7 @@ class ShardSample:
 
     @property
     def uid(self) -> str:
-        """Its permanent id; the key where it has none."""
+        """Its permanent id; where it has none, its shard (name and content) and its key."""
         return self.stored.uid
 
     @property
@@ -134,16 +135,20 @@ class Shards(Sequence[ShardSample]):
         shard = int(np.searchsorted(self._ends, place, side="right"))
         index = self._set[shard]
         row = place - int(self._ends[shard]) + self._set.lengths[shard]
-        return self._sample(shard, index.key(row), index.read(row))
+        return self._sample(shard, index, row, index.read(row))
 
     def __iter__(self) -> Iterator[ShardSample]:
         for shard in range(len(self._set)):
-            for key, members in self._set[shard]:
-                yield self._sample(shard, key, members)
+            index = self._set[shard]
+            for row, (_, members) in enumerate(index):
+                yield self._sample(shard, index, row, members)
 
-    def _sample(self, shard: int, key: str, members: dict[str, bytes]) -> ShardSample:
+    def _sample(
+        self, shard: int, index: ShardIndex, row: int, members: dict[str, bytes]
+    ) -> ShardSample:
+        key, name = index.key(row), index.name(row)
         return ShardSample(
-            StoredSample(key, members),
+            StoredSample(key, members, name=name),
             shard=self._set.name(shard),
             one_per_line=self._one_per_line[shard],
         )

@@ -16,6 +16,7 @@ from typing import Any
 
 from data_pipelines.noise.phrases import FUNCTION_WORDS, content_words, rule_phrases
 from data_pipelines.shards.atomic import make_folder, replacing
+from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.errors import DataError
 
 _FORMAT = 1
@@ -69,17 +70,31 @@ class ConceptTable:
     Args:
         settings: of who named them.
         concepts: by uid; a picture that is not here has none.
+        is_by_key: whether pictures without a uid are named by their key alone (files of
+            vlsuite 0.1).
     """
 
-    def __init__(self, settings: TaggerSettings, concepts: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        settings: TaggerSettings,
+        concepts: Mapping[str, tuple[str, ...]],
+        *,
+        is_by_key: bool = False,
+    ) -> None:
         self.settings = settings
         self._concepts = concepts
+        self._is_by_key = is_by_key
 
     def __len__(self) -> int:
         return len(self._concepts)
 
     def __getitem__(self, uid: str) -> tuple[str, ...]:
         return self._concepts.get(uid, ())
+
+    def of(self, sample: StoredSample) -> tuple[str, ...]:
+        """Concepts of the picture of a sample."""
+        named = StoredSample(sample.key, sample.members) if self._is_by_key else sample
+        return self[named.uid]
 
 
 def read_concepts(path: str | Path) -> ConceptTable:
@@ -91,7 +106,8 @@ def read_concepts(path: str | Path) -> ConceptTable:
     number, found = 1, {}
     try:
         with Path(path).open(encoding="utf-8") as lines:
-            settings = TaggerSettings.from_dict(json.loads(next(lines)))
+            header = json.loads(next(lines))
+            settings = TaggerSettings.from_dict(header)
             for line in lines:
                 number += 1
                 row = json.loads(line)
@@ -106,7 +122,7 @@ def read_concepts(path: str | Path) -> ConceptTable:
             f"{path}, line {number}, is not what 'vlsuite data concepts' writes "
             f"({' '.join(str(error).split())[:120]}); make the file again"
         ) from error
-    return ConceptTable(settings, found)
+    return ConceptTable(settings, found, is_by_key=header.get("uids") != "shard")
 
 
 def write_concepts(
@@ -122,7 +138,7 @@ def write_concepts(
     count = 0
     make_folder(path.parent)
     with replacing(path) as file:
-        file.write(_line(settings.to_dict()))
+        file.write(_line({**settings.to_dict(), "uids": "shard"}))
         for uid, concepts in rows:
             file.write(_line({"uid": uid, "concepts": list(concepts)}))
             count += 1

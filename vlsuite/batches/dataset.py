@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -15,6 +15,10 @@ from vlsuite.batches.reading import Reading
 from vlsuite.batches.sample_reader import BatchFacts, SampleReader
 from vlsuite.batches.sequence import Draw, SampleSequence
 from vlsuite.errors import DataError
+
+#: What names a sample whose json has no uid: its shard and its key, or, in runs that began with
+#: vlsuite 0.1, its key alone, which other shards may use as well.
+UidRule = Literal["shard", "key"]
 
 #: How many samples may be tried for one position before the run stops.
 MAX_SUBSTITUTES = 100
@@ -41,6 +45,7 @@ class SampleDataset(Dataset[Batch]):
         sequence: which sample stands where.
         reader: decodes samples and joins them into batches.
         seed: of the run.
+        uids: what names a sample without a uid (see ``UidRule``).
         handler: decides about samples that cannot be used.
         reading: told about every position.
     """
@@ -53,6 +58,7 @@ class SampleDataset(Dataset[Batch]):
         reader: SampleReader,
         seed: int,
         handler: BadInputHandler,
+        uids: UidRule = "shard",
         reading: Reading | None = None,
     ) -> None:
         self._shards = shards
@@ -60,6 +66,7 @@ class SampleDataset(Dataset[Batch]):
         self._reader = reader
         self._seed = seed & _MASK
         self._handler = handler
+        self._uids = uids
         self._reading = reading
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
@@ -105,9 +112,10 @@ class SampleDataset(Dataset[Batch]):
             index = self._shards[draw.shard]
             address = address._replace(key=index.key(draw.row))
             members = index.read(draw.row)
-            sample = StoredSample(address.key, members)
+            sample = StoredSample(address.key, members, name=index.name(draw.row))
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
             content, mended = self._reader.read(sample, rng)
-            return _Usable(sample.uid, draw.source, content, mended)
+            named = sample if self._uids == "shard" else StoredSample(address.key, members)
+            return _Usable(named.uid, draw.source, content, mended)
         except DataError as error:
             return self._handler.handle(error, address, members)

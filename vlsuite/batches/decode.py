@@ -9,12 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS
 from vlsuite.batches import jpeg_markers
 from vlsuite.errors import BadSampleError
-
-#: Formats that are read. Others are refused: Pillow would start a program for some of them.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 
 #: What Pillow's decoders raise on broken bytes (found by decoding pictures with bytes changed).
 _BROKEN = (OSError, ValueError, TypeError, SyntaxError, EOFError, AttributeError, LookupError)
@@ -60,7 +58,7 @@ def decode_and_mend(data: bytes) -> DecodedImage:
     :class:`vlsuite.batches.pictures.JpegPicture`).
 
     Args:
-        data: one of ``FORMATS``, told by its bytes and not by any name.
+        data: one of ``data_pipelines.image_formats``, told by its bytes and not by any name.
     Raises:
         BadSampleError: "zero bytes", "not an image", "too many pixels" (more than
             ``MAX_PIXELS``, seen before any pixel is decoded), "too many scans", "truncated
@@ -71,7 +69,7 @@ def decode_and_mend(data: bytes) -> DecodedImage:
         with warnings.catch_warnings():
             # Pillow warns of sizes above its own limit, which is higher than ours.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image = open_image(data)
         check_size(*image.size)
         mended = _first_frame(image) + _depth(image, data)
         rgb, colour = _rgb(image)

@@ -5,8 +5,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data_pipelines.schema import is_uid
 from data_pipelines.shards.counts import count_problems
 from data_pipelines.shards.order import WINDOW_SAMPLES, WINDOW_SHARDS
+from data_pipelines.shards.repeats import repeated_samples
 from data_pipelines.shards.shard_set import Shard, ShardSet, find, name_of, summaries_of
 from data_pipelines.shards.sidecar import Summary
 from vlsuite.batches.data_config import DataConfig
@@ -47,6 +49,9 @@ class PairShards:
             for shards, part in zip(by_source, summaries, strict=True)
             for problem in _problems(shards, part)
         ]
+        self.problems += repeated_samples(
+            self.shard_set.shards, [summary for part in summaries for summary in part]
+        )
         if self.num_samples == 0:
             raise DataError(
                 f"no samples in {', '.join(patterns) or 'data.train (empty)'}; name shards with "
@@ -78,6 +83,11 @@ class PairShards:
         mixing = [list(config.weights), config.resample, config.drop_tail]
         told = json.dumps([names, mixing, global_batch_size, seed])
         return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    def has_plain_keys(self) -> bool:
+        """Whether the first sample's key is no permanent id, as in shards made elsewhere."""
+        first = next(number for number, count in enumerate(self.shard_set.lengths) if count)
+        return not is_uid(self.shard_set[first].key(0))
 
     @property
     def num_shards(self) -> int:

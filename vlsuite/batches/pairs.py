@@ -58,6 +58,7 @@ class Pair(NamedTuple):
     caption: str
     caption_number: int
     identity: str | None
+    concepts: tuple[str, ...] = ()
 
 
 def pair_reader(
@@ -129,6 +130,7 @@ class PairReader:
             caption=texts[pick],
             caption_number=pick,
             identity=sample.identity,
+            concepts=() if self._concepts is None else self._concepts.of(sample),
         )
         return Read(pair, (*captions.mended, *view.mended))
 
@@ -137,12 +139,11 @@ class PairReader:
         token_ids = self._tokenizer([pair.caption for pair in contents])
         if self._end_of_text is not None:
             token_ids = self._end_of_text.cut(token_ids).contiguous()
-        table = self._concepts
         return PairBatch(
             images=stacked([pair.pixels for pair in contents]),
             token_ids=token_ids,
             caption_numbers=tuple(pair.caption_number for pair in contents),
             identities=tuple(pair.identity for pair in contents),
-            concepts=() if table is None else tuple(table[pair.uid] for pair in contents),
+            concepts=() if self._concepts is None else tuple(pair.concepts for pair in contents),
             **facts._asdict(),
         )

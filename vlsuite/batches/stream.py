@@ -17,7 +17,7 @@ from data_pipelines.shards.read_ahead import ReadAhead
 from vlsuite.batches.bad_input import BadInputHandler
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.dataset import SampleDataset
+from vlsuite.batches.dataset import SampleDataset, UidRule
 from vlsuite.batches.pair_shards import PairShards
 from vlsuite.batches.reading import Reading
 from vlsuite.batches.sample_reader import SampleReader
@@ -61,6 +61,7 @@ class TrainStream:
         seed: of the run.
         pin_memory: page-locked batches, for copies to a GPU.
         quarantine: folder for copies of unusable samples; needed by data.on_bad=quarantine.
+        uids: what names a sample without a uid.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrainStream:
         seed: int,
         pin_memory: bool,
         quarantine: Path | None = None,
+        uids: UidRule = "shard",
     ) -> None:
         self._config = config
         self._shards = shards.shard_set
@@ -93,6 +95,7 @@ class TrainStream:
             reader=reader,
             seed=seed,
             handler=BadInputHandler(config.on_bad, folder=quarantine),
+            uids=uids,
             reading=self._reading,
         )
 

@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from vlsuite.batches.video_container import promised_bytes
-from vlsuite.errors import BadSampleError
+from vlsuite.errors import BadSampleError, ConfigError
 
 _MAX_REPLY = 1 << 16  # bytes of the line before the frames
 
@@ -103,8 +103,10 @@ class VideoDecoder:
             seconds: start and end of the part to choose from; None is all of it.
         Raises:
             BadSampleError: "zero bytes", "video too large", "truncated video", "broken video", "no
-                frames", "too many frames", "too many pixels", "video needs too much memory",
-                "video hung the decoder" or "video crashed the decoder".
+                frames", "too many frames", "too many pixels", "container without exact frames",
+                "time stamps without sense", "time stamps out of order", "video needs too much
+                memory", "video hung the decoder" or "video crashed the decoder".
+            ConfigError: this machine has no reader, which is no fault of any video.
         """
         if num_frames < 1 or (seconds is not None and not 0 <= seconds[0] < seconds[1]):
             raise ValueError(f"num_frames {num_frames} or seconds {seconds} make no sense")
@@ -117,6 +119,14 @@ class VideoDecoder:
             raise BadSampleError("truncated video", f"{len(data)} bytes of {promised}")
         draws = [None] * num_frames if rng is None else rng.random(num_frames).tolist()
         return self._result(self._job(data, draws, seconds), data)
+
+    def check(self) -> None:
+        """Find out before the first video whether this machine can read any.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        self._result(self._job(b"", [], None), b"")
 
     def close(self) -> None:
         """End the process; the next video starts another."""
@@ -146,6 +156,12 @@ class VideoDecoder:
             connection.sendall(json.dumps(job).encode() + b"\n")
             connection.sendall(data)
             reply, rest = _reply(connection, deadline)
+            if "missing" in reply:
+                raise ConfigError(
+                    "this machine cannot read videos: decord does not import "
+                    f"({reply['missing']}); install it (pip install decord; there are "
+                    "wheels for x86-64), or leave the videos out"
+                )
             if "kind" in reply:
                 raise BadSampleError(reply["kind"], reply["reason"])
             frames = _frames(connection, reply["shape"], rest, deadline)
@@ -158,7 +174,7 @@ class VideoDecoder:
             raise BadSampleError("video crashed the decoder", self._obituary()) from None
         except BaseException as error:
             # Half a reply may be under way after an interrupt: the process is of no more use.
-            if not isinstance(error, BadSampleError):
+            if not isinstance(error, BadSampleError | ConfigError):
                 self.close()
             raise
         return torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()

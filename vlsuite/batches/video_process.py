@@ -10,6 +10,7 @@ import ctypes
 import io
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -22,8 +23,27 @@ import numpy as np
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
+#: Containers whose frames decord returns exactly, by their first bytes. Measured on one film of
+#: 1,441 frames and five others with a picture of every frame: on MPEG program streams it returns
+#: frame i + 12 or another one for frame i, on ASF (wmv) i - 12, on raw MPEG-1 frame 0, and its time
+#: stamps do not tell; transport streams and all others are not measured.
+_EXACT = {
+    "AVI": re.compile(rb"RIFF....AVI ", re.DOTALL),
+    "MP4 or QuickTime": re.compile(rb"....(ftyp|moov|mdat|wide|free|skip|pnot)", re.DOTALL),
+    "Matroska or WebM": re.compile(rb"\x1a\x45\xdf\xa3"),
+    "FLV": re.compile(rb"FLV\x01"),
+    "RealMedia": re.compile(rb"\.RMF"),
+}
+_LATEST = 1e7  # seconds, about four months; time stamps beyond are none
+_CLOCK = 1e-3  # seconds; time stamps are 32-bit floats, some in whole milliseconds
+
+
 class RefusalError(Exception):
     """Why a video gives no frames: kind and detail."""
+
+
+class MissingReaderError(Exception):
+    """decord does not import here, whatever the video."""
 
 
 def frame_numbers(total: int, draws: Sequence[float | None]) -> list[int]:
@@ -50,14 +70,21 @@ def decode(data: bytes, job: dict[str, Any]) -> np.ndarray:
     """Frames as uint8 [frames, height, width, 3].
 
     Raises:
-        RefusalError: it cannot be decoded, or is larger than the job allows.
+        RefusalError: it cannot be decoded, is larger than the job allows, or is of a kind whose
+            frames would be others than those asked for.
+        MissingReaderError: there is no decord.
     """
-    import decord
-
+    try:
+        import decord
+    except (ImportError, OSError) as error:
+        raise MissingReaderError(" ".join(str(error).split())[:160]) from error
+    if not data:
+        return np.zeros((1, 1, 1, 3), dtype=np.uint8)  # whether it imports was the question
     try:
         # At most one frame may be made up by the decoder; its default is any number.
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1, fault_tol=1)
-        first, last = _span(len(reader), job, reader)
+        _refuse_inexact(data)
+        first, last = _span(_starts(reader), job)
         if last - first > job["max_frames"]:
             raise RefusalError(
                 "too many frames", f"{last - first}, the limit is {job['max_frames']}"
@@ -81,17 +108,49 @@ def decode(data: bytes, job: dict[str, Any]) -> np.ndarray:
         ) from None
 
 
-def _span(total: int, job: dict[str, Any], reader: Any) -> tuple[int, int]:
-    """First frame and the one after the last of the job's seconds."""
-    if job["seconds"] is None:
-        return 0, total
-    start, end = job["seconds"]
-    rate = reader.get_avg_fps()
-    first, last = int(start * rate), min(total, round(end * rate))
-    if last <= first:
+def _refuse_inexact(data: bytes) -> None:
+    if not any(start.match(data) for start in _EXACT.values()):
         raise RefusalError(
-            "no frames", f"none between {start} s and {end} s of {total / rate:.2f} s"
+            "container without exact frames",
+            f"it begins with {data[:4].hex()}, as none of {', '.join(_EXACT)} does, and decord "
+            "returns other frames of such files than those asked for; pack it as MP4 or Matroska",
         )
+
+
+def _starts(reader: Any) -> np.ndarray:
+    """When each frame is shown, in seconds, checked: a decoder seeks by these."""
+    if not len(reader):
+        raise RefusalError("no frames", "the video has none")
+    starts = np.asarray(reader.get_frame_timestamp(list(range(len(reader)))))[:, 0]
+    starts = starts.astype(np.float64)
+    if not np.isfinite(starts).all() or np.abs(starts).max() > _LATEST:
+        raise RefusalError("time stamps without sense", f"from {starts.min()} to {starts.max()} s")
+    backward = np.flatnonzero(np.diff(starts) <= 0)
+    if len(backward):
+        frame = int(backward[0]) + 1
+        raise RefusalError(
+            "time stamps out of order",
+            f"frame {frame} is shown at {starts[frame]:.3f} s, the one before at "
+            f"{starts[frame - 1]:.3f} s",
+        )
+    return starts - starts[0]
+
+
+def _span(starts: np.ndarray, job: dict[str, Any]) -> tuple[int, int]:
+    """First frame and the one after the last of the job's seconds, by their time stamps.
+
+    The first is the one that is shown at the begin; the average rate would give another wherever
+    frames were dropped.
+    """
+    if job["seconds"] is None:
+        return 0, len(starts)
+    start, end = job["seconds"]
+    usual = float(np.median(np.diff(starts))) if len(starts) > 1 else np.inf
+    first = int(np.searchsorted(starts, start + _CLOCK, side="right")) - 1
+    last = int(np.searchsorted(starts, end - _CLOCK, side="left"))
+    if last <= first or start >= starts[-1] + usual:
+        length = starts[-1] + (usual if np.isfinite(usual) else 0)
+        raise RefusalError("no frames", f"none between {start} s and {end} s of {length:.2f} s")
     return first, last
 
 
@@ -119,6 +178,8 @@ def main() -> None:
         try:
             frames = decode(data, job)
             reply = {"shape": frames.shape}
+        except MissingReaderError as missing:
+            reply = {"missing": str(missing)}
         except RefusalError as refusal:
             reply = dict(zip(("kind", "reason"), refusal.args, strict=True))
         del data

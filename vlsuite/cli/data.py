@@ -38,6 +38,13 @@ class ValidateOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class IndexOptions:
+    """What is indexed."""
+
+    paths: tuple[str, ...] = option(_PATHS_HELP, positional=True, metavar="PATH")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InspectOptions:
     """What is looked at."""
 
@@ -74,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         example="vlsuite data inspect data/emoji/train --contact-sheet sheet.png",
     )
     add_options(inspect, InspectOptions)
+    index = _action(
+        actions,
+        "index",
+        "write the index of each shard beside it, to be uploaded or handed on with it",
+        example="vlsuite data index data/pairs && aws s3 cp --recursive data/pairs s3://bucket/",
+    )
+    add_options(index, IndexOptions)
     tokenizer = _action(
         actions,
         "tokenizer",
@@ -114,7 +128,11 @@ def _validate(args: argparse.Namespace) -> int:
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
     print(f"{report.num_samples:,} samples in {report.num_shards} shards")
     if report.num_without_uid:
-        print(f"  note: {report.num_without_uid:,} samples have no permanent uid in their json")
+        print(
+            f"  note: {report.num_without_uid:,} samples have no permanent uid in their json; name "
+            "and content of the shard and the key stand for it ('vlsuite data build shards' gives "
+            "them one)"
+        )
     if report.num_shared:
         print(f"  note: {report.num_shared:,} samples are in more than one of the folders")
     for kind, count in report.problems.items():
@@ -123,6 +141,17 @@ def _validate(args: argparse.Namespace) -> int:
             print(f"      {example}")
     print("no problems" if report.is_valid else f"{sum(report.problems.values()):,} problems")
     return 0 if report.is_valid else 1
+
+
+def _index(args: argparse.Namespace) -> int:
+    from data_pipelines.shards.find import find_shards
+    from data_pipelines.shards.index import store_beside
+
+    shards = find_shards(read_options(args, IndexOptions).paths)
+    for shard in _progress("shards")(shards):
+        store_beside(shard)
+    print(f"{len(shards)} indexes written beside the shards")
+    return 0
 
 
 def _inspect(args: argparse.Namespace) -> int:
@@ -194,6 +223,7 @@ def _progress(unit: str) -> Callable[[Iterable], Iterable]:
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": _build,
     "validate": _validate,
+    "index": _index,
     "inspect": _inspect,
     "tokenizer": _tokenizer,
     "noise": _noise,

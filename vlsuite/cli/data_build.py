@@ -139,6 +139,8 @@ def _tell(manifest: Manifest, out: Path) -> None:
         f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "
         f"({manifest.num_bytes / 1e6:,.1f} MB) -> {out}"
     )
+    for what, count in manifest.read.items():
+        print(f"  read {count:,} {what}")
     counts = manifest.origin.details.get("samples", {})
     if isinstance(counts, dict):
         for name, count in counts.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.options import option
+from data_pipelines.text_lines import lines_of
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -110,7 +111,7 @@ def _listed(path: Path) -> list[str]:
     from vlsuite.errors import DataError
 
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read {path}: {error}; give a text file, one concept a line"

@@ -76,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
         results = [outcome.result for outcome in finished]
         print(result_table(results))
+        _print_prompts(args, benchmarks)
         for line in average_lines(group_averages(results)):
             print(line)
         _print_files(finished)
@@ -89,6 +90,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
     from vlsuite.api.comparison import refuse_shared_files
 
     out = args.out or Path("comparison")
+    benchmarks: list[Benchmark] = []
     if args.data:
         refuse_shared_files(models)
         benchmarks = _benchmarks(args)
@@ -102,8 +104,19 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
     if _is_first():
         comparison = build_comparison(sides, out, seed=args.seed)
         print(comparison.text)
+        if args.data:
+            _print_prompts(args, benchmarks)
         print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
     return 0
+
+
+def _print_prompts(args: argparse.Namespace, benchmarks: "list[Benchmark]") -> None:
+    """Beside the scores, since these depend on them."""
+    from eval.zero_shot.templates import prompt_lines, templates_from
+
+    chosen = templates_from(args.templates) if args.templates else None
+    for line in prompt_lines(benchmarks, chosen):
+        print(f"prompts: {line}")
 
 
 def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":

@@ -44,7 +44,8 @@ class TaskOptions:
             name of --list-tasks (repeatable).
         list_tasks: name the tasks and stop.
         templates: prompts, one a line, {c} for the class name; or a named set: simple, cifar10,
-            imagenet, imagenet-simple (default: the data set's own, else simple).
+            imagenet, imagenet-simple (default: the data set's own, else imagenet where all
+            classes are ImageNet's, else simple).
         captions_per_image: retrieval: use the first N captions of an image (default: all).
         set: a setting of a task, e.g. attack.eps=1,4 (--list-tasks shows all), or of a model that
             is asked: model.key_env=NAME, model.max_side=896 and whatever else 'vlsuite omnibench

@@ -48,6 +48,7 @@ class Progress:
         loss_scale: of fp16 training, None elsewhere.
         counts: samples by source, by reason left out, by reason mended (see StreamCounts).
         data: fingerprint of the training set and how it is mixed, for which the position holds.
+        uids: what names a sample without a uid: "shard", or "key" in runs of vlsuite 0.1.
     """
 
     step: int
@@ -55,6 +56,7 @@ class Progress:
     loss_scale: float | None
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     data: str = ""
+    uids: str = "shard"
 
 
 class Snapshot(NamedTuple):
@@ -184,7 +186,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         weights = load_file(path / _WEIGHTS)
         stored = load_file(path / _OPTIMIZER)
         state = _read_state(path)
-        progress = Progress(**{key: state[key] for key in Progress.__slots__})
+        told = {"uids": "key"} | state
+        progress = Progress(**{key: told[key] for key in Progress.__slots__})
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"cannot read checkpoint {path}: {error}; remove that folder to resume from the one "

@@ -9,6 +9,7 @@ from vlsuite.batches.stream import PairShards
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.start_warnings import start_warnings
 from vlsuite.engine.state import TrainState
 from vlsuite.engine.training_mode import batch_norm_remark
 from vlsuite.objectives.objective import Losses
@@ -82,7 +83,10 @@ class Report:
         )
         if remark:
             say(f"note: {remark}")
-        for problem in shards.problems[:10]:
+        told = start_warnings(
+            config, total_steps=self._plan.total_steps, num_samples=shards.num_samples
+        )
+        for problem in (*told, *shards.problems[:10]):
             say(f"warning: {problem}")
 
     def training(self, losses: Losses, clock: StepClock) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.dataset import UidRule
 from vlsuite.engine.checkpoint import (
     Checkpoint,
     Progress,
@@ -56,6 +57,7 @@ class TrainState:
         samples_seen: over all processes; also the position in the data stream.
         counts: samples by source, left out, mended.
         data: fingerprint of the training set that the position belongs to.
+        uids: what names a sample without a uid; a run keeps its rule.
         num_skipped: samples left out by all processes.
         num_warned: those this process has named on the terminal.
     """
@@ -71,6 +73,7 @@ class TrainState:
     samples_seen: int = 0
     counts: StreamCounts = field(default_factory=StreamCounts)
     data: str = ""
+    uids: UidRule = "shard"
     num_skipped: int = 0
     num_warned: int = 0
 
@@ -191,6 +194,7 @@ class TrainState:
             loss_scale=float(_loss_scaler(self.engine).cur_scale) if scaled else None,
             counts=self.counts.to_dict(),
             data=self.data,
+            uids=self.uids,
         )
         return take_snapshot(
             self.engine,
@@ -281,6 +285,7 @@ def _restore(state: TrainState, checkpoint: Checkpoint) -> None:
     state.samples_seen = progress.samples_seen
     state.counts = StreamCounts(progress.counts)
     state.data = progress.data
+    state.uids = "shard" if progress.uids == "shard" else "key"
     state.num_skipped = state.counts.skipped.total()
 
 

@@ -9,7 +9,7 @@ from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.engine.agreement import agree
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
-from vlsuite.engine.metrics_log import StepClock
+from vlsuite.engine.metrics_log import StepClock, say
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.run_guard import RunGuard
 from vlsuite.engine.run_report import Plan, Report
@@ -38,6 +38,13 @@ def train(
         return _train(config, ctx, folder, evaluators, guard)
 
 
+_KEYS_ALONE = (
+    "warning: this run began when a sample without a uid was named by its key alone, and goes on "
+    "so that what it remembers stays true: samples of equal keys in several shards are one sample "
+    "to it; start a new run to tell them apart"
+)
+
+
 def _train(
     config: TrainConfig,
     ctx: Context,
@@ -61,6 +68,8 @@ def _train(
     if report:
         guard.at_end(report.close)
         report.introduce(shards)
+        if state.uids == "key" and shards.has_plain_keys():
+            say(_KEYS_ALONE)
     clock = StepClock()
     steps = build_stream(state, shards, folder).from_position(state.samples_seen)
     while state.step < plan.total_steps:
@@ -120,6 +129,7 @@ def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> Tr
         seed=config.seed,
         pin_memory=state.ctx.device.type == "cuda",
         quarantine=folder.quarantine,
+        uids=state.uids,
     )
 
 

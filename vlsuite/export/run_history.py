@@ -12,6 +12,7 @@ from typing import Any
 
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.manifest import Manifest
+from data_pipelines.text_lines import lines_of
 from vlsuite.errors import UserError
 
 #: Coordinates of probe embeddings differ by 1e-6 between machines, by 1e-2 between weights.
@@ -199,7 +200,7 @@ def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
 
 def _json_lines(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = lines_of(path.read_text(encoding="utf-8"))
     except OSError:
         return  # a run that logged nothing yet
     for number, line in enumerate(lines, start=1):

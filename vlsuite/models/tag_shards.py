@@ -90,10 +90,10 @@ class _Batch(NamedTuple):
 
 def _batches(clip: Clip, paths: Sequence[str], size: int, progress: Progress) -> Iterator[_Batch]:
     uids, pixels, skipped = [], [], 0
-    for key, members in progress(_members(paths)):
+    for name, members in progress(_members(paths)):
         try:
             image = clip.image_transform(decode_image(image_of(members).data))
-            uids.append(uid_of(key, members))
+            uids.append(uid_of(name, members))
             pixels.append(image)
         except DataError:
             skipped += 1
@@ -122,4 +122,4 @@ def _members(paths: Sequence[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
     for path in find_shards(paths):
         index = ShardIndex.open(path)
         for row in range(len(index)):
-            yield index.key(row), index.read(row)
+            yield index.name(row), index.read(row)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from data_pipelines.image_formats import open_image
 from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
 from data_pipelines.schema import Sample, is_uid, make_uid
@@ -148,7 +149,7 @@ def _small(samples: Sequence[Sample], side: int) -> list[Sample]:
         return list(samples)
     found = []
     for sample in samples:
-        with Image.open(io.BytesIO(sample.image)) as picture:
+        with open_image(sample.image) as picture:
             if max(picture.size) > side:
                 picture = picture.convert("RGBA")
                 picture.thumbnail((side, side), Image.Resampling.LANCZOS)

@@ -54,8 +54,8 @@ def read_upstream(path: Path) -> list[UpstreamFile]:
         EvaluationError: unreadable, empty, or without the columns.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = list(csv.DictReader(file))
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"cannot read {path} as CSV: {error}") from error
     if not table:
@@ -95,7 +95,7 @@ def find_upstream(folder: Path) -> list[UpstreamFile]:
 
 def _is_result(path: Path) -> bool:
     """Whether a CSV has the columns of results; others (detections, audits) are passed over."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         columns = set(file.readline().strip().split(","))
     is_audit = "mask_left" in columns
     return not is_audit and bool(columns & {"modified", *_METHODS})

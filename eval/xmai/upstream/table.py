@@ -11,6 +11,7 @@ import base64
 import binascii
 import csv
 import hashlib
+import io
 import re
 from collections import Counter
 from pathlib import Path
@@ -43,7 +44,7 @@ def read_upstream_table(
     csv.field_size_limit(_LARGEST_CELL)
     try:
         content = path.read_bytes()
-        reader = csv.DictReader(content.decode("utf-8-sig").splitlines(keepends=True))
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         records = list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"cannot read the table {path} ({error}); it must be CSV") from error
