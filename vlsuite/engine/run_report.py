@@ -72,6 +72,8 @@ class Report:
             f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
             f"step {state.step} of {self._plan.total_steps}"
         )
+        for remark in state.built.remarks():
+            say(remark)
         for problem in shards.problems[:10]:
             say(f"warning: {problem}")
 
