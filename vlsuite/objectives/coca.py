@@ -1,9 +1,10 @@
 """CoCa's objective: contrast over the global batch, and the captions' words one after the other.
 
-Yu et al. 2022, arXiv 2205.01917, equation 4: L = lambda_con L_con + lambda_cap L_cap. Labels,
-padding and default weights (2 for captions, 1 for the contrast) are those of open_clip's
+Yu et al. 2022, arXiv 2205.01917, section 3: L = lambda_con L_con + lambda_cap L_cap. Labels,
+padding and default weights (2 for captions, 1 for the contrast) are those of open_clip 3.3 and its
 ``CoCaLoss``: of a caption's tokens y_0 (begin mark) to y_T (end mark), y_1 to y_T are predicted;
-padding counts nowhere. The paper sums over a caption; ``CoCaLoss`` averages over tokens, as here.
+padding (id 0, which is also "!" in open_clip's own vocabulary) counts nowhere. The paper sums over
+a caption; ``CoCaLoss`` averages over tokens, as here.
 
 Captions are averaged over all tokens of the global batch: L_cap = sum_i sum_t nats_it / sum_i T_i.
 ``CoCaLoss`` does that within a process and DDP averages over processes, which weighs a token by
@@ -33,8 +34,8 @@ class CocaObjectiveConfig:
 
     Attributes:
         contrast: of the two embeddings: any contrastive objective.
-        contrast_weight: of the contrast; open_clip's default and the paper's is 1.
-        caption_weight: of the captions, in nats a token; open_clip's default and the paper's is 2.
+        contrast_weight: of the contrast; 1 by default in open_clip's training.
+        caption_weight: of the captions, in nats a token; 2 by default there.
     """
 
     contrast: Any = component(registry, "clip")

@@ -82,9 +82,10 @@ class CocaEncoder(DualEncoder):
             text_embeds = F.normalize(features.float(), dim=-1)
         if not caption_length:
             return Embeddings(image_embeds, text_embeds)
-        assert token_ids is not None
         assert image_embeds is not None
         assert text_embeds is not None
+        assert token_ids is not None
+        assert states is not None
         logits = self.text_decoder(tokens, states[:, : caption_length - 1])
         labels = token_ids[:, 1:caption_length]
         return CocaOutput(
@@ -93,13 +94,13 @@ class CocaEncoder(DualEncoder):
 
     def image_tokens(
         self, images: Float[Tensor, "batch 3 height width"]
-    ) -> Float[Tensor, "batch tokens width"]:
+    ) -> Float[Tensor, "batch tokens token_width"]:
         """What the decoder is shown of pictures."""
         return self.visual(images)[1]
 
     def next_logits(
         self,
-        image_tokens: Float[Tensor, "batch tokens width"],
+        image_tokens: Float[Tensor, "batch tokens token_width"],
         token_ids: Int[Tensor, "batch length"],
     ) -> Float[Tensor, "batch vocabulary"]:
         """Logits of the token that follows on each row, fp32; no row may hold padding."""
@@ -115,7 +116,7 @@ def caption_nats(
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy of each row's labels, summed: -sum_t log p(y_t | y_<t, x).
 
-    Yu et al. 2022, arXiv 2205.01917, equation 3; padding is no label, the end mark is one.
+    Yu et al. 2022, arXiv 2205.01917, section 3 (captioning); padding is no label, the end mark is one.
 
     Args:
         logits: at each place those of the label at the same place.

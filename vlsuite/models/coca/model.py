@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -69,7 +70,7 @@ class Coca(Clip):
         """
         if num_beams == 1:
             return self._write(images, prompts, max_tokens, greedy)
-        return self._write(images, prompts, max_tokens, beam_search, num_beams=num_beams)
+        return self._write(images, prompts, max_tokens, partial(beam_search, num_beams=num_beams))
 
     def sample_captions(
         self,
@@ -92,7 +93,7 @@ class Coca(Clip):
         """
         if not 0 < top_p <= 1:
             raise ConfigError(f"top_p={top_p} must lie in (0, 1]")
-        return self._write(images, prompts, max_tokens, sampled, top_p=top_p, seed=seed)
+        return self._write(images, prompts, max_tokens, partial(sampled, top_p=top_p, seed=seed))
 
     @torch.no_grad()
     def caption_logits(
@@ -109,7 +110,6 @@ class Coca(Clip):
         prompts: Sequence[str] | None,
         max_tokens: int,
         how: Callable[..., list[list[int]]],
-        **options: float,
     ) -> list[str]:
         """Pictures whose prompts have the same length go through together."""
         if not len(images):
@@ -128,7 +128,6 @@ class Coca(Clip):
                 given,
                 marks=marks,
                 max_tokens=max(0, min(max_tokens, self._context_length - length)),
-                **options,
             )
             for row, ids in zip(rows, written, strict=True):
                 found[row] = ids
@@ -157,5 +156,5 @@ class Coca(Clip):
         return normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
 
     @torch.no_grad()
-    def _tokens(self, images: Tensor) -> Float[Tensor, "batch tokens width"]:
+    def _tokens(self, images: Tensor) -> Float[Tensor, "batch tokens token_width"]:
         return self._writer.image_tokens(self.normalised(images))

@@ -30,7 +30,7 @@ class Marks(NamedTuple):
 @torch.no_grad()
 def greedy(
     next_logits: NextLogits,
-    image_tokens: Float[Tensor, "batch tokens width"],
+    image_tokens: Float[Tensor, "batch tokens token_width"],
     begin: Int[Tensor, "batch length"],
     *,
     marks: Marks,
@@ -57,7 +57,7 @@ def greedy(
 @torch.no_grad()
 def sampled(
     next_logits: NextLogits,
-    image_tokens: Float[Tensor, "batch tokens width"],
+    image_tokens: Float[Tensor, "batch tokens token_width"],
     begin: Int[Tensor, "batch length"],
     *,
     marks: Marks,
@@ -87,6 +87,8 @@ def nucleus(
     logits: Float[Tensor, "batch vocabulary"], *, top_p: float
 ) -> Float[Tensor, "batch vocabulary"]:
     """Logits of the nucleus; all others are minus infinity."""
+    if top_p == 1:
+        return logits
     ordered, order = logits.softmax(dim=1).sort(dim=1, descending=True)
     before = ordered.cumsum(dim=1) - ordered
     outside = torch.zeros_like(before, dtype=torch.bool).scatter(1, order, before >= top_p)
@@ -96,7 +98,7 @@ def nucleus(
 @torch.no_grad()
 def beam_search(
     next_logits: NextLogits,
-    image_tokens: Float[Tensor, "batch tokens width"],
+    image_tokens: Float[Tensor, "batch tokens token_width"],
     begin: Int[Tensor, "batch length"],
     *,
     marks: Marks,
