@@ -9,7 +9,7 @@ import pytest
 import torch
 from open_clip import coca_model
 from safetensors.torch import save_file
-from transformers import TopKLogitsWarper, TopPLogitsWarper
+from transformers import GPT2Config, GPT2LMHeadModel, TopKLogitsWarper, TopPLogitsWarper
 
 from eval.contract import Captioner, DifferentiableModel, EmbeddingModel
 from tests.support.coca_models import (
@@ -205,6 +205,61 @@ class TestWriting:
                 else:
                     scored.append((mean(words, ends=False), list(words)))
         return max(scored)[1]
+
+    @pytest.mark.parametrize("num_beams", [2, 4])
+    def test_beams_are_no_worse_than_those_of_transformers(self, num_beams):
+        """Which sets only the beams aside that end among the best; here any that ends counts."""
+        torch.manual_seed(4)
+        config = GPT2Config(vocab_size=30, n_positions=16, n_embd=16, n_layer=1, n_head=2)
+        language = GPT2LMHeadModel(config).eval()
+        for parameter in language.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+        begin, marks = torch.arange(4, 16)[:, None], Marks(end=3, never=(0,))
+
+        def next_logits(image_tokens, ids):
+            with torch.no_grad():
+                return language(ids).logits[:, -1]
+
+        ours = beam_search(
+            next_logits,
+            torch.zeros(len(begin), 1, 1),
+            begin,
+            marks=marks,
+            max_tokens=6,
+            num_beams=num_beams,
+        )
+        found = language.generate(
+            begin,
+            attention_mask=torch.ones_like(begin),
+            max_new_tokens=6,
+            num_beams=num_beams,
+            do_sample=False,
+            early_stopping="never",
+            length_penalty=1.0,
+            eos_token_id=marks.end,
+            pad_token_id=0,
+            suppress_tokens=list(marks.never),
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+        theirs = [[token for token in row[1:] if token] for row in found.sequences.tolist()]
+        num_equal = 0
+        for row, (own, other) in enumerate(zip(ours, theirs, strict=True)):
+            ended = [*own, marks.end] if len(own) < 6 else own
+            score = self._mean(next_logits, begin[row], ended, marks)
+            assert score >= float(found.sequences_scores[row]) - 1e-5
+            num_equal += ended == other
+        assert num_equal >= len(begin) - 2
+
+    @staticmethod
+    def _mean(next_logits, begin, tokens, marks) -> float:
+        ids, total = begin.tolist(), 0.0
+        for token in tokens:
+            logits = next_logits(None, torch.tensor([ids]))[0].double()
+            logits[list(marks.never)] = -torch.inf
+            total += float(logits.log_softmax(dim=0)[token])
+            ids.append(token)
+        return total / len(tokens)
 
     def test_pictures_of_a_batch_are_searched_one_by_one(self):
         model = evaluated(tiny_coca(spread=0.4))

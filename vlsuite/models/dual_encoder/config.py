@@ -1,4 +1,4 @@
-"""Every open_clip architecture by name, and small ones of our own, as a DualEncoder.
+"""Every open_clip architecture by name, and small ones of our own, as a DualEncoder or a CoCa.
 
 An architecture is one JSON file in open_clip's format; ours lie in ``configs/`` beside this
 module and are added to open_clip's own list, so one path builds all of them.
