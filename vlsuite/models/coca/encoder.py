@@ -116,7 +116,7 @@ def caption_nats(
 ) -> Float[Tensor, " batch"]:
     """Cross-entropy of each row's labels, summed: -sum_t log p(y_t | y_<t, x).
 
-    Yu et al. 2022, arXiv 2205.01917, section 3 (captioning); padding is no label, the end mark is one.
+    Yu et al. 2022, arXiv 2205.01917, section 3; padding is no label, the end mark is one.
 
     Args:
         logits: at each place those of the label at the same place.
