@@ -93,6 +93,41 @@ class TestBuilding:
                 OpenClipConfig(name=path.stem).build()
             assert "\n" not in str(caught.value)
 
+    @pytest.mark.parametrize("name", [NAME, "vlsuite-micro-32"])
+    @pytest.mark.parametrize(
+        ("part", "change"),
+        [
+            ("vision_cfg", {"of_a_later_version": 1}),
+            ("text_cfg", {"pool_type": "of_a_later_version"}),
+            ("vision_cfg", {"layers": "three"}),
+            (None, {"naflex_cfg": {}}),
+        ],
+    )
+    def test_settings_of_another_open_clip_are_one_line(self, tmp_path, name, part, change):
+        cfg = architecture(name)
+        (cfg if part is None else cfg[part]).update(change)
+        path = tmp_path / f"{name}-{tmp_path.name}.json"
+        path.write_text(json.dumps(cfg))
+        open_clip.add_model_config(path)
+        with pytest.raises(ModelError, match="cannot build") as caught:
+            OpenClipConfig(name=path.stem).build()
+        assert "\n" not in str(caught.value)
+
+    def test_every_architecture_of_open_clip_is_of_a_known_kind(self):
+        """CLIP, CustomTextCLIP, or a CoCa; a kind of a later version would show here."""
+        known = {"embed_dim", "vision_cfg", "text_cfg", "custom_text", "quick_gelu"}
+        known |= {"init_logit_bias", "multimodal_cfg"}
+        refused = set()
+        for name in open_clip.list_models():
+            if name.startswith(("tiny", "unfit", "vlsuite")):
+                continue
+            assert architecture(name).keys() <= known, name
+            try:
+                OpenClipConfig(name=name).check()
+            except ModelError:
+                refused.add(name)
+        assert refused == {"coca_roberta-ViT-B-32"}
+
     def test_a_second_embedding_is_refused(self):
         selection = TokenSelectionConfig(width=16)
         with pytest.raises(ConfigError, match="token_selection"):

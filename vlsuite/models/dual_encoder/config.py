@@ -256,6 +256,11 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
         EOFError,
         ValueError,
         KeyError,
+        # settings that this version of open_clip does not know, or not together
+        TypeError,
+        AssertionError,
+        AttributeError,
+        ImportError,
         SafetensorError,
         pickle.UnpicklingError,
     ) as error:
