@@ -90,11 +90,6 @@ class TestNewFile:
 
 
 class TestOpenClipForm:
-    def test_a_text_decoder_is_refused(self, tiny):
-        tiny.built.model_cfg["multimodal_cfg"] = {}
-        with pytest.raises(ModelError, match="CoCa"):
-            portable_model_cfg(tiny.built, logit_bias=None)
-
     def test_the_bias_of_the_architecture_is_not_that_of_the_model(self, tiny):
         tiny.built.model_cfg["init_logit_bias"] = -10
         assert "init_logit_bias" not in portable_model_cfg(tiny.built, logit_bias=None)

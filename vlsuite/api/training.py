@@ -124,6 +124,7 @@ class PlannedRun:
 
     def _train(self) -> TrainState:
         config = self.config
+        config.model.check()
         evaluators = _evaluators(config)
         _check_data(config)
         if not self.continues:

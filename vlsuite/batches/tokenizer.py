@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from data_pipelines.texts import listed
+from vlsuite.batches.detokenize import decoded
 from vlsuite.errors import DataError, ModelError
 
 START, END, PAD, UNKNOWN = "<start_of_text>", "<end_of_text>", "<pad>", "<unknown>"
@@ -57,6 +58,14 @@ class CachedTokenizer:
             for text, ids in zip(missing, self.base(missing), strict=True):
                 self._cache[text] = ids.clone()
         return torch.stack([self._cache[text] for text in texts])
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of rows of ids without marks and padding, words separated by one blank.
+
+        Raises:
+            ModelError: the tokenizer has no way back from ids to texts.
+        """
+        return decoded(self.base, ids)
 
 
 def load_tokenizer(name: str, *, context_length: int | None, folder: str | None) -> CachedTokenizer:

@@ -81,8 +81,8 @@ class Report:
             accumulates=config.micro_batch_of(world_size) * world_size < config.global_batch_size,
             is_joint=config.sync_batch_norm,
         )
-        if remark:
-            say(f"note: {remark}")
+        for told in (*state.built.remarks(), *([f"note: {remark}"] if remark else [])):
+            say(told)
         told = start_warnings(
             config, total_steps=self._plan.total_steps, num_samples=shards.num_samples
         )

@@ -117,6 +117,10 @@ class TrainableModel(ABC):
         """Whether a parameter has no pretrained counterpart: ``optim.new_lr_factor`` is for it."""
         return False
 
+    def remarks(self) -> tuple[str, ...]:
+        """Lines for the terminal about how it is trained; asked once, after :meth:`prepare`."""
+        return ()
+
     def compile(self) -> None:
         """Compile what computes, in place."""
         self.module.compile()
@@ -136,6 +140,13 @@ class ModelFamily(ABC):
 
         Raises:
             ConfigError, ModelError: settings that contradict, or weights that cannot be loaded.
+        """
+
+    def check(self) -> None:  # noqa: B027  (most families know nothing beforehand)
+        """Refuse what can be known without building; called before any data is opened.
+
+        Raises:
+            ConfigError, ModelError: nothing could be built from these settings.
         """
 
     def rebuild(self, export: Path) -> TrainableModel:

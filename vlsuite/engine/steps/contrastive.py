@@ -24,12 +24,12 @@ from vlsuite.batches.batch import Batch
 from vlsuite.batches.pairs import PairBatch
 from vlsuite.engine.steps import steps
 from vlsuite.engine.steps.dropout import seed_dropout
-from vlsuite.models.dual_encoder.towers import Embeddings
 from vlsuite.objectives.contrastive import ContrastiveObjective
 from vlsuite.objectives.objective import Losses
 from vlsuite.objectives.pair_keys import pair_keys
 
-Encode = Callable[[Batch], Embeddings]
+#: What comes out begins with both embeddings: ``Embeddings``, or a tuple of a family's own.
+Encode = Callable[[Batch], Any]
 
 
 @steps.register("contrastive")
@@ -43,33 +43,37 @@ def contrastive_step(
     step_seed: int,
 ) -> Losses:
     """Loss of the global batch, whose pairs are all compared with each other; see ``Step``."""
-    kept, image_embeds, text_embeds = _embed(micro_batches, engine, encode, step_seed)
+    kept, image_embeds, text_embeds = embed(micro_batches, engine, encode, step_seed)
     image_leaf, text_leaf = image_embeds.requires_grad_(), text_embeds.requires_grad_()
     keys = pair_keys(micro_batches).to(image_leaf.device)
     losses = objective(image_leaf, text_leaf, keys)
     losses.total.backward()
     sizes = [len(batch) for batch in micro_batches]
     # The engine averages over processes, and a sum is wanted: hence the factor.
-    # A frozen tower's rows have gradients too; they end in _surrogate, which drops them.
-    image_gradients = (_gradient_of(image_leaf) * world_size).split(sizes)
-    text_gradients = (_gradient_of(text_leaf) * world_size).split(sizes)
+    # A frozen tower's rows have gradients too; they end in surrogate, which drops them.
+    image_gradients = (gradient_of(image_leaf) * world_size).split(sizes)
+    text_gradients = (gradient_of(text_leaf) * world_size).split(sizes)
     for number, batch in enumerate(micro_batches):
         embeddings = kept
         if embeddings is None:
             seed_dropout(step_seed, number)
             embeddings = encode(batch)
-        surrogate = _surrogate(embeddings, image_gradients[number], text_gradients[number])
-        engine.backward(surrogate, scale_wrt_gas=False)
+        pulled = surrogate(embeddings, image_gradients[number], text_gradients[number])
+        assert isinstance(pulled, Tensor), "nothing to train; build_optimizer refuses this earlier"
+        engine.backward(pulled, scale_wrt_gas=False)
         engine.step()
     return Losses(
         losses.total.detach(), {name: term.detach() for name, term in losses.terms.items()}
     )
 
 
-def _embed(
+def embed(
     micro_batches: Sequence[Batch], engine: Any, encode: Encode, step_seed: int
-) -> tuple[Embeddings | None, Tensor, Tensor]:
-    """(embeddings with their graph if there is one micro-batch, all image rows, all text rows)."""
+) -> tuple[Any, Tensor, Tensor]:
+    """(output with its graph, or None with several micro-batches; all image rows; all text rows).
+
+    Rows are copies without a graph.
+    """
     if len(micro_batches) == 1:
         seed_dropout(step_seed, 0)
         kept = encode(micro_batches[0])
@@ -82,14 +86,14 @@ def _embed(
     return None, _rows([p.image_embeds for p in parts]), _rows([p.text_embeds for p in parts])
 
 
-def _surrogate(embeddings: Embeddings, image_gradient: Tensor, text_gradient: Tensor) -> Tensor:
-    """A scalar whose gradient for each embedding is the given one."""
-    total: Tensor | None = None
+def surrogate(
+    embeddings: tuple[Tensor | None, Tensor | None], image_gradient: Tensor, text_gradient: Tensor
+) -> Tensor | float:
+    """A scalar whose gradient for each embedding is the given one; 0.0 where both are frozen."""
+    total: Tensor | float = 0.0
     for embeds, gradient in zip(embeddings, (image_gradient, text_gradient), strict=True):
         if embeds is not None and embeds.requires_grad:
-            term = (embeds * gradient).sum()
-            total = term if total is None else total + term
-    assert total is not None, "nothing to train; build_optimizer refuses this earlier"
+            total = total + (embeds * gradient).sum()
     return total
 
 
@@ -111,6 +115,7 @@ def _rows(parts: Sequence[Tensor | None]) -> Tensor:
     return torch.cat([part.detach() for part in parts if part is not None])
 
 
-def _gradient_of(leaf: Tensor) -> Tensor:
+def gradient_of(leaf: Tensor) -> Tensor:
+    """The gradient that the objective left."""
     assert leaf.grad is not None, "the objective gave no gradient for its input"
     return leaf.grad

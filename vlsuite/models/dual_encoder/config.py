@@ -1,4 +1,4 @@
-"""Every open_clip architecture by name, and small ones of our own, as a DualEncoder.
+"""Every open_clip architecture by name, and small ones of our own, as a DualEncoder or a CoCa.
 
 An architecture is one JSON file in open_clip's format; ours lie in ``configs/`` beside this
 module and are added to open_clip's own list, so one path builds all of them.
@@ -20,6 +20,13 @@ from safetensors import SafetensorError
 
 from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models import registry
+from vlsuite.models.coca.building import (
+    DECODER,
+    check_writes_forward,
+    coca_encoder,
+    decoder_override,
+)
+from vlsuite.models.coca.trainable import TrainableCoca
 from vlsuite.models.dual_encoder.agreement import agree_with_open_clip
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION_WEIGHTS,
@@ -88,25 +95,29 @@ class OpenClipConfig(ModelFamily):
         vision_cfg, text_cfg = model_cfg["vision_cfg"], model_cfg["text_cfg"]
         if self.tokenizer is not None:
             text_cfg |= replaced_vocabulary(Path(self.tokenizer), text_cfg)
+        model_cfg |= decoder_override(model_cfg, context_length=self.context_length)
+        self._check_decoder(model_cfg)
         model = _create(self, text_cfg)
         if self.context_length is not None:
             text_cfg["context_length"] = self.context_length
         if self.image_size is not None:
             vision_cfg["image_size"] = self._size()
         loaded = self.pretrained is not None or ":" in self.name
-        encoder = DualEncoder(model.visual, model.text)
+        preprocess = _preprocess(model.visual.preprocess_cfg, squash=self.image_width is not None)
+        kind, encoder = TrainableDualEncoder, DualEncoder(model.visual, model.text)
+        if DECODER in model_cfg:
+            kind = TrainableCoca
+            encoder = coca_encoder(self.name, model, size=preprocess["size"], loaded=loaded)
         self._apply_training_options(model)
         selection, weights = self._selection()
         parts = selection.put_on(encoder, embed_dim=model_cfg["embed_dim"])
         if weights is not None:
             load_selection(encoder, weights)
-        built = TrainableDualEncoder(
+        built = kind(
             name=self.name,
             encoder=encoder,
             model_cfg=model_cfg,
-            preprocess=_preprocess(
-                model.visual.preprocess_cfg, squash=self.image_width is not None
-            ),
+            preprocess=preprocess,
             logit_scale=float(model.logit_scale.detach().exp()) if loaded else None,
             logit_bias=_stored_bias(model) if loaded else None,
             tokenizer_folder=self.tokenizer or _local_tokenizer(self.name, text_cfg),
@@ -116,6 +127,10 @@ class OpenClipConfig(ModelFamily):
         )
         agree_with_open_clip(built, model)
         return built
+
+    def check(self) -> None:
+        """See ``ModelFamily``: an architecture must exist, and a decoder must be of use."""
+        self._check_decoder(architecture(self.name))
 
     def rebuild(self, export: Path) -> TrainableDualEncoder:
         """See ``ModelFamily``: random weights, and the preprocessing of the pretrained ones."""
@@ -131,6 +146,15 @@ class OpenClipConfig(ModelFamily):
     def open_folder(cls, folder: Path) -> TrainableDualEncoder:
         """See ``ModelFamily``; open_clip reads the folder too."""
         return cls(name=f"local-dir:{folder}").build()
+
+    def _check_decoder(self, model_cfg: dict[str, Any]) -> None:
+        if DECODER not in model_cfg:
+            return
+        check_writes_forward(self.name, model_cfg)
+        if self.token_selection.width:
+            raise ConfigError(
+                f"model.token_selection is for models without a decoder; '{self.name}' has one"
+            )
 
     def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
         """The config, its tokenizer taken from the run's export where the original is gone."""
@@ -156,9 +180,9 @@ class OpenClipConfig(ModelFamily):
 
     def _apply_training_options(self, model: Any) -> None:
         if self.lock_image:
-            model.lock_image_tower(unlocked_groups=self.unlocked_image_groups)
+            model.visual.lock(unlocked_groups=self.unlocked_image_groups)
         if self.lock_text:
-            model.lock_text_tower(unlocked_layers=self.unlocked_text_layers)
+            model.text.lock(self.unlocked_text_layers)
         if self.grad_checkpointing:
             model.set_grad_checkpointing(True)
 
@@ -198,6 +222,9 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
     if config.tokenizer is not None:
         context = {} if config.context_length is None else {"context_length": config.context_length}
         text_override["text_cfg"] = text_cfg | context
+    text_override |= decoder_override(
+        architecture(config.name), context_length=config.context_length
+    )
     loads = config.pretrained is not None or ":" in config.name
     previous = logging.root.manager.disable
     # the factory narrates every step on the root logger, and raises what it logs as an error
@@ -228,6 +255,11 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
         EOFError,
         ValueError,
         KeyError,
+        # settings that this version of open_clip does not know, or not together
+        TypeError,
+        AssertionError,
+        AttributeError,
+        ImportError,
         SafetensorError,
         pickle.UnpicklingError,
     ) as error:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlsuite.errors import ModelError
 from vlsuite.export.new_file import write_json, write_weights
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.token_selection_config import (
@@ -42,11 +41,11 @@ def write_open_clip_folder(
 
     Args:
         built: the model as it was built (its weights are not used).
-        weights: fp32, by DualEncoder name ("visual.*", "text.*").
+        weights: fp32, by name in the encoder ("visual.*", "text.*", a CoCa's "text_decoder.*").
         logit_scale: the multiplier itself; stored as its logarithm, 0-dimensional.
         logit_bias: None for a model without one.
     Raises:
-        ModelError: open_clip has no class for these two towers, or the tokenizer is not at hand.
+        ModelError: the tokenizer is not at hand.
         RunFolderError: the folder cannot be written.
     """
     model_cfg = portable_model_cfg(built, logit_bias=logit_bias)
@@ -68,17 +67,8 @@ def write_open_clip_folder(
 
 
 def portable_model_cfg(built: BuiltModel, *, logit_bias: float | None) -> dict[str, Any]:
-    """The architecture without settings of one machine or of training only.
-
-    Raises:
-        ModelError: the architecture has a text decoder (CoCa); a DualEncoder holds none.
-    """
+    """The architecture without settings of one machine or of training only."""
     portable = deepcopy(built.model_cfg)
-    if "multimodal_cfg" in portable:
-        raise ModelError(
-            "a CoCa architecture has a text decoder that is not trained here, so open_clip could "
-            "not load an export of it; choose one without 'multimodal_cfg'"
-        )
     portable.pop("init_logit_bias", None)
     if logit_bias is not None:
         portable["init_logit_bias"] = logit_bias
