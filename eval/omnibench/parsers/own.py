@@ -2,187 +2,155 @@
 
 Rules, the first that decides:
 
-1. Thinking between <think> tags does not count; an unfinished one leaves nothing to read.
+1. Reasoning between tags does not count; unfinished reasoning leaves nothing to read.
 2. The whole response is one letter (any case, any brackets or marks) or the text of one option.
-3. The last stated answer: "the answer is C", "ANSWER: C", "I choose option C", a boxed letter, a
-   letter alone on the last line, or the same with an option's text. "Not C" states nothing; "B or
-   C" states that there is none.
-4. A response that declines ("cannot", "unable", "sorry") has no answer.
-5. Letters that stand as labels ("(C)", "**C**", "option C", "C." at the start of a line), without
-   those that are rejected ("not B", "(A) is wrong"): if one remains, that. Labels that are called
-   right ("option D is correct") come before all others.
-6. Texts of options named in the response, again without rejected ones: if one remains, that.
+3. The last statement: "the answer is C", "I choose option C", "C is correct", a box, tag or JSON
+   key, a letter or a text alone in its sentence, a letter at the very beginning. What is denied
+   ("not C"), supposed ("if it were C"), asked ("C?") or said by others states nothing; "B or C"
+   states that there is none. Two statements that differ, without a correction or a new line
+   between them, give none; neither does one that is taken back.
+4. What is only supported ("C fits", "it sounds like a violin"), if that is one option.
+5. A response that declines ("cannot", "none of the above") has no answer.
+6. In a short response, what is named and not denied: labels, then texts, then numbers; if one
+   remains, that.
 
-The article "A" and the pronoun "I" are letters of options only where they cannot be words.
+A letter that is one option's place and another one's text is no answer. Words and names with a
+letter ("a man", "vitamin C", "C++", "B flat") are no letters of options.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 
-from eval.omnibench.parsers.patterns import (
-    AFFIRMED_AFTER,
-    BOXED,
-    CONTINUES,
-    DECLINES,
-    DOUBTED_BEFORE,
-    LABEL,
-    LETTER,
-    LINE_LETTER,
-    NEGATED_AFTER,
-    NEGATED_BEFORE,
-    OPENERS,
-    OTHER_LETTER,
-    STATED,
-    THOUGHT_END,
-    THOUGHT_START,
-    normalised,
-    plain,
-    without_marks,
-)
+from eval.omnibench.parsers.cleaning import CLOSE, OPEN, final_text, normalised
+from eval.omnibench.parsers.mentions import NO_OPTION, with_mentions
 from eval.omnibench.parsers.registry import parsers
+from eval.omnibench.parsers.statements import (
+    Statement,
+    declines,
+    is_label,
+    is_plain_number,
+    statements,
+)
+from eval.respondents.question import LETTERS
 
-#: Characters after a statement in which its answer must begin.
-_REACH = 400
+_SPACE = re.compile(r"\s+")
+_OUTER = " \t\n\"'`*()[]{}.,;:!\u3002" + OPEN + CLOSE
+_LONE_LETTER = re.compile(r"[\W_]{0,40}([A-Za-z])[\W_]{0,40}")
 
-#: From the end; further ones above do not count.
-_MAX_STATEMENTS = 200
+#: Words of a response in which a mere mention counts.
+_SHORT = 40
 
-#: More labels than this enumerate; nobody rejects a thousand options one by one.
-_MAX_LABELS = 1000
+#: Words of a response in which a mere number counts.
+_VERY_SHORT = 12
 
 
 @parsers.register("vlsuite")
 def parse_own(text: str, options: Sequence[str]) -> int | None:
     """The number of the option that the response chooses, None where it chooses none or several."""
-    text = _after_thinking(normalised(text)).strip()
-    if not text or not options:
+    if not options:
         return None
-    bare = LINE_LETTER.fullmatch(text)
-    if bare:
-        return _number(bare.group(1), options)
-    texts = [plain(option) for option in options]
-    whole = plain(text)
-    if texts.count(whole) == 1:
-        return texts.index(whole)
-    for is_spelled, number in _statements(text, texts):
-        if is_spelled:
-            return number
-    if DECLINES.search(text):
+    text = final_text(text)
+    texts = [normalised(option).strip() for option in options]
+    if not text.strip(_OUTER + "?"):
         return None
-    labels = _labels(text, len(options))
-    if labels:
-        return _only(labels)
-    return _only(_named(whole, texts))
+    is_whole, number = _whole(text, texts)
+    if is_whole:
+        return number
+    marked = with_mentions(text, texts)
+    found = statements(marked)
+    is_decided, number = _stated(found)
+    if is_decided:
+        return number
+    number = _only(found, "supported")
+    if number is not None:
+        return number
+    if declines(marked):
+        return None
+    return _named(found, num_words=len(text.split()))
 
 
-def _after_thinking(text: str) -> str:
-    ends = list(THOUGHT_END.finditer(text))
-    rest = text[ends[-1].end() :] if ends else text
-    start = THOUGHT_START.search(rest)
-    return rest[: start.start()] if start else rest
-
-
-def _statements(text: str, texts: Sequence[str]) -> Iterator[tuple[bool, int | None]]:
-    """Whether each statement names an option, and which (None: several); the last one first."""
-    last = text[text.rstrip().rfind("\n") + 1 :]
-    alone = LINE_LETTER.fullmatch(last.strip()) if last != text else None
-    if alone and _number(alone.group(1), texts) is not None:
-        yield True, _number(alone.group(1), texts)
-    places = [(found.end(), found.start(), None) for found in STATED.finditer(text)]
-    places += [(found.end(), found.start(), found.group(1)) for found in BOXED.finditer(text)]
-    for end, start, boxed in sorted(places, key=lambda place: place[0])[
-        : -_MAX_STATEMENTS - 1 : -1
-    ]:
-        if boxed is None and DOUBTED_BEFORE.search(text[max(0, start - 40) : start]):
-            continue
-        rest = text[end : end + _REACH] if boxed is None else boxed
-        yield _spelled_or_named(OPENERS.sub("", rest, count=1), texts)
-
-
-def _spelled_or_named(rest: str, texts: Sequence[str]) -> tuple[bool, int | None]:
-    """Whether ``rest`` begins with an answer, and which option it is."""
-    words = plain(rest)
-    begun = [i for i, text in enumerate(texts) if len(text) > 1 and _begins(words, text)]
-    if begun:
-        return True, max(begun, key=lambda i: len(texts[i]))
-    letter = LETTER.match(rest)
-    if not letter or not _is_label(letter.group(1), rest[letter.end() :]):
+def _whole(text: str, texts: Sequence[str]) -> tuple[bool, int | None]:
+    """Whether the whole response is a letter or an option, and which (None: not clear)."""
+    exact = _places(text.strip(), texts)
+    bare = [_plain(option) for option in texts]
+    places = exact or _places(_plain(text), bare) or _places(_plain(text).casefold(), [b.casefold() for b in bare])
+    lone = _LONE_LETTER.fullmatch(text)
+    if lone and not (places and len(texts[places[0]]) > 1):
+        letter = lone.group(1).upper()
+        place = LETTERS.index(letter)
+        if place < len(texts):
+            places = sorted({place, *places})
+        elif not places:
+            return True, None
+    if not places:
         return False, None
-    number = _number(letter.group(1), texts)
-    if number is None:
+    return True, places[0] if len(places) == 1 else None
+
+
+def _plain(text: str) -> str:
+    return _SPACE.sub(" ", text).strip(_OUTER)
+
+
+def _places(text: str, texts: Sequence[str]) -> list[int]:
+    return [place for place, option in enumerate(texts) if option == text] if text else []
+
+
+def _stated(found: Sequence[Statement]) -> tuple[bool, int | None]:
+    """Whether the statements decide, and for which option (None: for none)."""
+    spoken = [
+        place for place, one in enumerate(found) if one.kind in ("stated", "alone", "led", "none")
+    ]
+    if not spoken:
         return False, None
-    other = OTHER_LETTER.match(rest, letter.end())
-    if other and _number(other.group(1), texts) not in (None, number):
-        is_rejected = NEGATED_AFTER.match(rest, other.end()) is not None
-        return True, number if is_rejected else None
-    return True, number
+    last = found[spoken[-1]]
+    if last.kind == "none":
+        return True, None
+    if len(last.options) != 1 or None in last.options:
+        return True, None
+    if any(_takes_back(later, last) for later in found[spoken[-1] + 1 :]):
+        return True, None
+    for place in spoken[:-1]:
+        earlier = found[place]
+        if earlier.kind != "none" and earlier.options != last.options and not _outdoes(
+            last, earlier, found[place + 1 : spoken[-1]]
+        ):
+            return True, None
+    return True, next(iter(last.options))
 
 
-def _is_label(letter: str, rest: str) -> bool:
-    """Whether a letter that a statement is followed by is no word of a sentence.
-
-    Small letters end what they stand in; "A" and "I" are followed by no noun.
-    """
-    if rest[:1] not in ("", " ", "\n", "\t"):
-        return True
-    following = rest.split(maxsplit=1)
-    on_line = rest.split("\n", 1)[0].strip()
-    if not following or not on_line:
-        return True
-    if letter in "BCDEFGHJKLMNOPQRSTUVWXYZ":
-        return True
-    return letter.isupper() and CONTINUES.match(on_line) is not None
-
-
-def _labels(text: str, count: int) -> set[int]:
-    """Options named by labels: those called right, else those that are not rejected."""
-    chosen: set[int] = set()
-    affirmed: set[int] = set()
-    rejected: set[int] = set()
-    for seen, found in enumerate(LABEL.finditer(text)):
-        if seen == _MAX_LABELS:
-            break
-        letter = next(group for group in found.groups() if group)
-        if found.lastgroup == "line" and not _is_label(letter, text[found.end() :][:80]):
-            continue
-        number = _number(letter, range(count))
-        if number is not None:
-            is_rejected = _is_rejected(text, found.start(), found.end())
-            (rejected if is_rejected else affirmed).add(number)
-            if AFFIRMED_AFTER.match(without_marks(text[found.end() : found.end() + 60])):
-                chosen.add(number)
-    return chosen or affirmed - rejected
-
-
-def _named(words: str, texts: Sequence[str]) -> set[int]:
-    """Options whose text stands in the response as whole words, outside of longer ones."""
-    padded = f" {words} "
-    for number in sorted(range(len(texts)), key=lambda i: -len(texts[i])):
-        if len(texts[number]) > 1 and texts.count(texts[number]) == 1:
-            padded = padded.replace(f" {texts[number]} ", f" \x00{number}\x00 ")
-    affirmed = set()
-    for number in range(len(texts)):
-        mark = f"\x00{number}\x00"
-        place = padded.find(mark)
-        if place >= 0 and not _is_rejected(padded, place, place + len(mark)):
-            affirmed.add(number)
-    return affirmed
-
-
-def _is_rejected(text: str, start: int, end: int) -> bool:
-    before = without_marks(text[max(0, start - 40) : start])
-    return NEGATED_BEFORE.search(before) is not None or (
-        NEGATED_AFTER.match(without_marks(text[end : end + 60])) is not None
+def _takes_back(later: Statement, last: Statement) -> bool:
+    return later.kind == "withdrawn" or (
+        later.kind == "denied" and bool(later.options & last.options)
     )
 
 
-def _begins(words: str, text: str) -> bool:
-    return bool(text) and words.startswith(text) and words[len(text) : len(text) + 1] in ("", " ")
+def _outdoes(last: Statement, earlier: Statement, between: Sequence[Statement]) -> bool:
+    """Whether a later statement stands against an earlier, different one."""
+    if {last.kind, earlier.kind} <= {"alone", "led"} and last.sentence == earlier.sentence + 1:
+        return False
+    if last.concludes or last.line > earlier.line:
+        return True
+    return any(_takes_back(one, earlier) for one in between)
 
 
-def _number(letter: str, options: Sequence) -> int | None:
-    number = ord(letter.upper()) - ord("A")
-    return number if number < len(options) else None
+def _only(found: Sequence[Statement], kind: str) -> int | None:
+    """The one option that all statements of a kind agree on and that is not denied as well."""
+    options = {option for one in found if one.kind == kind for option in one.options}
+    denied = {option for one in found if one.kind == "denied" for option in one.options}
+    options -= denied
+    return next(iter(options)) if len(options) == 1 else None
 
 
-def _only(numbers: set[int]) -> int | None:
-    return next(iter(numbers)) if len(numbers) == 1 else None
+def _named(found: Sequence[Statement], num_words: int) -> int | None:
+    if num_words > _SHORT:
+        return None
+    named = [one for one in found if one.kind == "named"]
+    denied = {option for one in found if one.kind in ("denied", "doubted") for option in one.options}
+    labels = [one for one in named if is_label(one)]
+    texts = [one for one in named if not is_label(one) and not is_plain_number(one)]
+    numbers = [one for one in named if is_plain_number(one)] if num_words <= _VERY_SHORT else []
+    for some in (labels, texts, numbers):
+        options = {option for one in some for option in one.options} - denied
+        if options:
+            return next(iter(options)) if len(options) == 1 else None
+    return None

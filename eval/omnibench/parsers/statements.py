@@ -1,0 +1,285 @@
+"""What a text with marked mentions says about options: stated, supported, denied, doubted, named."""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from eval.omnibench.parsers.languages import fragments
+from eval.omnibench.parsers.mentions import (
+    LABEL,
+    LETTER,
+    MENTION,
+    NUMBER,
+    UNCLEAR,
+    is_form,
+    option_of,
+)
+
+#: "stated": the answer is said; "alone": nothing else in its sentence; "led": the response begins
+#: with it; "supported": "fits", "it sounds like"; "named": no more than that; "withdrawn": what was
+#: said before is taken back; "none": no option is right.
+Kind = Literal[
+    "stated", "alone", "led", "supported", "named", "denied", "doubted", "withdrawn", "none"
+]
+
+#: Characters around a mention that are read.
+_BEFORE, _AFTER = 160, 100
+
+#: Mentions that are read; further ones enumerate.
+_MAX_SENTENCES = 600
+_MAX_MENTIONS = 40
+
+
+class Statement(NamedTuple):
+    """What one sentence says about one mention or several joined ones.
+
+    Attributes:
+        kind: see ``Kind``.
+        options: numbers of the options, None for a label that is none or unclear.
+        sentence: its number in the text.
+        line: number of the line it stands in.
+        form: sign of the first mention, empty where there is none.
+        concludes: whether its sentence draws a conclusion or corrects an earlier one.
+        before: what stands before the mention in its sentence.
+        after: what stands after it.
+    """
+
+    kind: Kind
+    options: frozenset[int | None]
+    sentence: int
+    line: int
+    form: str = ""
+    concludes: bool = False
+    before: str = ""
+    after: str = ""
+
+
+def _any(forms: Iterable[str]) -> str:
+    return "(?:" + "|".join(forms) + ")"
+
+
+def _words(forms: Iterable[str]) -> str:
+    """Whole words where they are of letters; signs of Chinese, Japanese and Thai anywhere."""
+    dense = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")
+    spaced = [form for form in forms if not dense.search(form)]
+    signs = [form for form in forms if dense.search(form)]
+    parts = [rf"(?<!\w){_any(spaced)}(?!\w)"] if spaced else []
+    return _any([*parts, *signs])
+
+
+_FILL = (
+    r"(?:[\s:=>\"'(\[,$\ue000\u2013\u2014-]|" + _words(fragments("fills")) + r"|(?<=[是为选はが])){0,24}"
+)
+_STATES = re.compile(rf"(?:{_any(fragments('states'))}|\ue000){_FILL}$", re.IGNORECASE)
+_CONCLUDES = re.compile(rf"{_words(fragments('concludes'))}{_FILL}$", re.IGNORECASE)
+_IS = re.compile(
+    rf"(?:\b(?:is|are|was|be|sounds\slike|looks\slike|ist|est|es|[ée]|è)|[是为])\b{_FILL}$", re.IGNORECASE
+)
+_AFFIRMS = re.compile(r"[\s)\"',]{0,4}" + _any(fragments("affirms")), re.IGNORECASE)
+_SUPPORTS = re.compile(
+    r"[\s)\"',]{0,4}(?:\w+ly\s)?(?:fits|matches|works|holds|agrees|is\s(?:supported|consistent|heard|in\sline)|makes\ssense|"
+    r"corresponds|describes|aligns|remains|is\sleft|stands|seems\sright|explains|can\sbe\s(?:heard|seen))\b",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(r"[\s)\"'.]{0,3}(?:that\s|which\s)?" + _any(fragments("denies")), re.IGNORECASE)
+_NEGATES = re.compile(_words([*fragments("negates")]), re.IGNORECASE)
+_NEGATES_NEXT = re.compile(
+    _words([*fragments("negates")]) + rf"[\s:\"'(]{{0,4}}(?:(?:the|option|choice|answer|la|die|que)\s){{0,3}}{MENTION}",
+    re.IGNORECASE,
+)
+_CERTAIN = re.compile(
+    r"\b(?:(?:without|no|beyond|with\sno)\s(?:a\s|any\s)?(?:shadow\sof\sa\s)?(?:doubt|question)(?:\s(?:that|it\sis))?|not\sonly|"
+    r"(?:can|could)\s(?:not\s|only\s)(?:possibly\s)?be\s(?:anything|any\sother)\s(?:\w+\s)?(?:else\s)?(?:but|than|except)|none\sother\sthan|nothing\s(?:else\s)?but|"
+    r"no\sother\s\w+|not\s(?:hard|difficult)\sto|nothing\selse|no\sone\selse|no\sproblem|nul\sdoute|sans\s(?:aucun\s)?doute|"
+    r"ohne\szweifel|zweifellos|sin\s(?:ninguna\s)?duda|sem\sd[úu]vida|senza\sdubbio|без\sсомнени\w+|even\sif|"
+    r"if\s(?:i|we)\s(?:had|have|were|must|am|need)\s(?:to\s|forced\sto\s)?(?:choose|pick|guess|answer|select|say)?\w*(?:\sone)?|if\sforced|if\spressed|"
+    r"if\si\sam\snot\smistaken|when\sin\sdoubt|i\shave\sno\sdoubt|not\sto\smention|wrong\sanswers?\saside|not\ssurprisingly)\b,?"
+    r"|毫无疑问|毫無疑問|不难看出|不难发现|不仅|没有疑问|无疑|不用说|不言而喻|間違いなく|의심의\s여지\s?없이|틀림없이|şüphesiz|không\snghi\sngờ",
+    re.IGNORECASE,
+)
+_DOUBTS = re.compile(_words(fragments("doubts")), re.IGNORECASE)
+_DOUBTS_AFTER = re.compile(
+    r"[^.]{0,60}\b(?:if|unless|provided|assuming|wenn|falls|s'il|nếu|jika|якщо|если)\b|[\s)\"',]{0,3}(?:could|might|may|can)\s(?:also\s|well\s)?(?:be|fit|have)|"
+    r"[\s)\"',]{0,3}(?:is|seems|looks|sounds)\s(?:also\s|a\s|somewhat\s|quite\s)?(?:possible|plausible|tempting|a\s?lso|candidate|common|often|similar|close|interesting)"
+    r"|\s?(?:かもしれ|でしょうか|ですか|か[?？]|일\s수도|인가요|일까요|인지|olabilir|m[ıi]\b|吗|嗎|呢|还是|có\sđúng|benarkah|หรือไม่|とは限|なのか|の可能性|일지도|과\s비슷)",
+    re.IGNORECASE,
+)
+_CONTRAST = (
+    r"but|so|because|since|however|therefore|thus|hence|although|though|while|whereas|yet|then|"
+    r"mais|donc|car|parce\sque|aber|also|denn|weil|daher|sondern|pero|porque|sino|entonces|mas|portanto|pois|ma|quindi|perch[ée]|bens[ìi]|"
+    r"но|а|поэтому|потому\sчто|значит|tetapi|tapi|melainkan|karena|jadi|ama|fakat|çünkü|nhưng|mà|vì|vậy|لكن|بل|لأن|لذلك|लेकिन|बल्कि|क्योंकि|इसलिए|maar|want|dus|ale|lecz|bo|men"
+)
+_BREAK = re.compile(
+    rf"[,;:\uff0c\u3001\u2014\u2013\ue000)]|\s-\s|(?<!\w)(?:{_CONTRAST})(?!\w)|但是?|所以|因此|因为|因為|而是|却|から|ので|ではなく|なく|아니라|지만|하지만|그래서|따라서"
+    rf"|\b(?:and|und|et|y|e|и)\s(?={MENTION}\s(?:is|was|ist|est|es|è|é))",
+    re.IGNORECASE,
+)
+_HARD_BREAK = re.compile(
+    r"(?<!\w)(?:but|however|therefore|so|yet|mais|aber|pero|mas|ma|но|tetapi|tapi|nhưng|ama|لكن|लेकिन|maar|ale|men|thus|hence|donc|also|entonces|portanto|quindi|поэтому|actually|in\sfact|on\sreflection|now|wait)(?!\w)"
+    r"|但是?|不过|其实|所以|因此|しかし|が、|하지만|지만|따라서|그러나",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(
+    rf"[\s)\"']{{0,3}}(?:$|[.,;:!?(\u3002\uff0c\ue001]|-|\u2014|\b(?:because|since|as|for|due|given|which|that|while|but|and|from|"
+    rf"based|with|here|in|on|at|people|persons|times|then|not|too|either|rather|over|though|right|by|"
+    rf"weil|da|denn|car|parce|porque|pois|perch[ée]|потому|так|karena|vì|çünkü)\b|[\u0600-\u06ff\u0900-\u097f\u3040-\u9fff\uac00-\ud7af])",
+    re.IGNORECASE,
+)
+_ONLY_FILL = re.compile(
+    rf"(?:[\W_]|{_words(fragments('concludes'))}|{_words(fragments('fills'))}|{_words(['option', 'choice', 'letter'])}|[项項です。])*",
+    re.IGNORECASE,
+)
+_JOIN = (
+    rf"(?:[)\]\"'.\s]{{0,4}}(?:[/&+]|,|\u3001|{_words(fragments('joins'))})[\s,(\[\"']{{0,4}}"
+    r"(?:(?:or|and|even|maybe|perhaps|possibly|also|then|the|a|an|option|choice|answer|la|el|le|die|der|das|l'option|"
+    r"вариант|选项|possibly|both|by|to)\s){0,3}[\s,(\[\"']{0,3})"
+)
+_VERB = r"(?:is|was|has|does|can|could|would|looks|seems|ist|est|es|è|é|were|cannot|fits|matches|contradicts|lacks|cannot)"
+_GROUP = re.compile(
+    rf"{MENTION}(?:{_JOIN}(?={MENTION}){MENTION}(?!\s{_VERB}\b)|(?<=\s){MENTION}|[\s.:)(]{{0,3}}[\ue300-\ue4ff])*"
+)
+_SENTENCE_END = re.compile(
+    r"(?<=[!?\u3002\ue001\u0964])(?![\"')\]]*[,;])\s*|(?<=[^.\s][.])(?=\s|$|[\u3040-\u9fff])\s*|(?<=\.\.\.)\s*|;\s|\n"
+)
+_WITHDRAWS = re.compile(
+    r"\b(?:that|this|it)\s(?:is|was|can\snot\sbe|seems|does\snot)\s?(?:\w+ly\s)?(?:not\s(?:right|correct|it|true)|wrong|incorrect|a\smistake|mistaken|seem\sright)|"
+    r"\bi\swas\s(?:wrong|mistaken)|scratch\sthat|strike\sthat|i\stake\s(?:that|it)\sback|disregard\sthat|ignore\sthat|let\sme\s(?:reconsider|rethink|re-?check)|"
+    r"on\ssecond\sthought|\bwait\b|^\W*no\W*$|^\W*not?\sreally\W*$|^\W*wrong\W*$|\bor\smaybe\snot\b|不对|不對|等等|이\s아니|いや|不,|je\sme\ssuis\stromp|ich\shabe\smich\sgeirrt|me\sequivoqu[ée]",
+    re.IGNORECASE,
+)
+_NO_OPTION_RIGHT = re.compile(
+    r"\b(?:none|neither|nothing|no\sone)\s(?:of\s(?:the|these|them|those|my)|(?:is|are|was|seems?|fits?|match\w*))|"
+    r"\bno\s(?:correct|right|suitable|valid|single)\s(?:option|answer|choice)|"
+    r"\b(?:all|both|any|each)\s(?:of\s(?:the|these|them)\s(?:\w+\s)?(?:options|answers|choices|above)|options|answers|choices|four)|\bnot\sany\sof|"
+    r"以上(?:都|皆)|都(?:不|对|對)|keine\sder|aucune\sdes?|ninguna\s(?:de|es)|nenhuma\sd|nessuna\sd|ни\sодин|どれも|모두|bukan\ssemua|hiçbiri|không\scó\s(?:đáp|câu)",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"\b(?:wait|actually|no|so|therefore|thus|hence|final(?:ly)?|but|however|sorry|correction|reflection|rather|"
+    r"reconsider\w*|second\sthought|overall|conclusion|conclude|instead|now|ultimately|correct(?:ed)?|consequently|mean|change|revis\w+|"
+    r"donc|non|finalement|mais|also|daher|nein|doch|aber|sondern|entonces|tanto|pero|sino|portanto|ent[ãa]o|mas|quindi|anzi|ma|"
+    r"поэтому|значит|нет|но|итак|jadi|tetapi|tapi|maka|hay[ıi]r|ama|vậy|nhưng|لكن|بل|إذن|लेकिन|इसलिए)\b|"
+    r"\ue000|所以|因此|但|不对|最终|综上|其实|更正|故|よって|したがって|しかし|いや|따라서|하지만|아니|그러므로",
+    re.IGNORECASE,
+)
+
+
+def statements(marked: str) -> list[Statement]:
+    """All statements in order; the first and the last sentences of very many."""
+    found: list[Statement] = []
+    sentences = _sentences(marked)
+    for number, (sentence, line) in enumerate(sentences):
+        if re.search(MENTION, sentence):
+            found += _read(sentence, number, line)
+        elif _NO_OPTION_RIGHT.search(sentence):
+            found.append(Statement("none", frozenset(), number, line))
+        elif _WITHDRAWS.search(sentence):
+            found.append(Statement("withdrawn", frozenset(), number, line))
+    return found
+
+
+def _sentences(text: str) -> list[tuple[str, int]]:
+    """Each sentence with the number of its line."""
+    found: list[tuple[str, int]] = []
+    place = line = 0
+    for end in _SENTENCE_END.finditer(text):
+        if text[place : end.end()].strip():
+            found.append((text[place : end.end()].strip(), line))
+        line += text.count("\n", end.start(), end.end())
+        place = end.end()
+    if text[place:].strip():
+        found.append((text[place:].strip(), line))
+    half = _MAX_SENTENCES // 2
+    return found if len(found) <= _MAX_SENTENCES else found[:half] + found[-half:]
+
+
+def _read(sentence: str, number: int, line: int) -> list[Statement]:
+    groups = list(_GROUP.finditer(sentence))
+    half = _MAX_MENTIONS // 2
+    if len(groups) > _MAX_MENTIONS:
+        groups = groups[:half] + groups[-half:]
+    return [
+        Statement(
+            _kind(sentence, group, number),
+            frozenset(option_of(sign) for sign in re.findall(MENTION, group.group())),
+            number,
+            line,
+            form=group.group()[0],
+            concludes=_CORRECTS.search(sentence[max(0, group.start() - _BEFORE) : group.start()])
+            is not None,
+            before=sentence[max(0, group.start() - _BEFORE) : group.start()],
+            after=sentence[group.end() : group.end() + _AFTER],
+        )
+        for group in groups
+    ]
+
+
+def _kind(sentence: str, group: re.Match[str], number: int) -> Kind:
+    before = sentence[max(0, group.start() - _BEFORE) : group.start()]
+    after = sentence[group.end() : group.end() + _AFTER]
+    before = _CERTAIN.sub(" ", before)
+    clause = _last_clause(before)
+    if _is_denied(clause, after):
+        return "denied"
+    if _is_doubted(sentence, before, clause, after):
+        return "doubted"
+    sign = group.group()[0]
+    is_sure = is_form(sign, LABEL)
+    if _STATES.search(before) and (is_sure or _ENDS.match(after)):
+        return "stated"
+    if _AFFIRMS.match(after):
+        return "stated"
+    if _ONLY_FILL.fullmatch(before) and _ONLY_FILL.fullmatch(after):
+        return "led" if number == 0 else "alone"
+    if _CONCLUDES.search(clause) and _ENDS.match(after):
+        return "stated"
+    if number == 0 and _ONLY_FILL.fullmatch(before) and (is_sure or is_form(sign, LETTER)):
+        return "led" if is_sure or _ENDS.match(after) else "named"
+    if (_IS.search(clause) and _ENDS.match(after)) or _SUPPORTS.match(after):
+        return "supported"
+    return "named"
+
+
+def _last_clause(before: str) -> str:
+    """What stands between the last break, or mention, and the end."""
+    start = 0
+    for end in _BREAK.finditer(before):
+        if before[end.end() :].strip(" \"'(") or not before[: end.start()].rstrip().lower().endswith(("not", "nicht")):
+            start = end.end() if end.group()[:1] in ",;:)\uff0c\u3001\u2014\u2013-\ue000 " else end.start()
+    last = start
+    for mention in re.finditer(MENTION, before[start:]):
+        last = start + mention.end()
+    return before[last:]
+
+
+def _is_denied(clause: str, after: str) -> bool:
+    if _NEGATES.search(clause):
+        return True
+    return _DENIES.match(after) is not None and _NEGATES_NEXT.match(after.lstrip()) is None
+
+
+def _is_doubted(sentence: str, before: str, clause: str, after: str) -> bool:
+    if sentence.rstrip("\"')] ").endswith("?"):
+        return True
+    breaks = list(_HARD_BREAK.finditer(before))
+    if _DOUBTS.search(before[breaks[-1].end() :] if breaks else before):
+        return True
+    return _DOUBTS_AFTER.match(after) is not None
+
+
+def is_plain_number(statement: Statement) -> bool:
+    """Whether the first mention is a number that an option consists of."""
+    return is_form(statement.form, NUMBER)
+
+
+def is_label(statement: Statement) -> bool:
+    """Whether the first mention is a letter as a label."""
+    return is_form(statement.form, LABEL) or is_form(statement.form, UNCLEAR)
+
+
+def declines(text: str) -> bool:
+    """Whether a text says that there is no answer."""
+    return _DECLINES.search(text) is not None or _NO_OPTION_RIGHT.search(text) is not None
+
+
+_DECLINES = re.compile(_words(fragments("declines")), re.IGNORECASE)
