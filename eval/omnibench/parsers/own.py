@@ -57,7 +57,7 @@ def parse_own(text: str, options: Sequence[str]) -> int | None:
     if is_whole:
         return number
     marked = with_mentions(text, texts)
-    found = statements(marked)
+    found = _without_lists(statements(marked))
     is_decided, number = _stated(found)
     if is_decided:
         return number
@@ -118,6 +118,21 @@ def _stated(found: Sequence[Statement]) -> tuple[bool, int | None]:
     return True, next(iter(last.options))
 
 
+def _without_lists(found: Sequence[Statement]) -> list[Statement]:
+    """Options that stand alone in sentence after sentence are a list, of which none is stated."""
+    kept: list[Statement] = []
+    for place, one in enumerate(found):
+        around = [*found[max(0, place - 1) : place], *found[place + 1 : place + 2]]
+        is_listed = one.kind in ("alone", "led", "supported") and any(
+            other.kind in ("alone", "led")
+            and abs(other.sentence - one.sentence) == 1
+            and other.options != one.options
+            for other in around
+        )
+        kept.append(one._replace(kind="listed") if is_listed else one)
+    return kept
+
+
 def _takes_back(later: Statement, last: Statement) -> bool:
     return later.kind == "withdrawn" or (
         later.kind == "denied" and bool(later.options & last.options)
@@ -126,8 +141,6 @@ def _takes_back(later: Statement, last: Statement) -> bool:
 
 def _outdoes(last: Statement, earlier: Statement, between: Sequence[Statement]) -> bool:
     """Whether a later statement stands against an earlier, different one."""
-    if {last.kind, earlier.kind} <= {"alone", "led"} and last.sentence == earlier.sentence + 1:
-        return False
     if last.concludes or last.line > earlier.line:
         return True
     return any(_takes_back(one, earlier) for one in between)

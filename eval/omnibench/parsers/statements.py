@@ -17,9 +17,10 @@ from eval.omnibench.parsers.mentions import (
 
 #: "stated": the answer is said; "alone": nothing else in its sentence; "led": the response begins
 #: with it; "supported": "fits", "it sounds like"; "named": no more than that; "withdrawn": what was
-#: said before is taken back; "none": no option is right.
+#: said before is taken back; "none": no option is right; "listed": one of several in a row.
 Kind = Literal[
-    "stated", "alone", "led", "supported", "named", "denied", "doubted", "withdrawn", "none"
+    "stated", "alone", "led", "supported", "named", "denied", "doubted", "withdrawn", "none",
+    "listed",
 ]
 
 #: Characters around a mention that are read.
