@@ -87,10 +87,8 @@ def final_text(text: str) -> str:
     A letter in brackets, quotes or emphasis becomes "(X)". Of more than 30,000 characters the
     first 10,000 and the last 20,000 are read.
     """
+    text = _ends_of(normalised(_ends_of(_without_thoughts(text))))
     text = _without_thoughts(text)
-    if len(text) > _HEAD + _TAIL:
-        text = f"{text[:_HEAD]}\n\n{text[-_TAIL:]}"
-    text = _without_thoughts(normalised(text))
     for _ in range(3):
         text = _LATEX_WRAPPER.sub(r"\1", text)
     for container in (_ANSWER_TAG, _ANSWER_KEY, _BOXED):
@@ -98,6 +96,15 @@ def final_text(text: str) -> str:
     text = _LETTER_IN_MARKS.sub(r"(\1)", text)
     text = _HEADING.sub("", _MARKUP.sub("", text)).strip()
     return _COLON_LINE.sub(": ", _HEADING_ALONE.sub(r"\1: ", text))
+
+
+def _ends_of(text: str) -> str:
+    """The beginning and the end of a long text, without the words that the cuts go through."""
+    if len(text) <= _HEAD + _TAIL:
+        return text
+    head = re.sub(r"\S{1,80}\Z", "", text[:_HEAD])
+    tail = re.sub(r"\A\S{1,80}", "", text[-_TAIL:])
+    return f"{head}\n\n{tail}"
 
 
 def _without_thoughts(text: str) -> str:

@@ -18,6 +18,7 @@ class Phrases(NamedTuple):
         negates: what denies the answers after it in its clause, "not", "rather than".
         denies: what denies the answer before it, "is wrong".
         doubts: what makes the answers after it in its sentence no statement, "if", "whether".
+        hedges: the same within its clause, "might be", "between".
         joins: between several answers, "or", "and".
         fills: between a statement and its answer, "the letter", "definitely".
         concludes: what a short conclusion begins with, "so", "hence".
@@ -29,6 +30,7 @@ class Phrases(NamedTuple):
     negates: tuple[str, ...] = ()
     denies: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    hedges: tuple[str, ...] = ()
     joins: tuple[str, ...] = ()
     fills: tuple[str, ...] = ()
     concludes: tuple[str, ...] = ()
@@ -48,7 +50,7 @@ _ENGLISH_IS = (
     r"appears\sto\sbe|would\slikely\sbe|remains|becomes|comes\sout\sas|'s|:|=|->|=>|\u2192)"
 )
 _ENGLISH_VERDICT = (
-    r"(?:correct|right|best|true|accurate|answer|one|choice|option|match|fit|winner|"
+    r"(?:correct|right|best|true|accurate|answer|one|choice|option|match|fit|winner|better|closest|closer|nearest|"
     r"plausible\s(?:one|option|answer|choice)|solution|way\sto\sgo|only\s\w{3,12})"
 )
 _ENGLISH_ADVERB = (
@@ -114,24 +116,26 @@ ENGLISH = Phrases(
         r"not\s(?:correct|right|true|supported|possible|it)\b", r"out\b",
     ),
     doubts=(
-        r"if", r"whether", r"unless", r"suppos\w*", r"assum\w*", r"imagin\w*", r"say\sthat\swere", r"were",
-        r"had\sit", r"pretend\w*", r"hypothe\w*", r"might", r"could\s(?:also\s)?(?:be|have|even)", r"may",
-        r"could", r"can\sbe", r"who\ssa\w*", r"why\s(?:\w+\s)?(?:not|would|is|it)", r"is\sit", r"would\sit", r"wonder\w*",
-        r"not\s(?:sure|certain|clear|know)", r"unsure", r"tempt\w*", r"at\sfirst", r"first\si",
-        r"initial\w*", r"i\sthought", r"used\sto", r"previous\w*", r"earlier", r"almost\s(?:said|chose|picked)",
-        r"was\s(?:going|about)\sto", r"considered?", r"considering", r"between", r"either", r"consider",
-        r"(?:some|many|most|others?|someone|people|somebody|one|you|they|everyone|anyone|he|she)\s"
-        r"(?:\w+\s){0,2}(?:say|says|said|think|thinks|thought|claim\w*|believ\w*|argu\w*|suggest\w*|"
-        r"ch[o]+se|choose[sn]?|answer\w*|pick\w*|expect\w*|assum\w*|wrote|writes)",
-        r"the\s(?:\w+\s)?(?:speaker|man|woman|user|teacher|student|question|prompt|sign|text|author|"
-        r"narrator|voice|host|boy|girl|person|key|example|caption|assistant|model|intern)\s(?:\w+\s){0,3}?(?:say|says|"
-        r"said|claim\w*|think\w*|believ\w*|suggest\w*|answer\w*|read\w*|wrote|writes|chose|chooses|states?|pick\w*|thought)",
-        r"according\sto", r"alleged\w*", r"supposed\w*", r"as\sif", r"as\sthough", r"example", r"e\.g\.?",
-        r"prove\sthat", r"evidence\sthat", r"what\smakes", r"hope", r"wish", r"ask\w*", r"compare\w*",
-        r"look(?:ing)?\sat", r"start(?:ing)?\swith", r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)",
-        r"check(?:ing)?", r"evaluat\w*", r"examin\w*", r"regarding", r"as\sfor", r"format", r"labell?ed",
-        r"wrong\sanswer", r"incorrect\sanswer", r"second[\s-]best", r"runner[\s-]up", r"distractor", r"unlike",
-        r"close\sto", r"except", r"tie", r"would\shave\sbeen", r"in\scase",
+        r"if", r"whether", r"unless", r"suppos\w*", r"assum\w*", r"imagin\w*", r"were", r"had\sit", r"pretend\w*",
+        r"hypothe\w*", r"who\ssa\w*", r"why\s(?:\w+\s)?(?:not|would|is|it)", r"is\sit", r"would\sit", r"wonder\w*",
+        r"not\s(?:sure|certain|clear|know)", r"unsure", r"tempt\w*", r"initial\w*", r"i\sthought", r"used\sto",
+        r"(?:some|many|most|others?|one|you)\s(?:people\s|listeners\s|models\s|viewers\s)?(?:(?:would|will|may|might|could|can|often|also)\s"
+        r"(?:\w+\s)?)?(?:say|says|said|think|thinks|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose|answer|answered|pick\w*|"
+        r"expect\w*|assum\w*|wrote|writes|be\stempted)",
+        r"(?:someone|people|somebody|they|everyone|everybody|anyone|he|she|friend|colleague)\s(?:\w+\s){0,2}(?:say|says|said|think|thinks|"
+        r"thought|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose[sn]?|answer\w*|pick\w*|expect\w*|assum\w*|wrote|writes)",
+        r"the\s(?:\w+\s)?(?:speaker|man|woman|user|teacher|student|question|prompt|sign|text|author|narrator|voice|host|boy|girl|"
+        r"person|key|example|caption|assistant|model|intern)\s(?:\w+\s){0,3}?(?:say|says|said|claim\w*|think\w*|believ\w*|suggest\w*|"
+        r"answer\w*|read\w*|wrote|writes|chose|chooses|states?|pick\w*|thought)",
+        r"according\sto", r"alleged\w*", r"supposed\w*", r"as\sif", r"as\sthough", r"example", r"e\.g\.?", r"prove\sthat",
+        r"evidence\sthat", r"what\smakes", r"hope", r"wish", r"ask\w*", r"format", r"labell?ed", r"would\shave\sbeen", r"in\scase",
+        r"wrong\sanswer", r"incorrect\sanswer", r"second[\s-]best", r"runner[\s-]up", r"distractor", r"one\sby\sone",
+    ),
+    hedges=(
+        r"might", r"may", r"could", r"can\sbe", r"at\sfirst", r"first\si", r"previous\w*", r"earlier", r"almost\s(?:said|chose|picked)",
+        r"was\s(?:going|about)\sto", r"consider\w*", r"between", r"among", r"either", r"compare\w*", r"look(?:ing)?\sat", r"start(?:ing)?\swith",
+        r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)", r"check(?:ing)?", r"evaluat\w*", r"examin\w*", r"regarding",
+        r"as\sfor", r"close\sto", r"tie", r"next", r"for",
     ),
     joins=(r"or", r"and", r"nor", r"and/or", r"as\swell\sas", r"along\swith", r"or\selse", r"versus", r"vs\.?", r"plus"),
     fills=(

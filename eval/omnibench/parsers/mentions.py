@@ -43,7 +43,7 @@ _LINE_LABEL = re.compile(
 )
 _INNER_LABEL = re.compile(r"(?<=[.!?:;\u3002\uff1a]\s)([A-Z])[.):](?=\s)")
 _SMALL_AFTER_IS = re.compile(
-    r"(?i:(?:[:=>\ue000]|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|является|to|adalah|là)|[是为选は은는])\s{0,3})"
+    r"(?i:(?:[:=>\ue000]|\bans(?:wer)?\s-|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|является|to|adalah|là)|[是为选は은는])\s{0,3})"
     r"(?P<letter>[a-z])(?=\s{0,3}(?:[.!\u3002\ue001]\s{0,2}(?:\n|$|\s)|[\u3067\uc785]|\n|$)|\s(?:because|since)\b)"
 )
 _SLASH = re.compile(r"(?<![\w/])([A-Z])\s?/\s?(?=[A-Z](?!\w))")

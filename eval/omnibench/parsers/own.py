@@ -19,7 +19,7 @@ letter ("a man", "vitamin C", "C++", "B flat") are no letters of options.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eval.omnibench.parsers.cleaning import CLOSE, OPEN, final_text, normalised
 from eval.omnibench.parsers.mentions import NO_OPTION, with_mentions
@@ -129,8 +129,23 @@ def _without_lists(found: Sequence[Statement]) -> list[Statement]:
             and other.options != one.options
             for other in around
         )
+        is_listed = is_listed or (_begins_list(one) and any(map(_goes_on(one), found)))
         kept.append(one._replace(kind="listed") if is_listed else one)
     return kept
+
+
+def _begins_list(one: Statement) -> bool:
+    """Whether the response begins with a label that a description follows."""
+    return one.kind == "led" and re.search(r"\w", one.after) is not None
+
+
+def _goes_on(first: Statement) -> Callable[[Statement], bool]:
+    return lambda one: (
+        one.kind == "named"
+        and is_label(one)
+        and not one.before.strip()
+        and one.options != first.options
+    )
 
 
 def _takes_back(later: Statement, last: Statement) -> bool:
@@ -157,7 +172,7 @@ def _only(found: Sequence[Statement], kind: str) -> int | None:
 def _named(found: Sequence[Statement], num_words: int) -> int | None:
     if num_words > _SHORT:
         return None
-    named = [one for one in found if one.kind == "named"]
+    named = [one for one in found if one.kind in ("named", "supported") and one.is_whole]
     denied = {option for one in found if one.kind in ("denied", "doubted") for option in one.options}
     labels = [one for one in named if is_label(one)]
     texts = [one for one in named if not is_label(one) and not is_plain_number(one)]

@@ -31,6 +31,9 @@ _MAX_SENTENCES = 600
 _MAX_MENTIONS = 40
 
 
+_FULL_STOPS = tuple(".!\"')]:\u3002\u0964\ue001")
+
+
 class Statement(NamedTuple):
     """What one sentence says about one mention or several joined ones.
 
@@ -43,6 +46,7 @@ class Statement(NamedTuple):
         concludes: whether its sentence draws a conclusion or corrects an earlier one.
         before: what stands before the mention in its sentence.
         after: what stands after it.
+        is_whole: whether its sentence ends with a mark, or is all there is.
     """
 
     kind: Kind
@@ -53,6 +57,7 @@ class Statement(NamedTuple):
     concludes: bool = False
     before: str = ""
     after: str = ""
+    is_whole: bool = True
 
 
 def _any(forms: Iterable[str]) -> str:
@@ -99,8 +104,10 @@ _CERTAIN = re.compile(
     re.IGNORECASE,
 )
 _DOUBTS = re.compile(_words(fragments("doubts")), re.IGNORECASE)
+_HEDGES = re.compile(_words(fragments("hedges")), re.IGNORECASE)
+_ANYTHING_BUT = re.compile(r"\b(?:anything|everything|all|any\s\w+)\s(?:but|except)\b", re.IGNORECASE)
 _DOUBTS_AFTER = re.compile(
-    r"[^.]{0,60}\b(?:if|unless|provided|assuming|wenn|falls|s'il|nếu|jika|якщо|если)\b|[\s)\"',]{0,3}(?:could|might|may|can)\s(?:also\s|well\s)?(?:be|fit|have)|"
+    r"[^.]{0,60}\b(?:if|unless|provided|assuming|wenn|falls|s'il|nếu|jika|якщо|если)\b|[\s)\"',]{0,3}(?:could|might|may)\s(?:also\s|well\s)?(?:be|fit|have)|"
     r"[\s)\"',]{0,3}(?:is|seems|looks|sounds)\s(?:also\s|a\s|somewhat\s|quite\s)?(?:possible|plausible|tempting|a\s?lso|candidate|common|often|similar|close|interesting)"
     r"|\s?(?:かもしれ|でしょうか|ですか|か[?？]|일\s수도|인가요|일까요|인지|olabilir|m[ıi]\b|吗|嗎|呢|还是|có\sđúng|benarkah|หรือไม่|とは限|なのか|の可能性|일지도|과\s비슷)",
     re.IGNORECASE,
@@ -171,7 +178,8 @@ def statements(marked: str) -> list[Statement]:
     sentences = _sentences(marked)
     for number, (sentence, line) in enumerate(sentences):
         if re.search(MENTION, sentence):
-            found += _read(sentence, number, line)
+            is_whole = len(sentences) == 1 or sentence.endswith(_FULL_STOPS)
+            found += [one._replace(is_whole=is_whole) for one in _read(sentence, number, line)]
         elif _NO_OPTION_RIGHT.search(sentence):
             found.append(Statement("none", frozenset(), number, line))
         elif _WITHDRAWS.search(sentence):
@@ -218,7 +226,7 @@ def _read(sentence: str, number: int, line: int) -> list[Statement]:
 def _kind(sentence: str, group: re.Match[str], number: int) -> Kind:
     before = sentence[max(0, group.start() - _BEFORE) : group.start()]
     after = sentence[group.end() : group.end() + _AFTER]
-    before = _CERTAIN.sub(" ", before)
+    before = _ANYTHING_BUT.sub("not", _CERTAIN.sub(" ", before))
     clause = _last_clause(before)
     if _is_denied(clause, after):
         return "denied"
@@ -264,6 +272,8 @@ def _is_doubted(sentence: str, before: str, clause: str, after: str) -> bool:
         return True
     breaks = list(_HARD_BREAK.finditer(before))
     if _DOUBTS.search(before[breaks[-1].end() :] if breaks else before):
+        return True
+    if _HEDGES.search(clause):
         return True
     return _DOUBTS_AFTER.match(after) is not None
 
