@@ -430,7 +430,7 @@ WRITTEN_LATER = [
     ("The answer is A.\nNo wait.\nThe answer is C.", MEN, "C"),
     ("The answer is C. No, it isn't C.", MEN, None),
     ("I choose A... Correction: B.", MEN, "B"),
-    ("Answer: A (changed to B)", MEN, None),
+    ("Answer: A (changed to B)", MEN, "B"),
     ("First answer: A. Second answer: B.", MEN, None),
     ("**A** or **B**", MEN, None),
     ("\\boxed{A} or \\boxed{B}", MEN, None),

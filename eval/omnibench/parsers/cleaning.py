@@ -54,6 +54,12 @@ _ANSWER_KEY = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+_BETWEEN_CONTAINERS = re.compile(
+    rf"{CLOSE}\s{{0,3}}\$?\s{{0,3}}(or|and|,|/|&|oder|ou|o|y|\u6216|\u548c)\s{{0,3}}\$?\s{{0,3}}{OPEN}", re.IGNORECASE
+)
+_QUESTION_LINE = re.compile(r"^\W{0,6}Q\s?[.:]", re.MULTILINE)
+_ANSWER_LINE = re.compile(r"^[*_ \t]{0,6}A\s?:[*_ \t]{0,6}", re.MULTILINE)
+
 _LETTER_IN_MARKS = re.compile(
     r"(?<![\w\\])(?:[*_`\"'(\[{]|\\\(|\$){1,6}\s?([A-Za-z])\s?[.):,]?\s?(?:[*_`\"')\]}]|\\\)|\$){1,6}(?![A-Za-z0-9])"
 )
@@ -93,6 +99,9 @@ def final_text(text: str) -> str:
         text = _LATEX_WRAPPER.sub(r"\1", text)
     for container in (_ANSWER_TAG, _ANSWER_KEY, _BOXED):
         text = container.sub(_marked, text)
+    text = _BETWEEN_CONTAINERS.sub(r" \1 ", text)
+    if _QUESTION_LINE.search(text):
+        text = _ANSWER_LINE.sub("Answer: ", text)
     text = _LETTER_IN_MARKS.sub(r"(\1)", text)
     text = _HEADING.sub("", _MARKUP.sub("", text)).strip()
     return _COLON_LINE.sub(": ", _HEADING_ALONE.sub(r"\1: ", text))

@@ -6,6 +6,7 @@ options are not part of it: ``states`` stands right before one, ``affirms`` and 
 after one, ``negates`` and ``doubts`` anywhere before one in its clause or sentence.
 """
 
+import unicodedata
 from typing import NamedTuple
 
 
@@ -70,22 +71,22 @@ ENGLISH = Phrases(
         r"\s?(?::|=|->|=>|\u2192|-\s)",
         r"\bi(?:'d|'ll|'m|\swould|\swill|\shave\sto|\smust|\scan|\sshould|\sam|\sdo)?"
         r"(?:\s(?:therefore|thus|then|have\sto|rather|definitely|also|still|now|going\sto|probably))*"
-        r"\s(?:choose|pick|select|go\sfor|go\swith|went\swith|going\swith|going\sfor|vote\sfor|opt\sfor|"
+        r"\s(?:choose|pick|select|go\sfor|go\swith|went\swith|going\swith|going\sfor|vote(?:\sfor)?|opt\sfor|end\sup\swith|"
         r"settle\s(?:on|for)|say|answer|guess|conclude|think|believe|suspect|bet\son|chose|picked|"
         r"selected|choosing|picking|selecting|lean\stowards?|leaning\stowards?|reckon|submit|mark)\b"
         r"(?:\s(?:that|it\sis|it\smust\sbe|it\shas\sto\sbe|this\sis|on|is))*",
         r"\b(?:let\sus|let's|we)\s(?:\w+ly\s)?(?:choose|pick|select|go\s(?:with|for)|conclude|get|have)\b"
         r"(?:\sthat)?",
         r"\b(?:it\s(?:must|has\sto|can\sonly)\sbe|must\sbe|has\sto\sbe)\b",
-        r"\b(?:go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|only))?|left\swith|points?\s(?:\w+ly\s)?to|"
-        r"make\s(?:it|that)|change\s(?:it|that|my\sanswer)\sto|correct(?:ed)?\s(?:it|that)?\s?to|"
+        r"\b(?:picking|choosing|selecting|go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|only))?|left\swith|points?\s(?:\w+ly\s)?to|"
+        r"make\s(?:it|that)|chang(?:e|ed|ing)\s(?:(?:it|that|my\sanswer|my\smind)\s)?to|correct(?:ed)?\s(?:it|that)?\s?to|"
         r"in\sfavou?r\sof|stick\swith|sticking\swith|settle\son|narrows?\s(?:it\s)?down\sto)\b",
     ),
     affirms=(
         rf"(?:is|was|would\sbe|must\sbe|should\sbe|seems\sto\sbe|appears\sto\sbe|has\sto\sbe|seems|"
         rf"appears|looks\slike|looks|will\sbe|remains|being)\s(?:{_ENGLISH_ADVERB}\s)*"
         rf"(?:(?:the|my|our|a|most|more)\s)*(?:\w{{3,12}}\s){{0,2}}?{_ENGLISH_VERDICT}\b",
-        rf"is\s(?:{_ENGLISH_ADVERB}\s)*(?:the\s)?most\s\w{{4,12}}",
+        rf"(?:is|seems|appears|looks)\s(?:{_ENGLISH_ADVERB}\s)*(?:the\s)?(?:most\s\w{{4,12}}|likel(?:y|iest)\b|more\s\w{{4,12}}\sthan|\w{{4,8}}er\sthan)",
         r"it\sis(?=\W|$)",
         r"(?:is|was|being)\smy\s(?:final\s)?(?:answer|choice|pick|guess|selection|bet)",
         r"(?:is|gets)\s(?:what\si|chosen|selected|my\svote|it\b)",
@@ -101,7 +102,7 @@ ENGLISH = Phrases(
         r"den(?:y|ies|ied)", r"anything\sbut", r"false", r"incorrect\w*", r"wrong(?:ly)?", r"mistake\w*",
         r"unclear", r"unsure", r"uncertain", r"refuse\w*", r"fails?", r"avoid", r"over", r"nothing",
         r"nobody", r"none", r"impossible", r"dis(?:qualif|miss|count|prov)\w*", r"skip", r"less",
-        r"against", r"too\s\w+\sto", r"wouldnt", r"dont", r"isnt", r"hesita\w*", r"reluctant\w*",
+        r"against", r"too\s\w+\sto", r"wouldnt", r"dont", r"isnt", r"hesita\w*", r"reluctant\w*", r"than",
     ),
     denies=(
         r"(?:(?:is|was|are|were|seems|looks|does|do|did|can|could|would|must|should|has|will|appears)\s)"
@@ -154,7 +155,7 @@ ENGLISH = Phrases(
         r"sure", r"okay", r"ok", r"well", r"final", r"finally", r"overall", r"in\sconclusion", r"in\sshort",
         r"ultimately", r"certainly", r"obviously", r"my\sfinal", r"hmm", r"hm", r"oh", r"right", r"great",
         r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess", r"conclusion", r"but",
-        r"instead", r"yet", r"then", r"namely", r"which\sis",
+        r"by\selimination", r"instead", r"yet", r"then", r"namely", r"which\sis",
     ),
     declines=(
         r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|help|assist|access|"
@@ -249,7 +250,7 @@ LANGUAGES: dict[str, Phrases] = {
         doubts=(r"si\s(?:la|c'est|le|on|il|elle|une?|les)", r"peut-[êe]tre", r"pourrait", r"est-ce", r"supposons", r"certains", r"d'abord\spens", r"s'il"),
         joins=(r"ou", r"et"),
         fills=(r"la", r"le", r"lettre", r"option", r"r[ée]ponse", r"probablement", r"donc", r"que", r"bien", r"correcte"),
-        concludes=(r"donc", r"ainsi", r"finalement", r"probablement", r"non", r"en\sfait", r"alors", r"plut[ôo]t"),
+        concludes=(r"mais", r"donc", r"ainsi", r"finalement", r"probablement", r"non", r"en\sfait", r"alors", r"plut[ôo]t"),
         declines=(r"je\sne\s(?:sais|peux)", r"d[ée]sol[ée]", r"impossible\sde", r"aucune\sde"),
     ),
     "German": Phrases(
@@ -259,13 +260,13 @@ LANGUAGES: dict[str, Phrases] = {
             r"w[üu]rde\s(?:sagen|w[äa]hlen))", r"\bes\s(?:ist|muss)", r"\brichtig\sist", r"\bkorrekt\sist", r"\bdas\sist",
         ),
         affirms=(r"\sist\s(?:also\s|daher\s|somit\s|wohl\s)?(?:die\s)?(?:richtig\w*|korrekt\w*|antwort|zutreffend|beste|einzig\w*)",
-                 r"\s(?:passt|stimmt|trifft\szu)(?!\snicht)"),
+                 r"\s(?:passt|stimmt|trifft\szu)(?!\snicht)", r"\s(?:w[\u00e4a]hlen|nehmen)\b"),
         negates=(r"nicht", r"kein\w*", r"weder", r"noch", r"nie", r"statt", r"anstelle", r"au[ßs]+er", r"falsch\w*", r"ohne", r"bezweif\w*", r"ausgeschlossen"),
         denies=(r"\s(?:ist|war|kann|passt|stimmt|trifft|scheidet|w[äa]re|f[äa]llt)\s(?:\w+\s){0,2}?(?:nicht|falsch|ausgeschlossen|aus|unwahr\w*|weg|unm[öo]glich|inkorrekt)",),
         doubts=(r"ob", r"wenn", r"falls", r"k[öo]nnte\w*", r"angenommen", r"manche", r"einige", r"zuerst", r"w[äa]re", r"zun[äa]chst", r"anfangs"),
         joins=(r"oder", r"und", r"sowie", r"beziehungsweise", r"bzw\.?"),
         fills=(r"die", r"der", r"das", r"buchstabe", r"option", r"antwort", r"wohl", r"wahrscheinlich", r"also", r"eindeutig", r"dass", r"es", r"richtige", r"sein"),
-        concludes=(r"also", r"daher", r"somit", r"folglich", r"deshalb", r"nein", r"doch", r"sondern", r"wahrscheinlich", r"vermutlich"),
+        concludes=(r"aber", r"also", r"daher", r"somit", r"folglich", r"deshalb", r"nein", r"doch", r"sondern", r"wahrscheinlich", r"vermutlich"),
         declines=(r"wei[ßs]+\s(?:es\s)?nicht", r"leider", r"kann\s(?:\w+\s){0,3}nicht", r"keine\sder"),
     ),
     "Spanish": Phrases(
@@ -275,12 +276,12 @@ LANGUAGES: dict[str, Phrases] = {
             r"creo\sque|pienso\sque)", r"\b(?:correct[ao])\ses", r"\bes\sla",
         ),
         affirms=(r"\ses\s(?:por\stanto\s)?(?:la\s|el\s|lo\s)?(?:correct[ao]|respuesta|opci[óo]n|mejor|adecuad[ao]|m[áa]s\s\w+|[úu]nica|verdader[ao]|acertada)",),
-        negates=(r"ni", r"nunca", r"jam[áa]s", r"tampoco", r"en\slugar\sde", r"en\svez\sde", r"sino", r"excepto", r"descart\w*", r"dudo", r"incorrect\w*", r"fals[ao]"),
+        negates=(r"ni", r"nunca", r"jam[áa]s", r"tampoco", r"en\slugar\sde", r"en\svez\sde", r"excepto", r"descart\w*", r"dudo", r"incorrect\w*", r"fals[ao]"),
         denies=(r"\s(?:no\s|tampoco|es\s(?:incorrect|fals|err[óo]ne|imposible|improbable)|est[áa]\s(?:mal|descartad|equivocad)|queda\sdescartad)",),
         doubts=(r"si\s(?:la|el|fuera|es|hay|se)", r"podr[íi]a", r"quiz[áa]s?", r"tal\svez", r"acaso", r"supong\w*", r"algunos", r"al\sprincipio", r"primero\spens"),
         joins=(r"o", r"y", r"u"),
         fills=(r"la", r"el", r"letra", r"opci[óo]n", r"respuesta", r"probablemente", r"claramente", r"que", r"es", r"sea"),
-        concludes=(r"entonces", r"por\s(?:lo\s)?tanto", r"as[íi]\sque", r"luego", r"finalmente", r"sino", r"mejor\sdicho", r"probablemente"),
+        concludes=(r"pero", r"entonces", r"por\s(?:lo\s)?tanto", r"as[íi]\sque", r"luego", r"finalmente", r"sino", r"mejor\sdicho", r"probablemente"),
         declines=(r"no\s(?:lo\s)?s[ée]", r"lo\ssiento", r"no\spuedo", r"ninguna\sde"),
     ),
     "Portuguese": Phrases(
@@ -295,7 +296,7 @@ LANGUAGES: dict[str, Phrases] = {
         doubts=(r"se\s(?:a|o|for|fosse)", r"poderia", r"talvez", r"ser[áa]\sque", r"suponha\w*", r"alguns", r"pode\sser"),
         joins=(r"ou", r"e"),
         fills=(r"a", r"o", r"letra", r"op[çc][ãa]o", r"alternativa", r"resposta", r"provavelmente", r"que", r"[ée]", r"seja"),
-        concludes=(r"portanto", r"ent[ãa]o", r"logo", r"assim", r"mas\ssim", r"ali[áa]s", r"provavelmente", r"na\sverdade"),
+        concludes=(r"mas", r"portanto", r"ent[ãa]o", r"logo", r"assim", r"mas\ssim", r"ali[áa]s", r"provavelmente", r"na\sverdade"),
         declines=(r"n[ãa]o\s(?:sei|posso|consigo)", r"desculp\w*", r"nenhuma\sdas"),
     ),
     "Italian": Phrases(
@@ -309,7 +310,7 @@ LANGUAGES: dict[str, Phrases] = {
         doubts=(r"se\s(?:la|il|fosse|[èe])", r"potrebbe", r"forse", r"supponi\w*", r"alcuni", r"all'inizio"),
         joins=(r"o", r"oppure", r"e", r"ed"),
         fills=(r"la", r"il", r"lettera", r"opzione", r"risposta", r"probabilmente", r"che", r"sia"),
-        concludes=(r"quindi", r"dunque", r"perci[òo]", r"pertanto", r"allora", r"bens[ìi]", r"anzi", r"probabilmente"),
+        concludes=(r"ma", r"quindi", r"dunque", r"perci[òo]", r"pertanto", r"allora", r"bens[ìi]", r"anzi", r"probabilmente"),
         declines=(r"non\s(?:lo\s)?so", r"non\sposso", r"mi\sdispiace", r"nessuna\sdelle"),
     ),
     "Russian": Phrases(
@@ -434,5 +435,9 @@ LANGUAGES: dict[str, Phrases] = {
 
 def fragments(kind: str) -> list[str]:
     """The forms of one kind in all languages, longest first, each once."""
-    found = {form for phrases in LANGUAGES.values() for form in getattr(phrases, kind)}
+    found = {
+        unicodedata.normalize("NFKC", form)
+        for phrases in LANGUAGES.values()
+        for form in getattr(phrases, kind)
+    }
     return sorted(found, key=lambda form: (-len(form), form))

@@ -37,7 +37,7 @@ _BRACKETED_LETTER = re.compile(
     rf"(?<![{_BESIDE}\\])(?:\(\s?([A-Za-z])\s?[.):]?\s?\)|\[\s?([A-Za-z])\s?\])"
 )
 _LINE_LABEL = re.compile(
-    rf"^[ \t>\-*\u2022\ue000]{{0,8}}(?:(?P<big>[A-Z])\s?(?:[.):\u3001\u3002]|[-\u2013\u2014](?=\s)|,(?=\s))(?![A-Za-z]\.)"
+    rf"^[ \t>\-*\u2022\ue000]{{0,8}}(?:(?P<big>[A-Z])\s?(?:[.):\u3001\u3002]|[-\u2013\u2014](?=\s)|(?=,\s))(?![A-Za-z]\.)"
     rf"|(?P<small>[a-z])\s?[.):](?=\s|$|\ue001|{MENTION})|(?P<only>[A-Za-z])[ \t]{{0,4}}[.!]?[ \t]{{0,4}}(?=\n|$|\ue001))",
     re.MULTILINE,
 )
@@ -46,7 +46,7 @@ _SMALL_AFTER_IS = re.compile(
     r"(?i:(?:[:=>\ue000]|\bans(?:wer)?\s-|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|является|to|adalah|là)|[是为选は은는])\s{0,3})"
     r"(?P<letter>[a-z])(?=\s{0,3}(?:[.!\u3002\ue001]\s{0,2}(?:\n|$|\s)|[\u3067\uc785]|\n|$)|\s(?:because|since)\b)"
 )
-_SLASH = re.compile(r"(?<![\w/])([A-Z])\s?/\s?(?=[A-Z](?!\w))")
+_SLASH = re.compile(r"(?<![\w/])([A-MO-Z])\s?/\s?(?=[A-Z](?!\w))")
 _BARE_LETTER = re.compile(
     rf"(?<![{_BESIDE}+#&'./_$\u00b0-])(?P<letter>[A-Z])"
     rf"(?![{_BESIDE}+#&/\u266d]|'(?:s|m|re|ve|ll|d|t)\b|-[\w\s]?\w|\.[A-Za-z]|\s?\u266d)"
@@ -56,7 +56,7 @@ _NAME_BEFORE = re.compile(
     r"team|row|seat|gate|appendix|phase|block|building|room|terminal|platform|fig(?:ure)?\.?|panel|part|variable|"
     r"node|vertex|person|player|speaker|student|car|street|avenue|line|track|sample|label|"
     r"drive|size|cup|schedule|tier|division|league|factor|mr|mrs|dr|model|module|exit|zone|wing|hall|column|"
-    r"channel|side|scale|in|the\sletter\son|note\sde|tone|pitch|category|mark\sof|an?)|"
+    r"channel|side|scale|in|tone|pitch|category|mark\sof|(?<![éèàs]\s)an?)|"
     r"维生素|血型|类|型|甲|罩杯)\s?$",
     re.IGNORECASE,
 )
@@ -90,6 +90,7 @@ _STANDS_ALONE_BEFORE = re.compile(
     r"(?:^|[.!?:;=\n\ue000\u3002]|\bis|\bwas|\bbe|\banswer|\bsay|\bthink|\bchoose|\bpick|\bso,?|\bhence,?|[是选は])[\s(\"']{0,3}$",
     re.IGNORECASE,
 )
+_TOWARDS = re.compile(r"\b(?:to|the|towards?|turns|goes|its|his|her)\s$", re.IGNORECASE)
 _STANDS_ALONE_AFTER = re.compile(r"[)\"']{0,2}\s?(?:$|[.,!;:\n\ue001\u3002\uff0c])")
 _SAME_TWICE = re.compile(rf"({MENTION})[\s.:)\],\"'(\u2013\u3001=-]{{0,6}}(?:(?i:the|a|an)\s)?({MENTION})")
 
@@ -114,13 +115,14 @@ def with_mentions(text: str, options: Sequence[str]) -> str:
     for pattern in (_BRACKETED_LETTER, _NAMED_LETTER, _LINE_LABEL, _INNER_LABEL, _SMALL_AFTER_IS):
         marked = pattern.sub(lambda found: _label(found, letters), marked)
     marked = _BARE_LETTER.sub(lambda found: _bare(found, letters), marked)
-    return _SAME_TWICE.sub(_merged, marked)
+    places = {option.strip(): number for number, option in enumerate(options)}
+    return _SAME_TWICE.sub(lambda pair: _merged(pair, places), marked)
 
 
 def option_of(sign: str) -> int | None:
     """The number of the option that a sign stands for, None where it is none or unclear."""
     place = ord(sign)
-    return None if place >= UNCLEAR else (place - LABEL) % 0x100
+    return None if place >= UNCLEAR else _place(sign)
 
 
 def is_form(sign: str, form: int) -> bool:
@@ -172,14 +174,25 @@ def _bare(found: re.Match[str], letters: Mapping[str, str]) -> str:
     return chr(ord(sign) + LETTER - LABEL) if is_form(sign, LABEL) else sign
 
 
-def _merged(pair: re.Match[str]) -> str:
-    """A letter with its own text is one label; with another one's text it stays two mentions."""
+def _merged(pair: re.Match[str], places: Mapping[str, int]) -> str:
+    """A letter with its own text is one label; with another one's text it stays two mentions.
+
+    Args:
+        places: number of each option by its text.
+    """
     first, second = pair.groups()
-    numbers = {(ord(sign) - LABEL) % 0x100 for sign in (first, second)}
+    numbers = {_place(sign) for sign in (first, second)}
+    if is_form(second, UNCLEAR) and second != NO_OPTION and not is_form(first, TEXT):
+        if places[LETTERS[_place(second)]] == _place(first):
+            return chr(LABEL + _place(first))
     has_text = any(is_form(sign, form) for sign in (first, second) for form in (TEXT, NUMBER))
     if len(numbers) == 1 and has_text:
         return chr(LABEL + numbers.pop())
     return pair.group()
+
+
+def _place(sign: str) -> int:
+    return (ord(sign) - LABEL) % 0x100
 
 
 def _marked_texts(text: str, options: Sequence[str]) -> str:
@@ -284,4 +297,6 @@ def _may_stand_here(text: str, word: str, start: int, end: int) -> bool:
     if word not in _COMMON_TEXTS:
         return True
     before = text[max(0, start - 12) : start]
+    if word == "right" and _TOWARDS.search(before):
+        return _STANDS_ALONE_AFTER.match(text, end) is not None
     return bool(_STANDS_ALONE_BEFORE.search(before) and _STANDS_ALONE_AFTER.match(text, end))

@@ -29,8 +29,11 @@ from eval.omnibench.parsers.statements import (
     declines,
     is_label,
     is_plain_number,
+    is_text,
+    none_option,
     statements,
 )
+from eval.omnibench.parsers.tokens import loosely, tokens
 from eval.respondents.question import LETTERS
 
 _SPACE = re.compile(r"\s+")
@@ -58,15 +61,13 @@ def parse_own(text: str, options: Sequence[str]) -> int | None:
         return number
     marked = with_mentions(text, texts)
     found = _without_lists(statements(marked))
-    is_decided, number = _stated(found)
+    is_decided, number = _stated(found, none=none_option(texts))
     if is_decided:
         return number
     number = _only(found, "supported")
-    if number is not None:
-        return number
-    if declines(marked):
-        return None
-    return _named(found, num_words=len(text.split()))
+    if number is None and not declines(marked):
+        number = _named(found, num_words=len(text.split()))
+    return None if number is None or _may_be_more(number, text, texts) else number
 
 
 def _whole(text: str, texts: Sequence[str]) -> tuple[bool, int | None]:
@@ -95,8 +96,12 @@ def _places(text: str, texts: Sequence[str]) -> list[int]:
     return [place for place, option in enumerate(texts) if option == text] if text else []
 
 
-def _stated(found: Sequence[Statement]) -> tuple[bool, int | None]:
-    """Whether the statements decide, and for which option (None: for none)."""
+def _stated(found: Sequence[Statement], none: int | None) -> tuple[bool, int | None]:
+    """Whether the statements decide, and for which option (None: for none).
+
+    Args:
+        none: number of the option that says that no other one is right, if there is one.
+    """
     spoken = [
         place for place, one in enumerate(found) if one.kind in ("stated", "alone", "led", "none")
     ]
@@ -104,7 +109,7 @@ def _stated(found: Sequence[Statement]) -> tuple[bool, int | None]:
         return False, None
     last = found[spoken[-1]]
     if last.kind == "none":
-        return True, None
+        return True, none if len(spoken) == 1 else None
     if len(last.options) != 1 or None in last.options:
         return True, None
     if any(_takes_back(later, last) for later in found[spoken[-1] + 1 :]):
@@ -169,13 +174,20 @@ def _only(found: Sequence[Statement], kind: str) -> int | None:
     return next(iter(options)) if len(options) == 1 else None
 
 
+def _may_be_more(number: int, text: str, texts: Sequence[str]) -> bool:
+    """Whether the response also has all other words of an option that contains the chosen one."""
+    option, *others = [frozenset(map(loosely, tokens(one))) for one in (texts[number], *texts)]
+    said = frozenset(map(loosely, tokens(text)))
+    return any(option < other <= said for other in others)
+
+
 def _named(found: Sequence[Statement], num_words: int) -> int | None:
     if num_words > _SHORT:
         return None
     named = [one for one in found if one.kind in ("named", "supported") and one.is_whole]
     denied = {option for one in found if one.kind in ("denied", "doubted") for option in one.options}
     labels = [one for one in named if is_label(one)]
-    texts = [one for one in named if not is_label(one) and not is_plain_number(one)]
+    texts = [one for one in named if is_text(one)]
     numbers = [one for one in named if is_plain_number(one)] if num_words <= _VERY_SHORT else []
     for some in (labels, texts, numbers):
         options = {option for one in some for option in one.options} - denied

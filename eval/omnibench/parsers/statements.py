@@ -1,7 +1,7 @@
 """What a text with marked mentions says about options: stated, supported, denied, doubted, named."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from eval.omnibench.parsers.languages import fragments
@@ -10,6 +10,7 @@ from eval.omnibench.parsers.mentions import (
     LETTER,
     MENTION,
     NUMBER,
+    TEXT,
     UNCLEAR,
     is_form,
     option_of,
@@ -114,22 +115,22 @@ _DOUBTS_AFTER = re.compile(
 )
 _CONTRAST = (
     r"but|so|because|since|however|therefore|thus|hence|although|though|while|whereas|yet|then|"
-    r"mais|donc|car|parce\sque|aber|also|denn|weil|daher|sondern|pero|porque|sino|entonces|mas|portanto|pois|ma|quindi|perch[ée]|bens[ìi]|"
-    r"но|а|поэтому|потому\sчто|значит|tetapi|tapi|melainkan|karena|jadi|ama|fakat|çünkü|nhưng|mà|vì|vậy|لكن|بل|لأن|لذلك|लेकिन|बल्कि|क्योंकि|इसलिए|maar|want|dus|ale|lecz|bo|men"
+    r"mais|donc|car|parce\sque|aber|denn|weil|daher|sondern|pero|porque|sino|entonces|mas|portanto|pois|ma|quindi|perch[ée]|bens[ìi]|"
+    r"но|а|поэтому|потому\sчто|значит|tetapi|tapi|melainkan|karena|jadi|ama|fakat|çünkü|nhưng|mà|vì|vậy|لكن|بل|لأن|لذلك|लेकिन|बल्कि|क्योंकि|इसलिए|maar|dus|lecz"
 )
 _BREAK = re.compile(
-    rf"[,;:\uff0c\u3001\u2014\u2013\ue000)]|\s-\s|(?<!\w)(?:{_CONTRAST})(?!\w)|但是?|所以|因此|因为|因為|而是|却|から|ので|ではなく|なく|아니라|지만|하지만|그래서|따라서"
+    rf",(?!\s(?:dass|da\u00df|\u0447\u0442\u043e|\u0447\u0442\u043e\u0431\u044b|\u017ce|\u017ee|hogy|that)\b)|[;:\uff0c\u3001\u2014\u2013\ue000)]|\s-\s|(?<!\w)(?:{_CONTRAST})(?!\w)|但是?|所以|因此|因为|因為|而是|却|から|ので|ではなく|なく|아니라|지만|하지만|그래서|따라서"
     rf"|\b(?:and|und|et|y|e|и)\s(?={MENTION}\s(?:is|was|ist|est|es|è|é))",
     re.IGNORECASE,
 )
 _HARD_BREAK = re.compile(
-    r"(?<!\w)(?:but|however|therefore|so|yet|mais|aber|pero|mas|ma|но|tetapi|tapi|nhưng|ama|لكن|लेकिन|maar|ale|men|thus|hence|donc|also|entonces|portanto|quindi|поэтому|actually|in\sfact|on\sreflection|now|wait)(?!\w)"
+    r"(?<!\w)(?:but|however|therefore|so|yet|mais|aber|pero|mas|ma|но|tetapi|tapi|nhưng|ama|لكن|लेकिन|maar|thus|hence|donc|entonces|portanto|quindi|поэтому|actually|in\sfact|on\sreflection|now|wait)(?!\w)"
     r"|但是?|不过|其实|所以|因此|しかし|が、|하지만|지만|따라서|그러나",
     re.IGNORECASE,
 )
 _ENDS = re.compile(
     rf"[\s)\"']{{0,3}}(?:$|[.,;:!?(\u3002\uff0c\ue001]|-|\u2014|\b(?:because|since|as|for|due|given|which|that|while|but|and|from|"
-    rf"based|with|here|in|on|at|people|persons|times|then|not|too|either|rather|over|though|right|by|"
+    rf"based|with|here|in|on|at|people|persons|times|then|not|too|either|rather|over|though|right|by|than|instead|"
     rf"weil|da|denn|car|parce|porque|pois|perch[ée]|потому|так|karena|vì|çünkü)\b|[\u0600-\u06ff\u0900-\u097f\u3040-\u9fff\uac00-\ud7af])",
     re.IGNORECASE,
 )
@@ -162,9 +163,10 @@ _NO_OPTION_RIGHT = re.compile(
     r"以上(?:都|皆)|都(?:不|对|對)|keine\sder|aucune\sdes?|ninguna\s(?:de|es)|nenhuma\sd|nessuna\sd|ни\sодин|どれも|모두|bukan\ssemua|hiçbiri|không\scó\s(?:đáp|câu)",
     re.IGNORECASE,
 )
+_NONE = re.compile(r"\W*(?:the\sanswer\sis\s)?(?:none|neither)\b", re.IGNORECASE)
 _CORRECTS = re.compile(
     r"\b(?:wait|actually|no|so|therefore|thus|hence|final(?:ly)?|but|however|sorry|correction|reflection|rather|"
-    r"reconsider\w*|second\sthought|overall|conclusion|conclude|instead|now|ultimately|correct(?:ed)?|consequently|mean|change|revis\w+|"
+    r"reconsider\w*|second\sthought|overall|conclusion|conclude|instead|now|ultimately|correct(?:ed)?|consequently|mean|chang\w+|revis\w+|"
     r"donc|non|finalement|mais|also|daher|nein|doch|aber|sondern|entonces|tanto|pero|sino|portanto|ent[ãa]o|mas|quindi|anzi|ma|"
     r"поэтому|значит|нет|но|итак|jadi|tetapi|tapi|maka|hay[ıi]r|ama|vậy|nhưng|لكن|بل|إذن|लेकिन|इसलिए)\b|"
     r"\ue000|所以|因此|但|不对|最终|综上|其实|更正|故|よって|したがって|しかし|いや|따라서|하지만|아니|그러므로",
@@ -180,7 +182,7 @@ def statements(marked: str) -> list[Statement]:
         if re.search(MENTION, sentence):
             is_whole = len(sentences) == 1 or sentence.endswith(_FULL_STOPS)
             found += [one._replace(is_whole=is_whole) for one in _read(sentence, number, line)]
-        elif _NO_OPTION_RIGHT.search(sentence):
+        elif _NONE.match(sentence) or _NO_OPTION_RIGHT.search(sentence):
             found.append(Statement("none", frozenset(), number, line))
         elif _WITHDRAWS.search(sentence):
             found.append(Statement("withdrawn", frozenset(), number, line))
@@ -242,8 +244,11 @@ def _kind(sentence: str, group: re.Match[str], number: int) -> Kind:
         return "led" if number == 0 else "alone"
     if _CONCLUDES.search(clause) and _ENDS.match(after):
         return "stated"
-    if number == 0 and _ONLY_FILL.fullmatch(before) and (is_sure or is_form(sign, LETTER)):
-        return "led" if is_sure or _ENDS.match(after) else "named"
+    is_letter = is_sure or is_form(sign, LETTER)
+    if number == 0 and is_letter and _ONLY_FILL.fullmatch(before) and (
+        is_sure or _ENDS.match(after)
+    ):
+        return "led"
     if (_IS.search(clause) and _ENDS.match(after)) or _SUPPORTS.match(after):
         return "supported"
     return "named"
@@ -286,6 +291,17 @@ def is_plain_number(statement: Statement) -> bool:
 def is_label(statement: Statement) -> bool:
     """Whether the first mention is a letter as a label."""
     return is_form(statement.form, LABEL) or is_form(statement.form, UNCLEAR)
+
+
+def is_text(statement: Statement) -> bool:
+    """Whether the first mention is the text of an option, not a letter or a mere number."""
+    return is_form(statement.form, TEXT)
+
+
+def none_option(options: Sequence[str]) -> int | None:
+    """The one option that says that no other one is right: "neither", "none of the above"."""
+    found = [place for place, option in enumerate(options) if _NONE.match(option)]
+    return found[0] if len(found) == 1 else None
 
 
 def declines(text: str) -> bool:
