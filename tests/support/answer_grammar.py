@@ -91,6 +91,6 @@ def made_answers() -> Iterator[MadeAnswer]:
             is_held = hashlib.sha256(phrase.encode()).digest()[0] % 2 == 1
             for x, y in (("A", "C"), ("B", "D"), ("C", "A"), ("D", "B")):
                 before = BEFORE[(number + ord(x)) % len(BEFORE)] if len(phrase) > 14 else ""
-                after = AFTER[(number + ord(y)) % len(AFTER)] if len(phrase) > 14 else ""
+                after = AFTER[(number + ord(y)) % len(AFTER)] if phrase[-1] in ".!" else ""
                 text = before + phrase.format(x=x, y=y) + after
                 yield MadeAnswer(text, x if is_choosing else None, is_held, phrase)

@@ -47,8 +47,8 @@ _ENGLISH_THING = (
     r"statement|selection|conclusion|solution|guess|bet)"
 )
 _ENGLISH_IS = (
-    r"(?:is|was|are|be|would\sbe|should\sbe|must\sbe|will\sbe|has\sto\sbe|ought\sto\sbe|seems\sto\sbe|"
-    r"appears\sto\sbe|would\slikely\sbe|remains|becomes|comes\sout\sas|'s|:|=|->|=>|\u2192)"
+    r"(?:\b(?:is|was|are|be|would\sbe|should\sbe|must\sbe|will\sbe|has\sto\sbe|ought\sto\sbe|seems\sto\sbe|"
+    r"appears\sto\sbe|would\slikely\sbe|remains|becomes|comes\sout\sas)|'s|:|=|->|=>|\u2192)"
 )
 _ENGLISH_VERDICT = (
     r"(?:correct|right|best|true|accurate|answer|one|choice|option|match|fit|winner|better|closest|closer|nearest|"
@@ -63,9 +63,9 @@ _ENGLISH_ADVERB = (
 ENGLISH = Phrases(
     states=(
         rf"\b(?:answer|solution|conclusion|verdict|guess|bet|pick|choice|selection|vote)\b"
-        rf"[^.,;!?\n\ue100-\uf8ff]{{0,45}}(?<![a-z]){_ENGLISH_IS}",
+        rf"[^.,;!?\n\ue100-\uf8ff]{{0,45}}{_ENGLISH_IS}",
         rf"\b{_ENGLISH_BEST}(?:\s\w{{3,12}})?\s{_ENGLISH_THING}\b"
-        rf"[^.,;!?\n\ue100-\uf8ff]{{0,45}}(?<![a-z]){_ENGLISH_IS}",
+        rf"[^.,;!?\n\ue100-\uf8ff]{{0,45}}{_ENGLISH_IS}",
         rf"\b{_ENGLISH_BEST}\s{_ENGLISH_THING}\b",
         r"\b(?:final\sanswer|answer|ans|correct|choose|select|pick|result|answered|response|chosen)"
         r"\s?(?::|=|->|=>|\u2192|-\s)",
@@ -78,6 +78,8 @@ ENGLISH = Phrases(
         r"\b(?:let\sus|let's|we)\s(?:\w+ly\s)?(?:choose|pick|select|go\s(?:with|for)|conclude|get|have)\b"
         r"(?:\sthat)?",
         r"\b(?:it\s(?:must|has\sto|can\sonly)\sbe|must\sbe|has\sto\sbe)\b",
+        r"\b(?:evidence|everything|audio|sound|image|picture|this|it|that|which|all|recording|scene)\s(?:\w+\s)?(?:supports?|"
+        r"favou?rs?|suggests?|indicates?|confirms?|speaks?\sfor|points?\sto|backs|implies)\b",
         r"\b(?:picking|choosing|selecting|go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|only))?|left\swith|points?\s(?:\w+ly\s)?to|"
         r"make\s(?:it|that)|chang(?:e|ed|ing)\s(?:(?:it|that|my\sanswer|my\smind)\s)?to|correct(?:ed)?\s(?:it|that)?\s?to|"
         r"in\sfavou?r\sof|stick\swith|sticking\swith|settle\son|narrows?\s(?:it\s)?down\sto)\b",
@@ -88,6 +90,7 @@ ENGLISH = Phrases(
         rf"(?:(?:the|my|our|a|most|more)\s)*(?:\w{{3,12}}\s){{0,2}}?{_ENGLISH_VERDICT}\b",
         rf"(?:is|seems|appears|looks)\s(?:{_ENGLISH_ADVERB}\s)*(?:the\s)?(?:most\s\w{{4,12}}|likel(?:y|iest)\b|more\s\w{{4,12}}\sthan|\w{{4,8}}er\sthan)",
         r"it\sis(?=\W|$)",
+        r"(?:as|to\sbe)?\s?the\s(?:most\s\w{4,12}|best|correct|right|only\s\w{3,12})\b",
         r"(?:is|was|being)\smy\s(?:final\s)?(?:answer|choice|pick|guess|selection|bet)",
         r"(?:is|gets)\s(?:what\si|chosen|selected|my\svote|it\b)",
         r"(?:wins|for\ssure|for\scertain)\b",
@@ -111,6 +114,9 @@ ENGLISH = Phrases(
         r"implausible|excluded|rejected|a\sdistractor|the\sdistractor|improbable|contradicted|irrelevant|"
         r"inconsistent|mistaken|off\b|worse|invalid|the\swrong|the\sleast|a\strap|too\s\w+|far\sfrom|"
         r"neither|nothing|at\sodds|discarded|dismissed)",
+        r"(?:can|could|must|should|has\sto|have\sto|may|is\sto)\s(?:\w+\s)?be\s(?:\w+ly\s)?(?:ruled\sout|excluded|eliminated|rejected|"
+        r"discarded|dismissed|ignored|crossed|wrong|false)",
+        r"(?:makes|shows|finds?|gets|have|has)\s(?:no|little)\b",
         r"(?:option\s|choice\s|answer\s)?(?:can\snot|could\snot|fails|contradicts|lacks|misses)\b",
         r"[:\-]\s?(?:no|not|wrong|false|incorrect|\u2717|\u2718|\u274c)\b",
         r"[\u2717\u2718\u274c]", r"(?:wrong|incorrect|ruled\sout|eliminated)\b",
@@ -136,7 +142,7 @@ ENGLISH = Phrases(
         r"might", r"may", r"could", r"can\sbe", r"at\sfirst", r"first\si", r"previous\w*", r"earlier", r"almost\s(?:said|chose|picked)",
         r"was\s(?:going|about)\sto", r"consider\w*", r"between", r"among", r"either", r"compare\w*", r"look(?:ing)?\sat", r"start(?:ing)?\swith",
         r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)", r"check(?:ing)?", r"evaluat\w*", r"examin\w*", r"regarding",
-        r"as\sfor", r"close\sto", r"tie", r"next", r"for",
+        r"as\sfor", r"close\sto", r"tie", r"next",
     ),
     joins=(r"or", r"and", r"nor", r"and/or", r"as\swell\sas", r"along\swith", r"or\selse", r"versus", r"vs\.?", r"plus"),
     fills=(

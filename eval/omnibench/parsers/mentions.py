@@ -27,7 +27,7 @@ _BESIDE = r"A-Za-z0-9\u00c0-\u024f\u0400-\u04ff"
 _LABEL_WORD = (
     r"(?:options?|choices?|letter|answer|alternative|选项|選項|選択肢|옵션|보기|선택지|opci[óo]n|op[çc][ãa]o|opzione|"
     r"lettre|letra|lettera|buchstabe|r[ée]ponse|antwort|respuesta|resposta|risposta|вариант|ответ|"
-    r"se[çc]enek|[şs][ıi]k|alternativa|jawaban|opsi|đáp\sán|विकल्प|الخيار|الحرف)"
+    r"se[çc]enek|[şs][ıi]k|alternativa|jawaban|pilihan|opsi|phương\sán|lựa\schọn|đáp\sán|विकल्प|الخيار|الحرف)"
 )
 _NAMED_LETTER = re.compile(
     rf"(?<![{_BESIDE}])(?i:{_LABEL_WORD})(?:\s{{0,2}}[:\"'#-]\s?|\s{{1,2}}|(?<=[\u0900-\ud7af]))(?P<letter>[A-Z]|[a-z](?=\s?(?:[.,;:!?)\n]|$)|\s(?i:because|since|as|is)\b)|[b-hj-z](?=\s))"

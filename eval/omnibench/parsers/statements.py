@@ -209,32 +209,35 @@ def _read(sentence: str, number: int, line: int) -> list[Statement]:
     half = _MAX_MENTIONS // 2
     if len(groups) > _MAX_MENTIONS:
         groups = groups[:half] + groups[-half:]
-    return [
-        Statement(
-            _kind(sentence, group, number),
-            frozenset(option_of(sign) for sign in re.findall(MENTION, group.group())),
-            number,
-            line,
-            form=group.group()[0],
-            concludes=_CORRECTS.search(sentence[max(0, group.start() - _BEFORE) : group.start()])
-            is not None,
-            before=sentence[max(0, group.start() - _BEFORE) : group.start()],
-            after=sentence[group.end() : group.end() + _AFTER],
+    found: list[Statement] = []
+    for group in groups:
+        before = sentence[max(0, group.start() - _BEFORE) : group.start()]
+        after = sentence[group.end() : group.end() + _AFTER]
+        kind = _kind(sentence, before, group.group()[0], after, number)
+        if kind == "named" and found and found[-1].kind == "denied" and _is_rest(before, after):
+            kind = "stated"
+        options = frozenset(option_of(sign) for sign in re.findall(MENTION, group.group()))
+        concludes = _CORRECTS.search(before) is not None
+        found.append(
+            Statement(
+                kind, options, number, line, group.group()[0], concludes, before, after
+            )
         )
-        for group in groups
-    ]
+    return found
 
 
-def _kind(sentence: str, group: re.Match[str], number: int) -> Kind:
-    before = sentence[max(0, group.start() - _BEFORE) : group.start()]
-    after = sentence[group.end() : group.end() + _AFTER]
+def _is_rest(before: str, after: str) -> bool:
+    """Whether nothing else stands between the last break and the end: "not B, D"."""
+    return all(_ONLY_FILL.fullmatch(part) for part in (_last_clause(before), after))
+
+
+def _kind(sentence: str, before: str, sign: str, after: str, number: int) -> Kind:
     before = _ANYTHING_BUT.sub("not", _CERTAIN.sub(" ", before))
     clause = _last_clause(before)
     if _is_denied(clause, after):
         return "denied"
     if _is_doubted(sentence, before, clause, after):
         return "doubted"
-    sign = group.group()[0]
     is_sure = is_form(sign, LABEL)
     if _STATES.search(before) and (is_sure or _ENDS.match(after)):
         return "stated"
