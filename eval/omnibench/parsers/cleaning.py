@@ -7,7 +7,7 @@ import unicodedata
 OPEN, CLOSE = "\ue000", "\ue001"
 
 #: Characters of a long response that are read: answers stand at its beginning or its end.
-_HEAD, _TAIL = 10_000, 20_000
+_HEAD, _TAIL = 4_000, 12_000
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\ufe0f\ue000-\uf8ff]")
 _SIGNS = str.maketrans(
@@ -90,8 +90,8 @@ def normalised(text: str) -> str:
 def final_text(text: str) -> str:
     """What is left to read: after the reasoning, with containers marked and markup gone.
 
-    A letter in brackets, quotes or emphasis becomes "(X)". Of more than 30,000 characters the
-    first 10,000 and the last 20,000 are read.
+    A letter in brackets, quotes or emphasis becomes "(X)". Of more than 16,000 characters the
+    first 4,000 and the last 12,000 are read.
     """
     text = _ends_of(normalised(_ends_of(_without_thoughts(text))))
     text = _without_thoughts(text)

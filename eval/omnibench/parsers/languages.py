@@ -125,7 +125,8 @@ ENGLISH = Phrases(
     doubts=(
         r"if", r"whether", r"unless", r"suppos\w*", r"assum\w*", r"imagin\w*", r"were", r"had\sit", r"pretend\w*",
         r"hypothe\w*", r"who\ssa\w*", r"why\s(?:\w+\s)?(?:not|would|is|it)", r"is\sit", r"would\sit", r"wonder\w*",
-        r"not\s(?:sure|certain|clear|know)", r"unsure", r"tempt\w*", r"initial\w*", r"i\sthought", r"used\sto",
+        r"not\s(?:sure|certain|clear|know)", r"unsure", r"tempt\w*", r"initial\w*", r"used\sto",
+        r"i\s(?:\w+\s)?(?:thought|believed|assumed|figured|guessed|supposed)", r"i\s(?:once|originally|formerly)",
         r"(?:some|many|most|others?|one|you)\s(?:people\s|listeners\s|models\s|viewers\s)?(?:(?:would|will|may|might|could|can|often|also)\s"
         r"(?:\w+\s)?)?(?:say|says|said|think|thinks|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose|answer|answered|pick\w*|"
         r"expect\w*|assum\w*|wrote|writes|be\stempted)",

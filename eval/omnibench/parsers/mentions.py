@@ -67,7 +67,7 @@ _NAME_AFTER = re.compile(
     r"|\s?[区超罗股站级型座队组级]|\s?大调|\s?小调"
 )
 _CONTINUES = re.compile(
-    rf"\s?(?:$|[^\w\s{MENTION[1:-1]}]|(?:because|since|as|is|was|and|but|or|not|for|given|due|which|with|rather|"
+    rf"\s?(?:$|[^\w\s{MENTION[1:-1]}]|(?:because|since|as|is|was|and|but|or|not|for|given|değil|the\s(?:most|best)|due|which|with|rather|"
     r"instead|based|would|must|should|seems|fits|matches|appears|looks|can|could|does|has|over|nor|here|it|if|may|might|"
     r"ist|est|es|è|é|oder|ou|o|weil|car|parce|porque|perch[ée])\b"
     r"|of\sthe\soptions\b|[\u0400-\u06ff\u0900-\u097f\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af])",
@@ -201,10 +201,13 @@ def _marked_texts(text: str, options: Sequence[str]) -> str:
     if not forms:
         return text
     words = tokens(text)
+    stems = [loosely(word) for word in words]
     parts: list[str] = []
     place = number = 0
     while number < len(words):
-        named = _named_at(words, number, forms, text)
+        named = None
+        if words[number].form in forms or stems[number] in forms:
+            named = _named_at(words, number, forms, text)
         if named is None:
             number += 1
             continue
