@@ -25,6 +25,7 @@ from eval.contract import (
     PictureBatch,
     PictureModel,
 )
+from eval.answers.reading import chosen_option
 from eval.data.dataset import EvalDataset
 from eval.embedding.pair_logits import Pairs, pair_logits
 from eval.errors import EvaluationError
@@ -189,10 +190,10 @@ _NO_LABEL, _UNSEEN = -1, -2
 
 
 def label_of_answer(answer: str) -> int:
-    """Number of the label that an answer begins with (yes, no, maybe...); -1 for any other."""
-    words = "".join(c if c.isalpha() else " " for c in answer.lower()).split()
-    label = _ANSWERS.get(words[0]) if words else None
-    return _NO_LABEL if label is None else LABELS.index(label)
+    """Number of the label that an answer chooses (yes, no, maybe...); -1 for none or several."""
+    words = list(_ANSWERS)
+    chosen = chosen_option(answer, words, has_letters=False)
+    return _NO_LABEL if chosen is None else LABELS.index(_ANSWERS[words[chosen]])
 
 
 def read_predictions(path: str, num_rows: int) -> Judgements:

@@ -5,11 +5,11 @@ know letters or texts of options: "I think it is (C)." becomes "I think it is \\
 """
 
 import re
+from string import ascii_uppercase as LETTERS
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from eval.omnibench.parsers.tokens import Token, is_number, loosely, tokens
-from eval.respondents.question import LETTERS
+from eval.answers.tokens import Token, is_number, loosely, tokens
 
 #: First sign of each form; the number of the option is added.
 LABEL, LETTER, TEXT, NUMBER, UNCLEAR = 0xE100, 0xE200, 0xE300, 0xE400, 0xE500
@@ -41,7 +41,7 @@ _LINE_LABEL = re.compile(
     rf"|(?P<small>[a-z])\s?[.):](?=\s|$|\ue001|{MENTION})|(?P<only>[A-Za-z])[ \t]{{0,4}}[.!]?[ \t]{{0,4}}(?=\n|$|\ue001))",
     re.MULTILINE,
 )
-_INNER_LABEL = re.compile(r"(?<=[.!?:;\u3002\uff1a]\s)([A-Z])[.):](?=\s)")
+_INNER_LABEL = re.compile(r"(?<!Dr\.\s)(?<!Mr\.\s)(?<!Ms\.\s)(?<!St\.\s)(?<!Mrs\.\s)(?<!Prof\.\s)(?<=[.!?:;\u3002\uff1a]\s)([A-Z])[.):](?=\s)")
 _SMALL_AFTER_IS = re.compile(
     r"(?i:(?:[:=>\ue000]|\bans(?:wer)?\s-|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|является|to|adalah|là)|[是为选は은는])\s{0,3})"
     r"(?P<letter>[a-z])(?=\s{0,3}(?:[.!\u3002\ue001]\s{0,2}(?:\n|$|\s)|[\u3067\uc785]|\n|$)|\s(?:because|since)\b)"
@@ -60,6 +60,7 @@ _NAME_BEFORE = re.compile(
     r"维生素|血型|类|型|甲|罩杯)\s?$",
     re.IGNORECASE,
 )
+_TITLE_BEFORE = re.compile(r"\b(?:mr|mrs|ms|dr|prof|st)\.\s$", re.IGNORECASE)
 _NAME_AFTER = re.compile(
     r"\s(?:major|minor|sharp|flat|natural|cells?|programming|language|string|level|side|team|grade|note|chord|roll|"
     r"section|movies?|film|minus|plus|students?|dur|moll|majeur|mineur|mayor|menor|maggiore|minore|string|key|"
@@ -101,15 +102,18 @@ class _Named(NamedTuple):
     sign: str
 
 
-def with_mentions(text: str, options: Sequence[str]) -> str:
+def with_mentions(text: str, options: Sequence[str], *, has_letters: bool = True) -> str:
     """The text with one sign for each mention of an option.
 
     Args:
         text: as ``final_text`` gives it.
         options: normalised texts of the options, without letters.
+        has_letters: whether letters stand for options; otherwise only their texts do.
     """
     options = options[:_MAX_OPTIONS]
     marked = _marked_texts(text, options)
+    if not has_letters:
+        return marked
     letters = _letters(options)
     marked = _SLASH.sub(r"\1 or ", marked)
     for pattern in (_BRACKETED_LETTER, _NAMED_LETTER, _LINE_LABEL, _INNER_LABEL, _SMALL_AFTER_IS):
@@ -159,7 +163,7 @@ def _bare(found: re.Match[str], letters: Mapping[str, str]) -> str:
     sign = letters[letter]
     before = found.string[max(0, found.start() - 24) : found.start()]
     after = found.string[found.end() : found.end() + 24]
-    if _NAME_BEFORE.search(before) or _NAME_AFTER.match(after):
+    if _TITLE_BEFORE.search(before) or _NAME_BEFORE.search(before) or _NAME_AFTER.match(after):
         return letter
     if letter in "AEIOUY" and not _CONTINUES.match(after):
         return letter
@@ -273,6 +277,9 @@ def _named_at(
             continue
         start = words[place].start
         if len(form.words) == 1 and not _may_stand_here(text, form.words[0], start, end):
+            continue
+        is_counted = place > 0 and is_number(words[place - 1].form) and words[place - 1].form != "1"
+        if is_counted and not is_number(form.words[0]):
             continue
         kind = NUMBER if len(form.words) == 1 and is_number(form.words[0]) else TEXT
         return _Named(start, end, chr(kind + form.option))

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from eval.omnibench.parsers.languages import fragments
-from eval.omnibench.parsers.mentions import (
+from eval.answers.languages import fragments
+from eval.answers.mentions import (
     LABEL,
     LETTER,
     MENTION,
@@ -232,6 +232,7 @@ def _is_rest(before: str, after: str) -> bool:
 
 
 def _kind(sentence: str, before: str, sign: str, after: str, number: int) -> Kind:
+    after = _CERTAIN.sub(" ", after)
     before = _ANYTHING_BUT.sub("not", _CERTAIN.sub(" ", before))
     clause = _last_clause(before)
     if _is_denied(clause, after):
@@ -286,9 +287,14 @@ def _is_doubted(sentence: str, before: str, clause: str, after: str) -> bool:
     return _DOUBTS_AFTER.match(after) is not None
 
 
-def is_plain_number(statement: Statement) -> bool:
+def is_number(statement: Statement) -> bool:
     """Whether the first mention is a number that an option consists of."""
     return is_form(statement.form, NUMBER)
+
+
+def is_measure(statement: Statement) -> bool:
+    """Whether a unit stands after the mention, so that it counts nothing: "3 seconds"."""
+    return _MEASURES.match(statement.after) is not None
 
 
 def is_label(statement: Statement) -> bool:
@@ -312,4 +318,9 @@ def declines(text: str) -> bool:
     return _DECLINES.search(text) is not None or _NO_OPTION_RIGHT.search(text) is not None
 
 
+_MEASURES = re.compile(
+    r"[\s-]?(?:seconds?|minutes?|hours?|days?|weeks?|months?|years?|s|min|am|pm|hz|k?hz|k?m|cm|mm|kg|feet|"
+    r"met(?:er|re)s?|miles?|percent|degrees?|images?|options?|choices?)\b",
+    re.IGNORECASE,
+)
 _DECLINES = re.compile(_words(fragments("declines")), re.IGNORECASE)

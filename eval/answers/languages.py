@@ -72,7 +72,7 @@ ENGLISH = Phrases(
         r"\bi(?:'d|'ll|'m|\swould|\swill|\shave\sto|\smust|\scan|\sshould|\sam|\sdo)?"
         r"(?:\s(?:therefore|thus|then|have\sto|rather|definitely|also|still|now|going\sto|probably))*"
         r"\s(?:choose|pick|select|go\sfor|go\swith|went\swith|going\swith|going\sfor|vote(?:\sfor)?|opt\sfor|end\sup\swith|"
-        r"settle\s(?:on|for)|say|answer|guess|conclude|think|believe|suspect|bet\son|chose|picked|"
+        r"settled?\s(?:on|for)|decided?\son|opted\sfor|say|answer|guess|conclude|think|believe|suspect|bet\son|chose|picked|"
         r"selected|choosing|picking|selecting|lean\stowards?|leaning\stowards?|reckon|submit|mark)\b"
         r"(?:\s(?:that|it\sis|it\smust\sbe|it\shas\sto\sbe|this\sis|on|is))*",
         r"\b(?:let\sus|let's|we)\s(?:\w+ly\s)?(?:choose|pick|select|go\s(?:with|for)|conclude|get|have)\b"
@@ -82,7 +82,7 @@ ENGLISH = Phrases(
         r"favou?rs?|suggests?|indicates?|confirms?|speaks?\sfor|points?\sto|backs|implies)\b",
         r"\b(?:picking|choosing|selecting|go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|only))?|left\swith|points?\s(?:\w+ly\s)?to|"
         r"make\s(?:it|that)|chang(?:e|ed|ing)\s(?:(?:it|that|my\sanswer|my\smind)\s)?to|correct(?:ed)?\s(?:it|that)?\s?to|"
-        r"in\sfavou?r\sof|stick\swith|sticking\swith|settle\son|narrows?\s(?:it\s)?down\sto)\b",
+        r"in\sfavou?r\sof|stick\swith|sticking\swith|settled?\s(?:on|for)|decided?\son|opted\sfor|narrows?\s(?:it\s)?down\sto)\b",
     ),
     affirms=(
         rf"(?:is|was|would\sbe|must\sbe|should\sbe|seems\sto\sbe|appears\sto\sbe|has\sto\sbe|seems|"
@@ -144,6 +144,7 @@ ENGLISH = Phrases(
         r"was\s(?:going|about)\sto", r"consider\w*", r"between", r"among", r"either", r"compare\w*", r"look(?:ing)?\sat", r"start(?:ing)?\swith",
         r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)", r"check(?:ing)?", r"evaluat\w*", r"examin\w*", r"regarding",
         r"as\sfor", r"close\sto", r"tie", r"next",
+        r"at\s(?:least|most)", r"up\sto", r"minus", r"(?:more|fewer|less|greater|higher|lower|later|earlier)\sthan",
     ),
     joins=(r"or", r"and", r"nor", r"and/or", r"as\swell\sas", r"along\swith", r"or\selse", r"versus", r"vs\.?", r"plus"),
     fills=(
@@ -162,7 +163,7 @@ ENGLISH = Phrases(
         r"sure", r"okay", r"ok", r"well", r"final", r"finally", r"overall", r"in\sconclusion", r"in\sshort",
         r"ultimately", r"certainly", r"obviously", r"my\sfinal", r"hmm", r"hm", r"oh", r"right", r"great",
         r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess", r"conclusion", r"but",
-        r"by\selimination", r"instead", r"yet", r"then", r"namely", r"which\sis",
+        r"by\selimination", r"instead", r"yet", r"namely", r"which\sis",
     ),
     declines=(
         r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|help|assist|access|"
