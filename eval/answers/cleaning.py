@@ -11,8 +11,9 @@ _HEAD, _TAIL = 4_000, 12_000
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\ufe0f\ue000-\uf8ff]")
 _SIGNS = str.maketrans(
-    "\u2018\u2019\u201c\u201d\u201e\u2212\u266f\u3010\u3011\u300c\u300d\u300e\u300f\u00ab\u00bb\uff61",
-    "''\"\"\"-#[]\"\"\"\"\"\"\u3002",
+    "\u2018\u2019\u201c\u201d\u201e\u2212\u266f\u3010\u3011\u300c\u300d\u300e\u300f\u00ab"
+    "\u00bb\uff61",
+    '\'\'"""-#[]""""""\u3002',
 )
 #: Letters in dark circles and squares, which have no compatibility form.
 _DARK_LETTERS = {start + n: 65 + n for start in (0x1F150, 0x1F170) for n in range(26)}
@@ -24,9 +25,12 @@ _CONTRACTIONS = (
     (re.compile(r"\b(it|that|he|she|there|answer|what|here|who)'s\b", re.IGNORECASE), r"\1 is"),
 )
 
-_THOUGHT = r"(?:seed:)?(?:think|thinking|thoughts?|reasoning|scratchpad|rationale|reflection|cot|analysis)"
+_THOUGHT = (
+    r"(?:seed:)?(?:think|thinking|thoughts?|reasoning|scratchpad|rationale|reflection|cot|analysis)"
+)
 _THOUGHT_TAG = re.compile(
-    rf"(?:<\|?|\[|\u25c1)\s?(?P<end>/|end_of_|\|/)?\|?\s?(?:begin_of_)?{_THOUGHT}\s?(?:\|?>|\]|\u25b7)"
+    rf"(?:<\|?|\[|\u25c1)\s?(?P<end>/|end_of_|\|/)?\|?\s?(?:begin_of_)?{_THOUGHT}\s?(?:\|?>|"
+    rf"\]|\u25b7)"
     r"|<\|channel\|>\s?(?:(?P<start_channel>analysis|commentary)|(?P<end_channel>final))"
     r"\s?(?:<\|message\|>)?",
     re.IGNORECASE,
@@ -55,13 +59,16 @@ _ANSWER_KEY = re.compile(
 )
 
 _BETWEEN_CONTAINERS = re.compile(
-    rf"{CLOSE}\s{{0,3}}\$?\s{{0,3}}(or|and|,|/|&|oder|ou|o|y|\u6216|\u548c)\s{{0,3}}\$?\s{{0,3}}{OPEN}", re.IGNORECASE
+    rf"{CLOSE}\s{{0,3}}\$?\s{{0,3}}(or|and|,|/|&|oder|ou|o|y|\u6216|"
+    rf"\u548c)\s{{0,3}}\$?\s{{0,3}}{OPEN}",
+    re.IGNORECASE,
 )
 _QUESTION_LINE = re.compile(r"^\W{0,6}Q\s?[.:]", re.MULTILINE)
 _ANSWER_LINE = re.compile(r"^[*_ \t]{0,6}A\s?:[*_ \t]{0,6}", re.MULTILINE)
 
 _LETTER_IN_MARKS = re.compile(
-    r"(?<![\w\\])(?:[*_`\"'(\[{]|\\\(|\$){1,6}\s?([A-Za-z])\s?[.):,]?\s?(?:[*_`\"')\]}]|\\\)|\$){1,6}(?![A-Za-z0-9])"
+    r"(?<![\w\\])(?:[*_`\"'(\[{]|\\\(|\$){1,6}\s?([A-Za-z])\s?[.):,]?\s?(?:[*_`\"')\]}]|"
+    r"\\\)|\$){1,6}(?![A-Za-z0-9])"
 )
 _MARKUP = re.compile(
     r"\*{1,4}|`{1,3}(?:json|text)?|~~|(?<!\w)_{1,3}(?=\w)|(?<=\w)_{1,3}(?!\w)|\\[()\[\]]"
@@ -70,7 +77,8 @@ _MARKUP = re.compile(
 )
 _HEADING = re.compile(r"^[ \t]{0,8}(?:#{1,6}|>{1,3})[ \t]{1,3}", re.MULTILINE)
 _HEADING_ALONE = re.compile(
-    r"^([ \t]{0,8}(?:(?:my|the|final|correct)[ ]){0,2}(?:answer|choice|antwort|r\u00e9ponse|respuesta|"
+    r"^([ \t]{0,8}(?:(?:my|the|final|correct)[ ]){0,2}(?:answer|choice|antwort|r\u00e9ponse|"
+    r"respuesta|"
     r"risposta|resposta|\u7b54\u6848|\u7b54\u3048|\uc815\ub2f5|\u043e\u0442\u0432\u0435\u0442)"
     r"(?:[ ](?:is|es|ist|est))?)[ \t]{0,4}[:.\u3002-]?[ \t]{0,4}\n[\n \t]{0,8}(?=\S)",
     re.IGNORECASE | re.MULTILINE,

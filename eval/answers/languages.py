@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001, E501
 """How answers are stated, denied and doubted in each language: data for regular expressions.
 
 Each entry is a fragment of a regular expression without groups that capture. Letters and texts of
@@ -47,11 +47,13 @@ _ENGLISH_THING = (
     r"statement|selection|conclusion|solution|guess|bet)"
 )
 _ENGLISH_IS = (
-    r"(?:\b(?:is|was|are|be|would\sbe|should\sbe|must\sbe|will\sbe|has\sto\sbe|ought\sto\sbe|seems\sto\sbe|"
+    r"(?:\b(?:is|was|are|be|would\sbe|should\sbe|must\sbe|will\sbe|has\sto\sbe|"
+    r"ought\sto\sbe|seems\sto\sbe|"
     r"appears\sto\sbe|would\slikely\sbe|remains|becomes|comes\sout\sas)|'s|:|=|->|=>|\u2192)"
 )
 _ENGLISH_VERDICT = (
-    r"(?:correct|right|best|true|accurate|answer|one|choice|option|match|fit|winner|better|closest|closer|nearest|"
+    r"(?:correct|right|best|true|accurate|answer|one|choice|option|match|fit|winner|better|"
+    r"closest|closer|nearest|"
     r"plausible\s(?:one|option|answer|choice)|solution|way\sto\sgo|only\s\w{3,12})"
 )
 _ENGLISH_ADVERB = (
@@ -70,25 +72,35 @@ ENGLISH = Phrases(
         r"\b(?:final\sanswer|answer|ans|correct|choose|select|pick|result|answered|response|chosen)"
         r"\s?(?::|=|->|=>|\u2192|-\s)",
         r"\bi(?:'d|'ll|'m|\swould|\swill|\shave\sto|\smust|\scan|\sshould|\sam|\sdo)?"
-        r"(?:\s(?:therefore|thus|then|have\sto|rather|definitely|also|still|now|going\sto|probably))*"
-        r"\s(?:choose|pick|select|go\sfor|go\swith|went\swith|going\swith|going\sfor|vote(?:\sfor)?|opt\sfor|end\sup\swith|"
-        r"settled?\s(?:on|for)|decided?\son|opted\sfor|say|answer|guess|conclude|think|believe|suspect|bet\son|chose|picked|"
-        r"selected|choosing|picking|selecting|lean\stowards?|leaning\stowards?|reckon|submit|mark)\b"
+        r"(?:\s(?:therefore|thus|then|have\sto|rather|definitely|also|still|now|going\sto|"
+        r"probably))*"
+        r"\s(?:choose|pick|select|go\sfor|go\swith|went\swith|going\swith|going\sfor|"
+        r"vote(?:\sfor)?|opt\sfor|end\sup\swith|"
+        r"settled?\s(?:on|for)|decided?\son|opted\sfor|say|answer|guess|conclude|think|"
+        r"believe|suspect|bet\son|chose|picked|"
+        r"selected|choosing|picking|selecting|lean\stowards?|leaning\stowards?|reckon|"
+        r"submit|mark)\b"
         r"(?:\s(?:that|it\sis|it\smust\sbe|it\shas\sto\sbe|this\sis|on|is))*",
-        r"\b(?:let\sus|let's|we)\s(?:\w+ly\s)?(?:choose|pick|select|go\s(?:with|for)|conclude|get|have)\b"
+        r"\b(?:let\sus|let's|we)\s(?:\w+ly\s)?(?:choose|pick|select|go\s(?:with|for)|"
+        r"conclude|get|have)\b"
         r"(?:\sthat)?",
         r"\b(?:it\s(?:must|has\sto|can\sonly)\sbe|must\sbe|has\sto\sbe)\b",
-        r"\b(?:evidence|everything|audio|sound|image|picture|this|it|that|which|all|recording|scene)\s(?:\w+\s)?(?:supports?|"
+        r"\b(?:evidence|everything|audio|sound|image|picture|this|it|that|which|all|"
+        r"recording|scene)\s(?:\w+\s)?(?:supports?|"
         r"favou?rs?|suggests?|indicates?|confirms?|speaks?\sfor|points?\sto|backs|implies)\b",
-        r"\b(?:picking|choosing|selecting|go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|only))?|left\swith|points?\s(?:\w+ly\s)?to|"
-        r"make\s(?:it|that)|chang(?:e|ed|ing)\s(?:(?:it|that|my\sanswer|my\smind)\s)?to|correct(?:ed)?\s(?:it|that)?\s?to|"
-        r"in\sfavou?r\sof|stick\swith|sticking\swith|settled?\s(?:on|for)|decided?\son|opted\sfor|narrows?\s(?:it\s)?down\sto)\b",
+        r"\b(?:picking|choosing|selecting|go(?:ing)?\swith|leaves?(?:\sus)?(?:\s(?:with|"
+        r"only))?|left\swith|points?\s(?:\w+ly\s)?to|"
+        r"make\s(?:it|that)|chang(?:e|ed|ing)\s(?:(?:it|that|my\sanswer|my\smind)\s)?to|"
+        r"correct(?:ed)?\s(?:it|that)?\s?to|"
+        r"in\sfavou?r\sof|stick\swith|sticking\swith|settled?\s(?:on|for)|decided?\son|"
+        r"opted\sfor|narrows?\s(?:it\s)?down\sto)\b",
     ),
     affirms=(
         rf"(?:is|was|would\sbe|must\sbe|should\sbe|seems\sto\sbe|appears\sto\sbe|has\sto\sbe|seems|"
         rf"appears|looks\slike|looks|will\sbe|remains|being)\s(?:{_ENGLISH_ADVERB}\s)*"
         rf"(?:(?:the|my|our|a|most|more)\s)*(?:\w{{3,12}}\s){{0,2}}?{_ENGLISH_VERDICT}\b",
-        rf"(?:is|seems|appears|looks)\s(?:{_ENGLISH_ADVERB}\s)*(?:the\s)?(?:most\s\w{{4,12}}|likel(?:y|iest)\b|more\s\w{{4,12}}\sthan|\w{{4,8}}er\sthan)",
+        rf"(?:is|seems|appears|looks)\s(?:{_ENGLISH_ADVERB}\s)*(?:the\s)?(?:most\s\w{{4,12}}|"
+        rf"likel(?:y|iest)\b|more\s\w{{4,12}}\sthan|\w{{4,8}}er\sthan)",
         r"it\sis(?=\W|$)",
         r"(?:as|to\sbe)?\s?the\s(?:most\s\w{4,12}|best|correct|right|only\s\w{3,12})\b",
         r"(?:is|was|being)\smy\s(?:final\s)?(?:answer|choice|pick|guess|selection|bet)",
@@ -99,22 +111,33 @@ ENGLISH = Phrases(
     ),
     negates=(
         r"not", r"never", r"no", r"neither", r"nor", r"without", r"except", r"excluding", r"unlike",
-        r"hardly", r"rather\sthan", r"instead\sof", r"as\sopposed\sto", r"other\sthan", r"different\sfrom",
-        r"(?:rul|cross|weed)(?:e|ed|es|ing)?\s(?:\w+\s)?out", r"eliminat\w*", r"reject\w*", r"exclud\w*",
-        r"discard\w*", r"dismiss\w*", r"doubt\w*", r"disagree\w*", r"wrong\sto", r"unlikely", r"far\sfrom",
-        r"den(?:y|ies|ied)", r"anything\sbut", r"false", r"incorrect\w*", r"wrong(?:ly)?", r"mistake\w*",
+        r"hardly", r"rather\sthan", r"instead\sof", r"as\sopposed\sto", r"other\sthan",
+        r"different\sfrom",
+        r"(?:rul|cross|weed)(?:e|ed|es|ing)?\s(?:\w+\s)?out", r"eliminat\w*", r"reject\w*",
+        r"exclud\w*",
+        r"discard\w*", r"dismiss\w*", r"doubt\w*", r"disagree\w*", r"wrong\sto", r"unlikely",
+        r"far\sfrom",
+        r"den(?:y|ies|ied)", r"anything\sbut", r"false", r"incorrect\w*", r"wrong(?:ly)?",
+        r"mistake\w*",
         r"unclear", r"unsure", r"uncertain", r"refuse\w*", r"fails?", r"avoid", r"over", r"nothing",
         r"nobody", r"none", r"impossible", r"dis(?:qualif|miss|count|prov)\w*", r"skip", r"less",
-        r"against", r"too\s\w+\sto", r"wouldnt", r"dont", r"isnt", r"hesita\w*", r"reluctant\w*", r"than",
+        r"against", r"too\s\w+\sto", r"wouldnt", r"dont", r"isnt", r"hesita\w*", r"reluctant\w*",
+        r"than",
     ),
     denies=(
-        r"(?:(?:is|was|are|were|seems|looks|does|do|did|can|could|would|must|should|has|will|appears)\s)"
-        rf"(?:to\sbe\s)?(?:{_ENGLISH_ADVERB}\s|both\s|all\s)*(?:not\b|never\b|wrong|incorrect|false|unlikely|"
-        r"ruled\sout|eliminated|impossible|out\b|un(?:supported|related|tenable)|inaccurate|less\s|no\s|"
-        r"implausible|excluded|rejected|a\sdistractor|the\sdistractor|improbable|contradicted|irrelevant|"
-        r"inconsistent|mistaken|off\b|worse|invalid|the\swrong|the\sleast|a\strap|too\s\w+|far\sfrom|"
+        r"(?:(?:is|was|are|were|seems|looks|does|do|did|can|could|would|must|should|has|"
+        r"will|appears)\s)"
+        rf"(?:to\sbe\s)?(?:{_ENGLISH_ADVERB}\s|both\s|all\s)*(?:not\b|never\b|wrong|"
+        rf"incorrect|false|unlikely|"
+        r"ruled\sout|eliminated|impossible|out\b|un(?:supported|related|tenable)|inaccurate|"
+        r"less\s|no\s|"
+        r"implausible|excluded|rejected|a\sdistractor|the\sdistractor|improbable|"
+        r"contradicted|irrelevant|"
+        r"inconsistent|mistaken|off\b|worse|invalid|the\swrong|the\sleast|a\strap|too\s\w+|"
+        r"far\sfrom|"
         r"neither|nothing|at\sodds|discarded|dismissed)",
-        r"(?:can|could|must|should|has\sto|have\sto|may|is\sto)\s(?:\w+\s)?be\s(?:\w+ly\s)?(?:ruled\sout|excluded|eliminated|rejected|"
+        r"(?:can|could|must|should|has\sto|have\sto|may|"
+        r"is\sto)\s(?:\w+\s)?be\s(?:\w+ly\s)?(?:ruled\sout|excluded|eliminated|rejected|"
         r"discarded|dismissed|ignored|crossed|wrong|false)",
         r"(?:makes|shows|finds?|gets|have|has)\s(?:no|little)\b",
         r"(?:option\s|choice\s|answer\s)?(?:can\snot|could\snot|fails|contradicts|lacks|misses)\b",
@@ -123,56 +146,91 @@ ENGLISH = Phrases(
         r"not\s(?:correct|right|true|supported|possible|it)\b", r"out\b",
     ),
     doubts=(
-        r"if", r"whether", r"unless", r"suppos\w*", r"assum\w*", r"imagin\w*", r"were", r"had\sit", r"pretend\w*",
-        r"hypothe\w*", r"who\ssa\w*", r"why\s(?:\w+\s)?(?:not|would|is|it)", r"is\sit", r"would\sit", r"wonder\w*",
+        r"if", r"whether", r"unless", r"suppos\w*", r"assum\w*", r"imagin\w*", r"were", r"had\sit",
+        r"pretend\w*",
+        r"hypothe\w*", r"who\ssa\w*", r"why\s(?:\w+\s)?(?:not|would|is|it)", r"is\sit",
+        r"would\sit", r"wonder\w*",
         r"not\s(?:sure|certain|clear|know)", r"unsure", r"tempt\w*", r"initial\w*", r"used\sto",
-        r"i\s(?:\w+\s)?(?:thought|believed|assumed|figured|guessed|supposed)", r"i\s(?:once|originally|formerly)",
-        r"(?:some|many|most|others?|one|you)\s(?:people\s|listeners\s|models\s|viewers\s)?(?:(?:would|will|may|might|could|can|often|also)\s"
-        r"(?:\w+\s)?)?(?:say|says|said|think|thinks|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose|answer|answered|pick\w*|"
+        r"i\s(?:\w+\s)?(?:thought|believed|assumed|figured|guessed|supposed)",
+        r"i\s(?:once|originally|formerly)",
+        r"(?:some|many|most|others?|one|you)\s(?:people\s|listeners\s|models\s|"
+        r"viewers\s)?(?:(?:would|will|may|might|could|can|often|also)\s"
+        r"(?:\w+\s)?)?(?:say|says|said|think|thinks|claim\w*|believ\w*|argu\w*|suggest\w*|"
+        r"ch[o]+se|choose|answer|answered|pick\w*|"
         r"expect\w*|assum\w*|wrote|writes|be\stempted)",
-        r"(?:someone|people|somebody|they|everyone|everybody|anyone|he|she|friend|colleague)\s(?:\w+\s){0,2}(?:say|says|said|think|thinks|"
-        r"thought|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose[sn]?|answer\w*|pick\w*|expect\w*|assum\w*|wrote|writes)",
-        r"the\s(?:\w+\s)?(?:speaker|man|woman|user|teacher|student|question|prompt|sign|text|author|narrator|voice|host|boy|girl|"
-        r"person|key|example|caption|assistant|model|intern)\s(?:\w+\s){0,3}?(?:say|says|said|claim\w*|think\w*|believ\w*|suggest\w*|"
+        r"(?:someone|people|somebody|they|everyone|everybody|anyone|he|she|friend|"
+        r"colleague)\s(?:\w+\s){0,2}(?:say|says|said|think|thinks|"
+        r"thought|claim\w*|believ\w*|argu\w*|suggest\w*|ch[o]+se|choose[sn]?|answer\w*|"
+        r"pick\w*|expect\w*|assum\w*|wrote|writes)",
+        r"the\s(?:\w+\s)?(?:speaker|man|woman|user|teacher|student|question|prompt|sign|"
+        r"text|author|narrator|voice|host|boy|girl|"
+        r"person|key|example|caption|assistant|model|intern)\s(?:\w+\s){0,3}?(?:say|says|"
+        r"said|claim\w*|think\w*|believ\w*|suggest\w*|"
         r"answer\w*|read\w*|wrote|writes|chose|chooses|states?|pick\w*|thought)",
-        r"according\sto", r"alleged\w*", r"supposed\w*", r"as\sif", r"as\sthough", r"example", r"e\.g\.?", r"prove\sthat",
-        r"evidence\sthat", r"what\smakes", r"hope", r"wish", r"ask\w*", r"format", r"labell?ed", r"would\shave\sbeen", r"in\scase",
-        r"wrong\sanswer", r"incorrect\sanswer", r"second[\s-]best", r"runner[\s-]up", r"distractor", r"one\sby\sone",
+        r"according\sto", r"alleged\w*", r"supposed\w*", r"as\sif", r"as\sthough", r"example",
+        r"e\.g\.?", r"prove\sthat",
+        r"evidence\sthat", r"what\smakes", r"hope", r"wish", r"ask\w*", r"format", r"labell?ed",
+        r"would\shave\sbeen", r"in\scase",
+        r"wrong\sanswer", r"incorrect\sanswer", r"second[\s-]best", r"runner[\s-]up", r"distractor",
+        r"one\sby\sone",
     ),
     hedges=(
-        r"might", r"may", r"could", r"can\sbe", r"at\sfirst", r"first\si", r"previous\w*", r"earlier", r"almost\s(?:said|chose|picked)",
-        r"was\s(?:going|about)\sto", r"consider\w*", r"between", r"among", r"either", r"compare\w*", r"look(?:ing)?\sat", r"start(?:ing)?\swith",
-        r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)", r"check(?:ing)?", r"evaluat\w*", r"examin\w*", r"regarding",
+        r"might", r"may", r"could", r"can\sbe", r"at\sfirst", r"first\si", r"previous\w*",
+        r"earlier", r"almost\s(?:said|chose|picked)",
+        r"was\s(?:going|about)\sto", r"consider\w*", r"between", r"among", r"either", r"compare\w*",
+        r"look(?:ing)?\sat", r"start(?:ing)?\swith",
+        r"let\sus\s(?:check|look|see|evaluate|examine|test|consider)", r"check(?:ing)?",
+        r"evaluat\w*", r"examin\w*", r"regarding",
         r"as\sfor", r"close\sto", r"tie", r"next",
-        r"at\s(?:least|most)", r"up\sto", r"minus", r"(?:more|fewer|less|greater|higher|lower|later|earlier)\sthan",
+        r"at\s(?:least|most)", r"up\sto", r"minus",
+        r"(?:more|fewer|less|greater|higher|lower|later|earlier)\sthan",
     ),
-    joins=(r"or", r"and", r"nor", r"and/or", r"as\swell\sas", r"along\swith", r"or\selse", r"versus", r"vs\.?", r"plus"),
+    joins=(r"or", r"and", r"nor", r"and/or", r"as\swell\sas", r"along\swith", r"or\selse",
+    r"versus", r"vs\.?", r"plus"),
     fills=(
-        r"the", r"that", r"it", r"is", r"be", r"option", r"choice", r"letter", r"answer", r"number", r"a",
-        r"an", r"definitely", r"clearly", r"certainly", r"surely", r"obviously", r"probably", r"likely", r"most",
-        r"simply", r"either", r"indeed", r"therefore", r"thus", r"then", r"hence", r"just", r"only", r"with",
-        r"to", r"both", r"maybe", r"perhaps", r"possibly", r"also", r"in", r"fact", r"actually", r"rather",
-        r"almost", r"correct", r"right", r"one", r"labeled", r"marked", r"following", r"as", r"follows",
-        r"of\scourse", r"i", r"think", r"believe", r"guess", r"would", r"say", r"still", r"now", r"exactly",
-        r"undoubtedly", r"really", r"he", r"she", r"sounds?", r"about", r"there", r"are", r"by", r"far",
+        r"the", r"that", r"it", r"is", r"be", r"option", r"choice", r"letter", r"answer", r"number",
+        r"a",
+        r"an", r"definitely", r"clearly", r"certainly", r"surely", r"obviously", r"probably",
+        r"likely", r"most",
+        r"simply", r"either", r"indeed", r"therefore", r"thus", r"then", r"hence", r"just", r"only",
+        r"with",
+        r"to", r"both", r"maybe", r"perhaps", r"possibly", r"also", r"in", r"fact", r"actually",
+        r"rather",
+        r"almost", r"correct", r"right", r"one", r"labeled", r"marked", r"following", r"as",
+        r"follows",
+        r"of\scourse", r"i", r"think", r"believe", r"guess", r"would", r"say", r"still", r"now",
+        r"exactly",
+        r"undoubtedly", r"really", r"he", r"she", r"sounds?", r"about", r"there", r"are", r"by",
+        r"far",
     ),
     concludes=(
-        r"so", r"thus", r"hence", r"therefore", r"consequently", r"accordingly", r"probably", r"likely",
-        r"most\slikely", r"definitely", r"surely", r"clearly", r"maybe", r"perhaps", r"possibly", r"i\sguess",
-        r"i\sthink", r"actually", r"wait", r"i\smean", r"rather", r"correction", r"sorry", r"no", r"yes",
-        r"sure", r"okay", r"ok", r"well", r"final", r"finally", r"overall", r"in\sconclusion", r"in\sshort",
-        r"ultimately", r"certainly", r"obviously", r"my\sfinal", r"hmm", r"hm", r"oh", r"right", r"great",
-        r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess", r"conclusion", r"but",
+        r"so", r"thus", r"hence", r"therefore", r"consequently", r"accordingly", r"probably",
+        r"likely",
+        r"most\slikely", r"definitely", r"surely", r"clearly", r"maybe", r"perhaps", r"possibly",
+        r"i\sguess",
+        r"i\sthink", r"actually", r"wait", r"i\smean", r"rather", r"correction", r"sorry", r"no",
+        r"yes",
+        r"sure", r"okay", r"ok", r"well", r"final", r"finally", r"overall", r"in\sconclusion",
+        r"in\sshort",
+        r"ultimately", r"certainly", r"obviously", r"my\sfinal", r"hmm", r"hm", r"oh", r"right",
+        r"great",
+        r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess",
+        r"conclusion", r"but",
         r"by\selimination", r"instead", r"yet", r"namely", r"which\sis",
     ),
     declines=(
-        r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|help|assist|access|"
-        r"process|identify|view|know|decide|provide|choose|pick|play|be|make|select|judge|comply|confirm|"
+        r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|"
+        r"help|assist|access|"
+        r"process|identify|view|know|decide|provide|choose|pick|play|be|make|select|judge|"
+        r"comply|confirm|"
         r"analy[sz]e|open|give|verify|infer)\w*",
         r"unable", r"impossible\sto", r"not\spossible", r"not\sable", r"sorry", r"apologi[sz]e",
-        r"insufficient", r"not\senough", r"(?:do|did)\snot\s(?:know|have)", r"not\ssure", r"none\sof\s(?:the|these|them)",
-        r"no\scorrect\s(?:option|answer|choice)", r"no\sidea", r"need\smore", r"please\s(?:provide|upload|share)",
-        r"unclear", r"not\sclear", r"hard\sto\s(?:say|tell)", r"undetermined", r"not\sprovided", r"decline",
+        r"insufficient", r"not\senough", r"(?:do|did)\snot\s(?:know|have)", r"not\ssure",
+        r"none\sof\s(?:the|these|them)",
+        r"no\scorrect\s(?:option|answer|choice)", r"no\sidea", r"need\smore",
+        r"please\s(?:provide|upload|share)",
+        r"unclear", r"not\sclear", r"hard\sto\s(?:say|tell)", r"undetermined", r"not\sprovided",
+        r"decline",
         r"more\sinformation", r"as\san\sai", r"all\sof\sthe\sabove", r"skip\sthis",
     ),
 )  # fmt: skip
@@ -195,17 +253,21 @@ LANGUAGES: dict[str, Phrases] = {
             r"[::]?\s?(?:正确|对)",
         ),
         negates=(
-            r"不", r"非", r"没", r"沒", r"无法", r"無法", r"别", r"排除", r"错误", r"錯誤", r"而非", r"未", r"难以", r"難以",
+            r"不", r"非", r"没", r"沒", r"无法", r"無法", r"别", r"排除", r"错误", r"錯誤", r"而非", r"未", r"难以",
+            r"難以",
         ),
         denies=(
             r"(?:选项|選項|项|項|也|都|并|並|显然|肯定|均|则|就|是|[和与]?)*(?:不|错|錯|并非|並非|没有|被排除|可以?排除|有误|不对)",
             r"[::]\s?(?:错|不|否)",
         ),
-        doubts=(r"如果", r"假如", r"假设", r"假設", r"若", r"要是", r"是否", r"是不是", r"也许", r"也許", r"或许", r"有人", r"可能是", r"起初",
+        doubts=(r"如果", r"假如", r"假设", r"假設", r"若", r"要是", r"是否", r"是不是", r"也许", r"也許", r"或许", r"有人",
+        r"可能是", r"起初",
                 r"原以为", r"本来", r"一开始", r"先看", r"不确定", r"难道", r"为什么", r"他说", r"她说", r"有些人", r"之间"),
         joins=(r"或者?", r"和", r"与", r"與", r"及", r"以及", r"还是", r"還是", r"跟"),
-        fills=(r"的", r"是", r"为", r"选", r"项", r"选项", r"選項", r"字母", r"择", r"应", r"最", r"很", r"可能", r"第"),
-        concludes=(r"所以", r"因此", r"故", r"那么", r"综上", r"綜上", r"不对", r"等等", r"最终", r"哦", r"其实", r"应该", r"更正", r"而是", r"只有"),
+        fills=(r"的", r"是", r"为", r"选", r"项", r"选项", r"選項", r"字母", r"择", r"应", r"最", r"很", r"可能",
+        r"第"),
+        concludes=(r"所以", r"因此", r"故", r"那么", r"综上", r"綜上", r"不对", r"等等", r"最终", r"哦", r"其实", r"应该",
+        r"更正", r"而是", r"只有"),
         declines=(r"无法", r"無法", r"抱歉", r"不知道", r"对不起", r"不确定", r"都不", r"以上都", r"不能"),
     ),
     "Japanese": Phrases(
@@ -237,7 +299,9 @@ LANGUAGES: dict[str, Phrases] = {
             r"\s?(?:번)?(?:을|를)\s?(?:선택|고르|고릅|택)",
         ),
         negates=(r"틀린", r"오답"),
-        denies=(r"\s?(?:번)?(?:이|가|은|는|도)?\s?(?:정답이\s|정답은\s|답이\s|맞지\s|옳지\s)?(?:아니|아닙|아닌|않|틀|오답|맞지\s않|제외)",
+        denies=(
+            r"\s?(?:번)?(?:이|가|은|는|도)?\s?(?:정답이\s|정답은\s|답이\s|맞지\s|옳지\s)?(?:아니|아닙|아닌|않|틀|오답|맞지\s않|"
+            r"제외)",
                 r"\s?(?:이라고|라고)는?\s(?:할\s수\s없|생각하지)", r"\s?(?:이|가)\s정답이라고(?:는)?\s(?:할\s수\s없|생각하지)"),
         doubts=(r"만약", r"만일", r"혹시", r"처음에는", r"예를\s들어"),
         joins=(r"또는", r"혹은", r"이나", r"나", r"와", r"과", r"그리고"),
@@ -247,101 +311,164 @@ LANGUAGES: dict[str, Phrases] = {
     ),
     "French": Phrases(
         states=(
-            r"\b(?:r[ée]ponse|choix|solution)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\best|\bserait|\bdoit\s[êe]tre|:)",
-            r"\br[ée]ponse\b", r"\bje\s(?:choisis|prends|pense\sque\sc'est|dirais|opte\spour|s[ée]lectionne|"
-            r"crois\sque\sc'est|pense)", r"\bc'est", r"\bil\ss'agit\sde", r"\bla\s(?:bonne|correcte)\sest",
+            r"\b(?:r[ée]ponse|choix|solution)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\best|"
+            r"\bserait|\bdoit\s[êe]tre|:)",
+            r"\br[ée]ponse\b",
+            r"\bje\s(?:choisis|prends|pense\sque\sc'est|dirais|opte\spour|s[ée]lectionne|"
+            r"crois\sque\sc'est|pense)", r"\bc'est", r"\bil\ss'agit\sde",
+            r"\bla\s(?:bonne|correcte)\sest",
         ),
-        affirms=(r"\sest\s(?:donc\s)?(?:la\s|l')?(?:bonne|correcte?|juste|exacte?|vraie?|r[ée]ponse|meilleure|seule)",
+        affirms=(
+            r"\sest\s(?:donc\s)?(?:la\s|l')?(?:bonne|correcte?|juste|exacte?|vraie?|r[ée]ponse|"
+            r"meilleure|seule)",
                  r"\sconvient", r"\sme\sparait"),
-        negates=(r"pas", r"ni", r"jamais", r"aucune?", r"plut[ôo]t\sque", r"sauf", r"exclu\w*", r"faux", r"doute"),
-        denies=(r"\s(?:n'est|ne\s|n'|est\s(?:faux|fausse|incorrecte?|erron|[ée]limin|exclu|mauvais))",),
-        doubts=(r"si\s(?:la|c'est|le|on|il|elle|une?|les)", r"peut-[êe]tre", r"pourrait", r"est-ce", r"supposons", r"certains", r"d'abord\spens", r"s'il"),
+        negates=(r"pas", r"ni", r"jamais", r"aucune?", r"plut[ôo]t\sque", r"sauf", r"exclu\w*",
+        r"faux", r"doute"),
+        denies=(
+            r"\s(?:n'est|ne\s|n'|est\s(?:faux|fausse|incorrecte?|erron|[ée]limin|exclu|mauvais))",),
+        doubts=(r"si\s(?:la|c'est|le|on|il|elle|une?|les)", r"peut-[êe]tre", r"pourrait", r"est-ce",
+        r"supposons", r"certains", r"d'abord\spens", r"s'il"),
         joins=(r"ou", r"et"),
-        fills=(r"la", r"le", r"lettre", r"option", r"r[ée]ponse", r"probablement", r"donc", r"que", r"bien", r"correcte"),
-        concludes=(r"mais", r"donc", r"ainsi", r"finalement", r"probablement", r"non", r"en\sfait", r"alors", r"plut[ôo]t"),
+        fills=(r"la", r"le", r"lettre", r"option", r"r[ée]ponse", r"probablement", r"donc", r"que",
+        r"bien", r"correcte"),
+        concludes=(r"mais", r"donc", r"ainsi", r"finalement", r"probablement", r"non", r"en\sfait",
+        r"alors", r"plut[ôo]t"),
         declines=(r"je\sne\s(?:sais|peux)", r"d[ée]sol[ée]", r"impossible\sde", r"aucune\sde"),
     ),
     "German": Phrases(
         states=(
-            r"\b(?:antwort|l[öo]sung|wahl)(?:m[öo]glichkeit)?\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\bist|\blautet|\bw[äa]re|:)",
-            r"\b(?:antwort|l[öo]sung)\b", r"\bich\s(?:w[äa]hle|nehme|denke|glaube|tippe\sauf|entscheide\smich\sf[üu]r|"
-            r"w[üu]rde\s(?:sagen|w[äa]hlen))", r"\bes\s(?:ist|muss)", r"\brichtig\sist", r"\bkorrekt\sist", r"\bdas\sist",
+            r"\b(?:antwort|l[öo]sung|wahl)(?:m[öo]glichkeit)?\b[^.,;!?\n\ue100-\uf8ff]{0,30}"
+            r"(?:\bist|\blautet|\bw[äa]re|:)",
+            r"\b(?:antwort|l[öo]sung)\b",
+            r"\bich\s(?:w[äa]hle|nehme|denke|glaube|tippe\sauf|entscheide\smich\sf[üu]r|"
+            r"w[üu]rde\s(?:sagen|w[äa]hlen))", r"\bes\s(?:ist|muss)", r"\brichtig\sist",
+            r"\bkorrekt\sist", r"\bdas\sist",
         ),
-        affirms=(r"\sist\s(?:also\s|daher\s|somit\s|wohl\s)?(?:die\s)?(?:richtig\w*|korrekt\w*|antwort|zutreffend|beste|einzig\w*)",
+        affirms=(
+            r"\sist\s(?:also\s|daher\s|somit\s|wohl\s)?(?:die\s)?(?:richtig\w*|korrekt\w*|"
+            r"antwort|zutreffend|beste|einzig\w*)",
                  r"\s(?:passt|stimmt|trifft\szu)(?!\snicht)", r"\s(?:w[\u00e4a]hlen|nehmen)\b"),
-        negates=(r"nicht", r"kein\w*", r"weder", r"noch", r"nie", r"statt", r"anstelle", r"au[ßs]+er", r"falsch\w*", r"ohne", r"bezweif\w*", r"ausgeschlossen"),
-        denies=(r"\s(?:ist|war|kann|passt|stimmt|trifft|scheidet|w[äa]re|f[äa]llt)\s(?:\w+\s){0,2}?(?:nicht|falsch|ausgeschlossen|aus|unwahr\w*|weg|unm[öo]glich|inkorrekt)",),
-        doubts=(r"ob", r"wenn", r"falls", r"k[öo]nnte\w*", r"angenommen", r"manche", r"einige", r"zuerst", r"w[äa]re", r"zun[äa]chst", r"anfangs"),
+        negates=(r"nicht", r"kein\w*", r"weder", r"noch", r"nie", r"statt", r"anstelle",
+        r"au[ßs]+er", r"falsch\w*", r"ohne", r"bezweif\w*", r"ausgeschlossen"),
+        denies=(
+            r"\s(?:ist|war|kann|passt|stimmt|trifft|scheidet|w[äa]re|"
+            r"f[äa]llt)\s(?:\w+\s){0,2}?(?:nicht|falsch|ausgeschlossen|aus|unwahr\w*|weg|"
+            r"unm[öo]glich|inkorrekt)",),
+        doubts=(r"ob", r"wenn", r"falls", r"k[öo]nnte\w*", r"angenommen", r"manche", r"einige",
+        r"zuerst", r"w[äa]re", r"zun[äa]chst", r"anfangs"),
         joins=(r"oder", r"und", r"sowie", r"beziehungsweise", r"bzw\.?"),
-        fills=(r"die", r"der", r"das", r"buchstabe", r"option", r"antwort", r"wohl", r"wahrscheinlich", r"also", r"eindeutig", r"dass", r"es", r"richtige", r"sein"),
-        concludes=(r"aber", r"also", r"daher", r"somit", r"folglich", r"deshalb", r"nein", r"doch", r"sondern", r"wahrscheinlich", r"vermutlich"),
-        declines=(r"wei[ßs]+\s(?:es\s)?nicht", r"leider", r"kann\s(?:\w+\s){0,3}nicht", r"keine\sder"),
+        fills=(r"die", r"der", r"das", r"buchstabe", r"option", r"antwort", r"wohl",
+        r"wahrscheinlich", r"also", r"eindeutig", r"dass", r"es", r"richtige", r"sein"),
+        concludes=(r"aber", r"also", r"daher", r"somit", r"folglich", r"deshalb", r"nein", r"doch",
+        r"sondern", r"wahrscheinlich", r"vermutlich"),
+        declines=(r"wei[ßs]+\s(?:es\s)?nicht", r"leider", r"kann\s(?:\w+\s){0,3}nicht",
+        r"keine\sder"),
     ),
     "Spanish": Phrases(
         states=(
-            r"\b(?:respuesta|opci[óo]n|soluci[óo]n|alternativa)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\bes|\bser[íi]a|\bdebe\sser|:)",
-            r"\brespuesta\b", r"\b(?:elijo|escojo|elegir[íi]a|selecciono|me\squedo\scon|dir[íi]a\s(?:que\s)?|escoger[íi]a|opto\spor|"
+            r"\b(?:respuesta|opci[óo]n|soluci[óo]n|alternativa)\b[^.,;!?\n\ue100-\uf8ff]{0,3"
+            r"0}(?:\bes|\bser[íi]a|\bdebe\sser|:)",
+            r"\brespuesta\b",
+            r"\b(?:elijo|escojo|elegir[íi]a|selecciono|me\squedo\scon|dir[íi]a\s(?:que\s)?|"
+            r"escoger[íi]a|opto\spor|"
             r"creo\sque|pienso\sque)", r"\b(?:correct[ao])\ses", r"\bes\sla",
         ),
-        affirms=(r"\ses\s(?:por\stanto\s)?(?:la\s|el\s|lo\s)?(?:correct[ao]|respuesta|opci[óo]n|mejor|adecuad[ao]|m[áa]s\s\w+|[úu]nica|verdader[ao]|acertada)",),
-        negates=(r"ni", r"nunca", r"jam[áa]s", r"tampoco", r"en\slugar\sde", r"en\svez\sde", r"excepto", r"descart\w*", r"dudo", r"incorrect\w*", r"fals[ao]"),
-        denies=(r"\s(?:no\s|tampoco|es\s(?:incorrect|fals|err[óo]ne|imposible|improbable)|est[áa]\s(?:mal|descartad|equivocad)|queda\sdescartad)",),
-        doubts=(r"si\s(?:la|el|fuera|es|hay|se)", r"podr[íi]a", r"quiz[áa]s?", r"tal\svez", r"acaso", r"supong\w*", r"algunos", r"al\sprincipio", r"primero\spens"),
+        affirms=(
+            r"\ses\s(?:por\stanto\s)?(?:la\s|el\s|lo\s)?(?:correct[ao]|respuesta|opci[óo]n|"
+            r"mejor|adecuad[ao]|m[áa]s\s\w+|[úu]nica|verdader[ao]|acertada)",),
+        negates=(r"ni", r"nunca", r"jam[áa]s", r"tampoco", r"en\slugar\sde", r"en\svez\sde",
+        r"excepto", r"descart\w*", r"dudo", r"incorrect\w*", r"fals[ao]"),
+        denies=(
+            r"\s(?:no\s|tampoco|es\s(?:incorrect|fals|err[óo]ne|imposible|improbable)|"
+            r"est[áa]\s(?:mal|descartad|equivocad)|queda\sdescartad)",),
+        doubts=(r"si\s(?:la|el|fuera|es|hay|se)", r"podr[íi]a", r"quiz[áa]s?", r"tal\svez",
+        r"acaso", r"supong\w*", r"algunos", r"al\sprincipio", r"primero\spens"),
         joins=(r"o", r"y", r"u"),
-        fills=(r"la", r"el", r"letra", r"opci[óo]n", r"respuesta", r"probablemente", r"claramente", r"que", r"es", r"sea"),
-        concludes=(r"pero", r"entonces", r"por\s(?:lo\s)?tanto", r"as[íi]\sque", r"luego", r"finalmente", r"sino", r"mejor\sdicho", r"probablemente"),
+        fills=(r"la", r"el", r"letra", r"opci[óo]n", r"respuesta", r"probablemente", r"claramente",
+        r"que", r"es", r"sea"),
+        concludes=(r"pero", r"entonces", r"por\s(?:lo\s)?tanto", r"as[íi]\sque", r"luego",
+        r"finalmente", r"sino", r"mejor\sdicho", r"probablemente"),
         declines=(r"no\s(?:lo\s)?s[ée]", r"lo\ssiento", r"no\spuedo", r"ninguna\sde"),
     ),
     "Portuguese": Phrases(
         states=(
-            r"\b(?:resposta|op[çc][ãa]o|solu[çc][ãa]o|alternativa|gabarito)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\s[ée]\b|\bseria|\bdeve\sser|:)",
-            r"\bresposta\b", r"\b(?:escolho|seleciono|marco|acho\sque\s(?:[ée]|seja)?|diria\sque|fico\scom|opto\spor|acredito\sque)",
+            r"\b(?:resposta|op[çc][ãa]o|solu[çc][ãa]o|alternativa|"
+            r"gabarito)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\s[ée]\b|\bseria|\bdeve\sser|:)",
+            r"\bresposta\b",
+            r"\b(?:escolho|seleciono|marco|acho\sque\s(?:[ée]|seja)?|diria\sque|fico\scom|"
+            r"opto\spor|acredito\sque)",
             r"\bcorret[ao]\s[ée]",
         ),
-        affirms=(r"\s(?:[ée]|est[áa])\s(?:portanto\s)?(?:a\s|o\s)?(?:corret[ao]|resposta|cert[ao]|alternativa|op[çc][ãa]o|melhor|mais\s\w+|[úu]nica)",),
-        negates=(r"n[ãa]o", r"nem", r"em\svez\sde", r"exceto", r"errad[ao]", r"duvido", r"incorreta"),
-        denies=(r"\s(?:n[ãa]o\b|(?:[ée]|est[áa])\s(?:errad|incorret|fals|descartad|imposs|improv))",),
-        doubts=(r"se\s(?:a|o|for|fosse)", r"poderia", r"talvez", r"ser[áa]\sque", r"suponha\w*", r"alguns", r"pode\sser"),
+        affirms=(
+            r"\s(?:[ée]|est[áa])\s(?:portanto\s)?(?:a\s|o\s)?(?:corret[ao]|resposta|cert[ao]|"
+            r"alternativa|op[çc][ãa]o|melhor|mais\s\w+|[úu]nica)",),
+        negates=(r"n[ãa]o", r"nem", r"em\svez\sde", r"exceto", r"errad[ao]", r"duvido",
+        r"incorreta"),
+        denies=(
+            r"\s(?:n[ãa]o\b|(?:[ée]|est[áa])\s(?:errad|incorret|fals|descartad|imposs|improv))",),
+        doubts=(r"se\s(?:a|o|for|fosse)", r"poderia", r"talvez", r"ser[áa]\sque", r"suponha\w*",
+        r"alguns", r"pode\sser"),
         joins=(r"ou", r"e"),
-        fills=(r"a", r"o", r"letra", r"op[çc][ãa]o", r"alternativa", r"resposta", r"provavelmente", r"que", r"[ée]", r"seja"),
-        concludes=(r"mas", r"portanto", r"ent[ãa]o", r"logo", r"assim", r"mas\ssim", r"ali[áa]s", r"provavelmente", r"na\sverdade"),
+        fills=(r"a", r"o", r"letra", r"op[çc][ãa]o", r"alternativa", r"resposta", r"provavelmente",
+        r"que", r"[ée]", r"seja"),
+        concludes=(r"mas", r"portanto", r"ent[ãa]o", r"logo", r"assim", r"mas\ssim", r"ali[áa]s",
+        r"provavelmente", r"na\sverdade"),
         declines=(r"n[ãa]o\s(?:sei|posso|consigo)", r"desculp\w*", r"nenhuma\sdas"),
     ),
     "Italian": Phrases(
         states=(
-            r"\b(?:risposta|opzione|soluzione|alternativa)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:\s[èeé]'?\b|\bsarebbe|\bdeve\sessere|:)",
-            r"\brisposta\b", r"\b(?:scelgo|seleziono|direi|credo\s(?:che\s)?sia|penso\s(?:che\s)?sia|opto\sper|sceglierei)",
+            r"\b(?:risposta|opzione|soluzione|alternativa)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?:"
+            r"\s[èeé]'?\b|\bsarebbe|\bdeve\sessere|:)",
+            r"\brisposta\b",
+            r"\b(?:scelgo|seleziono|direi|credo\s(?:che\s)?sia|penso\s(?:che\s)?sia|"
+            r"opto\sper|sceglierei)",
         ),
-        affirms=(r"\s[èe]'?\s(?:quindi\s)?(?:la\s|quella\s|il\s)?(?:risposta|corretta|giusta|esatta|migliore|pi[ùu]\s\w+|opzione)",),
-        negates=(r"non", r"n[ée]", r"mai", r"invece\sdi", r"tranne", r"sbagliat\w*", r"dubito", r"piuttosto\sche", r"errat\w*"),
+        affirms=(
+            r"\s[èe]'?\s(?:quindi\s)?(?:la\s|quella\s|il\s)?(?:risposta|corretta|giusta|"
+            r"esatta|migliore|pi[ùu]\s\w+|opzione)",),
+        negates=(r"non", r"n[ée]", r"mai", r"invece\sdi", r"tranne", r"sbagliat\w*", r"dubito",
+        r"piuttosto\sche", r"errat\w*"),
         denies=(r"\s(?:non\b|[èe]'?\s(?:sbagliat|errat|fals|incorrett|esclus|imposs|improb))",),
-        doubts=(r"se\s(?:la|il|fosse|[èe])", r"potrebbe", r"forse", r"supponi\w*", r"alcuni", r"all'inizio"),
+        doubts=(r"se\s(?:la|il|fosse|[èe])", r"potrebbe", r"forse", r"supponi\w*", r"alcuni",
+        r"all'inizio"),
         joins=(r"o", r"oppure", r"e", r"ed"),
         fills=(r"la", r"il", r"lettera", r"opzione", r"risposta", r"probabilmente", r"che", r"sia"),
-        concludes=(r"ma", r"quindi", r"dunque", r"perci[òo]", r"pertanto", r"allora", r"bens[ìi]", r"anzi", r"probabilmente"),
+        concludes=(r"ma", r"quindi", r"dunque", r"perci[òo]", r"pertanto", r"allora", r"bens[ìi]",
+        r"anzi", r"probabilmente"),
         declines=(r"non\s(?:lo\s)?so", r"non\sposso", r"mi\sdispiace", r"nessuna\sdelle"),
     ),
     "Russian": Phrases(
         states=(
-            r"\b(?:ответ(?:ом)?|вариант|решение)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?::|—|-|\bэто|\bявляется|\bбудет)?",
-            r"\b(?:выбираю|выберу|думаю,?(?:\sчто)?|считаю,?(?:\sчто)?|полагаю,?(?:\sчто)?)(?:\sэто)?", r"\bправильн\w+\s(?:—|-|это)", r"\bэто",
+            r"\b(?:ответ(?:ом)?|вариант|решение)\b[^.,;!?\n\ue100-\uf8ff]{0,30}(?::|—|-|"
+            r"\bэто|\bявляется|\bбудет)?",
+            r"\b(?:выбираю|выберу|думаю,?(?:\sчто)?|считаю,?(?:\sчто)?|"
+            r"полагаю,?(?:\sчто)?)(?:\sэто)?", r"\bправильн\w+\s(?:—|-|это)", r"\bэто",
         ),
         affirms=(r"\s?(?:—|-|это|является)?\s?(?:правильн\w+|верн\w+|верен|подходит)",),
-        negates=(r"не", r"ни", r"нет", r"вместо", r"кроме", r"неверн\w*", r"неправильн\w*", r"сомневаюсь", r"исключ\w*"),
-        denies=(r"\s?(?:—|-|это|является)?\s?(?:не\b|нет\b|неверн|неправильн|ошибоч|исключ|отпадает|невозмож)",),
-        doubts=(r"если", r"ли", r"может\sбыть", r"возможно", r"предположим", r"допустим", r"некоторые", r"сначала", r"мог\sбы", r"может"),
+        negates=(r"не", r"ни", r"нет", r"вместо", r"кроме", r"неверн\w*", r"неправильн\w*",
+        r"сомневаюсь", r"исключ\w*"),
+        denies=(
+            r"\s?(?:—|-|это|является)?\s?(?:не\b|нет\b|неверн|неправильн|ошибоч|исключ|"
+            r"отпадает|невозмож)",),
+        doubts=(r"если", r"ли", r"может\sбыть", r"возможно", r"предположим", r"допустим",
+        r"некоторые", r"сначала", r"мог\sбы", r"может"),
         joins=(r"или", r"и", r"либо"),
-        fills=(r"вариант", r"ответ", r"буква", r"скорее\sвсего", r"вероятно", r"—", r"это", r"под\sбуквой"),
-        concludes=(r"значит", r"поэтому", r"следовательно", r"итак", r"таким\sобразом", r"скорее\sвсего", r"вероятно", r"а", r"нет"),
+        fills=(r"вариант", r"ответ", r"буква", r"скорее\sвсего", r"вероятно", r"—", r"это",
+        r"под\sбуквой"),
+        concludes=(r"значит", r"поэтому", r"следовательно", r"итак", r"таким\sобразом",
+        r"скорее\sвсего", r"вероятно", r"а", r"нет"),
         declines=(r"не\s(?:знаю|могу)", r"извините", r"к\sсожалению", r"невозможно"),
     ),
     "Arabic": Phrases(
         states=(
-            r"(?:الإجابة|الاجابة|الجواب|الخيار|الحل|إجابتي|جوابي|الاختيار)[^.,;!?\n\ue100-\uf8ff]{0,30}?(?:هي|هو|:)?",
+            r"(?:الإجابة|الاجابة|الجواب|الخيار|الحل|إجابتي|جوابي|"
+            r"الاختيار)[^.,;!?\n\ue100-\uf8ff]{0,30}?(?:هي|هو|:)?",
             r"(?:أختار|اختار|سأختار|أعتقد\sأن(?:ها|ه)?|إنه[ا]?)",
         ),
-        affirms=(r"\s?(?:هو|هي)?\s?(?:الخيار\s|الإجابة\s|الجواب\s)?(?:الصحيح|صحيح|الأصح|الأنسب|مناسب)",),
-        negates=(r"ليست?", r"لا", r"لن", r"لم", r"غير", r"بدلا", r"بدلاً", r"باستثناء", r"خطأ", r"وليس"),
+        affirms=(
+            r"\s?(?:هو|هي)?\s?(?:الخيار\s|الإجابة\s|الجواب\s)?(?:الصحيح|صحيح|الأصح|الأنسب|مناسب)",),
+        negates=(r"ليست?", r"لا", r"لن", r"لم", r"غير", r"بدلا", r"بدلاً", r"باستثناء", r"خطأ",
+        r"وليس"),
         denies=(r"\s?(?:هو|هي)?\s?(?:ليست?|لا|خطأ|خاطئ|غير|مستبعد)",),
         doubts=(r"إذا", r"اذا", r"ربما", r"قد", r"هل", r"لو", r"بعض", r"إن\sكان"),
         joins=(r"أو", r"او", r"و", r"أم"),
@@ -350,8 +477,11 @@ LANGUAGES: dict[str, Phrases] = {
         declines=(r"لا\s(?:أعرف|أعلم|أستطيع|يمكن)", r"عذرا", r"آسف"),
     ),
     "Hindi": Phrases(
-        states=(r"(?:उत्तर|जवाब|विकल्प)[^.,;!?।\n\ue100-\uf8ff]{0,20}?(?:है|:)?", r"(?:मैं|मेरा\sचुनाव|मेरी\sपसंद)"),
-        affirms=(r"\s?(?:ही\s)?(?:सबसे\s)?(?:सही|उत्तर|ठीक|उचित|उपयुक्त)(?:\s(?:उत्तर|विकल्प|जवाब))?\sहै", r"\s?(?:है|को\sचुन|चुन)(?!\sया)"),
+        states=(r"(?:उत्तर|जवाब|विकल्प)[^.,;!?।\n\ue100-\uf8ff]{0,20}?(?:है|:)?",
+        r"(?:मैं|मेरा\sचुनाव|मेरी\sपसंद)"),
+        affirms=(
+            r"\s?(?:ही\s)?(?:सबसे\s)?(?:सही|उत्तर|ठीक|उचित|उपयुक्त)(?:\s(?:उत्तर|विकल्प|"
+            r"जवाब))?\sहै", r"\s?(?:है|को\sचुन|चुन)(?!\sया)"),
         negates=(r"गलत", r"ग़लत", r"के\sबजाय", r"नहीं"),
         denies=(r"\s?(?:सही\s|उत्तर\s|विकल्प\s|जवाब\s|भी\s|तो\s)*(?:नहीं|गलत|ग़लत|के\sबजाय)",),
         doubts=(r"अगर", r"यदि", r"शायद", r"क्या", r"मान\sलो", r"कुछ\sलोग"),
@@ -362,13 +492,18 @@ LANGUAGES: dict[str, Phrases] = {
     ),
     "Turkish": Phrases(
         states=(
-            r"\b(?:(?:do[ğg]ru\s)?(?:cevap|cevab[ıi]m?|yan[ıi]t[ıi]?m?|se[çc]enek|[şs][ıi]k)(?:\solarak)?)\b[^.,;!?\n\ue100-\uf8ff]{0,15}:?",
+            r"\b(?:(?:do[ğg]ru\s)?(?:cevap|cevab[ıi]m?|yan[ıi]t[ıi]?m?|se[çc]enek|"
+            r"[şs][ıi]k)(?:\solarak)?)\b[^.,;!?\n\ue100-\uf8ff]{0,15}:?",
         ),
         affirms=(
-            r"(?:'?(?:d[ıiuü]r|t[ıiuü]r))\b", r"\s?(?:[şs][ıi]kk[ıi]|se[çc]ene[ğg]i)?(?:'?y[ıi])?\s?(?:do[ğg]ru(?!\sde[ğg]il)|se[çc]iyorum|olmal[ıi])",
+            r"(?:'?(?:d[ıiuü]r|t[ıiuü]r))\b",
+            r"\s?(?:[şs][ıi]kk[ıi]|se[çc]ene[ğg]i)?(?:'?y[ıi])?\s?(?:do[ğg]ru(?!\sde[ğg]il)|"
+            r"se[çc]iyorum|olmal[ıi])",
         ),
         negates=(r"yanl[ıi][şs]",),
-        denies=(r"(?:'?\w{0,3})?\s?(?:[şs][ıi]kk[ıi]|se[çc]ene[ğg]i)?\s?(?:do[ğg]ru\s)?(?:de[ğg]il\w*|yanl[ıi][şs]|olamaz)",),
+        denies=(
+            r"(?:'?\w{0,3})?\s?(?:[şs][ıi]kk[ıi]|se[çc]ene[ğg]i)?\s?(?:do[ğg]ru\s)?(?:de[ğg]il"
+            r"\w*|yanl[ıi][şs]|olamaz)",),
         doubts=(r"e[ğg]er", r"belki", r"acaba"),
         joins=(r"veya", r"ve", r"ya\sda", r"ile"),
         fills=(r"se[çc]enek", r"[şs][ıi]k", r"kesinlikle", r"muhtemelen"),
@@ -376,8 +511,12 @@ LANGUAGES: dict[str, Phrases] = {
         declines=(r"bilmiyorum", r"[üu]zg[üu]n[üu]m", r"belirlenem\w*"),
     ),
     "Vietnamese": Phrases(
-        states=(r"(?:đáp\sán|câu\strả\slời|phương\sán|lựa\schọn|trả\slời)[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\slà|:)?", r"(?:tôi|mình|em)?\s?chọn"),
-        affirms=(r"\s(?:là\s)?(?:đáp\sán\s|câu\strả\slời\s|phương\sán\s|lựa\schọn\s)?(?:đúng|chính\sxác|phù\shợp)",),
+        states=(
+            r"(?:đáp\sán|câu\strả\slời|phương\sán|lựa\schọn|"
+            r"trả\slời)[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\slà|:)?", r"(?:tôi|mình|em)?\s?chọn"),
+        affirms=(
+            r"\s(?:là\s)?(?:đáp\sán\s|câu\strả\slời\s|phương\sán\s|lựa\schọn\s)?(?:đúng|"
+            r"chính\sxác|phù\shợp)",),
         negates=(r"không", r"chẳng", r"sai", r"thay\svì", r"chứ\skhông", r"loại"),
         denies=(r"\s(?:là\s)?(?:không|sai|chưa|bị\sloại)",),
         doubts=(r"nếu", r"có\sthể", r"liệu", r"có\slẽ\slà\skhông", r"giả\ssử"),
@@ -387,10 +526,15 @@ LANGUAGES: dict[str, Phrases] = {
         declines=(r"không\s(?:biết|thể)", r"xin\slỗi"),
     ),
     "Indonesian": Phrases(
-        states=(r"\b(?:jawaban(?:nya|ku)?|pilihan(?:nya|ku)?|opsi|jawapan)\b[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\badalah|\bialah|\byaitu|\bialah|:)?",
+        states=(
+            r"\b(?:jawaban(?:nya|ku)?|pilihan(?:nya|ku)?|opsi|"
+            r"jawapan)\b[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\badalah|\bialah|\byaitu|\bialah|:)?",
                 r"\b(?:saya|aku)\s(?:akan\s)?(?:memilih|pilih)"),
-        affirms=(r"\s(?:adalah\s|yang\s|merupakan\s)?(?:jawaban|pilihan)?\s?(?:yang\s)?(?:paling\s)?(?:benar|tepat|betul|sesuai)",),
-        negates=(r"bukan(?:lah)?", r"tidak", r"daripada", r"kecuali", r"salah", r"melainkan\sbukan"),
+        affirms=(
+            r"\s(?:adalah\s|yang\s|merupakan\s)?(?:jawaban|"
+            r"pilihan)?\s?(?:yang\s)?(?:paling\s)?(?:benar|tepat|betul|sesuai)",),
+        negates=(r"bukan(?:lah)?", r"tidak", r"daripada", r"kecuali", r"salah",
+        r"melainkan\sbukan"),
         denies=(r"\s(?:adalah\s|itu\s|jelas\s)?(?:bukan|tidak|salah|keliru)",),
         doubts=(r"jika", r"kalau", r"mungkin", r"apakah", r"andaikan"),
         joins=(r"atau", r"dan"),
@@ -399,7 +543,8 @@ LANGUAGES: dict[str, Phrases] = {
         declines=(r"tidak\s(?:tahu|bisa|dapat)", r"maaf"),
     ),
     "Dutch": Phrases(
-        states=(r"\bantwoord\b[^.,;!?\n\ue100-\uf8ff]{0,25}(?:\bis|:)", r"\bik\s(?:kies|denk)(?:\svoor|\sdat\shet)?", r"\bantwoord\b", r"\bhet\sis"),
+        states=(r"\bantwoord\b[^.,;!?\n\ue100-\uf8ff]{0,25}(?:\bis|:)",
+        r"\bik\s(?:kies|denk)(?:\svoor|\sdat\shet)?", r"\bantwoord\b", r"\bhet\sis"),
         affirms=(r"\sis\s(?:het\s)?(?:juist\w*|correct\w*|goed\w*|antwoord)",),
         negates=(r"niet", r"geen", r"noch", r"onjuist\w*"),
         denies=(r"\s(?:is\s)(?:niet|fout|onjuist|verkeerd)",),
@@ -410,7 +555,8 @@ LANGUAGES: dict[str, Phrases] = {
         declines=(r"weet\s(?:het\s)?niet", r"helaas"),
     ),
     "Polish": Phrases(
-        states=(r"\bodpowied[źz]\w*\b[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\bto|\bjest|:|-)?", r"\b(?:wybieram|my[śs]l[ęe],?\s[żz]e)(?:\sto)?"),
+        states=(r"\bodpowied[źz]\w*\b[^.,;!?\n\ue100-\uf8ff]{0,25}?(?:\bto|\bjest|:|-)?",
+        r"\b(?:wybieram|my[śs]l[ęe],?\s[żz]e)(?:\sto)?"),
         affirms=(r"\sjest\s(?:poprawn\w*|prawid[łl]ow\w*|w[łl]a[śs]ciw\w*)",),
         negates=(r"nie", r"ani", r"zamiast", r"b[łl][ęe]dn\w*"),
         denies=(r"\s(?:nie|jest\s(?:b[łl][ęe]dn|niepoprawn|nieprawid))",),
@@ -422,16 +568,25 @@ LANGUAGES: dict[str, Phrases] = {
     ),
     "others": Phrases(
         states=(
-            r"\b(?:rätta|riktige|rigtige)?\s?svar(?:et)?\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\bär|\ber|:)", r"\bjag\sväljer", r"\bjeg\svelger",
-            r"\bвідповідь\b[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:—|-|:|\bце)?", r"\bodpověď\b[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:\bje|:)?",
-            r"คำตอบ(?:ที่ถูกต้อง)?(?:คือ|:)?", r"ตอบ", r"เลือก", r"(?:پاسخ|گزینه|جواب)[^.,;!?\n\ue100-\uf8ff]{0,20}?",
-            r"απάντηση\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:είναι|:)", r"התשובה[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:היא|הינה|:)?",
-            r"উত্তর[^.,;!?\n\ue100-\uf8ff]{0,12}?", r"\brăspunsul\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\beste|\be|:)",
-            r"\bválasz\w*\b[^.,;!?\n\ue100-\uf8ff]{0,20}?:?", r"\bvastaus\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\bon|:)",
+            r"\b(?:rätta|riktige|rigtige)?\s?svar(?:et)?\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\b"
+            r"är|\ber|:)", r"\bjag\sväljer", r"\bjeg\svelger",
+            r"\bвідповідь\b[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:—|-|:|\bце)?",
+            r"\bodpověď\b[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:\bje|:)?",
+            r"คำตอบ(?:ที่ถูกต้อง)?(?:คือ|:)?", r"ตอบ", r"เลือก",
+            r"(?:پاسخ|گزینه|جواب)[^.,;!?\n\ue100-\uf8ff]{0,20}?",
+            r"απάντηση\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:είναι|:)",
+            r"התשובה[^.,;!?\n\ue100-\uf8ff]{0,20}?(?:היא|הינה|:)?",
+            r"উত্তর[^.,;!?\n\ue100-\uf8ff]{0,12}?",
+            r"\brăspunsul\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\beste|\be|:)",
+            r"\bválasz\w*\b[^.,;!?\n\ue100-\uf8ff]{0,20}?:?",
+            r"\bvastaus\b[^.,;!?\n\ue100-\uf8ff]{0,20}(?:\bon|:)",
         ),
-        affirms=(r"\s?(?:صحیح|درست)\sاست", r"\s(?:är|er)\s(?:rätt|riktig\w*|korrekt\w*)", r"\s?ถูกต้อง", r"\s?(?:সঠিক)"),
-        negates=(r"inte", r"ikke", r"ไม่", r"δεν", r"לא", r"אינה", r"není", r"ne", r"nu", r"nem", r"ei", r"ej"),
-        denies=(r"\s?(?:نیست|غلط|نادرست|নয়|না\b|ভুল|ไม่|ผิด)", r"\s(?:är|er)\s(?:inte|ikke|fel|feil|forkert)", r"\s(?:není|nem)"),
+        affirms=(r"\s?(?:صحیح|درست)\sاست", r"\s(?:är|er)\s(?:rätt|riktig\w*|korrekt\w*)",
+        r"\s?ถูกต้อง", r"\s?(?:সঠিক)"),
+        negates=(r"inte", r"ikke", r"ไม่", r"δεν", r"לא", r"אינה", r"není", r"ne", r"nu", r"nem",
+        r"ei", r"ej"),
+        denies=(r"\s?(?:نیست|غلط|نادرست|নয়|না\b|ভুল|ไม่|ผิด)",
+        r"\s(?:är|er)\s(?:inte|ikke|fel|feil|forkert)", r"\s(?:není|nem)"),
         doubts=(r"om\sdet", r"kanske", r"kanskje", r"якщо", r"ถ้า", r"اگر", r"যদি"),
         joins=(r"eller", r"och", r"og", r"หรือ", r"และ", r"یا", r"বা", r"або", r"nebo", r"sau"),
         fills=(r"alternativ", r"alternativet", r"ข้อ", r"گزینه", r"варіант", r"är", r"er"),

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Where a text names options: each mention becomes one sign that tells the option and the form.
 
 The signs are private characters, so that expressions about what stands around a mention need not
@@ -5,8 +6,8 @@ know letters or texts of options: "I think it is (C)." becomes "I think it is \\
 """
 
 import re
-from string import ascii_uppercase as LETTERS
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase as LETTERS
 from typing import NamedTuple
 
 from eval.answers.tokens import Token, is_number, loosely, tokens
@@ -25,26 +26,37 @@ MENTION = "[\ue100-\ue5ff]"
 #: Letters of the scripts that stand between spaces.
 _BESIDE = r"A-Za-z0-9\u00c0-\u024f\u0400-\u04ff"
 _LABEL_WORD = (
-    r"(?:options?|choices?|letter|answer|alternative|选项|選項|選択肢|옵션|보기|선택지|opci[óo]n|op[çc][ãa]o|opzione|"
+    r"(?:options?|choices?|letter|answer|alternative|选项|選項|選択肢|옵션|보기|선택지|opci[óo]n|"
+    r"op[çc][ãa]o|opzione|"
     r"lettre|letra|lettera|buchstabe|r[ée]ponse|antwort|respuesta|resposta|risposta|вариант|ответ|"
-    r"se[çc]enek|[şs][ıi]k|alternativa|jawaban|pilihan|opsi|phương\sán|lựa\schọn|đáp\sán|विकल्प|الخيار|الحرف)"
+    r"se[çc]enek|[şs][ıi]k|alternativa|jawaban|pilihan|opsi|phương\sán|lựa\schọn|đáp\sán|"
+    r"विकल्प|الخيار|الحرف)"
 )
 _NAMED_LETTER = re.compile(
-    rf"(?<![{_BESIDE}])(?i:{_LABEL_WORD})(?:\s{{0,2}}[:\"'#-]\s?|\s{{1,2}}|(?<=[\u0900-\ud7af]))(?P<letter>[A-Z]|[a-z](?=\s?(?:[.,;:!?)\n]|$)|\s(?i:because|since|as|is)\b)|[b-hj-z](?=\s))"
+    rf"(?<![{_BESIDE}])(?i:{_LABEL_WORD})(?:\s{{0,2}}[:\"'#-]\s?|\s{{1,2}}|"
+    rf"(?<=[\u0900-\ud7af]))(?P<letter>[A-Z]|[a-z](?=\s?(?:[.,;:!?)\n]|$)|\s(?i:because|"
+    rf"since|as|is)\b)|[b-hj-z](?=\s))"
     rf"(?![{_BESIDE}+#'\u266d-])"
 )
 _BRACKETED_LETTER = re.compile(
     rf"(?<![{_BESIDE}\\])(?:\(\s?([A-Za-z])\s?[.):]?\s?\)|\[\s?([A-Za-z])\s?\])"
 )
 _LINE_LABEL = re.compile(
-    rf"^[ \t>\-*\u2022\ue000]{{0,8}}(?:(?P<big>[A-Z])\s?(?:[.):\u3001\u3002]|[-\u2013\u2014](?=\s)|(?=,\s))(?![A-Za-z]\.)"
-    rf"|(?P<small>[a-z])\s?[.):](?=\s|$|\ue001|{MENTION})|(?P<only>[A-Za-z])[ \t]{{0,4}}[.!]?[ \t]{{0,4}}(?=\n|$|\ue001))",
+    rf"^[ \t>\-*\u2022\ue000]{{0,8}}(?:(?P<big>[A-Z])\s?(?:[.):\u3001\u3002]|"
+    rf"[-\u2013\u2014](?=\s)|(?=,\s))(?![A-Za-z]\.)"
+    rf"|(?P<small>[a-z])\s?[.):](?=\s|$|\ue001|{MENTION})|"
+    rf"(?P<only>[A-Za-z])[ \t]{{0,4}}[.!]?[ \t]{{0,4}}(?=\n|$|\ue001))",
     re.MULTILINE,
 )
-_INNER_LABEL = re.compile(r"(?<!Dr\.\s)(?<!Mr\.\s)(?<!Ms\.\s)(?<!St\.\s)(?<!Mrs\.\s)(?<!Prof\.\s)(?<=[.!?:;\u3002\uff1a]\s)([A-Z])[.):](?=\s)")
+_INNER_LABEL = re.compile(
+    r"(?<!Dr\.\s)(?<!Mr\.\s)(?<!Ms\.\s)(?<!St\.\s)(?<!Mrs\.\s)(?<!Prof\.\s)(?<=[.!?:;\u3002"
+    r"\uff1a]\s)([A-Z])[.):](?=\s)"
+)
 _SMALL_AFTER_IS = re.compile(
-    r"(?i:(?:[:=>\ue000]|\bans(?:wer)?\s-|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|является|to|adalah|là)|[是为选は은는])\s{0,3})"
-    r"(?P<letter>[a-z])(?=\s{0,3}(?:[.!\u3002\ue001]\s{0,2}(?:\n|$|\s)|[\u3067\uc785]|\n|$)|\s(?:because|since)\b)"
+    r"(?i:(?:[:=>\ue000]|\bans(?:wer)?\s-|\b(?:is|be|it's|ist|lautet|est|es|[ée]|[èé]|"
+    r"является|to|adalah|là)|[是为选は은는])\s{0,3})"
+    r"(?P<letter>[a-z])(?=\s{0,3}(?:[.!\u3002\ue001]\s{0,2}(?:\n|$|\s)|[\u3067\uc785]|\n|$)|"
+    r"\s(?:because|since)\b)"
 )
 _SLASH = re.compile(r"(?<![\w/])([A-MO-Z])\s?/\s?(?=[A-Z](?!\w))")
 _BARE_LETTER = re.compile(
@@ -52,24 +64,31 @@ _BARE_LETTER = re.compile(
     rf"(?![{_BESIDE}+#&/\u266d]|'(?:s|m|re|ve|ll|d|t)\b|-[\w\s]?\w|\.[A-Za-z]|\s?\u266d)"
 )
 _NAME_BEFORE = re.compile(
-    r"(?:\b(?:vitamin[ea]?|plan|hepatitis|grade|type|note|chord|key\sof|class|group|section|series|exhibit|level|"
-    r"team|row|seat|gate|appendix|phase|block|building|room|terminal|platform|fig(?:ure)?\.?|panel|part|variable|"
+    r"(?:\b(?:vitamin[ea]?|plan|hepatitis|grade|type|note|chord|key\sof|class|group|section|"
+    r"series|exhibit|level|"
+    r"team|row|seat|gate|appendix|phase|block|building|room|terminal|platform|"
+    r"fig(?:ure)?\.?|panel|part|variable|"
     r"node|vertex|person|player|speaker|student|car|street|avenue|line|track|sample|label|"
-    r"drive|size|cup|schedule|tier|division|league|factor|mr|mrs|dr|model|module|exit|zone|wing|hall|column|"
+    r"drive|size|cup|schedule|tier|division|league|factor|mr|mrs|dr|model|module|exit|zone|"
+    r"wing|hall|column|"
     r"channel|side|scale|in|tone|pitch|category|mark\sof|(?<![éèàs]\s)an?)|"
     r"维生素|血型|类|型|甲|罩杯)\s?$",
     re.IGNORECASE,
 )
 _TITLE_BEFORE = re.compile(r"\b(?:mr|mrs|ms|dr|prof|st)\.\s$", re.IGNORECASE)
 _NAME_AFTER = re.compile(
-    r"\s(?:major|minor|sharp|flat|natural|cells?|programming|language|string|level|side|team|grade|note|chord|roll|"
-    r"section|movies?|film|minus|plus|students?|dur|moll|majeur|mineur|mayor|menor|maggiore|minore|string|key|"
+    r"\s(?:major|minor|sharp|flat|natural|cells?|programming|language|string|level|side|"
+    r"team|grade|note|chord|roll|"
+    r"section|movies?|film|minus|plus|students?|dur|moll|majeur|mineur|mayor|menor|maggiore|"
+    r"minore|string|key|"
     r"power|vitamin|is\sfor|scale|battery|batteries|flat|shirt|sample|cup|list|side)\b"
     r"|\s?[区超罗股站级型座队组级]|\s?大调|\s?小调"
 )
 _CONTINUES = re.compile(
-    rf"\s?(?:$|[^\w\s{MENTION[1:-1]}]|(?:because|since|as|is|was|and|but|or|not|for|given|değil|the\s(?:most|best)|due|which|with|rather|"
-    r"instead|based|would|must|should|seems|fits|matches|appears|looks|can|could|does|has|over|nor|here|it|if|may|might|"
+    rf"\s?(?:$|[^\w\s{MENTION[1:-1]}]|(?:because|since|as|is|was|and|but|or|not|for|given|"
+    rf"değil|the\s(?:most|best)|due|which|with|rather|"
+    r"instead|based|would|must|should|seems|fits|matches|appears|looks|can|could|does|has|"
+    r"over|nor|here|it|if|may|might|"
     r"ist|est|es|è|é|oder|ou|o|weil|car|parce|porque|perch[ée])\b"
     r"|of\sthe\soptions\b|[\u0400-\u06ff\u0900-\u097f\u0e00-\u0e7f\u3040-\u9fff\uac00-\ud7af])",
     re.IGNORECASE,
@@ -77,23 +96,102 @@ _CONTINUES = re.compile(
 _INITIAL = re.compile(r"\.\s[A-Z][a-z]+")
 _CAPITALISED = re.compile(r"\b([A-Z][a-z]{2,})\s$")
 _NO_SURNAMES = frozenset(
-    "answer option choice letter hence thus therefore likely probably choose select pick final correct "
-    "definitely antwort lösung option perhaps maybe clearly surely says".split()
+    [
+        "answer",
+        "option",
+        "choice",
+        "letter",
+        "hence",
+        "thus",
+        "therefore",
+        "likely",
+        "probably",
+        "choose",
+        "select",
+        "pick",
+        "final",
+        "correct",
+        "definitely",
+        "antwort",
+        "lösung",
+        "option",
+        "perhaps",
+        "maybe",
+        "clearly",
+        "surely",
+        "says",
+    ]
 )
 
 #: Texts of options that are words of every sentence: they count only where they stand alone.
 _COMMON_TEXTS = frozenset(
-    "yes no none neither both all other true false a i it he she they not is one some this that "
-    "correct wrong incorrect right ja nein oui non si sí sim não да нет unknown unclear uncertain "
-    "other others maybe same 是 否 有 无 对 错 不 はい いいえ 네 예 아니요".split()
+    [
+        "yes",
+        "no",
+        "none",
+        "neither",
+        "both",
+        "all",
+        "other",
+        "true",
+        "false",
+        "a",
+        "i",
+        "it",
+        "he",
+        "she",
+        "they",
+        "not",
+        "is",
+        "one",
+        "some",
+        "this",
+        "that",
+        "correct",
+        "wrong",
+        "incorrect",
+        "right",
+        "ja",
+        "nein",
+        "oui",
+        "non",
+        "si",
+        "sí",
+        "sim",
+        "não",
+        "да",
+        "нет",
+        "unknown",
+        "unclear",
+        "uncertain",
+        "other",
+        "others",
+        "maybe",
+        "same",
+        "是",
+        "否",
+        "有",
+        "无",
+        "对",
+        "错",
+        "不",
+        "はい",
+        "いいえ",
+        "네",
+        "예",
+        "아니요",
+    ]
 )
 _STANDS_ALONE_BEFORE = re.compile(
-    r"(?:^|[.!?:;=\n\ue000\u3002]|\bis|\bwas|\bbe|\banswer|\bsay|\bthink|\bchoose|\bpick|\bso,?|\bhence,?|[是选は])[\s(\"']{0,3}$",
+    r"(?:^|[.!?:;=\n\ue000\u3002]|\bis|\bwas|\bbe|\banswer|\bsay|\bthink|\bchoose|\bpick|"
+    r"\bso,?|\bhence,?|[是选は])[\s(\"']{0,3}$",
     re.IGNORECASE,
 )
 _TOWARDS = re.compile(r"\b(?:to|the|towards?|turns|goes|its|his|her)\s$", re.IGNORECASE)
 _STANDS_ALONE_AFTER = re.compile(r"[)\"']{0,2}\s?(?:$|[.,!;:\n\ue001\u3002\uff0c])")
-_SAME_TWICE = re.compile(rf"({MENTION})[\s.:)\],\"'(\u2013\u3001=-]{{0,6}}(?:(?i:the|a|an)\s)?({MENTION})")
+_SAME_TWICE = re.compile(
+    rf"({MENTION})[\s.:)\],\"'(\u2013\u3001=-]{{0,6}}(?:(?i:the|a|an)\s)?({MENTION})"
+)
 
 
 class _Named(NamedTuple):
@@ -186,9 +284,9 @@ def _merged(pair: re.Match[str], places: Mapping[str, int]) -> str:
     """
     first, second = pair.groups()
     numbers = {_place(sign) for sign in (first, second)}
-    if is_form(second, UNCLEAR) and second != NO_OPTION and not is_form(first, TEXT):
-        if places[LETTERS[_place(second)]] == _place(first):
-            return chr(LABEL + _place(first))
+    is_unclear = is_form(second, UNCLEAR) and second != NO_OPTION
+    if is_unclear and places[LETTERS[_place(second)]] == _place(first):
+        return chr(LABEL + _place(first))
     has_text = any(is_form(sign, form) for sign in (first, second) for form in (TEXT, NUMBER))
     if len(numbers) == 1 and has_text:
         return chr(LABEL + numbers.pop())

@@ -19,11 +19,11 @@ letter ("a man", "vitamin C", "C++", "B flat") are no letters of options.
 """
 
 import re
-from string import ascii_uppercase as LETTERS
 from collections.abc import Callable, Sequence
+from string import ascii_uppercase as LETTERS
 
 from eval.answers.cleaning import CLOSE, OPEN, final_text, normalised
-from eval.answers.mentions import NO_OPTION, with_mentions
+from eval.answers.mentions import with_mentions
 from eval.answers.statements import (
     Statement,
     declines,
@@ -47,9 +47,7 @@ _SHORT = 40
 _VERY_SHORT = 12
 
 
-def chosen_option(
-    text: str, options: Sequence[str], *, has_letters: bool = True
-) -> int | None:
+def chosen_option(text: str, options: Sequence[str], *, has_letters: bool = True) -> int | None:
     """The number of the option that the response chooses, None where it chooses none or several.
 
     Args:
@@ -79,9 +77,12 @@ def chosen_option(
 
 def _whole(text: str, texts: Sequence[str], *, has_letters: bool) -> tuple[bool, int | None]:
     """Whether the whole response is a letter or an option, and which (None: not clear)."""
-    exact = _places(text.strip(), texts)
     bare = [_plain(option) for option in texts]
-    places = exact or _places(_plain(text), bare) or _places(_plain(text).casefold(), [b.casefold() for b in bare])
+    places = (
+        _places(text.strip(), texts)
+        or _places(_plain(text), bare)
+        or _places(_plain(text).casefold(), [option.casefold() for option in bare])
+    )
     lone = _LONE_LETTER.fullmatch(text) if has_letters else None
     if lone and not (places and len(texts[places[0]]) > 1):
         letter = lone.group(1).upper()
@@ -123,8 +124,10 @@ def _stated(found: Sequence[Statement], none: int | None) -> tuple[bool, int | N
         return True, None
     for place in spoken[:-1]:
         earlier = found[place]
-        if earlier.kind != "none" and earlier.options != last.options and not _outdoes(
-            last, earlier, found[place + 1 : spoken[-1]]
+        if (
+            earlier.kind != "none"
+            and earlier.options != last.options
+            and not _outdoes(last, earlier, found[place + 1 : spoken[-1]])
         ):
             return True, None
     return True, next(iter(last.options))
@@ -192,7 +195,9 @@ def _named(found: Sequence[Statement], num_words: int) -> int | None:
     if num_words > _SHORT:
         return None
     named = [one for one in found if one.kind in ("named", "supported") and one.is_whole]
-    denied = {option for one in found if one.kind in ("denied", "doubted") for option in one.options}
+    denied = {
+        option for one in found if one.kind in ("denied", "doubted") for option in one.options
+    }
     labels = [one for one in named if is_label(one)]
     texts = [one for one in named if is_text(one)]
     numbers = [one for one in named if is_number(one)] if num_words <= _VERY_SHORT else []

@@ -18,19 +18,53 @@ _HAS_DIGIT = re.compile(r"\d")
 _NUMBER_WORDS = {
     word: str(number)
     for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen twenty".split()
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
     )
 }
-_HAN_NUMBERS = dict(
-    zip("一两二三四五六七八九十", ("1", "2", *map(str, range(2, 11))), strict=True)
-)
+_HAN_NUMBERS = dict(zip("一两二三四五六七八九十", ("1", "2", *map(str, range(2, 11))), strict=True))
 _HAN_COUNTED = frozenset("个個人位只隻名次名声聲辆")
 
 #: Words that change nothing between an option and its retelling.
-_DROPPED = frozenset("a an the is are was were be being been and".split())
-_PRONOUN_ONE_BEFORE = frozenset("the this that no any every which each correct only right some".split())
-_PRONOUN_ONE_AFTER = frozenset("of who that is can which".split())
+_DROPPED = frozenset(["a", "an", "the", "is", "are", "was", "were", "be", "being", "been", "and"])
+_PRONOUN_ONE_BEFORE = frozenset(
+    [
+        "the",
+        "this",
+        "that",
+        "no",
+        "any",
+        "every",
+        "which",
+        "each",
+        "correct",
+        "only",
+        "right",
+        "some",
+    ]
+)
+_PRONOUN_ONE_AFTER = frozenset(["of", "who", "that", "is", "can", "which"])
 
 
 class Token(NamedTuple):

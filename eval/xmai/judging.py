@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
+from eval.answers.reading import chosen_option
 from eval.contract import (
     Answerer,
     Embedder,
@@ -25,7 +26,6 @@ from eval.contract import (
     PictureBatch,
     PictureModel,
 )
-from eval.answers.reading import chosen_option
 from eval.data.dataset import EvalDataset
 from eval.embedding.pair_logits import Pairs, pair_logits
 from eval.errors import EvaluationError

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001, E501
 """Answers to multiple-choice questions, written by hand before any parser was run on them.
 
 Each: response, options, letter of the option that it chooses or None where it chooses none.
@@ -35,7 +35,12 @@ DEGREES = ("5", "5°C", "-5°C", "5°F")
 SIGNED = ("+5", "-5", "5%", "50")
 DECIMALS = ("15", "1.5", "5.1", "1")
 PETS = ("A cat", "A dog", "A cat and a dog", "none")
-OPEN_DOOR = ("The door is open.", "The door is not open.", "There is no door.", "It cannot be seen.")
+OPEN_DOOR = (
+    "The door is open.",
+    "The door is not open.",
+    "There is no door.",
+    "It cannot be seen.",
+)
 ABOVE = ("Rain", "Wind", "Thunder", "None of the above")
 ALL = ("Rain", "Wind", "Thunder", "All of the above")
 HAN = ("图像的右侧", "图像的左侧", "图像的中央", "图像的上方")

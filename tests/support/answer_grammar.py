@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001, E501
 """Answers made from a grammar of phrases, with the option that each of them chooses.
 
 Phrases name the chosen option {x} and another one {y}. Half of the phrases (by their names'
