@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What may be added to an answer, or exchanged in it, without changing what it chooses."""
 
 from hypothesis import given, settings
