@@ -131,6 +131,8 @@ ENGLISH = Phrases(
         r"person|key|example|caption|assistant|model|intern)\s(?:\w+\s){0,3}?(?:say|says|"
         r"said|claim\w*|think\w*|believ\w*|suggest\w*|"
         r"answer\w*|read\w*|wrote|writes|chose|chooses|states?|pick\w*|thought)",
+        r"(?:is|was|been|be)\s(?:\w+\s)?(?:claimed|said|believed|thought|assumed|suggested|argued|alleged|"
+        r"reported|supposed|rumou?red)",
         r"according\sto", r"alleged\w*", r"supposed\w*", r"as\sif", r"as\sthough", r"example",
         r"e\.g\.?", r"prove\sthat",
         r"evidence\sthat", r"what\smakes", r"hope", r"wish", r"ask\w*", r"format", r"labell?ed",
@@ -180,7 +182,8 @@ ENGLISH = Phrases(
         r"great",
         r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess",
         r"conclusion", r"but",
-        r"by\selimination", r"instead", r"yet", r"namely", r"which\sis",
+        r"by\selimination",
+        r"taking\s[^:,]{1,30}account", r"all\sin\sall", r"in\ssum(?:mary)?", r"to\ssum\sup", r"all\sthings\sconsidered", r"instead", r"yet", r"namely", r"which\sis",
     ),
     declines=(
         r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|"

@@ -1,4 +1,4 @@
-# ruff: noqa: RUF001
+# ruff: noqa: RUF001, SIM905
 """Where a text names options: each mention becomes one sign that tells the option and the form.
 
 The signs are private characters, so that expressions about what stands around a mention need not
@@ -96,91 +96,16 @@ _CONTINUES = re.compile(
 _INITIAL = re.compile(r"\.\s[A-Z][a-z]+")
 _CAPITALISED = re.compile(r"\b([A-Z][a-z]{2,})\s$")
 _NO_SURNAMES = frozenset(
-    [
-        "answer",
-        "option",
-        "choice",
-        "letter",
-        "hence",
-        "thus",
-        "therefore",
-        "likely",
-        "probably",
-        "choose",
-        "select",
-        "pick",
-        "final",
-        "correct",
-        "definitely",
-        "antwort",
-        "lösung",
-        "option",
-        "perhaps",
-        "maybe",
-        "clearly",
-        "surely",
-        "says",
-    ]
+    "answer option choice letter hence thus therefore likely probably choose select pick "
+    "final correct definitely antwort lösung option perhaps maybe clearly surely says".split()
 )
 
 #: Texts of options that are words of every sentence: they count only where they stand alone.
 _COMMON_TEXTS = frozenset(
-    [
-        "yes",
-        "no",
-        "none",
-        "neither",
-        "both",
-        "all",
-        "other",
-        "true",
-        "false",
-        "a",
-        "i",
-        "it",
-        "he",
-        "she",
-        "they",
-        "not",
-        "is",
-        "one",
-        "some",
-        "this",
-        "that",
-        "correct",
-        "wrong",
-        "incorrect",
-        "right",
-        "ja",
-        "nein",
-        "oui",
-        "non",
-        "si",
-        "sí",
-        "sim",
-        "não",
-        "да",
-        "нет",
-        "unknown",
-        "unclear",
-        "uncertain",
-        "other",
-        "others",
-        "maybe",
-        "same",
-        "是",
-        "否",
-        "有",
-        "无",
-        "对",
-        "错",
-        "不",
-        "はい",
-        "いいえ",
-        "네",
-        "예",
-        "아니요",
-    ]
+    "yes no none neither both all other true false a i it he she they not is one some this "
+    "that correct wrong incorrect right ja nein oui non si sí sim não да нет unknown "
+    "unclear uncertain other others maybe same 是 否 有 无 对 错 不 はい いいえ 네 예 "
+    "아니요".split()
 )
 _STANDS_ALONE_BEFORE = re.compile(
     r"(?:^|[.!?:;=\n\ue000\u3002]|\bis|\bwas|\bbe|\banswer|\bsay|\bthink|\bchoose|\bpick|"

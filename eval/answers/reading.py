@@ -38,7 +38,7 @@ from eval.answers.tokens import loosely, tokens
 
 _SPACE = re.compile(r"\s+")
 _OUTER = " \t\n\"'`*()[]{}.,;:!\u3002" + OPEN + CLOSE
-_LONE_LETTER = re.compile(r"[\W_]{0,40}([A-Za-z])[\W_]{0,40}")
+_LONE_LETTER = re.compile(r"(?:(?!\?)[\W_]){0,40}([A-Za-z])(?:(?!\?)[\W_]){0,40}")
 
 #: Words of a response in which a mere mention counts.
 _SHORT = 40

@@ -1,3 +1,4 @@
+# ruff: noqa: SIM905
 """Words, numbers and names as tokens: "C#", "A-", "1.0" and "-5" are one each."""
 
 import re
@@ -49,20 +50,7 @@ _HAN_COUNTED = frozenset("个個人位只隻名次名声聲辆")
 #: Words that change nothing between an option and its retelling.
 _DROPPED = frozenset(["a", "an", "the", "is", "are", "was", "were", "be", "being", "been", "and"])
 _PRONOUN_ONE_BEFORE = frozenset(
-    [
-        "the",
-        "this",
-        "that",
-        "no",
-        "any",
-        "every",
-        "which",
-        "each",
-        "correct",
-        "only",
-        "right",
-        "some",
-    ]
+    "the this that no any every which each correct only right some".split()
 )
 _PRONOUN_ONE_AFTER = frozenset(["of", "who", "that", "is", "can", "which"])
 
@@ -84,7 +72,7 @@ def tokens(text: str) -> list[Token]:
     """All tokens in order."""
     found = [Token(m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text)]
     return [
-        token._replace(form=_as_number(token.form, _form(found, n - 1), _form(found, n + 1)))
+        token._replace(form=_as_number(token.form, _before(found, n), _form(found, n + 1)))
         for n, token in enumerate(found)
     ]
 
@@ -113,6 +101,12 @@ def is_number(form: str) -> bool:
 
 def _form(found: list[Token], place: int) -> str:
     return found[place].form if 0 <= place < len(found) else ""
+
+
+def _before(found: list[Token], place: int) -> str:
+    """The word before; "only" counts as the "the" in front of it, or as nothing."""
+    form = _form(found, place - 1)
+    return _form(found, place - 2) if form == "only" else form
 
 
 def _as_number(form: str, before: str, after: str) -> str:

@@ -41,6 +41,9 @@ _ANSWERS = {
     "maybe": "neutral", "neutral": "neutral", "unknown": "neutral", "unsure": "neutral",
 }  # fmt: skip
 
+#: Names how answers are read: labels kept from another reading do not count.
+_READING = "chosen option"
+
 _TEXTS_AT_A_TIME = 64
 
 
@@ -173,7 +176,9 @@ def answered(
         for image, text in zip(hypotheses.images.tolist(), side, strict=True)
     ]
     distinct = sorted(set(asked))
-    digest = hashlib.sha256(json.dumps([distinct, max_tokens, _QUESTION]).encode()).hexdigest()
+    digest = hashlib.sha256(
+        json.dumps([distinct, max_tokens, _QUESTION, _READING]).encode()
+    ).hexdigest()
     kept = embedder.remembered(
         model,
         f"insertion entailment {dataset.revision} {digest}",

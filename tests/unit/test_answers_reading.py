@@ -8,7 +8,13 @@ from collections import Counter
 import pytest
 
 from eval.answers.reading import chosen_option
-from tests.support.answer_cases import MEN, WRITTEN_BLIND, WRITTEN_LAST, WRITTEN_LATER
+from tests.support.answer_cases import (
+    MEN,
+    WRITTEN_AFTER,
+    WRITTEN_BLIND,
+    WRITTEN_LAST,
+    WRITTEN_LATER,
+)
 from tests.support.answer_grammar import LETTERS, made_answers
 from tests.support.shards import SHARED_DATA
 
@@ -20,7 +26,9 @@ def _letter(number: int | None) -> str | None:
 
 
 @pytest.mark.parametrize(
-    "cases", [WRITTEN_BLIND, WRITTEN_LATER, WRITTEN_LAST], ids=["first", "second", "third"]
+    "cases",
+    [WRITTEN_BLIND, WRITTEN_LATER, WRITTEN_LAST, WRITTEN_AFTER],
+    ids=["first", "second", "third", "fourth"],
 )
 def test_no_wrong_option_in_what_was_written_blind(cases):
     read = [
