@@ -183,7 +183,9 @@ ENGLISH = Phrases(
         r"of\scourse", r"easy", r"good\squestion", r"only", r"tl;?dr", r"best\sguess",
         r"conclusion", r"but",
         r"by\selimination",
-        r"taking\s[^:,]{1,30}account", r"all\sin\sall", r"in\ssum(?:mary)?", r"to\ssum\sup", r"all\sthings\sconsidered", r"instead", r"yet", r"namely", r"which\sis",
+        r"taking\s[^:,]{1,30}account", r"all\sin\sall", r"in\ssum(?:mary)?", r"to\ssum\sup",
+        r"all\sthings\sconsidered",
+        r"instead", r"yet", r"namely", r"which\sis",
     ),
     declines=(
         r"(?:can|could)\snot\s(?:\w{1,20}\s)?(?:determine|tell|hear|see|say|answer|listen|"
