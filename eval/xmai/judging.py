@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 
 from data_pipelines.text_lines import lines_of
+from eval.answers.reading import chosen_option
 from eval.contract import (
     Answerer,
     Embedder,
@@ -41,6 +42,9 @@ _ANSWERS = {
     "no": "contradiction", "false": "contradiction", "contradiction": "contradiction",
     "maybe": "neutral", "neutral": "neutral", "unknown": "neutral", "unsure": "neutral",
 }  # fmt: skip
+
+#: Names how answers are read: labels kept from another reading do not count.
+_READING = "chosen option"
 
 _TEXTS_AT_A_TIME = 64
 
@@ -175,7 +179,7 @@ def answered(
     ]
     distinct = sorted(set(asked))
     wording = model.wording if isinstance(model, Instructed) else ""
-    asked_how = [distinct, max_tokens, _QUESTION, wording, sorted(_ANSWERS.items())]
+    asked_how = [distinct, max_tokens, _QUESTION, wording, _READING]
     digest = hashlib.sha256(json.dumps(asked_how).encode()).hexdigest()
     kept = embedder.remembered(
         model,
@@ -193,10 +197,10 @@ _NO_LABEL, _UNSEEN = -1, -2
 
 
 def label_of_answer(answer: str) -> int:
-    """Number of the label that an answer begins with (yes, no, maybe...); -1 for any other."""
-    words = "".join(c if c.isalpha() else " " for c in answer.lower()).split()
-    label = _ANSWERS.get(words[0]) if words else None
-    return _NO_LABEL if label is None else LABELS.index(label)
+    """Number of the label that an answer chooses (yes, no, maybe...); -1 for none or several."""
+    words = list(_ANSWERS)
+    chosen = chosen_option(answer, words, has_letters=False)
+    return _NO_LABEL if chosen is None else LABELS.index(_ANSWERS[words[chosen]])
 
 
 def read_predictions(path: str, num_rows: int) -> Judgements:

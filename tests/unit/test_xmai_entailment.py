@@ -160,6 +160,8 @@ def test_answers_are_read_and_asked_once(tar: Path, tmp_path: Path) -> None:
     assert result.details["judged_by"] == "answers"
     answers = ("no, it is not", "YES", "maybe", "a dog", "")
     assert [label_of_answer(a) for a in answers] == [0, 2, 1, -1, -1]
+    answers = ("No doubt: yes.", "yes or no", "The answer is no.", "**Yes**", "Is it yes?", "B")
+    assert [label_of_answer(a) for a in answers] == [2, -1, 0, 2, -1, -1]
 
 
 def test_what_does_not_fit_is_refused(tar: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Written answers: which of some options they choose."""
