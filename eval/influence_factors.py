@@ -1,13 +1,15 @@
-"""What a model is made of: the six influence factors that results are compared by.
+"""What a model is made of: the influence factors that results are compared by.
 
 Tu, Deng, Gedeon 2024 (arXiv 2410.01534) relate robustness to architecture, training source,
-size of the training set, fine-tuning, objective and prompts. What cannot be known from a name or
-a run folder is "unknown", never guessed; ``--influence key=value`` fills it in.
+size of the training set, fine-tuning, objective and prompts. Two more keep models from looking
+alike that are not: how long was trained, and every other setting of the training. What cannot be
+known from a name or a run folder is "unknown", never guessed; ``--influence key=value`` fills it
+in.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ INFLUENCES = (
     "training_pairs",
     "objective",
     "fine_tuning",
+    "training_length",
+    "other_settings",
     "prompts",
 )
 
@@ -56,6 +60,12 @@ _SOURCES: dict[str, tuple[str, str]] = {
     "merged2b": ("Merged-2B", "2B"),
 }
 
+#: The settings of a run that the other factors say already, or that say where it lies.
+_NOT_OTHER = ("model.name", "model.pretrained", "data.train", "objective.kind", "duration")
+#: What a run is watched and kept with changes no weight.
+_NO_TRAINING = ("logging.", "checkpoint.", "stall_timeout")
+
+_SAMPLES_SEEN = re.compile(r"_s(\d+(?:\.\d+)?)([mb])(?:_|$)")
 _OBJECTIVES = {"clip": "softmax", "siglip": "sigmoid"}
 _FINE_TUNED = re.compile(r"(_|^)(ft|finetuned|soup)(_|$)")
 
@@ -97,6 +107,8 @@ def _of_tag(architecture: str, tag: str) -> dict[str, str]:
     if best is not None:
         found["training_source"], found["training_pairs"] = _SOURCES[best]
         found["fine_tuning"] = "fine-tuned" if _FINE_TUNED.search(tag) else "none"
+    if seen := _SAMPLES_SEEN.search(tag):
+        found["training_length"] = f"{seen[1]}{seen[2].upper()} samples"
     return found
 
 
@@ -113,9 +125,61 @@ def _of_run(folder: Path) -> dict[str, str]:
             "training_pairs": _pairs(data["train"]),
             "objective": _OBJECTIVES.get(objective, objective),
             "fine_tuning": f"from {started_from}" if started_from else "none",
+            "training_length": _length(folder, config),
+            "other_settings": _other_settings(config),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def _length(folder: Path, config: Mapping[str, Any]) -> str:
+    """Samples seen by the last record of training, else what the config asks for."""
+    seen = 0
+    try:
+        with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                if '"samples_seen"' in line:
+                    seen = max(seen, int(json.loads(line)["samples_seen"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        seen = 0
+    return f"{seen:,} samples" if seen else str(config.get("duration", UNKNOWN))
+
+
+def _other_settings(config: Mapping[str, Any]) -> str:
+    """All settings but those of the other factors: "optim.lr=0.0005; seed=0"."""
+    told = sorted(_flat(config, ""))
+    kept = [f"{k}={v}" for k, v in told if k not in _NOT_OTHER and not k.startswith(_NO_TRAINING)]
+    return "; ".join(kept) or "none"
+
+
+def _flat(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for name, own in value.items():
+            yield from _flat(own, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, json.dumps(value)
+
+
+def differing_settings(told: Sequence[str]) -> list[str]:
+    """Of several models' other settings those that are not the same in all of them.
+
+    Args:
+        told: as ``influences_of`` gives them; "unknown" stays.
+    """
+    settings = [dict(_entries(one)) for one in told]
+    keys = dict.fromkeys(key for own in settings for key in own)
+    apart = [key for key in keys if len({own.get(key) for own in settings if own}) > 1]
+    return [
+        "; ".join(f"{key}={own.get(key, 'absent')}" for key in apart) or "the same" if own else text
+        for own, text in zip(settings, told, strict=True)
+    ]
+
+
+def _entries(told: str) -> Iterator[tuple[str, str]]:
+    for entry in told.split("; "):
+        key, equals, value = entry.partition("=")
+        if equals:
+            yield key, value
 
 
 def _pairs(sources: Sequence[str]) -> str:

@@ -3,14 +3,16 @@
 import base64
 import dataclasses
 import json
+import math
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
@@ -34,6 +36,8 @@ class Score:
         unit: "share" (in [0, 1], shown as percent), "points" (a difference of shares), "nats",
             "ratio" or "number".
         lower_is_better: for errors, calibration, flip rates.
+        method: how the interval was computed, or why there is none (its ends are then NaN, null in
+            JSON); empty in results of earlier versions.
     """
 
     value: float
@@ -42,6 +46,23 @@ class Score:
     n: int
     unit: str = "share"
     lower_is_better: bool = False
+    method: str = ""
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether an interval could be had."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form, which has no NaN."""
+        data = dataclasses.asdict(self)
+        return data if self.has_interval else {**data, "low": None, "high": None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Score":
+        """The inverse of ``to_dict``."""
+        ends = {end: math.nan for end in ("low", "high") if data[end] is None}
+        return cls(**{**data, **ends})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +97,48 @@ class PerImage:
         if self.scored is None:
             return hits, np.ones(self.num_images, dtype=bool)
         return hits, _unpacked(self.scored, self.num_images)
+
+
+@dataclass(frozen=True, slots=True)
+class PerUnit:
+    """Values whose mean is a score, so that models can be compared in pairs.
+
+    Args:
+        values: float32, deflated, in base64.
+        images: number in the data set of the image that each value belongs to, uint32, in the
+            same form.
+        most: greatest possible difference of two models' values; None where it has no bound.
+    """
+
+    values: str
+    images: str
+    most: float | None
+
+    @classmethod
+    def pack(
+        cls,
+        values: Float64[np.ndarray, " values"] | Bool[np.ndarray, " values"],
+        images: Int64[np.ndarray, " values"],
+        *,
+        most: float | None = 1.0,
+    ) -> "PerUnit":
+        """From the values and the numbers of their images."""
+        kept = _deflated(values.astype(np.float32)), _deflated(images.astype(np.uint32))
+        return cls(*kept, most)
+
+    def unpack(self) -> tuple[Float64[np.ndarray, " values"], Int64[np.ndarray, " values"]]:
+        """Values, and numbers of their images."""
+        values = np.frombuffer(_inflated(self.values), dtype=np.float32)
+        images = np.frombuffer(_inflated(self.images), dtype=np.uint32)
+        return values.astype(np.float64), images.astype(np.int64)
+
+
+def _deflated(array: np.ndarray) -> str:
+    return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode("ascii")
+
+
+def _inflated(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
 
 
 def _packed(bits: np.ndarray) -> str:
@@ -168,6 +231,7 @@ class EvalResult:
         details: settings and remarks of this benchmark.
         examples: for the report; may be empty.
         per_image: for some scores, the hit or miss of each image.
+        per_unit: for some others, values whose mean they are.
         influences: what the model is made of (architecture, training data, objective...); filled
             in by the runner.
         version: of this format.
@@ -186,6 +250,7 @@ class EvalResult:
     details: Settings = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     per_image: dict[str, PerImage] = field(default_factory=dict)
+    per_unit: dict[str, PerUnit] = field(default_factory=dict)
     influences: dict[str, str] = field(default_factory=dict)
     version: int = RESULT_VERSION
 
@@ -196,7 +261,9 @@ class EvalResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return dataclasses.asdict(self)
+        data = dataclasses.asdict(self)
+        data["scores"] = {name: score.to_dict() for name, score in self.scores.items()}
+        return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "EvalResult":
@@ -212,11 +279,12 @@ class EvalResult:
             )
         try:
             fields = dict(data)
-            fields["scores"] = {k: Score(**v) for k, v in data["scores"].items()}
+            fields["scores"] = {k: Score.from_dict(v) for k, v in data["scores"].items()}
             origin = dict(data["origin"])
             origin["model_probe"] = tuple(origin["model_probe"])
             fields["origin"] = Origin(**origin)
             fields["per_image"] = {k: PerImage(**v) for k, v in data.get("per_image", {}).items()}
+            fields["per_unit"] = {k: PerUnit(**v) for k, v in data.get("per_unit", {}).items()}
             fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
             return cls(**fields)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -55,7 +55,7 @@ def main() -> None:
 
     for result in vlsuite.evaluate(MeanColour(), args.data, tasks=args.task or ["auto"]):
         for name, score in result.scores.items():
-            interval = f"[{score.low:.3f}, {score.high:.3f}]"
+            interval = f"[{score.low:.3f}, {score.high:.3f}]" if score.has_interval else ""
             print(f"{result.dataset} {result.benchmark} {name}: {score.value:.3f} {interval}")
 
 

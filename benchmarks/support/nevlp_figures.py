@@ -14,6 +14,7 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.pair_logits import pair_logits, union_of
 from eval.metrics.caption_words import caption_words
+from eval.metrics.captions import CIDER_RANGE
 from eval.metrics.cider import cider_values
 from eval.metrics.clustered import clustered_mean
 from eval.metrics.paired import paired_means
@@ -60,11 +61,11 @@ def caption_figures(model: Nevlp, folder: Path, language_model: Path, *, seed: i
     }
     each = np.arange(len(rows))
     figures: dict[str, Any] = {
-        name: _numbers(clustered_mean(values, each, seed=seed, unit="number"))
+        name: _numbers(clustered_mean(values, each, seed=seed, unit="number", bounds=CIDER_RANGE))
         for name, values in ciders.items()
     }
     for name in alone:
-        gain = paired_means(ciders["nevlp"], ciders[name], seed=seed)
+        gain = paired_means(ciders["nevlp"], ciders[name], bounds=(-10.0, 10.0), seed=seed)
         figures[f"gain_over_{name}"] = _numbers(gain)
     figures["examples"] = written[:8]
     return figures
@@ -176,7 +177,7 @@ def _difference(
     first: np.ndarray, second: np.ndarray, images: np.ndarray, *, seed: int
 ) -> Sequence[float]:
     found = paired_means(
-        first.astype(np.float64), second.astype(np.float64), images=images, seed=seed
+        first.astype(np.float64), second.astype(np.float64), images=images, unit="points", seed=seed
     )
     return [round(100 * value, 2) for value in (found.value, found.low, found.high)]
 

@@ -16,11 +16,11 @@ from eval.errors import EvaluationError
 from eval.generation.spice import spice_missing, spice_values
 from eval.generation.written import Written, write_all
 from eval.metrics.caption_words import caption_words
-from eval.metrics.captions import CaptionScores, caption_scores, shuffled_cider
+from eval.metrics.captions import CIDER_RANGE, CaptionScores, caption_scores, shuffled_cider
 from eval.metrics.clustered import clustered_mean
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP
+from eval.metrics.intervals import CLUSTERED
 from eval.process_group import gather_rows, ranks
-from eval.results import EvalResult, Origin, Score, Settings
+from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 
@@ -221,7 +221,11 @@ class Captioning:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=CLUSTER_BOOTSTRAP,
+                interval=f"{CLUSTERED}; BLEU: error of a bootstrap over images",
             ),
+            per_unit={
+                "cider": PerUnit.pack(found.cider, written.rows, most=CIDER_RANGE[1]),
+                "rouge_l": PerUnit.pack(found.rouge_l, written.rows),
+            },
             details=self.settings() | remarks | self.dataset.remarks(left_out),
         )

@@ -15,9 +15,9 @@ from eval.data.subset import chosen_rows, subset
 from eval.errors import EvaluationError
 from eval.generation.written import write_all
 from eval.metrics.clustered import clustered_mean
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP
+from eval.metrics.intervals import CLUSTERED
 from eval.metrics.vqa_accuracy import normalized_answer, vqa_accuracy
-from eval.results import EvalResult, Origin, Settings
+from eval.results import EvalResult, Origin, PerUnit, Settings
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import TaskFacts, registry
 
@@ -154,8 +154,9 @@ class VisualQuestions:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=CLUSTER_BOOTSTRAP,
+                interval=CLUSTERED,
             ),
+            per_unit={"vqa_accuracy": PerUnit.pack(values, images)},
             details=self.settings() | remarks | self.dataset.remarks(left_out),
         )
 

@@ -22,13 +22,13 @@ from eval.metrics.identity_ranking import (
     chance_of_negative_penalty,
     rank_identities,
 )
-from eval.metrics.intervals import NUM_RESAMPLES, cluster_bootstrap_score
-from eval.results import EvalResult, Origin, Score, Settings
+from eval.metrics.intervals import CLUSTERED, cluster_bootstrap_score
+from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.zero_shot.retrieval import RECALL_AT, gallery_of
 
-INTERVAL = f"95% percentile bootstrap over identities, {NUM_RESAMPLES} resamples"
+INTERVAL = CLUSTERED.replace("images", "identities")
 
 
 @registry.register("identity_retrieval")
@@ -121,7 +121,18 @@ class IdentityRetrieval:
             num_skipped=sum(left_out.values()),
             origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=INTERVAL),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
+            per_unit={
+                name: PerUnit.pack(values, asked) for name, values in self._values(ranking).items()
+            },
         )
+
+    def _values(self, ranking: IdentityRanking) -> dict[str, np.ndarray]:
+        """Of every caption; identities are what may be drawn, so they stand for images."""
+        hits = {f"text_to_image_recall_at_{k}": ranking.first_places < k for k in RECALL_AT}
+        return hits | {
+            "mean_average_precision": ranking.average_precision,
+            "mean_inverse_negative_penalty": ranking.inverse_negative_penalty,
+        }
 
     def _scores(self, ranking: IdentityRanking, asked: np.ndarray) -> dict[str, Score]:
         scores = {

@@ -21,11 +21,12 @@ from eval.data.rows import CAPTIONED
 from eval.data.subset import chosen_rows, subset
 from eval.embedding.pair_logits import Pairs, pair_logits, union_of
 from eval.errors import EvaluationError
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP, wilson_score
+from eval.metrics.intervals import wilson_score
+from eval.metrics.mean_intervals import GAINS_AND_LOSSES
 from eval.metrics.paired import paired_means
 from eval.metrics.ranking import best_entries, full_precision
 from eval.metrics.reranking import reranked_places
-from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.zero_shot.retrieval import (
@@ -174,7 +175,7 @@ class RetrievalRerank:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{recall_interval(gallery.owners)}; gain: {CLUSTER_BOOTSTRAP}",
+                interval=f"{recall_interval(gallery.owners)}; gain: 95% {GAINS_AND_LOSSES}",
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
             per_image={
@@ -182,6 +183,13 @@ class RetrievalRerank:
                     from_images.after < k, gallery.image_rows, len(self.dataset)
                 )
                 for k in RECALL_AT
+            },
+            per_unit={
+                f"{name}_recall_at_{k}{suffix}": PerUnit.pack(hits, gallery.image_rows[side.images])
+                for name, side in (("image_to_text", from_images), ("text_to_image", from_captions))
+                for k in RECALL_AT
+                for suffix, hits in (("", side.after < k), ("_by_cosine", side.before < k))
+                if (name, suffix) != ("image_to_text", "")
             },
         )
 

@@ -3,8 +3,10 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from eval.metrics.effective_trials import ALL_EQUAL, POINTS, TAIL, Limits
+from eval.metrics.intervals import scored
 from eval.metrics.labelling import confusion
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.resampling import image_weights, resampled_limits
 from eval.results import Score
 
 
@@ -15,7 +17,7 @@ def cohen_kappa(
     num_answers: int,
     seed: int = 0,
 ) -> Score | None:
-    """(agreement - expected) / (1 - expected), in [-1, 1], with a bootstrap interval over items.
+    """(agreement - expected) / (1 - expected), in [-1, 1], with an interval over items.
 
     Args:
         first, second: answers of the judges to the same items, from 0.
@@ -36,7 +38,21 @@ def cohen_kappa(
             for w in image_weights(len(codes), seed=seed)
         ]
     )
-    return percentile_score(value, drawn, len(first), unit="number")
+    table = confusion(first, second, num_answers).astype(np.float64)
+    limits = (
+        _perfect_limits(table)
+        if value == 1
+        else resampled_limits(value, drawn, units=float(len(first)), bounds=POINTS)
+    )
+    return scored(value, limits, len(first), unit="number")
+
+
+def _perfect_limits(table: Float64[np.ndarray, "answers answers"]) -> Limits:
+    """Judges who always agreed may differ on a share q of items: kappa falls by q / (1 - e)."""
+    total = table.sum()
+    expected = float((table.sum(axis=0) * table.sum(axis=1)).sum() / total**2)
+    q = 1 - TAIL ** (1 / float(total))
+    return Limits(max(-1.0, 1 - q / (1 - expected)), 1.0, ALL_EQUAL)
 
 
 def _kappa(table: Float64[np.ndarray, "answers answers"]) -> float:

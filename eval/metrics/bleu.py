@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.resampling import image_weights, resampled_score
 from eval.results import Score
 
 #: Longest n-gram.
@@ -59,7 +59,7 @@ def bleu_values(counts: Float64[np.ndarray, " 10"] | Int64[np.ndarray, " 10"]) -
 
 
 def bleu_scores(counts: Int64[np.ndarray, "images 10"], *, seed: int) -> dict[str, Score]:
-    """``bleu_1`` to ``bleu_4`` with the bootstrap interval over images.
+    """``bleu_1`` to ``bleu_4`` with intervals over images.
 
     Args:
         counts: of ``bleu_counts``, at least one image.
@@ -68,7 +68,7 @@ def bleu_scores(counts: Int64[np.ndarray, "images 10"], *, seed: int) -> dict[st
     values = bleu_values(counts.sum(axis=0))
     drawn = np.array([bleu_values(w @ counts) for w in image_weights(len(counts), seed=seed)])
     return {
-        f"bleu_{order + 1}": percentile_score(values[order], drawn[:, order], len(counts))
+        f"bleu_{order + 1}": resampled_score(values[order], drawn[:, order], len(counts))
         for order in range(ORDERS)
     }
 

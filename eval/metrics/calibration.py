@@ -9,6 +9,7 @@ Only four numbers an image are kept: logits pass by in chunks and may be any num
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,13 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from eval.errors import EvaluationError
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.ece_interval import BinnedGaps, cross_fitted_ece, ece_limits
+from eval.metrics.effective_trials import POSITIVE, containing
+from eval.metrics.intervals import mean_score, scored
 from eval.results import Score
 
 NUM_BINS = 15
+_BRIER_RANGE = (0.0, 2.0)
 
 LogitChunk = tuple[Float[Tensor, "chunk classes"], Int64[Tensor, " chunk"]]
 
@@ -99,31 +103,26 @@ def reliability_bins(images: ImageCalibration) -> ReliabilityBins:
 
 
 def calibration_scores(images: ImageCalibration, *, seed: int) -> dict[str, Score]:
-    """``ece``, ``nll`` (nats) and ``brier`` with 95% bootstrap intervals over images.
+    """``ece``, ``ece_debiased``, ``nll`` (nats) and ``brier`` with 95% intervals over images.
 
-    NLL and Brier score are means and have percentile intervals. ECE sums sizes of gaps, to which
-    the noise of a resample adds: resampled values lie above the value they vary around. Their
-    interval is therefore moved down by what their mean exceeds it, and cut at 0.
+    The interval of both forms of ECE is that of the true error of the bins: it may begin at 0
+    though the usual ECE is always above it (``eval.metrics.ece_interval``).
 
     Args:
         images: as ``summarize_chunks`` gives them.
         seed: of the draws.
     """
-    bins, gaps, n = _bins_of(images.confidence), _gaps(images), len(images.nll)
-    means = np.stack([images.nll, images.brier], axis=1)
-    drawn = np.array(
-        [
-            (np.abs(np.bincount(bins, weights=weights * gaps)).sum() / n, *(weights @ means / n))
-            for weights in image_weights(n, seed=seed)
-        ]
-    )
-    ece = expected_calibration_error(images)
-    shifted = np.maximum(drawn[:, 0] - drawn[:, 0].mean() + ece, 0.0)
-    nll, brier = float(images.nll.mean()), float(images.brier.mean())
+    n, each = len(images.nll), np.arange(len(images.nll))
+    gaps = BinnedGaps(_bins_of(images.confidence), _gaps(images), images.confidence)
+    limits = ece_limits(gaps, seed=seed)
+    debiased = cross_fitted_ece(gaps)
+    nll = mean_score(images.nll, each, seed=seed, unit="nats", bounds=POSITIVE)
+    brier = mean_score(images.brier, each, seed=seed, unit="number", bounds=_BRIER_RANGE)
     return {
-        "ece": percentile_score(ece, shifted, n, lower_is_better=True),
-        "nll": percentile_score(nll, drawn[:, 1], n, unit="nats", lower_is_better=True),
-        "brier": percentile_score(brier, drawn[:, 2], n, unit="number", lower_is_better=True),
+        "ece": scored(expected_calibration_error(images), limits, n, lower_is_better=True),
+        "ece_debiased": scored(debiased, containing(debiased, *limits), n, lower_is_better=True),
+        "nll": replace(nll, lower_is_better=True),
+        "brier": replace(brier, lower_is_better=True),
     }
 
 

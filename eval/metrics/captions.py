@@ -14,6 +14,9 @@ from eval.metrics.clustered import clustered_mean
 from eval.metrics.rouge_l import rouge_l_values
 from eval.results import Score
 
+#: Of CIDEr-D for one image.
+CIDER_RANGE = (0.0, 10.0)
+
 
 class CaptionScores(NamedTuple):
     """Scores of a set of captions.
@@ -34,7 +37,7 @@ def caption_scores(
 ) -> CaptionScores:
     """BLEU of the corpus, CIDEr-D and ROUGE-L as means over images.
 
-    The bootstrap draws images; document frequencies of CIDEr-D stay those of all of them.
+    Intervals are over images; document frequencies of CIDEr-D stay those of all of them.
 
     Args:
         captions: of each image, at least one image.
@@ -47,7 +50,7 @@ def caption_scores(
     rouge_l = rouge_l_values(words, reference_words)
     each = np.arange(len(words))
     scores = bleu_scores(bleu_counts(words, reference_words), seed=seed)
-    scores["cider"] = clustered_mean(cider, each, seed=seed, unit="number")
+    scores["cider"] = clustered_mean(cider, each, seed=seed, unit="number", bounds=CIDER_RANGE)
     scores["rouge_l"] = clustered_mean(rouge_l, each, seed=seed)
     return CaptionScores(scores, cider, rouge_l)
 
@@ -58,4 +61,5 @@ def shuffled_cider(
     """CIDEr-D of the captions when each is given to the next image, the last to the first."""
     moved = [caption_words(caption) for caption in [*captions[1:], captions[0]]]
     values = cider_values(moved, [[caption_words(text) for text in own] for own in references])
-    return clustered_mean(values, np.arange(len(values)), seed=seed, unit="number")
+    each = np.arange(len(values))
+    return clustered_mean(values, each, seed=seed, unit="number", bounds=CIDER_RANGE)

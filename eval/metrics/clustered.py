@@ -3,7 +3,8 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.effective_trials import SHARE, Bounds
+from eval.metrics.intervals import mean_score
 from eval.results import Score
 
 
@@ -13,16 +14,17 @@ def clustered_mean(
     *,
     seed: int,
     unit: str = "share",
+    bounds: Bounds = None,
 ) -> Score:
-    """Mean over queries; whole clusters are drawn with replacement.
+    """Mean over queries with the interval of ``eval.metrics.mean_intervals``.
 
     Args:
         values: at least one.
         clusters: number of the cluster of each value.
         seed: of the draws.
         unit: as in ``Score``.
+        bounds: least and greatest possible value; None takes [0, 1] for shares and nothing for
+            other units, which then have no interval where all values are equal.
     """
-    numbers = np.unique(clusters, return_inverse=True)[1]
-    sums, counts = np.bincount(numbers, weights=values), np.bincount(numbers)
-    drawn = np.array([(w @ sums) / (w @ counts) for w in image_weights(len(counts), seed=seed)])
-    return percentile_score(float(values.mean()), drawn, len(values), unit=unit)
+    known = SHARE if unit == "share" and bounds is None else bounds
+    return mean_score(values, clusters, seed=seed, unit=unit, bounds=known)

@@ -1,8 +1,6 @@
-"""Many means over the same rows, with one set of bootstrap draws for all of them.
+"""Many means over the same rows, and their paired differences.
 
-As ``clustered_mean`` and ``paired_means``, but the clusters are drawn once and every figure is
-computed from the same draws: a table of a hundred figures costs little more than one, and
-differences of figures are paired.
+As ``clustered_mean`` and ``paired_means``, for named columns that share their clusters.
 """
 
 from collections.abc import Mapping
@@ -10,7 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.clustered import clustered_mean
+from eval.metrics.effective_trials import Bounds
+from eval.metrics.paired import paired_means
 from eval.results import Score
 
 
@@ -31,66 +31,42 @@ class ClusteredTable:
         *,
         seed: int,
     ) -> None:
-        kept = {name: values for name, values in columns.items() if not np.isnan(values).all()}
-        numbers = np.unique(clusters, return_inverse=True)[1]
-        num_clusters = int(numbers.max()) + 1 if len(numbers) else 0
-        self._names = {name: place for place, name in enumerate(kept)}
-        sums, counts = (np.zeros((num_clusters, len(kept))) for _ in range(2))
-        for place, values in enumerate(kept.values()):
-            has_value = ~np.isnan(values)
-            own = numbers[has_value]
-            sums[:, place] = np.bincount(own, values[has_value], num_clusters)
-            counts[:, place] = np.bincount(own, minlength=num_clusters)
-        self._counts = counts.sum(axis=0)
-        self._means = sums.sum(axis=0) / np.maximum(self._counts, 1)
-        self._drawn = _drawn(sums, counts, seed) if kept else np.zeros((0, 0))
+        self._columns = {
+            name: values for name, values in columns.items() if not np.isnan(values).all()
+        }
+        self._clusters = clusters
+        self._seed = seed
 
     def __contains__(self, name: str) -> bool:
-        return name in self._names
+        return name in self._columns
 
-    def score(self, name: str, *, unit: str = "share", lower_is_better: bool = False) -> Score:
+    def score(
+        self,
+        name: str,
+        *,
+        unit: str = "share",
+        bounds: Bounds = None,
+        lower_is_better: bool = False,
+    ) -> Score:
         """Mean of a column with its interval; KeyError where it has none."""
-        place = self._names[name]
-        return percentile_score(
-            float(self._means[place]),
-            self._drawn[:, place],
-            int(self._counts[place]),
-            unit=unit,
-            lower_is_better=lower_is_better,
+        values = self._columns[name]
+        own = ~np.isnan(values)
+        found = clustered_mean(
+            values[own], self._clusters[own], seed=self._seed, unit=unit, bounds=bounds
+        )
+        return Score(
+            found.value, found.low, found.high, found.n, unit, lower_is_better, found.method
         )
 
     def difference(
         self, first: str, second: str, *, unit: str = "points", lower_is_better: bool = False
     ) -> Score:
-        """Mean of one column minus that of another, from the same draws."""
-        one, other = self._names[first], self._names[second]
-        return percentile_score(
-            float(self._means[one] - self._means[other]),
-            self._drawn[:, one] - self._drawn[:, other],
-            int(min(self._counts[one], self._counts[other])),
-            unit=unit,
-            lower_is_better=lower_is_better,
+        """Mean of one column minus that of another, row by row where both have a value."""
+        one, other = self._columns[first], self._columns[second]
+        both = ~np.isnan(one) & ~np.isnan(other)
+        found = paired_means(
+            one[both], other[both], images=self._clusters[both], unit=unit, seed=self._seed
         )
-
-    def ratio(self, first: str, second: str, *, unit: str = "ratio") -> Score:
-        """Mean of one column over that of another, from the same draws; the other is not 0."""
-        one, other = self._names[first], self._names[second]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            drawn = self._drawn[:, one] / self._drawn[:, other]
-        drawn[~np.isfinite(drawn)] = np.nan
-        value = float(self._means[one] / self._means[other])
-        return percentile_score(value, drawn, int(self._counts[one]), unit=unit)
-
-
-def _drawn(
-    sums: Float64[np.ndarray, "clusters figures"],
-    counts: Float64[np.ndarray, "clusters figures"],
-    seed: int,
-) -> Float64[np.ndarray, "resamples figures"]:
-    rows = []
-    for weights in image_weights(len(sums), seed=seed):
-        below = weights @ counts
-        rows.append(
-            np.divide(weights @ sums, below, out=np.full_like(below, np.nan), where=below > 0)
+        return Score(
+            found.value, found.low, found.high, found.n, unit, lower_is_better, found.method
         )
-    return np.array(rows)

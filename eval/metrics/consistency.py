@@ -12,8 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from eval.errors import EvaluationError
-from eval.metrics.intervals import cluster_bootstrap_score, wilson_score
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.intervals import cluster_bootstrap_score, mean_score, wilson_score
 from eval.results import Score
 
 #: Rows and columns by which the neighbours are off.
@@ -27,9 +26,9 @@ class ShiftConsistency(NamedTuple):
 
     Attributes:
         flip_rate: share of images where any shift changes the prediction (Wilson).
-        mean_flip_rate: share of (image, shift) pairs that do (bootstrap over images).
+        mean_flip_rate: share of (image, shift) pairs that do (over images).
         mean_min_cosine: mean over images of the smallest cosine between the embedding of the base
-            and that of a shift (bootstrap over images); None without cosines.
+            and that of a shift (over images); None without cosines.
         min_cosine: the smallest of all; None without cosines.
     """
 
@@ -65,9 +64,10 @@ def shift_consistency(
     mean_min_cosine = None
     if cosines is not None:
         smallest = cosines.min(axis=1)
-        weighted = image_weights(num_images, seed=seed)
-        drawn = np.array([weights @ smallest / num_images for weights in weighted])
-        mean_min_cosine = percentile_score(float(smallest.mean()), drawn, num_images, unit="number")
+        bounds = (min(-1.0, float(smallest.min())), max(1.0, float(smallest.max())))
+        mean_min_cosine = mean_score(
+            smallest, np.arange(num_images), seed=seed, unit="number", bounds=bounds
+        )
     return ShiftConsistency(
         flip_rate=replace(wilson_score(is_changed.any(axis=1)), lower_is_better=True),
         mean_flip_rate=replace(mean_flip_rate, lower_is_better=True),

@@ -12,13 +12,14 @@ published benchmark and do not compare with it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
 from eval.errors import EvaluationError
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.intervals import mean_score
 from eval.results import Score
 
 NUM_SEVERITIES = 5
@@ -97,7 +98,7 @@ def corruption_error(
 
 
 def mce_score(is_wrong: Mapping[str, Bool[np.ndarray, "severities images"]], *, seed: int) -> Score:
-    """mCE with its 95% bootstrap interval; an image is drawn with all its 75 corrupted forms.
+    """mCE with its 95% interval over images; an image counts with all its 75 corrupted forms.
 
     Args:
         is_wrong: whether the top-1 prediction is wrong, for the same images in every cell.
@@ -118,9 +119,9 @@ def mce_score(is_wrong: Mapping[str, Bool[np.ndarray, "severities images"]], *, 
         [is_wrong[name].mean(axis=0) / (ALEXNET_ERROR[name] / 100) for name in ALEXNET_ERROR],
         axis=0,
     )
-    n = len(shares)
-    drawn = np.array([weights @ shares / n for weights in image_weights(n, seed=seed)])
-    return percentile_score(value, drawn, n, unit="ratio", lower_is_better=True)
+    most = float(np.mean([100 / error for error in ALEXNET_ERROR.values()]))
+    found = mean_score(shares, np.arange(len(shares)), seed=seed, unit="ratio", bounds=(0.0, most))
+    return replace(found, value=value, lower_is_better=True)
 
 
 def _refuse_incomplete(errors: Mapping[str, Sequence[float]]) -> None:

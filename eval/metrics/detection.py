@@ -12,23 +12,30 @@ rule, no interpolation). FPR95 is published in two conventions that differ in wh
   out by default, which can differ where several scores have ties of both kinds in equal numbers.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.stats import binom
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from eval.errors import EvaluationError
-from eval.metrics.intervals import NUM_RESAMPLES
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.auroc_interval import auroc_limits
+from eval.metrics.effective_trials import TAIL, Limits, containing
+from eval.metrics.intervals import NUM_RESAMPLES, scored, wilson_limits
+from eval.metrics.resampling import image_weights, resampled_score
 from eval.results import Score
 
 RECALL = 0.95
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95_id", "fpr95_ood")
 
 STRATIFIED_BOOTSTRAP = (
-    f"95% percentile bootstrap over images, ID and OOD apart, {NUM_RESAMPLES} resamples"
+    "95%: AUROC by Newcombe's method 5 with DeLong's variance, AUPR by Korn-Graubard's effective "
+    f"trials with the error of {NUM_RESAMPLES} resamples of images, ID and OOD apart, FPR95 by "
+    "MOVER of the threshold's and the share's limits"
 )
+THRESHOLD = "MOVER of the threshold's order statistics and Wilson's limits"
 
 
 class _Counts(NamedTuple):
@@ -43,8 +50,8 @@ def detection_scores(
 ) -> dict[str, Score]:
     """``auroc``, ``aupr_in``, ``aupr_out``, ``fpr95_id`` and ``fpr95_ood`` with 95% intervals.
 
-    The bootstrap draws ID and OOD images apart, so that their numbers stay; precision, and with
-    it AUPR, depends on their ratio and compares only between sets of equal ratio.
+    ID and OOD images are samples of their own, whose numbers stay; precision, and with it AUPR,
+    depends on their ratio and compares only between sets of equal ratio.
 
     Args:
         inside: scores of ID images, higher meaning more in-distribution.
@@ -66,7 +73,7 @@ def detection_scores(
     )
     drawn = np.array(
         [
-            _measures(
+            _areas(
                 _Counts(
                     np.bincount(at_inside, weights=of_inside, minlength=size),
                     np.bincount(at_outside, weights=of_outside, minlength=size),
@@ -76,12 +83,37 @@ def detection_scores(
         ]
     )
     n = len(inside) + len(outside)
-    return {
-        name: percentile_score(
-            values[name], drawn[:, column], n, lower_is_better=name.startswith("fpr95")
+    scores = {"auroc": scored(values["auroc"], auroc_limits(inside, outside), n)}
+    for column, (name, positive) in enumerate((("aupr_in", inside), ("aupr_out", outside))):
+        scores[name] = resampled_score(
+            values[name], drawn[:, column], n, units=float(len(positive))
         )
-        for column, name in enumerate(NAMES)
-    }
+    for name, limits in (
+        ("fpr95_id", _passing_limits(values["fpr95_id"], inside, outside)),
+        ("fpr95_ood", _passing_limits(values["fpr95_ood"], -outside, -inside)),
+    ):
+        scores[name] = scored(values[name], limits, n, lower_is_better=True)
+    return scores
+
+
+def _passing_limits(value: float, kept: np.ndarray, others: np.ndarray) -> Limits:
+    """Interval of the share of the others at or above the 5% quantile of those to be kept.
+
+    The true quantile lies between two order statistics in 95% of samples, whatever the
+    distribution; where the lower one does not exist, everything may pass. Its limits and Wilson's
+    for the share add in quadrature.
+    """
+    count = len(kept)
+    ascending = np.sort(kept)
+    least, most = binom.ppf([TAIL, 1 - TAIL], count, 1 - RECALL).astype(np.int64).tolist()
+    # At most ``least`` - 1 below the quantile has a chance below 2.5%, more than ``most`` as well.
+    strict = ascending[most] if most < count else np.inf
+    lenient = ascending[least - 1] if least else -np.inf
+    fewest, greatest = (float((others >= threshold).mean()) for threshold in (strict, lenient))
+    passing = wilson_limits(round(value * len(others)), len(others))
+    low = value - math.hypot(value - min(fewest, value), value - passing.low)
+    high = value + math.hypot(max(greatest, value) - value, passing.high - value)
+    return containing(value, max(0.0, low), min(1.0, high), THRESHOLD)
 
 
 def detection_values(
@@ -115,22 +147,9 @@ def _refuse(inside: np.ndarray, outside: np.ndarray) -> None:
             )
 
 
-def _measures(counts: _Counts) -> tuple[float, ...]:
+def _areas(counts: _Counts) -> tuple[float, float]:
     turned = _Counts(counts.outside[::-1], counts.inside[::-1])
-    return (
-        _auroc(counts),
-        _average_precision(counts),
-        _average_precision(turned),
-        _fpr95_id(counts),
-        _fpr95_ood(counts),
-    )
-
-
-def _auroc(counts: _Counts) -> float:
-    """Share of pairs (ID, OOD) in the right order, ties by half (Mann and Whitney 1947)."""
-    below = np.cumsum(counts.outside) - counts.outside
-    won = counts.inside @ (below + 0.5 * counts.outside)
-    return float(won / (counts.inside.sum() * counts.outside.sum()))
+    return _average_precision(counts), _average_precision(turned)
 
 
 def _average_precision(counts: _Counts) -> float:

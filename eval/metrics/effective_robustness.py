@@ -92,7 +92,7 @@ def effective_robustness(fit: BaselineFit, *, accuracy: Score, shifted: Score) -
     value = shifted.value - expected
     low = value - math.hypot(shifted.value - shifted.low, at_high - expected)
     high = value + math.hypot(shifted.high - shifted.value, expected - at_low)
-    return Score(value, low, high, shifted.n, unit="points")
+    return Score(value, low, high, shifted.n, unit="points", method="MOVER of Wilson's intervals")
 
 
 def relative_robustness(*, treated: float, untreated: float) -> float:

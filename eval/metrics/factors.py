@@ -7,15 +7,17 @@ each image has one level of a factor (one of 64 backgrounds, say); accuracy by l
 minus the worst.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
 
 from eval.errors import EvaluationError
-from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
-from eval.metrics.resampling import percentile_score
+from eval.metrics.effective_trials import Limits
+from eval.metrics.extremes import Group, maximum_limits, minimum_limits, spread_limits
+from eval.metrics.intervals import scored, wilson_limits, wilson_score
 from eval.results import Score
 
 
@@ -25,7 +27,7 @@ class FactorScore(NamedTuple):
     Attributes:
         accuracy: over the images where it is active, with Wilson's interval.
         error_ratio: their error over that of all images, above 1 where the factor makes it worse,
-            with a bootstrap interval over images; None where no image at all is wrong.
+            with its interval; None where no image at all is wrong.
     """
 
     accuracy: Score
@@ -37,12 +39,15 @@ class LevelScores(NamedTuple):
 
     Attributes:
         accuracy: by level, with Wilson's interval; levels without images are left out.
-        spread: accuracy of the best level minus that of the worst, with a bootstrap interval over
-            images within each level. It is 0 for no model on few images: the more levels and the
-            fewer images, the larger chance alone makes it.
+        worst, best: the lowest and the highest of these; their intervals are of the levels that
+            are truly worst and best (``eval.metrics.extremes``).
+        spread: best minus worst. It is 0 for no model on few images: the more levels and the
+            fewer images, the larger chance alone makes it; its interval takes that into account.
     """
 
     accuracy: dict[str, Score]
+    worst: Score
+    best: Score
     spread: Score
 
 
@@ -59,14 +64,14 @@ def factor_scores(
         is_correct: of every annotated image; leave out the prototypes, as ImageNet-X does.
         is_active: one column a factor. With one True a row it is the reading by top factor.
         factors: names of the columns.
-        seed: of the draws.
+        seed: not needed; kept with the others' settings.
     Raises:
         EvaluationError: no images.
     """
     if not len(is_correct):
         raise EvaluationError("factors need at least one annotated image; check the annotations")
     return {
-        name: FactorScore(wilson_score(is_correct[active]), _error_ratio(is_correct, active, seed))
+        name: FactorScore(wilson_score(is_correct[active]), _error_ratio(is_correct, active))
         for name, active in zip(factors, is_active.T, strict=True)
         if active.any()
     }
@@ -90,7 +95,7 @@ def level_scores(
         is_correct: of every image.
         levels: place in ``names`` of each image's level.
         names: of the levels.
-        seed: of the draws.
+        seed: not needed; kept with the others' settings.
     Raises:
         EvaluationError: no images.
     """
@@ -100,40 +105,63 @@ def level_scores(
         str(names[level]): wilson_score(is_correct[levels == level])
         for level in np.unique(levels).tolist()
     }
-    values = [score.value for score in accuracy.values()]
-    generator = np.random.default_rng(seed)
-    drawn = np.stack(
-        [
-            generator.binomial(score.n, score.value, size=NUM_RESAMPLES) / score.n
-            for score in accuracy.values()
-        ]
+    known = list(accuracy.values())
+    worst = min(known, key=lambda score: score.value)
+    best = max(known, key=lambda score: score.value)
+    counted = [Group(round(score.value * score.n), score.n) for score in known]
+    return LevelScores(
+        accuracy,
+        scored(worst.value, minimum_limits(counted), worst.n),
+        scored(best.value, maximum_limits(counted), best.n),
+        scored(
+            best.value - worst.value,
+            spread_limits(counted),
+            len(is_correct),
+            unit="points",
+            lower_is_better=True,
+        ),
     )
-    spread = max(values) - min(values)
-    resampled = drawn.max(axis=0) - drawn.min(axis=0)
-    score = percentile_score(
-        spread, resampled, len(is_correct), unit="points", lower_is_better=True
-    )
-    return LevelScores(accuracy, score)
 
 
-def _error_ratio(is_correct: np.ndarray, active: np.ndarray, seed: int) -> Score | None:
-    """Images of a kind (wrong or not, active or not) are interchangeable in a resample."""
+def _error_ratio(is_correct: np.ndarray, active: np.ndarray) -> Score | None:
+    """Error over active images by that over all; its interval is made of that of e1 / e0.
+
+    e1 and e0 are the errors where the factor is active and where it is not, f the share of active
+    images: the ratio is r / (f r + 1 - f) with r = e1 / e0, which grows with r.
+    """
     if is_correct.all():
         return None
-    n = len(is_correct)
-    kinds = np.bincount(2 * ~is_correct + active, minlength=4)
-    drawn = np.random.default_rng(seed).multinomial(n, kinds / n, size=NUM_RESAMPLES)
-    value = _ratio(kinds[None, :])[0]
-    return percentile_score(
-        float(value), _ratio(drawn), int(active.sum()), unit="ratio", lower_is_better=True
+    wrong = ~is_correct
+    value, f = float(wrong[active].mean() / wrong.mean()), float(active.mean())
+    if active.all():
+        limits = Limits(1.0, 1.0, "exactly 1: the factor is active in every image")
+    else:
+        limits = _ratio_limits(wrong[active], wrong[~active])
+        low, high = (_over_all(r, f) for r in limits[:2])
+        limits = Limits(min(low, value), max(high, value), limits.method)
+    return scored(value, limits, int(active.sum()), unit="ratio", lower_is_better=True)
+
+
+def _over_all(ratio: float, f: float) -> float:
+    return 1 / f if math.isinf(ratio) else ratio / (f * ratio + 1 - f)
+
+
+def _ratio_limits(first: np.ndarray, second: np.ndarray) -> Limits:
+    """Interval of the ratio of two independent shares from Wilson's of each.
+
+    Donner and Zou 2012, Statistics in Medicine 31, 1461, equation 9 (MOVER-R).
+    """
+    (one, two), (of_one, of_two) = (
+        [float(side.mean()) for side in (first, second)],
+        [wilson_limits(int(side.sum()), len(side)) for side in (first, second)],
     )
+    product = one * two
 
+    def root(a: float, b: float) -> float:
+        return math.sqrt(max(product**2 - a * (2 * one - a) * b * (2 * two - b), 0.0))
 
-def _ratio(kinds: Int64[np.ndarray, "draws 4"]) -> Float64[np.ndarray, " draws"]:
-    """NaN where no image is active, or none is wrong."""
-    _, right_active, wrong, wrong_active = kinds.T
-    num_active = right_active + wrong_active
-    is_defined = (num_active > 0) & (wrong + wrong_active > 0)
-    active_error = wrong_active / np.where(is_defined, num_active, 1)
-    all_error = (wrong + wrong_active) / kinds.sum(axis=1)
-    return np.where(is_defined, active_error / np.where(is_defined, all_error, 1), np.nan)
+    below = of_two.high * (2 * two - of_two.high)
+    above = of_two.low * (2 * two - of_two.low)
+    low = (product - root(of_one.low, of_two.high)) / below if abs(below) > 1e-15 else 0.0
+    high = (product + root(of_one.high, of_two.low)) / above if above > 1e-15 else math.inf
+    return Limits(max(low, 0.0), high, "MOVER-R of Wilson's intervals")

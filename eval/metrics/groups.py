@@ -5,8 +5,9 @@ from jaxtyping import Bool, Float64, Int64
 from sklearn.metrics import f1_score
 
 from eval.errors import EvaluationError
-from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.extremes import Group, minimum_limits
+from eval.metrics.intervals import scored, wilson_score
+from eval.metrics.resampling import image_weights, resampled_score
 from eval.results import Score
 
 
@@ -22,31 +23,28 @@ def worst_group_accuracy(
 ) -> Score:
     """Accuracy of the group that fares worst (Koh et al. 2021, arXiv 2012.07421, section 2).
 
-    The interval draws images within each group and takes the worst group anew; chance alone makes
-    the worst of many small groups lower.
+    Chance alone makes the worst of many small groups lower; the interval takes that into account
+    (``eval.metrics.extremes``) and covers the group that is truly worst.
 
     Args:
         is_hit: of every image.
         groups: number of the group of each.
-        seed: of the draws.
+        seed: not needed; kept with the others' settings.
     Raises:
         EvaluationError: no images.
     """
     if not len(is_hit):
         raise EvaluationError("the worst group needs at least one image; check the data set")
     accuracies = list(group_accuracies(is_hit, groups).values())
-    generator = np.random.default_rng(seed)
-    drawn = np.stack(
-        [generator.binomial(own.n, own.value, size=NUM_RESAMPLES) / own.n for own in accuracies]
-    )
     worst = min(accuracies, key=lambda own: own.value)
-    return percentile_score(worst.value, drawn.min(axis=0), worst.n)
+    counted = [Group(round(own.value * own.n), own.n) for own in accuracies]
+    return scored(worst.value, minimum_limits(counted), worst.n)
 
 
 def macro_f1(
     labels: Int64[np.ndarray, " images"], predictions: Int64[np.ndarray, " images"], *, seed: int
 ) -> Score:
-    """Mean over the classes that have images of F1, with a bootstrap interval over images.
+    """Mean over the classes that have images of F1, with an interval over images.
 
     As WILDS (common/metrics/all_metrics.py), by scikit-learn: a class that is only predicted does
     not count.
@@ -68,7 +66,10 @@ def macro_f1(
         _weighted_f1(labels, predictions, weights, count)
         for weights in image_weights(len(labels), seed=seed)
     ]
-    return percentile_score(float(value), np.array(drawn), len(labels))
+    # Perfect predictions show no spread: then as many images count as the small classes allow.
+    images = np.unique(labels, return_counts=True)[1]
+    alike = len(images) ** 2 / float((1 / images).sum())
+    return resampled_score(float(value), np.array(drawn), len(labels), units=alike)
 
 
 def _weighted_f1(

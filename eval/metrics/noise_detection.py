@@ -10,9 +10,12 @@ clean. A pair is flagged where p < 0.5.
 - ``rate_error``: |estimated - true| rate of mismatches; without an estimate of its own, a method's
   is the mean of 1 - p.
 
-The rate is part of the experiment, so intervals draw clean and mismatched pairs apart.
+The rate is part of the experiment, so clean and mismatched pairs are samples of their own. Methods
+of the intervals: ``eval.metrics.detection``; of ``ece``, ``eval.metrics.ece_interval``; of
+``false_flag_rate``, Wilson's; else effective trials with the error of a bootstrap.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +23,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from eval.errors import EvaluationError
 from eval.metrics.detection import STRATIFIED_BOOTSTRAP, detection_scores
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.ece_interval import BinnedGaps, ece_limits
+from eval.metrics.intervals import scored, wilson_score
+from eval.metrics.resampling import image_weights, resampled_score
 from eval.results import Score
 
 NUM_BINS = 15
@@ -67,11 +72,24 @@ def noise_detection_scores(
         scores = {"auroc": found["auroc"], "average_precision": found["aupr_in"]}
     values = _figures(pairs, np.ones(len(bins), dtype=np.int64))
     drawn = [_figures(pairs, weights) for weights in _weights(is_mismatched, seed=seed)]
+    units = float(min(own for own in (is_mismatched.sum(), (~is_mismatched).sum()) if own))
     for name, value in values.items():
         resampled = np.array([one[name] for one in drawn])
-        scores[name] = percentile_score(
-            value, resampled, len(bins), lower_is_better=name in _LOWER_IS_BETTER
+        scores[name] = resampled_score(
+            value, resampled, len(bins), units=units, lower_is_better=name in _LOWER_IS_BETTER
         )
+    return scores | _apart(pairs, values, seed)
+
+
+def _apart(pairs: _Pairs, values: dict[str, float], seed: int) -> dict[str, Score]:
+    """Figures whose interval is known better: a share, and sizes of gaps."""
+    n = len(pairs.bins)
+    gaps = (~pairs.is_mismatched).astype(np.float64) - pairs.clean_probability
+    limits = ece_limits(BinnedGaps(pairs.bins, gaps, pairs.clean_probability), seed=seed)
+    scores = {"ece": scored(values["ece"], limits, n, lower_is_better=True)}
+    if "false_flag_rate" in values:
+        flagged = pairs.clean_probability[~pairs.is_mismatched] < FLAGGED_BELOW
+        scores["false_flag_rate"] = replace(wilson_score(flagged), n=n, lower_is_better=True)
     return scores
 
 

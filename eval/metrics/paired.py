@@ -6,8 +6,8 @@ here use the pairs.
 - Shares (right or wrong an image): Newcombe 1998, Statistics in Medicine 17, 2635, method 10:
   Wilson's intervals of both shares, combined with their correlation. McNemar's exact test
   (binomial, two-sided) gives the p value.
-- Anything else (reciprocal ranks, nats, cosines; captions of an image): images are drawn with
-  replacement, each with its pair of values (percentile bootstrap).
+- Anything else (reciprocal ranks, nats, cosines; captions of an image): the mean of the pairs'
+  differences, images being clusters (``eval.metrics.mean_intervals``).
 """
 
 import math
@@ -15,22 +15,28 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 
 from eval.errors import EvaluationError
-from eval.metrics.intervals import wilson_score
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.effective_trials import Bounds, Limits, difference_limits
+from eval.metrics.intervals import scored, wilson_score
+from eval.metrics.mean_intervals import difference_of_shares_limits, mean_limits
 from eval.results import Score
+
+NEWCOMBE_PAIRED = "Newcombe's method 10 for paired shares"
+
+
+_ENUMERATED = 14
 
 
 class PairedDifference(NamedTuple):
-    """Difference of two shares over the same images, first minus second.
+    """Difference of two scores over the same images, first minus second.
 
     Attributes:
-        difference: with its 95% interval, in [-1, 1].
-        p_value: of McNemar's exact test that both shares are equal.
-        only_first: images that only the first model has right.
-        only_second: images that only the second model has right.
+        difference: with its 95% interval.
+        p_value: that both are equal: McNemar's exact test, or a sign flip test over images.
+        only_first: images that only the first model has right, or that it does better on.
+        only_second: the same of the second model.
     """
 
     difference: Score
@@ -59,28 +65,37 @@ def paired_shares(
     correlation = _correlation(both, only_first, only_second, neither)
     one, two = wilson_score(first), wilson_score(second)
     value = (only_first - only_second) / len(first)
-    below = _combined(one.value - one.low, two.high - two.value, correlation)
-    above = _combined(one.high - one.value, two.value - two.low, correlation)
-    low, high = max(-1.0, value - below), min(1.0, value + above)
-    difference = Score(value, low, high, len(first), unit="points")
+    limits = difference_limits(
+        (one.value, Limits(one.low, one.high, NEWCOMBE_PAIRED)),
+        (two.value, Limits(two.low, two.high, NEWCOMBE_PAIRED)),
+        correlation=correlation,
+    )
+    low, high = max(-1.0, limits.low), min(1.0, limits.high)
+    difference = Score(value, low, high, len(first), unit="points", method=limits.method)
     return PairedDifference(difference, p_value, only_first, only_second)
 
 
-def paired_means(
+def paired_units(
     first: Float64[np.ndarray, " values"],
     second: Float64[np.ndarray, " values"],
+    images: Int64[np.ndarray, " values"],
     *,
-    images: Int64[np.ndarray, " values"] | None = None,
-    unit: str = "number",
-    seed: int,
-) -> Score:
-    """First mean minus second, with the bootstrap interval over images.
+    most: float | None = 1.0,
+    unit: str = "points",
+    seed: int = 0,
+) -> PairedDifference:
+    """First mean minus second where an image has several values, or values are not 0 or 1.
+
+    The p value is that of a sign flip test over images: were the models alike, each image's
+    difference could as well have the other sign (Fisher 1935). Exact for up to 14 images that
+    differ, else by the normal distribution. ``only_first`` and ``only_second`` count the images
+    that the one and the other model does better on.
 
     Args:
-        first: a figure of the first model for each image, or for each caption.
-        second: the same of the second model, in the same order.
-        images: number of the image each value belongs to, where an image has several (captions):
-            they are drawn together. None means one value an image.
+        first: values of the first model.
+        second: of the second, in the same order.
+        images: number of the image of each value.
+        most: greatest possible size of a difference; None where it has no bound.
         unit: of the difference, as in ``Score``.
         seed: of the draws.
     Raises:
@@ -89,12 +104,60 @@ def paired_means(
     if not len(first):
         raise EvaluationError("two models need common images to be compared on; there are none")
     differences = first - second
-    owners = np.arange(len(first)) if images is None else np.unique(images, return_inverse=True)[1]
-    sums, counts = np.bincount(owners, weights=differences), np.bincount(owners)
-    drawn = np.array(
-        [(weights @ sums) / (weights @ counts) for weights in image_weights(len(counts), seed=seed)]
-    )
-    return percentile_score(float(differences.mean()), drawn, len(first), unit=unit)
+    if most is None:
+        limits = mean_limits(differences, images, bounds=None, seed=seed)
+    else:
+        limits = difference_of_shares_limits(differences, images, most=most)
+    by_image = np.bincount(np.unique(images, return_inverse=True)[1], weights=differences)
+    by_image[np.abs(by_image) < 1e-9] = 0.0
+    score = scored(float(differences.mean()), limits, len(first), unit=unit)
+    better = int((by_image > 0).sum()), int((by_image < 0).sum())
+    return PairedDifference(score, _sign_flip_p(by_image[by_image != 0]), *better)
+
+
+def _sign_flip_p(sums: Float64[np.ndarray, " images"]) -> float:
+    """Two-sided; of sums that are not 0."""
+    count, total = len(sums), abs(float(sums.sum()))
+    if not count:
+        return 1.0
+    if count > _ENUMERATED:
+        return float(2 * norm.sf(total / math.sqrt(float(sums @ sums))))
+    signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+    return float((np.abs(signs @ sums) >= total * (1 - 1e-9)).mean())
+
+
+def paired_means(
+    first: Float64[np.ndarray, " values"],
+    second: Float64[np.ndarray, " values"],
+    *,
+    images: Int64[np.ndarray, " values"] | None = None,
+    unit: str = "number",
+    bounds: Bounds = None,
+    seed: int,
+) -> Score:
+    """First mean minus second, over the same images.
+
+    Args:
+        first: a figure of the first model for each image, or for each caption.
+        second: the same of the second model, in the same order.
+        images: number of the image each value belongs to, where an image has several (captions):
+            they are one cluster. None means one value an image.
+        unit: of the difference, as in ``Score``; "points" are differences of shares.
+        bounds: least and greatest possible difference in another unit; None where nothing is
+            known, which leaves no interval where all differences are equal.
+        seed: of the draws.
+    Raises:
+        EvaluationError: no values.
+    """
+    if not len(first):
+        raise EvaluationError("two models need common images to be compared on; there are none")
+    differences = first - second
+    owners = np.arange(len(first)) if images is None else images
+    if unit == "points":
+        limits = difference_of_shares_limits(differences, owners)
+    else:
+        limits = mean_limits(differences, owners, bounds=bounds, seed=seed)
+    return scored(float(differences.mean()), limits, len(first), unit=unit)
 
 
 def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:
@@ -108,7 +171,3 @@ def _correlation(both: int, only_first: int, only_second: int, neither: int) -> 
     num_images = both + only_first + only_second + neither
     corrected = max(excess - num_images / 2, 0.0) if excess > 0 else excess
     return corrected / math.sqrt(margins)
-
-
-def _combined(one: float, two: float, correlation: float) -> float:
-    return math.sqrt(max(one * one - 2 * correlation * one * two + two * two, 0.0))

@@ -1,19 +1,24 @@
-"""Bootstrap over images for figures that are not shares of independent trials.
+"""Bootstrap over images for figures that are not means.
 
 Images are drawn with replacement, as many as there are (Efron 1979). A resample is a weight for
 each image, how often it was drawn, so that figures made of sums need no copies of the data, and
-one resample is in memory at a time.
+one resample is in memory at a time. Resamples give the standard error alone: their percentiles
+cover too little where images are few, and nothing at a bound.
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from eval.metrics.intervals import CONFIDENCE, NUM_RESAMPLES
+from eval.metrics.effective_trials import SHARE, TAIL, Bounds, Limits, effective_limits, no_limits
+from eval.metrics.intervals import NUM_RESAMPLES, scored
 from eval.results import Score
 
-TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+TAILS = (TAIL, 1 - TAIL)
+
+BOOTSTRAP_ERROR = f"standard error of {NUM_RESAMPLES} bootstrap resamples"
 
 
 def image_weights(num_images: int, *, seed: int) -> Iterator[Int64[np.ndarray, " images"]]:
@@ -24,25 +29,53 @@ def image_weights(num_images: int, *, seed: int) -> Iterator[Int64[np.ndarray, "
         yield np.bincount(drawn, minlength=num_images)
 
 
-def percentile_score(
+def resampled_limits(
     value: float,
     resampled: Float64[np.ndarray, " resamples"],
-    n: int,
     *,
-    unit: str = "share",
-    lower_is_better: bool = False,
-) -> Score:
-    """The value with the percentile interval of its resampled twins, widened to contain it.
+    units: float,
+    bounds: Bounds = SHARE,
+) -> Limits:
+    """The interval of ``effective_limits`` with the spread of resampled twins.
 
     Args:
         value: computed from the data as they are.
         resampled: the same figure of each resample; NaN where a resample does not define it.
+        units: images (or clusters) drawn; their number less one are the degrees of freedom.
+        bounds: of the figure.
+    """
+    defined = resampled[np.isfinite(resampled)]
+    if len(defined) < len(resampled) / 2:
+        return no_limits("most resamples do not define the figure")
+    error = float(defined.std()) * math.sqrt(units / max(units - 1, 1))
+    limits = effective_limits(value, error, units=units, bounds=bounds)
+    if not math.isfinite(limits.low) or error == 0:
+        return limits
+    return limits._replace(method=f"{limits.method}, {BOOTSTRAP_ERROR}")
+
+
+def resampled_score(
+    value: float,
+    resampled: Float64[np.ndarray, " resamples"],
+    n: int,
+    *,
+    units: float | None = None,
+    bounds: Bounds = SHARE,
+    unit: str = "share",
+    lower_is_better: bool = False,
+) -> Score:
+    """A value with the interval of ``resampled_limits``.
+
+    Args:
+        value: computed from the data as they are.
+        resampled: the same figure of each resample.
         n: images behind the value.
+        units: as in ``resampled_limits``; None takes ``n``.
+        bounds: of the figure.
         unit: as in ``Score``.
         lower_is_better: as in ``Score``.
     """
-    defined = resampled[~np.isnan(resampled)]
-    if not len(defined):
-        return Score(value, value, value, n, unit, lower_is_better)
-    low, high = np.quantile(defined, TAILS).tolist()
-    return Score(value, min(low, value), max(high, value), n, unit, lower_is_better)
+    limits = resampled_limits(
+        value, resampled, units=float(n) if units is None else units, bounds=bounds
+    )
+    return scored(value, limits, n, unit=unit, lower_is_better=lower_is_better)

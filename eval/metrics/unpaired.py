@@ -1,7 +1,6 @@
 """Difference of two figures that come from different images."""
 
-import math
-
+from eval.metrics.effective_trials import Limits, difference_limits
 from eval.results import Score
 
 NEWCOMBE = "Newcombe's interval for independent shares"
@@ -19,8 +18,10 @@ def independent_difference(first: Score, second: Score) -> Score:
     Returns:
         In [-1, 1]; n is the smaller of the two.
     """
-    value = first.value - second.value
-    below = math.hypot(first.value - first.low, second.high - second.value)
-    above = math.hypot(first.high - first.value, second.value - second.low)
-    n = min(first.n, second.n)
-    return Score(value, max(-1.0, value - below), min(1.0, value + above), n, unit="points")
+    limits = difference_limits(
+        (first.value, Limits(first.low, first.high, NEWCOMBE)),
+        (second.value, Limits(second.low, second.high, NEWCOMBE)),
+    )
+    low, high = max(-1.0, limits.low), min(1.0, limits.high)
+    value, n = first.value - second.value, min(first.n, second.n)
+    return Score(value, low, high, n, unit="points", method=NEWCOMBE)

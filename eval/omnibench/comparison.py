@@ -18,7 +18,8 @@ class Compared(NamedTuple):
     Attributes:
         what: "all", or a type.
         paired: difference with Newcombe's interval, McNemar's exact p value and its counts.
-        bootstrap: the same difference with the interval of the bootstrap over questions.
+        bootstrap: the same difference with the interval of gains and losses apart
+            (``eval.metrics.mean_intervals``).
     """
 
     what: str

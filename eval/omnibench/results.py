@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.schema import JsonValue
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP, WILSON
+from eval.metrics.intervals import RECALL_INTERVAL, WILSON
 from eval.omnibench.outcomes import hits
 from eval.omnibench.scoring import ScoredLog, SettingScores, positions
 from eval.results import (
@@ -23,7 +23,7 @@ from eval.results import (
 
 BENCHMARK = "omnibench"
 
-INTERVAL = f"{WILSON}; means over types: {CLUSTER_BOOTSTRAP.replace('images', 'questions')}"
+INTERVAL = f"{WILSON}; means over types: {RECALL_INTERVAL}"
 
 
 def results_of(

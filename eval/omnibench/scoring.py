@@ -2,7 +2,7 @@
 
 A question without an answer, for whatever reason, is wrong; ``answered_only`` beside it says what
 the share would be without those, and of how many. Shares of questions have Wilson's interval;
-means over types are bootstrapped over questions.
+means over types have effective trials, the variance by type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def score_log(
 
     Args:
         settings: which of them; empty takes all that the log has.
-        seed: of the bootstrap.
+        seed: of the intervals.
     Raises:
         EvaluationError: the log is about other questions, or has no such setting or nothing at
             all.
@@ -147,7 +147,7 @@ def score_outcomes(
 
     Args:
         outcomes: at least one.
-        seed: of the bootstrap of the means over types.
+        seed: of the intervals.
     """
     is_right = hits(outcomes)
     tasks = [outcome.question.task_type for outcome in outcomes]

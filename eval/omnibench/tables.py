@@ -48,7 +48,7 @@ def overview(scored: ScoredLog) -> Table:
     ]
     note = (
         "Questions without an answer count as wrong in all columns but 'of answered', whose n is "
-        "'answered'. Intervals: Wilson; of the means over types, bootstrap over questions."
+        "'answered'. Intervals: Wilson; of the means over types, Korn-Graubard."
     )
     return Table("Settings", header, rows, note)
 
@@ -134,7 +134,15 @@ def side_by_side(by_parser: Mapping[str, ScoredLog]) -> Table:
 
 def compared(rows: Sequence[Compared], first: str, second: str) -> Table:
     """Differences in points with both intervals and McNemar's p value."""
-    header = ("", "n", "difference (Newcombe)", "bootstrap", "only first", "only second", "p")
+    header = (
+        "",
+        "n",
+        "difference (Newcombe)",
+        "gains and losses",
+        "only first",
+        "only second",
+        "p",
+    )
     body = [
         (
             row.what,

@@ -1,6 +1,5 @@
 """Models side by side: one HTML page, one JSON file, and a table for the terminal."""
 
-import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -8,7 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipelines.shards.atomic import make_folder, write_file
-from eval.influence_factors import INFLUENCES, UNKNOWN
+from eval.influence_factors import INFLUENCES, UNKNOWN, differing_settings
+from eval.metrics.several_tests import HOLM, LEVEL
 from eval.report import compare_figures
 from eval.report.build import Plate
 from eval.report.page import render_page
@@ -34,6 +34,7 @@ class _Cell(NamedTuple):
     interval: str
     difference: str
     is_different: bool
+    is_marked: bool
 
 
 class _Row(NamedTuple):
@@ -75,7 +76,8 @@ def _render(
 ) -> str:
     values = dict(
         models=[side.name for side in sides],
-        influences={n: [side.influences[n] for side in sides] for n in INFLUENCES},
+        influences=_influences(sides),
+        num_pairs=sum(1 for c in comparisons for pair in c.against_first if pair is not None),
         has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
         blocks=list(_blocks(comparisons)),
         plates=_plates(sides, comparisons),
@@ -117,12 +119,27 @@ def _cell(comparison: Comparison, i: int) -> _Cell | None:
     if pair is not None:
         difference = _points(pair.difference)
         is_different = excludes_zero(pair.difference)
-    return _Cell(number(score.value, score.unit), interval(score), difference, is_different)
+    return _Cell(
+        number(score.value, score.unit),
+        interval(score),
+        difference,
+        is_different,
+        comparison.is_marked(i),
+    )
+
+
+def _influences(sides: Sequence[Side]) -> dict[str, list[str]]:
+    """Of each model; of the other settings only those that are not the same in all."""
+    found = {name: [side.influences[name] for side in sides] for name in INFLUENCES}
+    return found | {"other_settings": differing_settings(found["other_settings"])}
 
 
 def _points(score: Score) -> str:
-    value, low, high = (f"{100 * v:+.1f}" for v in (score.value, score.low, score.high))
-    return f"{value} ({low} to {high})"
+    if score.unit == "points":
+        value, low, high = (f"{100 * v:+.1f}" for v in (score.value, score.low, score.high))
+    else:
+        value, low, high = (f"{v:+.3g}" for v in (score.value, score.low, score.high))
+    return f"{value} ({low} to {high})" if score.has_interval else f"{value} (no interval)"
 
 
 def _pair_row(pair: Controlled) -> dict[str, Any]:
@@ -136,6 +153,8 @@ def _pair_row(pair: Controlled) -> dict[str, Any]:
         "difference": _points(pair.difference.difference),
         "is_different": excludes_zero(pair.difference.difference),
         "p_value": f"{pair.difference.p_value:.2g}",
+        "corrected": f"{pair.corrected:.2g}",
+        "is_marked": pair.corrected <= LEVEL,
     }
 
 
@@ -186,8 +205,11 @@ def _json(
             {
                 **c.subject._asdict(),
                 "chance": c.chance,
-                "scores": [s and dataclasses.asdict(s) for s in c.scores],
-                "against_first": [d and _difference(d) for d in c.against_first],
+                "scores": [s and s.to_dict() for s in c.scores],
+                "against_first": [
+                    d and {**_difference(d), "corrected_p_value": p}
+                    for d, p in zip(c.against_first, c.corrected, strict=True)
+                ],
             }
             for c in comparisons
         ],
@@ -198,17 +220,21 @@ def _json(
                 "second": p.second,
                 **p.subject._asdict(),
                 **_difference(p.difference),
+                "corrected_p_value": p.corrected,
             }
             for p in pairs
         ],
-        "interval": "95%; paired differences: Newcombe's method 10 with McNemar's exact test",
+        "interval": "95%; paired differences: Newcombe's method 10 with McNemar's exact test, or "
+        "gains and losses apart with a sign flip test over images",
+        "correction": f"{HOLM}, one family for each model against the first: all its scores; one "
+        "factor at a time: all rows of the same two models",
         "seed": seed,
     }
     return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
 def _difference(pair: Any) -> dict[str, Any]:
-    return {**pair._asdict(), "difference": dataclasses.asdict(pair.difference)}
+    return {**pair._asdict(), "difference": pair.difference.to_dict()}
 
 
 def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
@@ -222,7 +248,7 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
         cells = []
         for i in range(len(c.scores)):
             cell = _cell(c, i)
-            mark = "*" if cell and cell.is_different else ""
+            mark = _mark(cell)
             cells.append(f"{cell.value}{mark} [{cell.interval}]" if cell else "-")
         some = next(score for score in c.scores if score is not None)
         where = f"{c.subject.dataset} ({c.subject.split})"
@@ -232,5 +258,17 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
-    note = f"* differs from {sides[0].name}: the 95% interval of the paired difference excludes 0"
-    return "\n".join([line.rstrip() for line in lines] + ["", note])
+    notes = [
+        f"* differs from {sides[0].name}: p of the paired difference at most {LEVEL:g} after "
+        f"{HOLM} for all scores of the model",
+        "~ only its own 95% interval excludes 0: of 20 such intervals of equal models one does",
+    ]
+    return "\n".join([line.rstrip() for line in lines] + ["", *notes])
+
+
+def _mark(cell: _Cell | None) -> str:
+    if cell is None:
+        return ""
+    if cell.is_marked:
+        return "*"
+    return "~" if cell.is_different else ""

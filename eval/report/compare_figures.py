@@ -95,5 +95,6 @@ def _name_axis(axes: Axes, comparison: Comparison) -> None:
 def _scaled(score: Score) -> tuple[float, float, float]:
     """Value and the lengths of its whiskers, shares and points times 100."""
     factor = 100 if score.unit in ("share", "points") else 1
-    below, above = score.value - score.low, score.high - score.value
+    below = score.value - score.low if score.has_interval else 0.0
+    above = score.high - score.value if score.has_interval else 0.0
     return factor * score.value, factor * max(below, 0), factor * max(above, 0)

@@ -125,7 +125,7 @@ def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Pic
                 if score not in result.scores:
                     continue
                 found = result.scores[score]
-                low, high = 100 * (found.value - found.low), 100 * (found.high - found.value)
+                low, high = 100 * np.nan_to_num([found.value - found.low, found.high - found.value])
                 axes.errorbar(
                     100 * found.value, y + offset, xerr=[[max(low, 0)], [max(high, 0)]],
                     color=colour, marker=marker, ms=6, capsize=3, linewidth=1.6, label=title,
@@ -156,7 +156,7 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
             value = np.array([result.scores[n].value for n in names])
             low = np.array([result.scores[n].low for n in names])
             high = np.array([result.scores[n].high for n in names])
-            errors = 100 * np.maximum(np.stack([value - low, high - value]), 0)
+            errors = 100 * np.nan_to_num(np.maximum(np.stack([value - low, high - value]), 0))
             axes.bar(
                 at, 100 * value, width, color=colour, hatch=hatch, edgecolor="white",
                 label=dataset_label(result), yerr=errors,

@@ -1,7 +1,11 @@
 """Several models on the same benchmarks: what each reached, and what is known of their difference.
 
 Two results are compared image by image where both were measured on the same revision of a data
-set and kept their hits; otherwise only the two intervals stand side by side.
+set and kept what each image adds; otherwise only the two intervals stand side by side.
+
+Many comparisons find differences by chance. Their p values are corrected (Holm) within families:
+all paired differences of one model to the first, over every benchmark, data set and score of the
+comparison; and, one factor at a time, all rows of the same two models.
 """
 
 from collections.abc import Sequence
@@ -9,9 +13,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from eval.errors import EvaluationError
 from eval.influence_factors import INFLUENCES, UNKNOWN
-from eval.metrics.paired import PairedDifference, paired_shares
+from eval.metrics.paired import PairedDifference, paired_shares, paired_units
+from eval.metrics.several_tests import LEVEL, holm
 from eval.report.record import read_run
 from eval.results import EvalResult, Score
 
@@ -56,13 +63,20 @@ class Comparison(NamedTuple):
         scores: of each model, None where it was not measured.
         chance: level of guessing, None where there is none.
         against_first: paired difference of each model to the first; None where there are no
-            pairs (another revision of the data, no hits kept, or the first model itself).
+            pairs (another revision of the data, nothing kept by image, or the first model itself).
+        corrected: p value of each, corrected for all scores of that model.
     """
 
     subject: Subject
     scores: tuple[Score | None, ...]
     chance: float | None
     against_first: tuple[PairedDifference | None, ...]
+    corrected: tuple[float | None, ...] = ()
+
+    def is_marked(self, i: int) -> bool:
+        """Whether model ``i`` differs from the first after the correction."""
+        own = self.corrected[i] if self.corrected else None
+        return own is not None and own <= LEVEL
 
 
 class Controlled(NamedTuple):
@@ -72,6 +86,7 @@ class Controlled(NamedTuple):
         factor: the one that differs.
         first, second: names of the models; values of the factor behind them.
         difference: first minus second.
+        corrected: its p value, corrected for all rows of the two models.
     """
 
     factor: str
@@ -79,6 +94,7 @@ class Controlled(NamedTuple):
     second: tuple[str, str]
     subject: Subject
     difference: PairedDifference
+    corrected: float = 1.0
 
 
 def read_side(folder: Path, *, model: str | None = None) -> Side:
@@ -139,7 +155,17 @@ def compare(sides: Sequence[Side]) -> list[Comparison]:
             "the models have no result in common (benchmark, data set and split); "
             "evaluate them on the same data: vlsuite eval compare A B --data PATH"
         )
-    return comparisons
+    return _corrected(comparisons, len(sides))
+
+
+def _corrected(comparisons: list[Comparison], num_sides: int) -> list[Comparison]:
+    columns: list[list[float | None]] = []
+    for i in range(num_sides):
+        pairs = [comparison.against_first[i] for comparison in comparisons]
+        found = iter(holm([pair.p_value for pair in pairs if pair is not None]))
+        columns.append([None if pair is None else next(found) for pair in pairs])
+    rows = zip(*columns, strict=True)
+    return [one._replace(corrected=row) for one, row in zip(comparisons, rows, strict=True)]
 
 
 def controlled(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Controlled]:
@@ -151,6 +177,7 @@ def controlled(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list
         if len(differing) != 1 or UNKNOWN in (*first.values(), *second.values()):
             continue
         factor = differing[0]
+        own: list[Controlled] = []
         for comparison in comparisons:
             difference = _paired(
                 _result(sides[one], comparison.subject),
@@ -158,7 +185,7 @@ def controlled(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list
                 comparison.subject.score,
             )
             if difference is not None:
-                pairs.append(
+                own.append(
                     Controlled(
                         factor,
                         (sides[one].name, first[factor]),
@@ -167,6 +194,8 @@ def controlled(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list
                         difference,
                     )
                 )
+        corrected = holm([pair.difference.p_value for pair in own])
+        pairs += [pair._replace(corrected=p) for pair, p in zip(own, corrected, strict=True)]
     return pairs
 
 
@@ -202,6 +231,8 @@ def _paired(
         return None
     if first.origin.data_revision != second.origin.data_revision:
         return None
+    if score in first.per_unit and score in second.per_unit:
+        return _paired_units(first, second, score)
     if score not in first.per_image or score not in second.per_image:
         return None
     first_hits, first_scored = first.per_image[score].unpack()
@@ -210,3 +241,22 @@ def _paired(
     if len(first_hits) != len(second_hits) or not both.any():
         return None
     return paired_shares(first_hits[both], second_hits[both])
+
+
+def _paired_units(first: EvalResult, second: EvalResult, score: str) -> PairedDifference | None:
+    """Over the images that both scored, as long as each has as many values on both sides."""
+    one, two = first.per_unit[score], second.per_unit[score]
+    (values, images), (others, other_images) = one.unpack(), two.unpack()
+    common = np.intersect1d(images, other_images)
+    mine, theirs = np.isin(images, common), np.isin(other_images, common)
+    if not len(common) or not np.array_equal(images[mine], other_images[theirs]):
+        return None
+    most = None if one.most is None or two.most is None else max(one.most, two.most)
+    unit = first.scores[score].unit
+    return paired_units(
+        values[mine],
+        others[theirs],
+        images[mine],
+        most=most,
+        unit="points" if unit == "share" else unit,
+    )

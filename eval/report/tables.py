@@ -70,7 +70,9 @@ def unit_sign(unit: str) -> str:
 
 
 def interval(score: Score) -> str:
-    """The 95% interval in the unit of the score: "41.2 to 43.9"."""
+    """The 95% interval in the unit of the score: "41.2 to 43.9"; "none" where there is none."""
+    if not score.has_interval:
+        return "none"
     return f"{number(score.low, score.unit)} to {number(score.high, score.unit)}"
 
 

@@ -5,6 +5,7 @@ Intervals draw source pictures, each with all its corrupted forms: those succeed
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -17,9 +18,8 @@ from eval.metrics.corruption_error import (
     corruption_error,
     mce_score,
 )
-from eval.metrics.intervals import cluster_bootstrap_score
-from eval.metrics.paired import paired_means
-from eval.results import Score
+from eval.metrics.intervals import cluster_bootstrap_score, mean_score
+from eval.results import PerUnit, Score
 
 #: What tables call the scores over all cells.
 ERROR_TITLES = {
@@ -82,6 +82,16 @@ class Cells:
             return None
         return cluster_bootstrap_score(self._hits[chosen], self._sources[chosen], seed=seed)
 
+    def per_unit(self, corruptions: Sequence[str]) -> dict[str, PerUnit]:
+        """What each picture adds to ``top1`` and, under its name there, to ``mean_top1``."""
+        found = {"mean_corrupted_top1": self._units(corruptions)} if corruptions else {}
+        found |= {f"top1_{name}": self._units([name]) for name in CORRUPTIONS}
+        return {name: units for name, units in found.items() if units is not None}
+
+    def _units(self, names: Sequence[str]) -> PerUnit | None:
+        chosen = np.isin(self._cells[:, 0], [CORRUPTIONS.index(name) for name in names])
+        return PerUnit.pack(self._hits[chosen], self._sources[chosen]) if chosen.any() else None
+
     def errors(self, clean: Score | None, *, seed: int) -> dict[str, Score]:
         """mCE, relative mCE where a clean accuracy is given, and CE of each corruption.
 
@@ -99,7 +109,8 @@ class Cells:
             who = np.tile(np.arange(wrong.shape[1]), NUM_SEVERITIES)
             share = cluster_bootstrap_score(wrong.ravel(), who, seed=seed)
             low, high = share.low / alexnet, share.high / alexnet
-            found[f"corruption_error_{name}"] = _ratio(Score(ce, low, high, wrong.shape[1]))
+            n = wrong.shape[1]
+            found[f"corruption_error_{name}"] = _ratio(Score(ce, low, high, n, method=share.method))
         return found
 
     def _in(self, name: str, severity: int) -> Int64[np.ndarray, " chosen"]:
@@ -133,13 +144,14 @@ def _relative(is_wrong: dict[str, np.ndarray], clean: Score, *, seed: int) -> Sc
     """
     scale = {name: (error - ALEXNET_CLEAN_ERROR) / 100 for name, error in ALEXNET_ERROR.items()}
     parts = np.mean([is_wrong[name].mean(axis=0) / scale[name] for name in scale], axis=0)
-    corrupted = paired_means(parts, np.zeros_like(parts), seed=seed)
-    weight = float(np.mean([1 / own for own in scale.values()]))
-    value = corrupted.value - weight * (1 - clean.value)
-    below = math.hypot(corrupted.value - corrupted.low, weight * (clean.value - clean.low))
-    above = math.hypot(corrupted.high - corrupted.value, weight * (clean.high - clean.value))
-    return Score(value, value - below, value + above, corrupted.n)
+    most = float(np.mean([1 / own for own in scale.values()]))
+    corrupted = mean_score(parts, np.arange(len(parts)), seed=seed, bounds=(0.0, most))
+    value = corrupted.value - most * (1 - clean.value)
+    below = math.hypot(corrupted.value - corrupted.low, most * (clean.value - clean.low))
+    above = math.hypot(corrupted.high - corrupted.value, most * (clean.high - clean.value))
+    method = f"MOVER of {corrupted.method} and {clean.method}"
+    return Score(value, value - below, value + above, corrupted.n, method=method)
 
 
 def _ratio(score: Score) -> Score:
-    return Score(score.value, score.low, score.high, score.n, "ratio", lower_is_better=True)
+    return replace(score, unit="ratio", lower_is_better=True)

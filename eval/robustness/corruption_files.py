@@ -21,7 +21,7 @@ from eval.data.image_folders import FileImages
 from eval.data.shifted_sets import is_imagenet
 from eval.data.views import CropFrame, FrameView
 from eval.embedding.nearest_class import top1_hits
-from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
+from eval.metrics.intervals import CLUSTERED, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import ERROR_TITLES, Cells
 from eval.task_choices import TaskChoices
@@ -134,10 +134,11 @@ class CorruptionFiles:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{NOT_TO_BE_MIXED}; 95% percentile bootstrap over source pictures, "
-                f"{NUM_RESAMPLES} resamples; clean accuracy: {WILSON}",
+                interval=f"{NOT_TO_BE_MIXED}; {CLUSTERED.replace('images', 'source pictures')}; "
+                f"clean accuracy: {WILSON}",
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
+            per_unit=cells.per_unit(()),
             per_image={"top1": PerImage.pack(hits, images.rows, len(self.dataset))},
         )
 

@@ -37,7 +37,7 @@ from eval.data.raw_image import RawImage
 from eval.data.subset import chosen_rows, subset
 from eval.data.views import CropFrame, FrameView, View
 from eval.embedding.nearest_class import top1_hits
-from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
+from eval.metrics.intervals import CLUSTERED, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import ERROR_TITLES, Cells
 from eval.task_choices import TaskChoices, task_options
@@ -225,13 +225,14 @@ class Corruptions:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{NOT_TO_BE_MIXED}; 95% percentile bootstrap over source pictures, "
-                f"{NUM_RESAMPLES} resamples; clean accuracy: {WILSON}",
+                interval=f"{NOT_TO_BE_MIXED}; {CLUSTERED.replace('images', 'source pictures')}; "
+                f"clean accuracy: {WILSON}",
             ),
             details=self.settings()
             | {"accuracy": accuracy, "note": NOT_TO_BE_MIXED}
             | self.dataset.remarks(left_out),
             per_image=per_image,
+            per_unit=table.per_unit(CORRUPTIONS),
         )
 
     def _scores(self, table: Cells, clean: np.ndarray) -> dict[str, Score]:

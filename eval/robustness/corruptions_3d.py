@@ -27,12 +27,12 @@ from eval.data.views import CropFrame, FrameView, ImageTransform, centre_crop, s
 from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
 from eval.metrics.intervals import (
-    CLUSTER_BOOTSTRAP,
+    CLUSTERED,
     WILSON,
     cluster_bootstrap_score,
     wilson_score,
 )
-from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.robustness.corruptions import CorruptionOptions
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
@@ -169,6 +169,7 @@ class DepthCorruptions:
         scores: dict[str, Score] = {"top1_clean": wilson_score(clean)}
         per_image = {"top1_clean": PerImage.pack(clean, rows, len(self.dataset))}
         accuracy: dict[str, JsonValue] = {}
+        per_unit: dict[str, PerUnit] = {}
         for kind in self.kinds:
             cells = [
                 self._hits(model, embedder, self._view(kind, severity))
@@ -177,6 +178,7 @@ class DepthCorruptions:
             hits = np.concatenate([own for _, own in cells])
             owners = np.concatenate([own_rows for own_rows, _ in cells])
             scores[f"top1_{kind}"] = cluster_bootstrap_score(hits, owners, seed=self.seed)
+            per_unit[f"top1_{kind}"] = PerUnit.pack(hits, owners)
             by_severity: dict[str, JsonValue] = {}
             for severity, (own_rows, own) in zip(self.severities, cells, strict=True):
                 by_severity[str(severity)] = float(own.mean())
@@ -200,10 +202,11 @@ class DepthCorruptions:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{NOT_TO_BE_MIXED}; {CLUSTER_BOOTSTRAP}; clean: {WILSON}",
+                interval=f"{NOT_TO_BE_MIXED}; {CLUSTERED}; clean: {WILSON}",
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
             per_image=per_image,
+            per_unit=per_unit,
         )
 
     def _hits(

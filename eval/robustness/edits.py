@@ -20,9 +20,10 @@ from eval.data.dataset import EvalDataset
 from eval.data.raw_image import RawImage
 from eval.data.views import FrameView
 from eval.embedding.nearest_class import top1_hits
-from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
+from eval.metrics.intervals import WILSON, wilson_score
+from eval.metrics.mean_intervals import GAINS_AND_LOSSES
 from eval.metrics.paired import paired_means, paired_shares
-from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.robustness.edit_backgrounds import COLOURS, NOISE
 from eval.robustness.edit_frames import (
     BLURRED_OWN,
@@ -130,6 +131,7 @@ class ObjectEdits:
         drops: dict[str, Score] = {}
         accuracy: dict[str, JsonValue] = {}
         per_image = {"top1_unedited": self._packed(reference)}
+        per_unit: dict[str, PerUnit] = {}
         lost: dict[str, list[np.ndarray]] = {}
         for edit in self.edits:
             edited = self._hits(
@@ -139,6 +141,7 @@ class ObjectEdits:
             name = f"{edit.group}_{edit.name}"
             drops[f"drop_{name}"] = _drop(paired_shares(before, after).difference)
             accuracy[name] = float(after.mean())
+            per_unit[f"drop_{name}"] = PerUnit.pack(before * 1.0 - after, rows, most=2.0)
             per_image[f"top1_{name}"] = self._packed(_Hits(rows, after))
             by_picture = np.full(len(self.dataset), np.nan)
             by_picture[rows] = before.astype(np.float64) - after
@@ -164,10 +167,11 @@ class ObjectEdits:
                 seed=self.seed,
                 data_revision=self.dataset.revision,
                 interval=f"{WILSON}; drops: Newcombe's interval for paired shares; mean drops: "
-                f"95% percentile bootstrap over images, {NUM_RESAMPLES} resamples",
+                f"{GAINS_AND_LOSSES}, over images",
             ),
             details=self.settings() | accuracies | self.dataset.remarks(left_out),
             per_image=per_image,
+            per_unit=per_unit,
         )
 
     def _hits(self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings) -> _Hits:
@@ -186,7 +190,7 @@ class ObjectEdits:
         """Over the pictures that all edits of a group could be made of."""
         by_picture = np.mean(parts, axis=0)
         kept = by_picture[~np.isnan(by_picture)]
-        return _drop(paired_means(kept, np.zeros_like(kept), seed=self.seed))
+        return _drop(paired_means(kept, np.zeros_like(kept), unit="points", seed=self.seed))
 
 
 def edits_for(backgrounds: EvalDataset | None, *, own_background: bool) -> tuple[Edit, ...]:

@@ -19,8 +19,8 @@ from eval.data.dataset import EvalDataset
 from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
 from eval.metrics.factors import factor_scores, level_scores, worst_factor
-from eval.metrics.intervals import NUM_RESAMPLES, WILSON, wilson_score
-from eval.results import EvalResult, Origin, PerImage, Score, Settings
+from eval.metrics.intervals import WILSON, wilson_score
+from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.robustness.factor_annotations import Annotations, annotations_for
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
@@ -108,6 +108,11 @@ class FactorAccuracy:
             own for own, keep in zip(self.annotations.factors, is_annotated, strict=True) if keep
         ]
         scores: dict[str, Score] = {"top1": wilson_score(right)}
+        per_unit: dict[str, PerUnit] = {}
+        for name in _names(factors, are_levels=False):
+            active = np.array([bool(own.get(name)) for own in factors])
+            if active.any():
+                per_unit[f"accuracy_{name}"] = PerUnit.pack(right[active], rows[active])
         details = self._add_active(scores, right, factors) | self._add_levels(
             scores, right, factors
         )
@@ -125,10 +130,10 @@ class FactorAccuracy:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{WILSON}; ratios and spreads: 95% percentile bootstrap over images, "
-                f"{NUM_RESAMPLES} resamples",
+                interval=f"{WILSON}; ratios, extremes and spreads: each score names its method",
             ),
             details=self.settings() | details | self.dataset.remarks(left_out),
+            per_unit=per_unit,
             per_image={"top1": PerImage.pack(right, rows, len(self.dataset))},
         )
 
@@ -160,9 +165,8 @@ class FactorAccuracy:
             known = sorted(set(values))
             places = np.array([known.index(value) for value in values], dtype=np.int64)
             found = level_scores(right[has_level], places, known, seed=self.seed)
-            by_accuracy = sorted(found.accuracy.items(), key=lambda item: item[1].value)
-            scores[f"worst_{name}"] = by_accuracy[0][1]
-            scores[f"best_{name}"] = by_accuracy[-1][1]
+            scores[f"worst_{name}"] = found.worst
+            scores[f"best_{name}"] = found.best
             scores[f"spread_{name}"] = replace(found.spread, unit="points", lower_is_better=True)
             levels[name] = {level: score.value for level, score in found.accuracy.items()}
         return {"levels": levels} if levels else {}

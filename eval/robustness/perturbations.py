@@ -8,7 +8,7 @@ with the unchanged picture in the middle where a sequence has it.
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -22,11 +22,11 @@ from eval.data.dataset import EvalDataset
 from eval.data.subset import chosen_rows, subset
 from eval.data.views import View
 from eval.errors import EvaluationError
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP, cluster_bootstrap_score, wilson_score
+from eval.metrics.effective_trials import SHARE
+from eval.metrics.intervals import CLUSTERED, cluster_bootstrap_score, mean_score
 from eval.metrics.perturbation_flips import PERTURBATIONS, flip_probability, top5_distance
 from eval.metrics.ranking import best_entries
-from eval.metrics.resampling import image_weights, percentile_score
-from eval.results import EvalResult, Origin, Score, Settings
+from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.robustness.corruptions import constants_for
 from eval.robustness.perturbation_frames import NOISE, SWEEPS, PerturbationSet, view_of
 from eval.task_choices import TaskChoices, task_options
@@ -34,6 +34,8 @@ from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP = 5
+#: Of the top-5 distance: all five classes left the first five.
+_MOST_DISTANCE = 15.0
 _IMAGES_AT_A_TIME = 2**12
 _NO_MFR = (
     "mFR divides by AlexNet's flip rates on the published films, of which there is no copy here; "
@@ -132,6 +134,10 @@ class Perturbations:
         names = self.dataset.layout.classes.names
         prototypes = embedder.class_embeds(model, names, self.templates).to(model.device)
         rows, top_classes = self._top_classes(model, embedder, prototypes)
+        flipped: dict[str, np.ndarray] = {}
+        for kind, best in top_classes.items():
+            is_changed = _is_changed(best[..., 0], is_noise=kind in NOISE)
+            flipped[f"flip_probability_{kind}"] = is_changed.mean(axis=1)
         scores = self._scores(top_classes, has_top5=len(names) >= _TOP)
         left_out = self.dataset.left_out(len(self.dataset) - len(rows))
         return EvalResult(
@@ -147,9 +153,13 @@ class Perturbations:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{CLUSTER_BOOTSTRAP}, each with its whole sequence",
+                interval=f"{CLUSTERED}, each with its whole sequence",
             ),
             details=self.settings() | {"note": _NO_MFR} | self.dataset.remarks(left_out),
+            per_unit={name: PerUnit.pack(values, rows) for name, values in flipped.items()}
+            | {
+                "mean_flip_probability": PerUnit.pack(np.mean(list(flipped.values()), axis=0), rows)
+            },
         )
 
     def _top_classes(
@@ -183,8 +193,8 @@ class Perturbations:
             owners = np.repeat(np.arange(len(best)), is_changed.shape[1])
             drawn = cluster_bootstrap_score(is_changed.ravel(), owners, seed=self.seed)
             value = flip_probability(best[..., 0], is_noise=is_noise)
-            scores[f"flip_probability_{kind}"] = Score(
-                value, drawn.low, drawn.high, len(best), lower_is_better=True
+            scores[f"flip_probability_{kind}"] = replace(
+                drawn, value=value, n=len(best), lower_is_better=True
             )
             if has_top5:
                 scores[f"top5_distance_{kind}"] = self._mean(
@@ -195,16 +205,15 @@ class Perturbations:
         return {"mean_flip_probability": mean} | scores
 
     def _mean(self, values: Float64[np.ndarray, " images"], *, unit: str) -> Score:
-        count = len(values)
-        if unit == "share" and np.ptp(values) == 0:
-            # Resampling shows no spread; Wilson's interval is the cautious reading.
-            value = float(values[0])
-            assumed = wilson_score(np.arange(count) < round(value * count))
-            low, high = min(assumed.low, value), max(assumed.high, value)
-            return Score(value, low, high, count, lower_is_better=True)
-        weighted = image_weights(count, seed=self.seed)
-        drawn = np.array([weights @ values / count for weights in weighted])
-        return percentile_score(float(values.mean()), drawn, count, unit=unit, lower_is_better=True)
+        bounds = SHARE if unit == "share" else (0.0, _MOST_DISTANCE)
+        return mean_score(
+            values,
+            np.arange(len(values)),
+            seed=self.seed,
+            unit=unit,
+            bounds=bounds,
+            lower_is_better=True,
+        )
 
     def _numbers(self, kind: str) -> range:
         return SWEEPS[self.constants][kind].numbers(self.num_frames)

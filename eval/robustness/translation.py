@@ -23,7 +23,7 @@ from eval.data.views import Frame, FrameView, View
 from eval.embedding.cosines import cosine_slices
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS, shift_consistency
-from eval.metrics.intervals import WILSON, wilson_score
+from eval.metrics.intervals import CLUSTERED, WILSON, wilson_score
 from eval.metrics.paired import paired_shares
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.rics import rics_crops
@@ -213,8 +213,8 @@ class TranslationConsistency:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{WILSON}; mean flip rates and cosines: 95% percentile bootstrap over "
-                "images; accuracy change: Newcombe's paired method",
+                interval=f"{WILSON}; mean flip rates and cosines: {CLUSTERED}; accuracy change: "
+                "Newcombe's paired method",
             ),
             details=self.settings() | {"note": _TOP1_OF} | self.dataset.remarks(left_out),
             per_image=per_image,

@@ -26,9 +26,10 @@ from eval.metrics.calibration import (
     reliability_bins,
     summarize_chunks,
 )
-from eval.metrics.intervals import NUM_RESAMPLES, wilson_score
+from eval.metrics.ece_interval import METHOD as ECE_METHOD
+from eval.metrics.intervals import CLUSTERED, WILSON, wilson_score
 from eval.metrics.temperature import Temperature, fit_temperature, seeded_half
-from eval.results import EvalResult, Origin, Score, Settings
+from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.zero_shot.templates import no_classes, templates_for
@@ -122,9 +123,11 @@ class Calibration:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"95% percentile bootstrap over images, {NUM_RESAMPLES} resamples, that "
-                "of ECE moved down by its bias; the temperature is held fixed",
+                interval=f"accuracy: {WILSON}; ECE: {ECE_METHOD}; NLL and Brier score: "
+                f"{CLUSTERED}; the temperature is held fixed",
             ),
+            per_unit=_units(images.rows[reported], raw, "")
+            | _units(images.rows[reported], scaled, "_scaled"),
             details=self.settings()
             | _described(fitted, self.base)
             | _diagrams(raw=raw, scaled=scaled)
@@ -183,6 +186,15 @@ class _Labelled:
                     yield logits + self._logit_bias, self._labels[own].to(cosines.device)
 
         return start
+
+
+def _units(
+    rows: Int64[np.ndarray, " images"], figures: ImageCalibration, suffix: str
+) -> dict[str, PerUnit]:
+    return {
+        f"nll{suffix}": PerUnit.pack(figures.nll, rows, most=None),
+        f"brier{suffix}": PerUnit.pack(figures.brier, rows, most=2.0),
+    }
 
 
 def _described(fitted: Temperature, base: EvalDataset | None) -> Settings:

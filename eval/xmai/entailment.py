@@ -18,9 +18,9 @@ from eval.contract import Benchmark, Embedder, Model, Need
 from eval.data.dataset import EvalDataset
 from eval.data.rows import PICTURES
 from eval.errors import EvaluationError
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP
+from eval.metrics.effective_trials import EFFECTIVE, POINTS
 from eval.metrics.labelling import class_figures
-from eval.metrics.resampling import image_weights, percentile_score
+from eval.metrics.resampling import BOOTSTRAP_ERROR, image_weights, resampled_score
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
@@ -195,7 +195,7 @@ class InsertionEntailment:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{CLUSTER_BOOTSTRAP}; drops: paired",
+                interval=f"95% {EFFECTIVE}, {BOOTSTRAP_ERROR} of pictures; drops: paired",
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
         )
@@ -257,17 +257,19 @@ def _scores(
         for side, table in tables.items():
             drawn[side].append(figures_of(weights @ table))
     spread = {side: np.array(rows) for side, rows in drawn.items()}
-    n = int(tables["before"].sum())
+    n, pictures = int(tables["before"].sum()), float(len(tables["before"]))
     scores: dict[str, Score] = {}
     for place, name in enumerate(names):
         for side in _SIDES if not suffix else ():
-            scores[f"{name}_{side}"] = percentile_score(
-                float(values[side][place]), spread[side][:, place], n
+            scores[f"{name}_{side}"] = resampled_score(
+                float(values[side][place]), spread[side][:, place], n, units=pictures
             )
-        scores[f"{name}_drop{suffix}"] = percentile_score(
+        scores[f"{name}_drop{suffix}"] = resampled_score(
             float(values["before"][place] - values["after"][place]),
             spread["before"][:, place] - spread["after"][:, place],
             n,
+            units=pictures,
+            bounds=POINTS,
             unit="points",
             lower_is_better=True,
         )

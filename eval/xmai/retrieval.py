@@ -21,7 +21,7 @@ from eval.data.dataset import EvalDataset
 from eval.data.rows import CAPTIONED
 from eval.errors import EvaluationError
 from eval.metrics.clustered_table import ClusteredTable
-from eval.metrics.intervals import CLUSTER_BOOTSTRAP
+from eval.metrics.intervals import CLUSTERED
 from eval.metrics.tied_ranking import TieRule, galleries_of_pairs, rivals_of_own
 from eval.results import EvalResult, Origin, Score, Settings
 from eval.task_choices import TaskChoices, task_options
@@ -199,7 +199,7 @@ class AttributeInsertions:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"{CLUSTER_BOOTSTRAP}; drops: paired",
+                interval=f"{CLUSTERED}; drops: paired",
             ),
             details=self.settings()
             | self._remarks(model, rows, len(pictures.rows), galleries)

@@ -14,8 +14,12 @@ from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.rows import ATTRIBUTED
 from eval.embedding.cosines import cosine_slices
-from eval.metrics.average_precision import average_precisions, chance_level, mean_average_precision
-from eval.metrics.intervals import NUM_RESAMPLES
+from eval.metrics.average_precision import (
+    METHOD,
+    average_precisions,
+    chance_level,
+    mean_average_precision,
+)
 from eval.results import EvalResult, Origin, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
@@ -104,7 +108,7 @@ class ZeroShotMultilabel:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"95% percentile bootstrap over images, {NUM_RESAMPLES} resamples",
+                interval=f"95% {METHOD}",
             ),
             details=self.settings()
             | {

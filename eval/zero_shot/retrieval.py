@@ -18,7 +18,7 @@ from eval.data.dataset import EvalDataset
 from eval.data.rows import CAPTIONED
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
-    CLUSTER_BOOTSTRAP,
+    CLUSTERED,
     WILSON,
     cluster_bootstrap_score,
     wilson_score,
@@ -26,7 +26,7 @@ from eval.metrics.intervals import (
 from eval.metrics.ranking import places_of_best_own, places_of_targets
 from eval.report.examples import Side, draw_examples
 from eval.report.thumbnails import thumbnail
-from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
+from eval.results import EvalResult, Example, Origin, Panel, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 
@@ -151,6 +151,12 @@ class Retrieval:
                 )
                 for k in RECALL_AT
             },
+            per_unit={
+                f"text_to_image_recall_at_{k}": PerUnit.pack(
+                    places.text_to_image < k, gallery.image_rows[gallery.owners]
+                )
+                for k in RECALL_AT
+            },
         )
 
     def _scores(
@@ -226,7 +232,7 @@ def gallery_of(
 def recall_score(
     is_hit: Bool[np.ndarray, " captions"], owners: Int64[np.ndarray, " captions"], *, seed: int
 ) -> Score:
-    """Text-to-image recall: Wilson's interval, or bootstrap over images with several captions."""
+    """Text-to-image recall: Wilson's interval, or over images as clusters with several captions."""
     if one_caption_each(owners):
         return wilson_score(is_hit)
     return cluster_bootstrap_score(is_hit, owners, seed=seed)
@@ -264,4 +270,4 @@ def recall_interval(owners: Int64[np.ndarray, " captions"]) -> str:
     """Which intervals the recalls have, in words."""
     if one_caption_each(owners):
         return WILSON
-    return f"image to text: {WILSON}; text to image: {CLUSTER_BOOTSTRAP}"
+    return f"image to text: {WILSON}; text to image: {CLUSTERED}"

@@ -17,9 +17,11 @@ from data_pipelines.schema import JsonValue
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.dataset_names import canonical_name
+from eval.metrics.effective_trials import EFFECTIVE
+from eval.metrics.extremes import MINIMUM
 from eval.metrics.groups import group_accuracies, macro_f1, worst_group_accuracy
-from eval.metrics.intervals import NUM_RESAMPLES
 from eval.metrics.ranking import best_entries
+from eval.metrics.resampling import BOOTSTRAP_ERROR
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
@@ -130,8 +132,7 @@ class WorstGroup:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=f"95% percentile bootstrap over images, {NUM_RESAMPLES} resamples; for "
-                "the worst group within each group",
+                interval=f"95%: {MINIMUM}; macro F1: {EFFECTIVE}, {BOOTSTRAP_ERROR}",
             ),
             details=self.settings() | remarks | self.dataset.remarks(left_out),
             per_image={f"top{known.top_k}": PerImage.pack(hits, images.rows, len(self.dataset))},

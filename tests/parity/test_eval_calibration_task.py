@@ -126,6 +126,10 @@ def test_figures_of_one_half_with_the_temperature_of_the_other(tmp_path: Path) -
     assert details["fit_nll_before"] == pytest.approx(_nll(logits[fitting], labels[fitting], 1.0))
     assert details["fit_nll_after"] == pytest.approx(_nll(logits[fitting], labels[fitting], best))
     assert details["num_fitting_images"] == fitting.sum()
+    assert set(result.per_unit) == {"nll", "brier", "nll_scaled", "brier_scaled"}
+    for name, units in result.per_unit.items():
+        values, _ = units.unpack()
+        assert values.mean() == pytest.approx(result.scores[name].value, abs=1e-6)
     assert result.num_skipped == 1
     assert sum(details["reliability"]["raw"]["counts"]) == (~fitting).sum()  # type: ignore[index,call-overload]
     stored = StoredEmbedder(EMBEDDER, tmp_path / "store", batch_size=16)

@@ -10,6 +10,7 @@ from torchmetrics.functional.text import bleu_score
 from eval.metrics.bleu import bleu_counts, bleu_scores, bleu_values
 from eval.metrics.captions import caption_scores, shuffled_cider
 from eval.metrics.cider import cider_values
+from eval.metrics.effective_trials import effective_limits
 from eval.metrics.rouge_l import rouge_l_values
 
 WORDS = ("a", "red", "cat", "on", "the", "mat", "blue", "dog", "sits")
@@ -73,8 +74,9 @@ def test_bleu_interval_is_that_of_redrawn_corpora() -> None:
     for _ in range(2000):
         rows = rng.integers(12, size=12)
         drawn.append(bleu_values(counts[rows].sum(axis=0))[1])
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    assert (scores["bleu_2"].low, scores["bleu_2"].high) == pytest.approx((low, high))
+    error = np.std(drawn) * math.sqrt(12 / 11)
+    limits = effective_limits(scores["bleu_2"].value, error, units=12.0)
+    assert (scores["bleu_2"].low, scores["bleu_2"].high) == pytest.approx((limits.low, limits.high))
 
 
 def test_bleu_without_matches_or_words_is_zero() -> None:

@@ -79,6 +79,10 @@ def test_scores_equal_the_definition_with_a_repeated_class_name(tmp_path: Path) 
     assert result.scores["top1"].value == np.mean(places < 1)
     assert result.scores["top5"].value == np.mean(places < 5)
     assert result.scores["mean_per_class_recall"].value == pytest.approx(np.mean(recalls))
+    assert list(result.per_unit) == ["mean_per_class_recall"]
+    values, images = result.per_unit["mean_per_class_recall"].unpack()
+    assert values.mean() == pytest.approx(np.mean(recalls))
+    assert images.tolist() == list(range(50))
     assert result.details["repeated_class_names"] == ["missile"]
     # The second "missile" can never win against the first.
     assert (places[labels == 5] >= 1).all()

@@ -101,6 +101,9 @@ def test_cells_equal_corrupting_by_hand(tmp_path: Path, side: int) -> None:
         assert result.scores[f"top1_{kind}"].value == pytest.approx(mean)
     of_15 = [value for (kind, _), own in everything.items() if kind != "spatter" for value in own]
     assert result.scores["mean_corrupted_top1"].value == pytest.approx(np.mean(of_15))
+    for name, units in result.per_unit.items():
+        values, _ = units.unpack()
+        assert values.mean() == pytest.approx(result.scores[name].value, abs=1e-6)
     assert (result.num_samples, result.num_skipped) == (13, 1)
     assert "mean_corruption_error" not in result.scores
     assert result.details["source"] == "memory"

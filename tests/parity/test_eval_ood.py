@@ -115,7 +115,7 @@ def test_figures_equal_scikit_learn_and_loops(inside: np.ndarray, outside: np.nd
 def test_a_resample_is_measured_as_the_data_it_stands_for(
     inside: np.ndarray, outside: np.ndarray
 ) -> None:
-    """Weights and copies of images give the same five figures."""
+    """Weights and copies of images give the same areas."""
     rng = np.random.default_rng(5)
     of_inside = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside)))
     of_outside = rng.multinomial(len(outside), np.full(len(outside), 1 / len(outside)))
@@ -125,8 +125,8 @@ def test_a_resample_is_measured_as_the_data_it_stands_for(
         np.bincount(places[len(inside) :], weights=of_outside, minlength=len(distinct)),
     )
     copies = detection_values(np.repeat(inside, of_inside), np.repeat(outside, of_outside))
-    measured = dict(zip(detection.NAMES, detection._measures(counts), strict=True))
-    assert measured == pytest.approx(copies, abs=1e-12)
+    expected = (copies["aupr_in"], copies["aupr_out"])
+    assert detection._areas(counts) == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_two_conventions_differ_and_turn_into_each_other() -> None:
@@ -151,6 +151,17 @@ def test_intervals_hold_the_values_and_match_the_normal_theory_of_auroc() -> Non
         assert (score.value, score.n) == (values[name], 700)
     half = 1.96 * math.sqrt(701 / (12 * 300 * 400))
     assert scores["auroc"].high - scores["auroc"].low == pytest.approx(2 * half, rel=0.12)
+
+
+def test_three_against_three_are_no_certainty() -> None:
+    """Newcombe 2006, method 5, by a grid: theta with (1 - theta)^2 = t^2 V(theta)."""
+    found = detection_scores(np.array([4.0, 5, 6]), np.array([1.0, 2, 3]), seed=0)["auroc"]
+    grid = np.linspace(1e-6, 1 - 1e-6, 200_001)
+    variance = grid * (1 - grid) * (1 + 2 * (1 - grid) / (2 - grid) + 2 * grid / (1 + grid)) / 9
+    quantile = 2.7764451  # Student's, 4 degrees of freedom
+    kept = grid[(1 - grid) ** 2 <= quantile**2 * variance]
+    assert (found.low, found.high) == pytest.approx((kept[0], 1.0), abs=1e-4)
+    assert found.low < 0.5
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ def test_recalls_equal_the_definition(tmp_path: Path, per_image: int) -> None:
     expected = _recalls_by_loop(model, [s["png"] for s in samples], captions)
     assert {name: score.value for name, score in result.scores.items()} == pytest.approx(expected)
     assert 0 < result.scores["text_to_image_recall_at_10"].value < 1
+    assert "text_to_image_recall_at_1" in result.per_unit
+    for name, units in result.per_unit.items():
+        values, _ = units.unpack()
+        assert values.mean() == pytest.approx(result.scores[name].value, abs=1e-6)
 
 
 def test_equal_captions_and_equal_pictures_tie_by_number(tmp_path: Path) -> None:

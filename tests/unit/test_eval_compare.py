@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from eval.errors import EvaluationError
-from eval.influence_factors import INFLUENCES, influences_of
+from eval.influence_factors import INFLUENCES, differing_settings, influences_of
 from eval.metrics.intervals import wilson_score
 from eval.report.compare import build_comparison
-from eval.report.sides import Side, compare, controlled, read_side
-from eval.results import EvalResult, Origin, PerImage, save_result
+from eval.report.sides import Side, compare, controlled, excludes_zero, read_side
+from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, save_result
 
 KNOWN = dict.fromkeys(INFLUENCES, "same")
 
@@ -121,6 +121,77 @@ def test_page_and_data(tmp_path: Path) -> None:
     assert build_comparison(sides, tmp_path / "again").page.read_text() == page
 
 
+def _captioned(model: str, hits: np.ndarray) -> Side:
+    """Two captions an image; "text_to_image" is their share of hits."""
+    images = np.repeat(np.arange(len(hits) // 2), 2)
+    result = dataclasses.replace(
+        _result(model, hits),
+        scores={
+            "text_to_image": wilson_score(hits),
+            "nll": Score(2.0, 1.0, 3.0, 9, "nats"),
+        },
+        chance={},
+        per_image={},
+        per_unit={
+            "text_to_image": PerUnit.pack(hits, images),
+            "nll": PerUnit.pack(np.where(hits, 0.5, 3.0), images, most=None),
+        },
+    )
+    again = EvalResult.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
+    return Side(model, (again,), ())
+
+
+def test_captions_and_values_are_compared_in_pairs_too() -> None:
+    rng = np.random.default_rng(0)
+    first = rng.random(400) < 0.4
+    second = first | (rng.random(400) < 0.2)
+    found = {c.subject.score: c for c in compare([_captioned("a", first), _captioned("b", second)])}
+    recall, nll = found["text_to_image"].against_first[1], found["nll"].against_first[1]
+    assert recall is not None
+    assert nll is not None
+    assert recall.difference.value == pytest.approx(second.mean() - first.mean())
+    assert (recall.difference.unit, nll.difference.unit) == ("points", "nats")
+    assert nll.difference.value == pytest.approx(-2.5 * (second.mean() - first.mean()))
+    assert recall.difference.low > 0 > nll.difference.high
+    assert recall.p_value < 1e-6
+
+
+def test_many_equal_scores_are_not_marked(tmp_path: Path) -> None:
+    """One of 60 scores of equal models has an interval beside 0 by chance; Holm takes its mark."""
+    rng = np.random.default_rng(8)
+    shares = [(rng.random(200) < 0.5, rng.random(200) < 0.5) for _ in range(60)]
+    sides = []
+    for side in (0, 1):
+        hits = {f"s{i:02}": pair[side] for i, pair in enumerate(shares)}
+        result = dataclasses.replace(
+            _result("ab"[side], shares[0][0]),
+            scores={name: wilson_score(own) for name, own in hits.items()},
+            per_image={n: PerImage.pack(own, np.arange(200), 200) for n, own in hits.items()},
+        )
+        sides.append(Side("ab"[side], (result,), ()))
+    comparisons = compare(sides)
+    pairs = [c.against_first[1] for c in comparisons]
+    assert any(p is not None and excludes_zero(p.difference) for p in pairs)
+    assert not any(c.is_marked(1) for c in comparisons)
+    data = json.loads(build_comparison(sides, tmp_path / "out").data.read_text())
+    assert "Holm" in data["correction"]
+    assert all(c["against_first"][1]["corrected_p_value"] > 0.05 for c in data["comparisons"])
+
+
+def test_models_that_trained_longer_differ_in_more_than_the_objective() -> None:
+    sides = [
+        _side("a", _hits(100, 50)),
+        _side("b", _hits(100, 60), objective="sigmoid", training_length="9 samples"),
+    ]
+    assert controlled(sides, compare(sides)) == []
+
+
+def test_only_settings_that_differ_are_shown() -> None:
+    told = ["optim.lr=0.1; seed=0", "optim.lr=0.1; seed=1; wd=2", "unknown"]
+    assert differing_settings(told) == ["seed=0; wd=absent", "seed=1; wd=2", "unknown"]
+    assert differing_settings(told[:1] * 2) == ["the same", "the same"]
+
+
 def test_reading_sides(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="no folder of results"):
         read_side(tmp_path / "absent")
@@ -153,7 +224,7 @@ def test_reading_sides(tmp_path: Path) -> None:
     ],
 )
 def test_influences_of_published_models(spec: str, expected: tuple[str, ...]) -> None:
-    assert tuple(influences_of(spec).values()) == expected
+    assert tuple(influences_of(spec).values())[:5] == expected
 
 
 def test_influences_of_a_run_and_stated_ones(tmp_path: Path) -> None:
@@ -161,7 +232,12 @@ def test_influences_of_a_run_and_stated_ones(tmp_path: Path) -> None:
         "model": {"name": "vlsuite-tiny-32", "pretrained": None},
         "data": {"train": ["/d/cifar10-train-{000000..000001}.tar", "/d/emoji"]},
         "objective": {"kind": "siglip"},
+        "optim": {"lr": 0.1},
+        "duration": "10epochs",
     }
+    (tmp_path / "metrics.jsonl").write_text(
+        '{"kind": "train", "step": 4, "samples_seen": 1024}\n{"kind": "eval", "step": 4}\n'
+    )
     (tmp_path / "config.json").write_text(json.dumps({"recipe": "x", "config": config}))
     found = influences_of(str(tmp_path), ["training_pairs=20k"])
     assert found == {
@@ -170,6 +246,8 @@ def test_influences_of_a_run_and_stated_ones(tmp_path: Path) -> None:
         "training_pairs": "20k",
         "objective": "sigmoid",
         "fine_tuning": "none",
+        "training_length": "1,024 samples",
+        "other_settings": "optim.lr=0.1",
     }
     with pytest.raises(EvaluationError, match="--influence colour=red"):
         influences_of(str(tmp_path), ["colour=red"])

@@ -77,6 +77,9 @@ def test_captions_are_scored_against_their_own_references(tmp_path: Path) -> Non
     assert result.details["captions"][0]["caption"] == captions[0].strip()
     assert (result.num_samples, result.num_skipped) == (9, 1)
     assert (spice_missing() is None) == ("spice" in result.scores)
+    for name, units in result.per_unit.items():
+        values, _ = units.unpack()
+        assert values.mean() == pytest.approx(result.scores[name].value, abs=1e-6)
 
 
 def test_settings_reach_the_model_and_prompts_come_before(tmp_path: Path) -> None:
@@ -146,6 +149,9 @@ def test_answers_by_image_and_question(tmp_path: Path) -> None:
     assert score.low <= score.value <= score.high
     assert (result.num_samples, result.num_skipped) == (9, 1)
     assert result.details["num_images"] == 5
+    for name, units in result.per_unit.items():
+        values, _ = units.unpack()
+        assert values.mean() == pytest.approx(result.scores[name].value, abs=1e-6)
     assert result.details["usual_answer"] == "red"
     assert result.chance["vqa_accuracy"] == pytest.approx((8 * 0.8 + 0) / 9)
 

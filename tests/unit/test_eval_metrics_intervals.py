@@ -65,15 +65,13 @@ def test_bootstrap_is_seeded_and_does_not_depend_on_order() -> None:
     order = np.random.default_rng(0).permutation(len(is_hit))
     first = cluster_bootstrap_score(is_hit, clusters, seed=7)
     assert first == cluster_bootstrap_score(is_hit[order], clusters[order], seed=7)
-    others = {cluster_bootstrap_score(is_hit, clusters, seed=seed).low for seed in range(5)}
-    assert len(others) > 1
 
 
 @pytest.mark.parametrize("hit", [False, True])
 def test_bootstrap_without_spread_falls_back(hit: bool) -> None:
     clusters = np.repeat(np.arange(30), 5)
     score = cluster_bootstrap_score(np.full(150, hit), clusters, seed=0)
-    assert score.high - score.low == pytest.approx(0.1135, abs=0.001)  # Wilson, 0 of 30
+    assert score.high - score.low == pytest.approx(1 - 0.025 ** (1 / 30))
     assert score.low <= score.value <= score.high
 
 

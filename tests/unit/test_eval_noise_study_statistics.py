@@ -2,9 +2,11 @@
 
 import math
 import random
+import statistics
 from pathlib import Path
 
 import pytest
+from scipy.stats import t
 
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.statistics import Statistics
@@ -29,17 +31,23 @@ def study(tmp_path: Path) -> Statistics:
     return Statistics(load_cells(tmp_path), seed=1)
 
 
-def _plain_bootstrap(figure, num_seeds: int, count: int = 200, draws: int = 2000):
-    """Ends of the interval; ``figure(seeds, queries)`` is computed anew for each draw."""
+def _half_width(figure, num_seeds: int, count: int = 200, draws: int = 2000):
+    """t times the error; ``figure(seeds, queries)`` is computed anew for each draw."""
     rng = random.Random(5)
-    found = sorted(
-        figure(
-            [rng.randrange(num_seeds) for _ in range(num_seeds)],
-            [rng.randrange(count) for _ in range(count)],
-        )
-        for _ in range(draws)
-    )
-    return found[round(0.025 * draws)], found[round(0.975 * draws)]
+    every_seed, every_query = list(range(num_seeds)), list(range(count))
+    of_queries = [
+        figure(every_seed, [rng.randrange(count) for _ in every_query]) for _ in range(draws)
+    ]
+    of_seeds = [
+        figure([rng.randrange(num_seeds) for _ in every_seed], every_query) for _ in range(draws)
+    ]
+    parts = [
+        (statistics.pvariance(found) * units / (units - 1), units - 1)
+        for found, units in ((of_queries, count), (of_seeds, num_seeds))
+    ]
+    total = sum(own for own, _ in parts)
+    freedom = total**2 / sum(own**2 / less for own, less in parts)
+    return float(t.ppf(0.975, freedom)) * math.sqrt(total)
 
 
 def _mean_hit(method: str, seeds: list[int], queries: list[int]) -> float:
@@ -50,10 +58,10 @@ def _mean_hit(method: str, seeds: list[int], queries: list[int]) -> float:
 def test_mean_and_interval_of_a_method(study: Statistics):
     found = study.last("infonce", 0.5, "r1_t2i")
     assert found is not None
-    low, high = _plain_bootstrap(lambda s, q: _mean_hit("infonce", s, q), 3)
+    half = _half_width(lambda s, q: _mean_hit("infonce", s, q), 3)
     assert found.value == pytest.approx(0.25)
     assert found.num_seeds == 3
-    assert (found.low, found.high) == pytest.approx((low, high), abs=0.01)
+    assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.1)
 
 
 def test_differences_are_paired_by_seed_and_query(study: Statistics):
@@ -66,14 +74,17 @@ def test_differences_are_paired_by_seed_and_query(study: Statistics):
         return _mean_hit("rde", seeds, queries) - _mean_hit("infonce", seeds, queries)
 
     assert absolute.value == pytest.approx(0.19)
-    assert (absolute.low, absolute.high) == pytest.approx(_plain_bootstrap(plain, 3), abs=0.01)
+    half = _half_width(plain, 3)
+    assert (absolute.low, absolute.high) == pytest.approx((0.19 - half, 0.19 + half), abs=0.01)
     assert relative.value == pytest.approx(0.19 / 0.25)
-    low, high = _plain_bootstrap(lambda s, q: plain(s, q) / _mean_hit("infonce", s, q), 3)
-    assert (relative.low, relative.high) == pytest.approx((low, high), rel=0.06)
+    half = _half_width(lambda s, q: plain(s, q) / _mean_hit("infonce", s, q), 3)
+    assert (relative.high - relative.low) / 2 == pytest.approx(half, rel=0.1)
 
 
 def test_a_method_differs_from_itself_by_exactly_nothing(study: Statistics):
-    assert study.difference("rde", "rde", 0.5, "r1_t2i") == (0.0, 0.0, 0.0, 3)
+    found = study.difference("rde", "rde", 0.5, "r1_t2i")
+    assert found is not None
+    assert found.to_dict() == {"value": 0.0, "low": None, "high": None, "seeds": 3}
 
 
 def test_one_seed_gives_an_interval_over_queries(study: Statistics):
@@ -102,7 +113,9 @@ def test_best_minus_last_varies_over_seeds(study: Statistics):
     gap = study.best_minus_last("infonce", 0.5)
     assert gap is not None
     assert gap.value == pytest.approx(0.35)
-    assert (gap.low, gap.high) == pytest.approx((0.3, 0.4))
+    # Three seeds, 0.3, 0.35 and 0.4: Student's t with two degrees of freedom.
+    half = 4.3027 * 0.05 / math.sqrt(3)
+    assert (gap.high - gap.low) / 2 == pytest.approx(half, rel=0.05)
     single = study.best_minus_last("siglip", 0.5)
     assert single is not None
     assert math.isnan(single.low)

@@ -286,11 +286,11 @@ def _upstream(args: argparse.Namespace) -> int:
 
 
 def _shown(score: "Score") -> str:
-    from eval.report.tables import number, unit_sign
+    from eval.report.tables import interval, number, unit_sign
 
-    low, value, high = (number(v, score.unit) for v in (score.low, score.value, score.high))
-    sign = unit_sign(score.unit)
-    return f"{value} ({low} to {high}){' ' + sign if sign else ''}, n = {score.n:,}"
+    value, sign = number(score.value, score.unit), unit_sign(score.unit)
+    ends = interval(score) if score.has_interval else score.method
+    return f"{value} ({ends}){' ' + sign if sign else ''}, n = {score.n:,}"
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ cannot be read is named in ``problems``.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,14 +171,19 @@ def _measurements(result: Mapping[str, Any], *, when: str) -> list[Measurement]:
             split=result["split"],
             metric=metric,
             value=float(score["value"]),
-            low=float(score["low"]),
-            high=float(score["high"]),
+            low=_end(score["low"]),
+            high=_end(score["high"]),
             chance=result.get("chance", {}).get(metric),
             num_trials=int(score["n"]),
             when=when,
         )
         for metric, score in result["scores"].items()
     ]
+
+
+def _end(value: Any) -> float:
+    """An end of an interval, NaN where there is none."""
+    return math.nan if value is None else float(value)
 
 
 def _is_same_model(stored: list[float], probe: tuple[float, ...]) -> bool:

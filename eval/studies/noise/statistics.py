@@ -1,10 +1,12 @@
 """Figures of a study with intervals over seeds and queries.
 
 All runs share one test set. A draw of the bootstrap takes test queries with replacement, the same
-ones for every run and both directions, and the seeds with replacement, the same for all runs that
-have the same seeds. Differences, ratios and shares are computed within a draw, so they are paired
-by seed and query (the protocol of the specification's section 4). With one seed only the queries
-vary, and the interval does not cover another training run.
+ones for every run and both directions; another takes the seeds, the same for all runs that have
+the same seeds. Differences, ratios and shares are computed within a draw, so they are paired by
+seed and query (the protocol of the specification's section 4). The variances of both add, and the
+interval has the degrees of freedom of their sum (Satterthwaite 1946): two or three seeds say
+little about another one. With one seed only the queries vary, and the interval does not cover
+another training run.
 """
 
 import math
@@ -14,16 +16,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from eval.metrics.effective_trials import SHARE, Bounds, effective_limits
 from eval.metrics.intervals import NUM_RESAMPLES
-from eval.metrics.resampling import TAILS
 from eval.studies.noise.grid import Cell
 from eval.studies.noise.methods import oracle_of
 from eval.studies.noise.records import SCORES, CellRecord
 
 INTERVALS = (
-    f"95% percentile bootstrap over seeds and test queries, {NUM_RESAMPLES:,} draws, paired by "
-    "seed and query; with one seed over queries alone. Best and Best - Last: over seeds alone, "
-    "none with one seed."
+    f"95% Student's t (shares: Korn-Graubard), variance of {NUM_RESAMPLES:,} bootstrap draws of "
+    "test queries and of seeds, paired by both; with one seed over queries alone. Best and Best - "
+    "Last: over seeds alone, none with one seed."
 )
 
 _DRAWS_AT_ONCE = 100
@@ -65,6 +67,7 @@ class Statistics:
         self._seed = seed
         hits = [record.hits(score) for record in records for score in SCORES]
         columns = [(record.cell, score) for record in records for score in SCORES]
+        self._num_queries = len(hits[0])
         drawn = np.concatenate(list(_query_draws(np.stack(hits).astype(np.float64), seed)))
         self._draws = {column: drawn[:, i] for i, column in enumerate(columns)}
 
@@ -84,7 +87,7 @@ class Statistics:
 
     def last(self, method: str, rate: float, score: str) -> Estimate | None:
         """Mean share by the last models; None where no run is finished."""
-        return self._combined(lambda own: own, score, (method, rate))
+        return self._combined(lambda own: own, score, (method, rate), bounds=SHARE)
 
     def best(self, method: str, rate: float, score: str) -> Estimate | None:
         """Mean share by the evaluation that was best on the test set (``CellRecord.best``)."""
@@ -118,19 +121,29 @@ class Statistics:
         return self._combined(_ratio, score, (method, rate), (oracle_of(method), rate))
 
     def _combined(
-        self, formula: Callable[..., _Draws], score: str, *groups: tuple[str, float]
+        self,
+        formula: Callable[..., _Draws],
+        score: str,
+        *groups: tuple[str, float],
+        bounds: Bounds = None,
     ) -> Estimate | None:
         seeds = sorted(set.intersection(*(set(self.seeds(*group)) for group in groups)))
         if not seeds:
             return None
         weights = _seed_weights(len(seeds), self._seed)
-        values, draws = [], []
+        values, of_queries, of_seeds = [], [], []
         for method, rate in groups:
             cells = [Cell(method, rate, seed) for seed in seeds]
-            values.append(np.array([np.mean([self._records[c].last(score) for c in cells])]))
+            own = np.array([self._records[cell].last(score) for cell in cells])
+            values.append(np.array([own.mean()]))
             drawn = np.stack([self._draws[cell, score] for cell in cells], axis=1)
-            draws.append((weights * drawn).sum(axis=1))
-        return _estimate(float(formula(*values)[0]), formula(*draws), len(seeds))
+            of_queries.append(drawn.mean(axis=1))
+            of_seeds.append(weights @ own)
+        parts = (
+            _Part(formula(*of_queries), self._num_queries),
+            _Part(formula(*of_seeds), len(seeds)),
+        )
+        return _estimate(float(formula(*values)[0]), parts, len(seeds), bounds)
 
     def _over_seeds(
         self, method: str, rate: float, figure: Callable[[CellRecord], float]
@@ -141,9 +154,23 @@ class Statistics:
         values = np.array([figure(self._records[Cell(method, rate, seed)]) for seed in seeds])
         if len(seeds) == 1:
             return Estimate(float(values[0]), math.nan, math.nan, 1)
-        return _estimate(
-            float(values.mean()), _seed_weights(len(seeds), self._seed) @ values, len(seeds)
-        )
+        part = _Part(_seed_weights(len(seeds), self._seed) @ values, len(seeds))
+        return _estimate(float(values.mean()), (part,), len(seeds), None)
+
+
+class _Part(NamedTuple):
+    """Draws of one source of variance, and how many units were drawn."""
+
+    draws: _Draws
+    units: int
+
+    @property
+    def variance(self) -> float:
+        """NaN where most draws do not define the figure, 0 where nothing varies."""
+        defined = self.draws[np.isfinite(self.draws)]
+        if len(defined) < len(self.draws) / 2:
+            return math.nan
+        return float(defined.var()) * self.units / (self.units - 1) if self.units > 1 else 0.0
 
 
 def _query_draws(
@@ -170,9 +197,16 @@ def _ratio(one: _Draws, two: _Draws) -> _Draws:
     return np.divide(one, two, out=np.full(len(one), math.nan), where=two > 0)
 
 
-def _estimate(value: float, draws: _Draws, num_seeds: int) -> Estimate:
-    defined = draws[np.isfinite(draws)]
-    if not math.isfinite(value) or not len(defined):
+def _estimate(value: float, parts: Sequence[_Part], num_seeds: int, bounds: Bounds) -> Estimate:
+    variances = [part.variance for part in parts]
+    total = math.fsum(variances)
+    if not math.isfinite(value) or not math.isfinite(total):
         return Estimate(value, math.nan, math.nan, num_seeds)
-    low, high = np.quantile(defined, TAILS).tolist()
-    return Estimate(value, min(low, value), max(high, value), num_seeds)
+    below = math.fsum(
+        own**2 / (part.units - 1)
+        for own, part in zip(variances, parts, strict=True)
+        if part.units > 1
+    )
+    freedom = total**2 / below if below > 0 else max(part.units for part in parts) - 1.0
+    limits = effective_limits(value, math.sqrt(total), units=freedom + 1, bounds=bounds)
+    return Estimate(value, limits.low, limits.high, num_seeds)

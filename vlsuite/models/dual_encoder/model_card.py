@@ -1,6 +1,7 @@
 """README.md of an exported folder: what the model is, how it was made, how good it is."""
 
 import json
+import math
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -130,7 +131,7 @@ def _results(measurements: Sequence[Measurement]) -> str:
             m.dataset if m.split in ("", "test") else f"{m.dataset} ({m.split})",
             m.metric,
             f"{m.value:.4f}",
-            f"{m.low:.4f} to {m.high:.4f}",
+            "none" if math.isnan(m.low) else f"{m.low:.4f} to {m.high:.4f}",
             "" if m.chance is None else f"{m.chance:.4f}",
             m.num_trials,
             m.when,
