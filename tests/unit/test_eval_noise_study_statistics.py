@@ -73,7 +73,7 @@ def test_differences_are_paired_by_seed_and_query(study: Statistics):
 
 
 def test_a_method_differs_from_itself_by_exactly_nothing(study: Statistics):
-    assert study.difference("rde", "rde", 0.5, "r1_t2i") == (0.0, 0.0, 0.0, 3)
+    assert study.difference("rde", "rde", 0.5, "r1_t2i") == (0.0, 0.0, 0.0, 3, 88.0)
 
 
 def test_one_seed_gives_an_interval_over_queries(study: Statistics):
@@ -119,7 +119,7 @@ def test_ratios_to_nothing_are_undefined(tmp_path: Path):
     write_cell(tmp_path, "infonce", 0.5, 0, t2i=places(0.5))
     kept = Statistics(load_cells(tmp_path)).retention("infonce", 0.5, "r1_t2i")
     assert kept is not None
-    assert kept.to_dict() == {"value": None, "low": None, "high": None, "seeds": 1}
+    assert kept.to_dict() == {"value": None, "low": None, "high": None, "seeds": 1, "hits": 0.0}
 
 
 def test_the_same_seed_draws_the_same(tmp_path: Path):
