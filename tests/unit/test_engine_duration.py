@@ -14,7 +14,10 @@ def test_steps_round_up(text, steps):
     assert Duration(text).steps(samples_per_step=100, samples_per_epoch=1000) == steps
 
 
-@pytest.mark.parametrize("text", ["", "12", "steps", "-3steps", "3 weeks", "1e3", "1.2.3steps", ".steps", "..5epochs", "1e5"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "12", "steps", "-3steps", "3 weeks", "1e3", "1.2.3steps", ".steps", "..5epochs", "1e5"],
+)
 def test_other_forms_are_refused(text):
     with pytest.raises(ConfigError, match="not a duration"):
         Duration(text)
