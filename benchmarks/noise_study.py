@@ -9,11 +9,12 @@ share of the oracle's recall. --report-only OUT takes the finished runs of a stu
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.environment import describe
+from benchmarks.support.noise_goals import Goal, goal_table, judged_study
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
@@ -23,7 +24,7 @@ from data_pipelines.sources.emoji import EmojiSource
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 from eval.studies.noise.grid import Cell, StudyConfig, cells_of, default_cells
-from eval.studies.noise.records import refuse_other_study
+from eval.studies.noise.records import load_cells, refuse_other_study
 from eval.studies.noise.report import StudyReport, write_report
 from eval.studies.noise.run import run_study
 
@@ -45,25 +46,28 @@ def _measure(args: argparse.Namespace) -> int:
     environment = describe()
     if args.report_only is not None:
         report = write_report(args.report_only, seed=args.seed)
+        goals = judged_study(load_cells(args.report_only), seed=args.seed)
     elif args.out is not None:
-        report = _trained(args, args.out)
+        report, goals = _trained(args, args.out)
     else:
         with work_folder("noise_study", parent=None) as work:
-            report = _trained(args, work)
-    print(report.text)
+            report, goals = _trained(args, work)
+    print(f"{report.text}\n\n{goal_table(goals)}")
     if report.page.exists():
         print(f"\nreport: {report.page}")
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     config["study"] = report.summary["settings"]
-    finish("noise_study", _figures(report.summary), environment, config=config, save=args.save)
+    figures = _figures(report.summary, goals)
+    finish("noise_study", figures, environment, config=config, save=args.save)
     return 0
 
 
-def _trained(args: argparse.Namespace, out: Path) -> StudyReport:
+def _trained(args: argparse.Namespace, out: Path) -> tuple[StudyReport, list[Goal]]:
     config = _config(args, out)
     refuse_other_study(out, config.digest)
     run_study(config, _cells(args), out, jobs=args.jobs)
-    return write_report(out, digest=config.digest, seed=args.seed)
+    report = write_report(out, digest=config.digest, seed=args.seed)
+    return report, judged_study(load_cells(out, digest=config.digest), seed=args.seed)
 
 
 def _config(args: argparse.Namespace, out: Path) -> StudyConfig:
@@ -89,7 +93,7 @@ def _cells(args: argparse.Namespace) -> list[Cell]:
     return default_cells(args.seeds, first_seed=args.seed)
 
 
-def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
+def _figures(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, Any]:
     return {
         "results": {
             method: {rate: _row(found) for rate, found in rates.items()}
@@ -99,7 +103,9 @@ def _figures(summary: Mapping[str, Any]) -> dict[str, Any]:
             rate: {name: _rounded(found.get(name)) for name in ("auroc", "f1")}
             for rate, found in summary["zero_shot_detection"].items()
         },
-        "goals": [goal | {"found": _rounded(goal["found"])} for goal in summary["goals"]],
+        "goals": [
+            goal | {"found": _rounded(goal["found"])} for goal in (one.to_dict() for one in goals)
+        ],
         "num_test": summary["num_test"],
     }
 

@@ -2,13 +2,14 @@
 
 Shifman and Weiss 2024, arXiv 2404.07153. One model and one labelled data set, scored by the task
 ``translation`` of ``vlsuite eval``: each picture is moved by one pixel to the eight sides, before
-its resize (the camera moved) and after it (the crop moved), with the central crop and with the
-crop that RICS chooses from a window of several sizes. A window of K places a side loses its
-choice in 1 - ((K - 2) / (K + 2))^2 of the pictures under any of eight shifts, if the score favours
-no place; most lost choices do not change the prediction.
+its resize (the camera moved) and after it (the resized picture moved), with the model's own crop
+and with the crop that RICS chooses before the resize, for several sizes of it. Of K x L places a
+picture loses the chosen one in 1 - (K - 2) (L - 2) / ((K + 2) (L + 2)) of the cases under any of
+eight shifts, if the score favours no place; many lost choices do not change the prediction.
 
-Without --data made-up pictures take the place of real ones, and without --model an untrained model
-that of a real one: such figures show that the command works and say nothing else.
+--photos SHARD takes photos of ImageNet's classes and a classifier whose weights come with a
+package. Without --data made-up pictures take the place of real ones, and without --model an
+untrained model that of a real one: such figures show that the command works and say nothing else.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from webdataset.writer import TarWriter
 
 from benchmarks.support.environment import describe
 from benchmarks.support.models import export_untrained
+from benchmarks.support.photo_classifier import PhotoClassifier, write_photos
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
@@ -40,7 +42,7 @@ from eval.task_choices import TaskChoices
 from eval.zero_shot.templates import templates_from
 from vlsuite.models.opening import open_model
 
-_QUICK = {"max_images": 60, "sides": [1.25]}
+_QUICK = {"max_images": 40, "sides": []}
 _MADE_UP_CLASSES = 10
 
 
@@ -58,10 +60,8 @@ def _measure(args: argparse.Namespace) -> int:
     environment = describe()
     sides = sorted({*args.sides, args.rics_side})
     with work_folder("translation_consistency", parent=args.work) as work:
-        model = open_model(
-            str(args.model or export_untrained(work / "model", args.seed)), device=args.device
-        )
         dataset = _dataset(args, work)
+        model = _model(args, dataset, work)
         decoder = StreamingDecoder(batch_size=args.batch_size, workers=args.workers)
         embedder = StoredEmbedder(
             StreamingEmbedder(decoder=decoder, show_progress=True),
@@ -74,7 +74,7 @@ def _measure(args: argparse.Namespace) -> int:
         for side in sides:
             results[side] = _task(args, dataset, side).run(model, embedder)
             if len(results) == 1:
-                _print_row("no RICS", results[side], rics="", top1="top1_central_window")
+                _print_row("no RICS", results[side], rics="", top1="top1_plain")
             _print_row(f"{side:g}", results[side], rics="rics_", top1="top1_rics")
     chosen = results[args.rics_side]
     _print_summary(args.rics_side, chosen)
@@ -90,7 +90,7 @@ def _measure(args: argparse.Namespace) -> int:
 
 def _task(args: argparse.Namespace, dataset: EvalDataset, side: float) -> Benchmark:
     request = TaskChoices(
-        templates=templates_from(args.templates) if args.templates else None,
+        templates=_templates(args),
         seed=args.seed,
         options=(TranslationOptions(rics_side=side, max_images=args.max_images),),
     )
@@ -99,11 +99,20 @@ def _task(args: argparse.Namespace, dataset: EvalDataset, side: float) -> Benchm
     return TranslationConsistency.build(dataset, request)
 
 
+def _templates(args: argparse.Namespace) -> tuple[str, ...] | None:
+    if args.photos is not None and args.model is None:
+        return ("{c}",)
+    return templates_from(args.templates) if args.templates else None
+
+
 def _figures(result: EvalResult) -> dict[str, Any]:
     """The main figures: shares, and percentage points for the change of accuracy."""
     chosen = {
-        "flip_rate": (result.scores["flip_rate_after_resize"], 1),
-        "flip_rate_rics": (result.scores["flip_rate_rics_after_resize"], 1),
+        **{
+            f"flip_rate_{kind}{when}": (result.scores[f"flip_rate_{kind}{when}_resize"], 1)
+            for when in ("before", "after")
+            for kind in ("", "rics_")
+        },
         "accuracy_change": (result.scores["rics_accuracy_change"], 100),
     }
     figures: dict[str, Any] = {}
@@ -113,26 +122,31 @@ def _figures(result: EvalResult) -> dict[str, Any]:
     return figures
 
 
-def _row(result: EvalResult, rics: str) -> dict[str, float]:
-    """Any of eight and a single one, after the resize and before it, and accuracy."""
+def _row(result: EvalResult, rics: str) -> dict[str, Any]:
+    """Any of eight and a single one, before the resize and after it, and accuracy."""
     names = {
         f"{kind}_{when}": f"{prefix}flip_rate_{rics}{when}_resize"
-        for when in ("after", "before")
+        for when in ("before", "after")
         for kind, prefix in (("any", ""), ("single", "mean_"))
     }
-    names["top1"] = "top1_rics" if rics else "top1_central_window"
-    return {key: round(result.scores[name].value, 4) for key, name in names.items()}
+    names["top1"] = "top1_rics" if rics else "top1_plain"
+    values = {key: round(result.scores[name].value, 4) for key, name in names.items()}
+    intervals = {
+        f"{key}_ci": [round(end, 4) for end in (result.scores[name].low, result.scores[name].high)]
+        for key, name in names.items()
+    }
+    return values | intervals
 
 
 def _print_heading() -> None:
-    print(f"{'':>8}  {'after the resize':^28}  {'before the resize':^28}")
+    print(f"{'':>8}  {'before the resize':^28}  {'after the resize':^28}")
     kinds = f"{'any of 8':>18}  {'single':>8}"
-    print(f"{'window':>8}  {kinds}  {kinds}  {'top-1':>18}")
+    print(f"{'side':>8}  {kinds}  {kinds}  {'top-1':>18}")
 
 
 def _print_row(title: str, result: EvalResult, *, rics: str, top1: str) -> None:
     cells = []
-    for when in ("after", "before"):
+    for when in ("before", "after"):
         name = f"flip_rate_{rics}{when}_resize"
         cells.append(f"{_with_interval(result.scores[name]):>18}")
         cells.append(f"{100 * result.scores[f'mean_{name}'].value:>8.2f}")
@@ -144,8 +158,8 @@ def _print_summary(side: float, result: EvalResult) -> None:
     change = result.scores["rics_accuracy_change"]
     value, low, high = (100 * share for share in (change.value, change.low, change.high))
     print(
-        f"\n{result.num_samples:,} images; RICS with a window of {side:g} times the input: top-1 "
-        f"{value:+.2f} points (95% {low:+.2f} to {high:+.2f})"
+        f"\n{result.num_samples:,} images; RICS with crops of 1/{side:g} of the shorter side: "
+        f"top-1 {value:+.2f} points (95% {low:+.2f} to {high:+.2f})"
     )
 
 
@@ -153,7 +167,18 @@ def _with_interval(score: Score) -> str:
     return f"{100 * score.value:.1f} ({100 * score.low:.1f}-{100 * score.high:.1f})"
 
 
+def _model(args: argparse.Namespace, dataset: EvalDataset, work: Path) -> Any:
+    if args.photos is not None and args.model is None:
+        assert dataset.layout.classes is not None
+        return PhotoClassifier(dataset.layout.classes.names)
+    name = args.model or export_untrained(work / "model", args.seed)
+    return open_model(str(name), device=args.device)
+
+
 def _dataset(args: argparse.Namespace, work: Path) -> EvalDataset:
+    if args.photos is not None:
+        count = args.max_images or 150
+        return open_dataset(str(write_photos(args.photos, work / "data", max_images=count)))
     if args.data is None:
         return open_dataset(str(_write_made_up(work / "data", args.seed)))
     names = str(args.class_names) if args.class_names else None
@@ -197,21 +222,26 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--model", help="as for vlsuite eval (default: an untrained small one)")
     parser.add_argument("--data", type=Path, help="a labelled data set, as for vlsuite eval")
+    parser.add_argument(
+        "--photos",
+        type=Path,
+        help="instead of --data: a shard of photos of ImageNet's classes, keys the classes' "
+        "numbers; --max-images of them (default: 150); without --model for EfficientNet-Lite0",
+    )
     parser.add_argument("--class-names", type=Path, help="class names, one a line")
     parser.add_argument("--templates", help="a named set of prompts or a file")
     parser.add_argument(
         "--rics-side",
         type=float,
         default=TranslationOptions().rics_side,
-        help="window that the main figures are for, as a multiple of the input "
-        "(default: %(default)s)",
+        help="shorter side as a multiple of the crop, for the main figures (default: %(default)s)",
     )
     parser.add_argument(
         "--sides",
         type=float,
         nargs="+",
-        default=[1.0625, 1.125, 1.25, 1.5],
-        help="windows of the table (default: %(default)s)",
+        default=[1.125, 1.25, 1.5, 2.0],
+        help="likewise, rows of the table (default: %(default)s)",
     )
     parser.add_argument("--max-images", type=int, default=0, help="a seeded choice; 0 takes all")
     parser.add_argument("--device", default="cpu")

@@ -248,8 +248,8 @@ def refuse_all_broken(is_good: Bool[np.ndarray, " images"], dataset: EvalDataset
     """
     if not is_good.any():
         raise EvaluationError(
-            f"none of the {len(dataset)} images of {dataset.title} can be decoded; "
-            "check the shards with 'vlsuite data validate'"
+            f"none of the {len(dataset)} images of {dataset.title} can be decoded, or "
+            "all are too small for this task; check the shards with 'vlsuite data validate'"
         )
 
 

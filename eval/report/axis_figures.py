@@ -37,7 +37,7 @@ def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
             axes.set_xlabel("confidence, %")
             axes.set_xlim(0, 100)
             axes.set_ylim(0, 100)
-        panels[0].set_ylabel("%")
+        panels[0].set_ylabel("accuracy, share of images; %")
         panels[0].legend(loc="upper left", fontsize=8)
         return as_picture(figure)
 
@@ -66,6 +66,7 @@ def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
         axes.set_xticks(range(len(_SEVERITIES)), list(_SEVERITIES))
         axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], color=INK)
         axes.set_xlabel("severity")
+        axes.set_ylabel("corruption")
         axes.grid(visible=False)
         figure.colorbar(image, ax=axes, label="top-1, %", pad=0.01)
         return as_picture(figure)

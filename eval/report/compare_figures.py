@@ -59,6 +59,7 @@ def against_accuracy_figure(
             axes.set_xlabel("zero-shot top-1, %")
             some = next(score for score in other.scores if score is not None)
             axes.set_ylabel(f"{other.subject.dataset}  {unit_sign(some.unit)}".strip())
+            axes.set_ylim(bottom=_auroc_floor(other))
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
         return as_picture(figure)
@@ -90,6 +91,15 @@ def _name_axis(axes: Axes, comparison: Comparison) -> None:
     sign = unit_sign(some.unit)
     parts = [comparison.subject.dataset, sign, better]
     axes.set_xlabel(", ".join(part for part in parts if part))
+    axes.set_xlim(left=_auroc_floor(comparison))
+
+
+def _auroc_floor(comparison: Comparison) -> float | None:
+    """Where the axis of an AUROC begins: at chance, or at 0 where some are below; else None."""
+    if "auroc" not in comparison.subject.score:
+        return None
+    lows = [score.low for score in comparison.scores if score is not None]
+    return 50.0 if min(lows) >= 0.5 else 0.0
 
 
 def _scaled(score: Score) -> tuple[float, float, float]:

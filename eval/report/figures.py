@@ -80,11 +80,13 @@ def training_figure(train: TrainCurves) -> Picture:
         for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=False):
             _curve(axes, train["samples_seen"], train[column])
             axes.set_title(title)
-            axes.set_ylabel(unit)
+            axes.set_ylabel(unit or title.lower())
             if column == "samples_per_s":
                 axes.set_ylim(bottom=0)
-        for axes in grid[1]:
-            axes.set_xlabel("samples seen")
+        for above, below in zip(*grid, strict=True):
+            lowest = below if below.get_visible() else above
+            lowest.set_xlabel("samples seen")
+            lowest.tick_params(labelbottom=True)
         return as_picture(figure)
 
 
@@ -105,7 +107,7 @@ def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Pict
             axes.set_title(sentence(score_title(score)))
             axes.set_xlabel("samples seen")
             _count_axis(axes)
-        panels[0].set_ylabel("%")
+        panels[0].set_ylabel("score, %")
         panels[0].set_ylim(bottom=0)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
@@ -135,7 +137,7 @@ def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Pic
         axes.set_yticks(range(len(rows)), [dataset_label(r) for r in reversed(rows)], color=INK)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
-        axes.set_xlabel("%")
+        axes.set_xlabel("score, %")
         axes.grid(axis="y", visible=False)
         _legend_with_chance(axes, figure)
         return as_picture(figure)
@@ -166,7 +168,7 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
                 level = 100 * result.chance.get(name, math.nan)
                 axes.hlines(level, x - width / 2, x + width / 2, colors=INK, linestyles="--", lw=1)
         axes.set_xticks(range(len(names)), [sentence(score_title(n)) for n in names], color=INK)
-        axes.set_ylabel("%")
+        axes.set_ylabel("score, %")
         axes.grid(axis="x", visible=False)
         axes.set_ylim(bottom=0)
         dashes = Line2D([], [], color=INK, linestyle="--", linewidth=1)

@@ -28,7 +28,7 @@ from eval.errors import EvaluationError
 #: Order of the binomial blur, and the share of the crop it may take at most.
 LARGEST_ORDER = 32
 _ORDER_SHARE = 2
-_SMALLEST_CROP = 10
+SMALLEST_CROP = 10
 
 #: Bits kept of blurred values, so that products of their differences fit 64.
 _BITS = 26
@@ -61,14 +61,14 @@ class Rics:
     is_circular: bool = False
 
     def __call__(
-        self, images: UInt8[Tensor, "batch 3 size size"]
+        self, images: UInt8[Tensor, "batch 3 height width"]
     ) -> UInt8[Tensor, "batch 3 crop crop"]:
         """Crops of pictures that are larger than them."""
         return rics_crops(images, crop_size=self.crop_size, is_circular=self.is_circular).crops
 
 
 def rics_crops(
-    images: UInt8[Tensor, "batch 3 size size"], *, crop_size: int, is_circular: bool = False
+    images: UInt8[Tensor, "batch 3 height width"], *, crop_size: int, is_circular: bool = False
 ) -> RicsCrops:
     """The window with the highest score, of equal ones the first in reading order.
 
@@ -80,11 +80,11 @@ def rics_crops(
     Raises:
         EvaluationError: the crops are larger than the pictures, or too small for the score.
     """
-    size = images.shape[-1]
-    if not _SMALLEST_CROP <= crop_size <= size:
+    height, width = images.shape[-2:]
+    if not SMALLEST_CROP <= crop_size <= min(height, width):
         raise EvaluationError(
-            f"crops of {crop_size} pixels cannot be chosen from pictures of {size}; choose between "
-            f"{_SMALLEST_CROP} and {size}"
+            f"crops of {crop_size} pixels cannot be chosen from pictures of {width} x {height}; "
+            f"choose between {SMALLEST_CROP} and the shorter side"
         )
     seen = _wrapped(images, crop_size) if is_circular else images
     scores = window_scores(seen, crop_size=crop_size)
@@ -92,16 +92,16 @@ def rics_crops(
     best = _first_best(scores.flatten(1))
     corners = torch.stack([best // places, best % places], dim=1)
     steps = torch.arange(crop_size, device=images.device)
-    rows = (corners[:, :1] + steps) % size
-    columns = (corners[:, 1:] + steps) % size
+    rows = (corners[:, :1] + steps) % height
+    columns = (corners[:, 1:] + steps) % width
     numbers = torch.arange(len(images), device=images.device)[:, None, None]
     crops = images.movedim(1, -1)[numbers, rows[:, :, None], columns[:, None, :]]
     return RicsCrops(crops.movedim(-1, 1).contiguous(), corners)
 
 
 def window_scores(
-    images: UInt8[Tensor, "batch 3 size size"], *, crop_size: int
-) -> Int64[Tensor, "batch places places"]:
+    images: UInt8[Tensor, "batch 3 height width"], *, crop_size: int
+) -> Int64[Tensor, "batch places_down places_across"]:
     """How much each window looks as if a spot lay in its middle.
 
     The score is the determinant of the Hessian (Lindeberg 1998) of the luminance R + 2 G + B at
@@ -120,10 +120,10 @@ def window_scores(
     red, green, blue = images.long().unbind(dim=1)
     response = _hessian_determinant(_blurred(red + 2 * green + blue, order))
     around = response[..., 1:-1, 1:-1]
-    places = images.shape[-1] - crop_size + 1
     ranked = torch.where(around >= _highest_around(response), around, around - _NOT_A_MAXIMUM)
-    first = (ranked.shape[-1] - places) // 2
-    return ranked[..., first : first + places, first : first + places]
+    down, across = (side - crop_size + 1 for side in images.shape[-2:])
+    first = (ranked.shape[-1] - across) // 2
+    return ranked[..., first : first + down, first : first + across]
 
 
 def _blurred(values: Tensor, order: int) -> Tensor:
@@ -167,5 +167,7 @@ def _first_best(scores: Int64[Tensor, "batch windows"]) -> Int64[Tensor, " batch
 
 
 def _wrapped(images: Tensor, crop_size: int) -> Tensor:
-    steps = torch.arange(images.shape[-1] + crop_size - 1, device=images.device) % images.shape[-1]
-    return images[:, :, steps][..., steps]
+    height, width = images.shape[-2:]
+    rows = torch.arange(height + crop_size - 1, device=images.device) % height
+    columns = torch.arange(width + crop_size - 1, device=images.device) % width
+    return images[:, :, rows][..., columns]

@@ -51,44 +51,44 @@ class MovedPicture:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A square window of the resized picture, near its centre.
+    """The square of the model's input in the middle of the resized picture.
 
-    The picture is resized (bicubic) until its shorter side is the window's side plus 2, then the
-    window is cut; a model with its own border (CLIP's has none) sees a little less.
+    The picture is resized (bicubic) until its shorter side is the input's plus 2, then the window
+    is cut; a model with its own border (CLIP's has none) sees a little less.
 
     Args:
-        scale: side of the window as a multiple of the model's input.
         zoom: pixels added to the resized picture's shorter side: the same window of a picture
             that is a little larger or smaller, -2 to any.
         down, right: by how many pixels of the resized picture the window is moved.
-        picture_down, picture_right: by how many pixels the original is moved beforehand.
     """
 
-    scale: float = 1.0
     zoom: int = 0
     down: int = 0
     right: int = 0
-    picture_down: int = 0
-    picture_right: int = 0
 
     @property
     def key(self) -> str:
         """See ``Frame``."""
-        return (
-            f"window{self.scale:g}{self.zoom:+d}{self.down:+d}{self.right:+d}"
-            f"{self.picture_down:+d}{self.picture_right:+d}"
-        )
+        return f"window{self.zoom:+d}{self.down:+d}{self.right:+d}"
 
     def __call__(
         self, picture: RawImage, transform: ImageTransform
     ) -> UInt8[Tensor, "3 height width"]:
         """See ``Frame``."""
-        side = round(self.scale * input_side(transform))
-        source = moved(picture.rgb, self.picture_down, self.picture_right)
-        resized = shorter_side(source, side + 2 * _FREE + self.zoom, Image.Resampling.BICUBIC)
+        side = input_side(transform)
+        resized = resized_for_shifts(moved(picture.rgb, 0, 0), side, zoom=self.zoom)
         left = round((resized.width - side) / 2) + self.right
         top = round((resized.height - side) / 2) + self.down
         return to_uint8(resized.crop((left, top, left + side, top + side)))
+
+
+def resized_for_shifts(image: Image.Image, side: int, *, zoom: int = 0) -> Image.Image:
+    """Resized (bicubic) so that ``side`` pixels of the shorter side can be moved by one.
+
+    Args:
+        zoom: pixels added to the shorter side.
+    """
+    return shorter_side(image, side + 2 * _FREE + zoom, Image.Resampling.BICUBIC)
 
 
 def moved(image: Image.Image, down: int, right: int) -> Image.Image:

@@ -17,7 +17,8 @@ from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS
 from eval.robustness.rics import rics_crops
-from eval.robustness.translation import RicsView, TranslationConsistency, TranslationOptions
+from eval.robustness.rics_frame import RicsCrop
+from eval.robustness.translation import TranslationConsistency, TranslationOptions
 from eval.robustness.window_frames import MovedPicture, Window
 from eval.task_choices import TaskChoices
 from tests.support.embedding_model import IMAGE_SIDE, SmallClip
@@ -31,7 +32,8 @@ NAMES = tuple(
     for number in range(3)
     for word in ("cat", "dog", "boat", "tree", "lamp", "hat", "car", "sea", "house", "rose")
 )
-SIDE = 24  # of the window that RICS chooses from: 1.5 times the model's input
+SIDE = 24  # of the resized picture that RICS chooses from: 1.5 times the model's input
+RICS_SIDE = SIDE / IMAGE_SIDE
 Cut = Callable[[Image.Image], np.ndarray]
 
 
@@ -84,9 +86,20 @@ def _moved(image: Image.Image, down: int, right: int) -> Image.Image:
     return Image.fromarray(pixels[rows, columns])
 
 
-def _chosen(window: np.ndarray) -> np.ndarray:
-    frame = torch.from_numpy(window.copy()).permute(2, 0, 1)[None]
-    return rics_crops(frame, crop_size=IMAGE_SIDE).crops[0].permute(1, 2, 0).numpy()
+def _chosen(pixels: np.ndarray) -> np.ndarray:
+    """Best window of all of the picture, then squashed to the model's input."""
+    crop_size = round(min(pixels.shape[:2]) / RICS_SIDE)
+    whole = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    crop = rics_crops(whole, crop_size=crop_size).crops[0].permute(1, 2, 0).numpy()
+    return np.asarray(Image.fromarray(crop).resize((IMAGE_SIDE, IMAGE_SIDE)))
+
+
+def _resized(image: Image.Image, short: int) -> Image.Image:
+    """Without its rim, shorter side bicubic to ``short``."""
+    image = image.crop((1, 1, image.width - 1, image.height - 1))
+    width, height = image.size
+    size = (short * width // min(width, height), short * height // min(width, height))
+    return image if min(image.size) == short else image.resize(size, Image.Resampling.BICUBIC)
 
 
 def _families() -> dict[str, tuple[Cut, list[Cut]]]:
@@ -103,23 +116,25 @@ def _families() -> dict[str, tuple[Cut, list[Cut]]]:
 
         return cut
 
-    def rics(cut: Cut, down: int = 0, right: int = 0) -> Cut:
-        return lambda image: _chosen(cut(_moved(image, down, right)))
+    def rics(down: int = 0, right: int = 0) -> Cut:
+        def cut(image: Image.Image) -> np.ndarray:
+            pixels = np.asarray(image)
+            bottom, end = image.height - 1 + down, image.width - 1 + right
+            return _chosen(pixels[1 + down : bottom, 1 + right : end])
+
+        return cut
+
+    def rics_resized(down: int = 0, right: int = 0, free: int = 2) -> Cut:
+        return lambda image: rics(down, right)(_resized(image, SIDE + free))
 
     zooms = (-2, -1, 1, 2)
     return {
         "after_resize": (window(), [window(*s) for s in ONE_PIXEL_SHIFTS]),
         "before_resize": (moved(0, 0), [moved(*s) for s in ONE_PIXEL_SHIFTS]),
         "rescaled": (window(), [window(free=2 + z) for z in zooms]),
-        "rics_after_resize": (
-            rics(window(side=SIDE)), [rics(window(*s, side=SIDE)) for s in ONE_PIXEL_SHIFTS],
-        ),
-        "rics_before_resize": (
-            rics(window(side=SIDE)), [rics(window(side=SIDE), *s) for s in ONE_PIXEL_SHIFTS],
-        ),
-        "rics_rescaled": (
-            rics(window(side=SIDE)), [rics(window(side=SIDE, free=2 + z)) for z in zooms],
-        ),
+        "rics_after_resize": (rics_resized(), [rics_resized(*s) for s in ONE_PIXEL_SHIFTS]),
+        "rics_before_resize": (rics(), [rics(*s) for s in ONE_PIXEL_SHIFTS]),
+        "rics_rescaled": (rics_resized(), [rics_resized(free=2 + z) for z in zooms]),
     }  # fmt: skip
 
 
@@ -132,31 +147,43 @@ def test_windows_are_the_crops_one_would_cut_by_hand() -> None:
 
     for down, right in ((0, 0), (1, -1), (-1, 1)):
         by_hand = _window(image, IMAGE_SIDE, 2, down, right)
-        np.testing.assert_array_equal(shown(Window(1.0, 0, down, right)), by_hand)
-        wide = _window(image, SIDE, 2, down, right)
-        np.testing.assert_array_equal(shown(Window(1.5, 0, down, right)), wide)
+        np.testing.assert_array_equal(shown(Window(0, down, right)), by_hand)
         box = (1 + right, 1 + down, image.width - 1 + right, image.height - 1 + down)
         moved = np.asarray(image.crop(box).resize((IMAGE_SIDE, IMAGE_SIDE)))
         np.testing.assert_array_equal(shown(MovedPicture(down, right)), moved)
-    inner = shown(Window(1.0, 0, 0, 0))
-    right_of_it = shown(Window(1.0, 0, 0, 1))
+    inner = shown(Window())
+    right_of_it = shown(Window(0, 0, 1))
     np.testing.assert_array_equal(inner[:, 1:], right_of_it[:, :-1])
 
 
-@pytest.mark.parametrize("scale", [1.0625, 1.25, 1.5, 2.0])
-def test_rics_view_is_the_crop_of_the_window(scale: float) -> None:
-    raw, transform = RawImage({"png": _picture(5)}, 0), SmallClip().image_transform
-    window = Window(scale, 0, 1, 0)
-    frames = torch.stack([window(raw, transform)] * 2)
-    view = RicsView(window, scale)
-    expected = rics_crops(frames, crop_size=IMAGE_SIDE).crops
-    assert frames.shape[-1] == round(scale * IMAGE_SIDE)
-    assert torch.equal(view.apply(frames, [0, 1]), expected)
+@pytest.mark.parametrize("side", [1.125, 1.5, 2.0])
+def test_a_camera_that_moves_by_whole_pixels_finds_the_same_pixels(side: float) -> None:
+    """What a choice after the resize never did: the crop is the same, bit for bit."""
+    transform = SmallClip().image_transform
+    rng = np.random.default_rng(0)
+    same = 0
+    for number in range(20):
+        noise = rng.integers(0, 256, size=(9, 12, 3), dtype=np.uint8)
+        picture = Image.fromarray(noise).resize((160, 120), Image.Resampling.BICUBIC)
+        raw = RawImage({"png": encoded(picture)}, number)
+        base = RicsCrop(side)(raw, transform)
+        same += all(
+            torch.equal(RicsCrop(side, *shift)(raw, transform), base) for shift in ONE_PIXEL_SHIFTS
+        )
+    assert same >= {1.125: 8, 1.5: 14, 2.0: 16}[side]
+
+
+def test_the_choice_of_the_default_changes_in_fewer_than_one_of_twenty_photos() -> None:
+    """254 x 340 pixels have K x L = 128 x 214 places: 1 - (126 x 212) / (130 x 216) is 4.9 %."""
+    side = TranslationOptions().rics_side
+    crop = round(254 / side)
+    down, across = 254 - crop + 1, 340 - crop + 1
+    assert 1 - (down - 2) * (across - 2) / ((down + 2) * (across + 2)) < 0.05
 
 
 def test_flip_rates_and_accuracy_equal_loops(tmp_path: Path) -> None:
     dataset, model = _dataset(tmp_path), SmallClip(seed=1)
-    request = TaskChoices(options=(TranslationOptions(rics_side=SIDE / IMAGE_SIDE),))
+    request = TaskChoices(options=(TranslationOptions(rics_side=RICS_SIDE),))
     task = TranslationConsistency.build(dataset, request)
 
     result = task.run(model, EMBEDDER)
@@ -189,15 +216,15 @@ def test_flip_rates_and_accuracy_equal_loops(tmp_path: Path) -> None:
         np.testing.assert_array_equal(kept[rows], flips.any(axis=1))
         assert dataset.labels is not None
         hits[name] = predicted == dataset.labels[rows]
-    plain, rics = hits["after_resize"].mean(), hits["rics_after_resize"].mean()
-    assert result.scores["top1_central_window"].value == plain
+    plain, rics = hits["before_resize"].mean(), hits["rics_before_resize"].mean()
+    assert result.scores["top1_plain"].value == plain
     assert result.scores["top1_rics"].value == rics
     change = result.scores["rics_accuracy_change"]
     assert change.value == pytest.approx(rics - plain)
     assert change.unit == "points"
     assert change.low <= change.value <= change.high
     assert all(result.scores[f"flip_rate_{name}"].value > 0 for name in hits)
-    assert (hits["after_resize"] != hits["rics_after_resize"]).any()
+    assert (hits["before_resize"] != hits["rics_before_resize"]).any()
     assert (result.num_samples, result.num_skipped) == (38, 2)
     stored = StoredEmbedder(EMBEDDER, tmp_path / "store", batch_size=16)
     stored.prepare(model, task.needs())
@@ -214,7 +241,7 @@ def test_equal_classes_are_no_flips(tmp_path: Path) -> None:
     task = TranslationConsistency.build(open_dataset(str(folder)), TaskChoices())
     result = task.run(SmallClip(), EMBEDDER)
     assert {s.value for n, s in result.scores.items() if "flip_rate" in n} == {0.0}
-    assert result.scores["top1_central_window"].value == 0.5
+    assert result.scores["top1_plain"].value == 0.5
 
 
 def test_choices_are_checked_and_a_choice_of_images_is_taken(tmp_path: Path) -> None:

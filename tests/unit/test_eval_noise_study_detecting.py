@@ -90,8 +90,8 @@ def test_means_over_seeds_and_their_outermost_ends():
     ]
     start = Detection(COSINE, {"auroc": (0.75, 0.7, 0.8)}, 0.4)
     means = mean_detection(runs, against=[start, start])
-    assert means["auroc"] == pytest.approx((0.85, 0.7, 0.95, 2))
-    assert means["auroc_gain"] == pytest.approx((0.1, 0.05, 0.15, 2))
+    assert means["auroc"][:4] == pytest.approx((0.85, 0.7, 0.95, 2))
+    assert means["auroc_gain"][:4] == pytest.approx((0.1, 0.05, 0.15, 2))
     assert means["estimated_rate"].value == 0.4
     assert math.isnan(means["estimated_rate"].low)
     assert "auroc_gain" not in mean_detection(runs, against=[None, None])

@@ -84,7 +84,8 @@ def test_differences_are_paired_by_seed_and_query(study: Statistics):
 def test_a_method_differs_from_itself_by_exactly_nothing(study: Statistics):
     found = study.difference("rde", "rde", 0.5, "r1_t2i")
     assert found is not None
-    assert found.to_dict() == {"value": 0.0, "low": None, "high": None, "seeds": 3}
+    told = {"value": 0.0, "low": None, "high": None, "seeds": 3, "hits": 88.0}
+    assert found.to_dict() == told
 
 
 def test_one_seed_gives_an_interval_over_queries(study: Statistics):
@@ -132,7 +133,7 @@ def test_ratios_to_nothing_are_undefined(tmp_path: Path):
     write_cell(tmp_path, "infonce", 0.5, 0, t2i=places(0.5))
     kept = Statistics(load_cells(tmp_path)).retention("infonce", 0.5, "r1_t2i")
     assert kept is not None
-    assert kept.to_dict() == {"value": None, "low": None, "high": None, "seeds": 1}
+    assert kept.to_dict() == {"value": None, "low": None, "high": None, "seeds": 1, "hits": 0.0}
 
 
 def test_the_same_seed_draws_the_same(tmp_path: Path):

@@ -101,10 +101,23 @@ def test_circular_shifts_never_change_the_crop(shift: tuple[int, int]) -> None:
     assert torch.equal(rics(images), rics(images.roll(shift, dims=(2, 3))))
 
 
+def test_of_a_wide_picture_every_place_can_be_chosen() -> None:
+    images = _pictures(30, 60)[:, :, :30]
+    corners = rics_crops(images, crop_size=24).corners
+    scores = window_scores(images, crop_size=24)
+    assert scores.shape == (30, 7, 37)
+    assert corners[:, 0].max() <= 6
+    assert corners[:, 1].max() > 6
+    turned = window_scores(images.transpose(2, 3), crop_size=24)
+    assert torch.equal(turned.transpose(1, 2), scores)
+    circular = Rics(24, is_circular=True)
+    assert torch.equal(circular(images), circular(images.roll((3, 41), dims=(2, 3))))
+
+
 def test_sizes_that_cannot_work_are_refused() -> None:
-    with pytest.raises(EvaluationError, match="between 10 and 32"):
+    with pytest.raises(EvaluationError, match="between 10 and the shorter side"):
         rics_crops(_pictures(1, 32), crop_size=33)
-    with pytest.raises(EvaluationError, match="between 10 and 32"):
+    with pytest.raises(EvaluationError, match="of 9 pixels cannot be chosen"):
         rics_crops(_pictures(1, 32), crop_size=9)
     whole = _pictures(2, 32)
     assert torch.equal(Rics(32)(whole), whole)

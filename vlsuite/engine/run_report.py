@@ -90,7 +90,11 @@ class Report:
             say(f"warning: {problem}")
 
     def training(self, losses: Losses, clock: StepClock) -> None:
-        """Log the interval that ends now."""
+        """Log the interval that ends with the step just done.
+
+        Loss, learning rate, scalars and gradient norm are those of that step's update: what it was
+        computed with. ``samples_seen`` includes its samples.
+        """
         state, plan = self._state, self._plan
         steps = state.step - self._last_logged
         self._last_logged = state.step
@@ -101,8 +105,8 @@ class Report:
             "time": round(time.perf_counter() - clock.started, 3),
             "loss": float(losses.total),
             "terms": {name: float(term) for name, term in losses.terms.items()},
-            "learning_rate": state.learning_rate(plan.total_steps),
-            **state.objective.scalars(),
+            "learning_rate": state.learning_rate,
+            **state.scalars,
             "samples_per_s": rate * state.config.global_batch_size,
             "data_wait_share": clock.data_wait_share,
             "checkpoint_seconds": clock.saving_seconds,
@@ -111,7 +115,7 @@ class Report:
             "samples": state.counts.to_dict(),
         }
         self._log.record("train", values)
-        say(progress_line(values, state.objective.scalars(), total_steps=plan.total_steps))
+        say(progress_line(values, state.scalars, total_steps=plan.total_steps))
 
     def evaluation(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Log one round of evaluations."""

@@ -55,6 +55,8 @@ class TrainState:
         objective_optimizer: AdamW of the objective's parameters.
         step: optimizer updates done.
         samples_seen: over all processes; also the position in the data stream.
+        learning_rate: that the last update was made with, 0 before the first of this process.
+        scalars: of the objective, as the last loss was computed with them.
         counts: samples by source, left out, mended.
         data: fingerprint of the training set that the position belongs to.
         uids: what names a sample without a uid; a run keeps its rule.
@@ -71,6 +73,8 @@ class TrainState:
     objective_optimizer: torch.optim.Optimizer | None
     step: int = 0
     samples_seen: int = 0
+    learning_rate: float = 0.0
+    scalars: dict[str, float] = field(default_factory=dict)
     counts: StreamCounts = field(default_factory=StreamCounts)
     data: str = ""
     uids: UidRule = "shard"
@@ -143,7 +147,8 @@ class TrainState:
             epoch: passes over the training set so far.
         """
         self.objective.begin_step(epoch)
-        rate = self.learning_rate(total_steps)
+        rate = learning_rate(self.config.optim, self.step, total_steps=total_steps)
+        self.learning_rate = rate
         set_learning_rate(self.engine.optimizer, rate)
         if self.objective_optimizer is not None:
             set_learning_rate(self.objective_optimizer, rate)
@@ -153,17 +158,13 @@ class TrainState:
 
     def finish_step(self) -> None:
         """Update the objective, unless fp16 overflow made the engine skip its own update."""
+        self.scalars = self.objective.scalars()
         if self.engine.was_step_applied():
             if self.objective_optimizer is not None:
                 self.objective_optimizer.step()
             self.objective.clamp_()
         self.step += 1
         self.samples_seen += self.config.global_batch_size
-
-    def learning_rate(self, total_steps: int) -> float:
-        """Rate of the coming update."""
-        step = min(self.step, total_steps - 1)
-        return learning_rate(self.config.optim, step, total_steps=total_steps)
 
     def grad_norm(self) -> float | None:
         """Global norm of the module's last gradients before clipping; None where not computed."""

@@ -209,7 +209,8 @@ def _detection_figure(summary: Summary) -> Figure:
                     linewidth=1.3, label="_nolegend_" if place else "zero-shot cosine",
                 )  # fmt: skip
         axes.set_xticks(range(len(rates)), [f"{100 * r:.0f}% wrong" for r in rates], color=INK)
-        axes.set_ylabel("AUROC")
+        axes.set_xlabel("share of training captions that are wrong")
+        axes.set_ylabel("AUROC, chance 0.5")
         axes.set_ylim(_lowest(summary, rates), 1.0)
         axes.grid(axis="x", visible=False)
         _legend(figure, axes)
@@ -217,9 +218,18 @@ def _detection_figure(summary: Summary) -> Figure:
 
 
 def _lowest(summary: Summary, rates: Sequence[float]) -> float:
-    """0.4, as AUROC starts at one half, unless something is below."""
-    found = [_auroc(c) for m in summary["methods"] for r, c in _cells(summary, m) if r in rates]
-    return 0.4 if min(one["value"] for one in found if one) > 0.42 else 0.0
+    """Chance, unless a bar or the lower end of an interval is below it."""
+    shown = [
+        found
+        for rate in rates
+        for found in (
+            *(_auroc(summary["results"][m].get(rate_key(rate))) for m in summary["methods"]),
+            summary["zero_shot_detection"].get(rate_key(rate), {}).get("auroc"),
+        )
+        if found
+    ]
+    ends = [one[end] for one in shown for end in ("value", "low") if one[end] is not None]
+    return 0.5 if min(ends) >= 0.5 else 0.0
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

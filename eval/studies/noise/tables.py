@@ -1,9 +1,10 @@
 """Tables of a study as rows of text, for terminals, Markdown and HTML alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from eval.studies.noise.figures import title_of
+from eval.studies.noise.statistics import LEAST_HITS
 
 Summary = Mapping[str, Any]
 
@@ -20,13 +21,8 @@ class Table(NamedTuple):
 
 
 def tables(summary: Summary) -> list[Table]:
-    """Recall, what noise costs, detection, goals."""
-    return [
-        _recall(summary),
-        _costs(summary),
-        _detection(summary),
-        _goals(summary),
-    ]
+    """Recall, what noise costs, detection."""
+    return [_recall(summary), _costs(summary), _detection(summary)]
 
 
 def as_text(table: Table) -> str:
@@ -123,7 +119,9 @@ def _costs(summary: Summary) -> Table:
     )  # fmt: skip
     note = (
         f"Text-to-image R@1 of the last model. {summary['intervals']} Share of oracle: RDE and "
-        "triplet alignment against the oracle with RDE's towers, all others against InfoNCE's."
+        "triplet alignment against the oracle with RDE's towers, all others against InfoNCE's. A "
+        f"ratio is left out ({_NONE}) where what it divides by has fewer than {LEAST_HITS} hits a "
+        "seed: its interval would reach from less than 0.7 to more than 1.4 times the value."
     )
     return Table("What wrong captions cost", note, header, rows)
 
@@ -151,29 +149,3 @@ def _detection(summary: Summary) -> Table:
     )
     header = ("wrong", "method", "scored by", "AUROC", "F1", "false flags", "estimated rate")
     return Table("Detection of mismatched pairs", note, header, rows)
-
-
-def _goals(summary: Summary) -> Table:
-    rows = [
-        (
-            str(goal["row"]),
-            title_of(goal["method"]),
-            goal["item"],
-            goal["bar"],
-            share(goal["found"]),
-            str(goal["found"]["seeds"]) if goal["found"] else _NONE,
-            goal["met"],
-        )
-        for goal in summary["goals"]
-    ]
-    counts: dict[str, int] = {}
-    for goal in summary["goals"]:
-        counts[goal["met"]] = counts.get(goal["met"], 0) + 1
-    said = ", ".join(f"{word}: {counts[word]}" for word in _verdicts(counts))
-    note = f"Met: {said}. Judged by the value, and by the interval where the bar says so."
-    header = ("row", "method", "item", "bar", "found", "seeds", "met")
-    return Table("Goals", note, header, rows)
-
-
-def _verdicts(counts: Mapping[str, int]) -> Sequence[str]:
-    return [word for word in ("yes", "no", "not measured") if word in counts]

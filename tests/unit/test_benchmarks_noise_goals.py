@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.studies.noise.goals import Goal, judge
+from benchmarks.support.noise_goals import Goal, goal_table, judge, judged_study
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.statistics import Estimate, Statistics
 from tests.support.noise_cells import places, write_cell
@@ -14,7 +14,7 @@ _ROWS = {1, 2, 3, 4, 5, 6, 7}
 
 def _write(out: Path, method: str, shares: dict[float, float], *, best: float = 0.0) -> None:
     for rate, share in shares.items():
-        for seed in range(2):
+        for seed in range(3):
             write_cell(
                 out, method, rate, seed, t2i=places(share, 1000, shift=seed), curve=[0.1, best]
             )
@@ -22,7 +22,7 @@ def _write(out: Path, method: str, shares: dict[float, float], *, best: float = 
 
 def _detected(auroc: float, f1: float, flags: float, error: float) -> dict:
     def one(value: float) -> Estimate:
-        return Estimate(value, value, value, 2)
+        return Estimate(value, value, value, 3)
 
     noisy = {"auroc": one(auroc), "f1": one(f1), "auroc_gain": one(auroc - 0.9)}
     return {
@@ -61,12 +61,33 @@ def test_all_are_missed(tmp_path: Path):
 
 
 def test_a_gain_that_could_be_chance_is_a_miss(tmp_path: Path):
-    write_cell(tmp_path, "infonce", 0.5, 0, t2i=places(0.20, 40))
-    write_cell(tmp_path, "nitc", 0.5, 0, t2i=places(0.25, 40, shift=20))
+    for seed in range(3):
+        write_cell(tmp_path, "infonce", 0.5, seed, t2i=places(0.20, 260))
+        write_cell(tmp_path, "nitc", 0.5, seed, t2i=places(0.24, 260, shift=130))
     first = _judged(tmp_path, {})[0]
     assert first.estimate is not None
-    assert first.estimate.value == pytest.approx(0.25)
+    assert first.estimate.value == pytest.approx(0.2, abs=0.01)
     assert first.verdict == "no"
+
+
+def test_five_hits_against_one_are_no_gain_of_400_percent(tmp_path: Path):
+    """66 test pairs and one seed, and the same with three seeds."""
+    for seed, lack in ((0, "1 of 3 seeds"), (2, "1 of 50 hits a seed")):
+        for number in range(seed + 1):
+            if not (tmp_path / "cells" / f"nitc-50-seed{number}").exists():
+                write_cell(tmp_path, "infonce", 0.5, number, t2i=[0] + [7] * 65)
+                write_cell(tmp_path, "nitc", 0.5, number, t2i=[0] * 5 + [7] * 61)
+        records = load_cells(tmp_path)
+        statistics = Statistics(records)
+        relative = statistics.difference("nitc", "infonce", 0.5, "r1_t2i", relative=True)
+        assert relative is not None
+        assert relative.to_dict()["value"] is None
+        absolute = statistics.difference("nitc", "infonce", 0.5, "r1_t2i")
+        assert absolute is not None
+        assert absolute.value == pytest.approx(4 / 66)
+        goals = judged_study(records)
+        assert not {goal.verdict for goal in goals} & {"yes", "no"}
+        assert f"not judged: {lack}" in goal_table(goals)
 
 
 def test_missing_runs_are_not_measured(tmp_path: Path):

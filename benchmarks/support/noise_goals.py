@@ -1,13 +1,27 @@
-"""The study's rows of the specification's goal table, judged; misses are listed as misses.
+"""What the noise study is held to, judged; misses are listed as misses.
+
+A verdict needs ``LEAST_SEEDS`` seeds and, where shares of queries are compared, ``LEAST_HITS`` hits
+a seed in each group (why: ``eval.studies.noise.statistics``). Two seeds leave one degree of freedom
+for the spread between trainings, whose 95% interval is 12.7 standard errors wide to each side
+(Student's t); three leave two, and 4.3. Below, the goal is "not judged".
 
 Rows 8 (finite alignment loss), 9 (same division on two processes) and 12 (overhead) are measured
 by benchmarks of their own, row 11 needs matching models and damaged captions.
 """
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from eval.studies.noise.statistics import Estimate, Statistics
+from eval.studies.noise.figures import title_of
+from eval.studies.noise.records import CellRecord
+from eval.studies.noise.statistics import LEAST_HITS, Estimate, Statistics
+from eval.studies.noise.summary import detections
+from eval.studies.noise.tables import Table, as_text, share
+
+#: Seeds behind a verdict, at least.
+LEAST_SEEDS = 3
 
 #: Methods that the goals are set for.
 JUDGED = ("rde", "rde_global", "nitc", "nitc_weights")
@@ -21,12 +35,12 @@ class Goal(NamedTuple):
     """One requirement and what was found.
 
     Attributes:
-        row: of the specification's table.
+        row: number of the requirement.
         method: that is judged.
         item: what is measured.
         bar: in words.
         estimate: None where the runs that it needs are missing.
-        is_met: None where not measured.
+        is_met: None where not measured or not judged.
     """
 
     row: int
@@ -38,8 +52,11 @@ class Goal(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """``yes``, ``no`` or ``not measured``."""
-        return "not measured" if self.is_met is None else "yes" if self.is_met else "no"
+        """``yes``, ``no``, ``not measured``, or ``not judged`` and what there is too little of."""
+        if self.is_met is not None:
+            return "yes" if self.is_met else "no"
+        lack = None if self.estimate is None else _lack(self.estimate)
+        return "not measured" if lack is None else f"not judged: {lack}"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -72,26 +89,64 @@ class _Bar(NamedTuple):
         return ok and (not self.excludes_zero or found.low > 0)
 
 
+def judged_study(records: Sequence[CellRecord], *, seed: int = 0) -> list[Goal]:
+    """The goals of a study.
+
+    Args:
+        records: of its finished runs.
+        seed: of the draws.
+    """
+    return judge(Statistics(records, seed=seed), detections(records, seed=seed))
+
+
 def judge(
-    statistics: Statistics, detections: Detections, *, methods: Sequence[str] = JUDGED
+    statistics: Statistics, found_detections: Detections, *, methods: Sequence[str] = JUDGED
 ) -> list[Goal]:
     """Rows 1 to 7 and 10 for the given methods.
 
     Args:
         statistics: of the study.
-        detections: mean figures by method and rate.
+        found_detections: mean figures by method and rate.
         methods: that are judged, whether or not they were run.
     """
-    goals = []
-    for method in methods:
-        for row, item, bar, found in _rows(statistics, detections, method):
-            unknown = found is None or found.value != found.value
-            goals.append(
-                Goal(row, method, item, str(bar), None if unknown else found, None)
-                if found is None or unknown
-                else Goal(row, method, item, str(bar), found, bar.holds(found))
-            )
+    goals = [
+        Goal(row, method, item, str(bar), found, _met(bar, found))
+        for method in methods
+        for row, item, bar, found in _rows(statistics, found_detections, method)
+    ]
     return sorted(goals, key=lambda goal: goal.row)
+
+
+def goal_table(goals: Sequence[Goal]) -> str:
+    """As text, with a count of the verdicts."""
+    rows = [
+        (
+            str(goal.row),
+            title_of(goal.method),
+            goal.item,
+            goal.bar,
+            share(None if goal.estimate is None else goal.estimate.to_dict()),
+            goal.verdict,
+        )
+        for goal in goals
+    ]
+    counts = Counter(goal.verdict.partition(":")[0] for goal in goals)
+    said = ", ".join(f"{verdict}: {count}" for verdict, count in counts.items())
+    header = ("row", "method", "item", "bar", "found", "met")
+    return f"{as_text(Table('Goals', '', header, rows))}\nMet: {said}."
+
+
+def _met(bar: "_Bar", found: Estimate | None) -> bool | None:
+    return None if found is None or _lack(found) is not None else bar.holds(found)
+
+
+def _lack(found: Estimate) -> str | None:
+    """What a verdict would need more of."""
+    if found.num_seeds < LEAST_SEEDS:
+        return f"{found.num_seeds} of {LEAST_SEEDS} seeds"
+    if found.hits is not None and found.hits < LEAST_HITS:
+        return f"{found.hits:.0f} of {LEAST_HITS} hits a seed"
+    return None if math.isfinite(found.value) else "undefined"
 
 
 _Row = tuple[int, str, _Bar, Estimate | None]

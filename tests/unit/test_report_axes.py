@@ -1,0 +1,48 @@
+"""Every plot of a report says what its axes are."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from eval.report import axis_figures, figures
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    found: list[Figure] = []
+    for module in (figures, axis_figures):
+        kept = module.as_picture
+        monkeypatch.setattr(module, "as_picture", lambda f, k=kept: (found.append(f), k(f))[1])
+    return found
+
+
+def _unnamed(figure: Figure) -> list[str]:
+    """Of panels in a row the first names what is upwards, of those above each other the last."""
+    shown = [a for a in figure.axes if a.get_visible() and a.get_label() != "<colorbar>"]
+    columns = {round(axes.get_position().x0, 2) for axes in shown}
+    lowest = [
+        min(
+            (a for a in shown if round(a.get_position().x0, 2) == column),
+            key=lambda a: a.get_position().y0,
+        )
+        for column in columns
+    ]
+    found = [f"x of {axes.get_title()}" for axes in lowest if not axes.get_xlabel()]
+    return found + ([] if shown[0].get_ylabel() else ["y"])
+
+
+@pytest.mark.parametrize("scalars", [(), ("logit_scale",), ("logit_scale", "temperature")])
+def test_training_curves_are_named(drawn: list[Figure], scalars: tuple[str, ...]) -> None:
+    names = ("samples_seen", "loss", "learning_rate", "samples_per_s", *scalars)
+    figures.training_figure({name: np.arange(1.0, 5.0) for name in names})
+    assert _unnamed(drawn[0]) == []
+    assert all(axes.get_ylabel() for axes in drawn[0].axes if axes.get_visible())
+
+
+def test_tables_and_diagrams_are_named(drawn: list[Figure]) -> None:
+    bins = {"counts": [1, 3], "accuracy": [0.5, 0.7], "confidence": [0.3, 0.8]}
+    axis_figures.reliability_figure({"raw": bins})
+    axis_figures.corruption_figure({"fog": {"1": 0.5}, "snow": {"2": 0.3}})
+    for figure in drawn:
+        assert _unnamed(figure) == []
+        assert figure.axes[0].get_ylabel() != "%"
