@@ -66,8 +66,9 @@ _OF_KIND: dict[Kind, str] = {
         soft hard rough smooth sharp blunt shiny glossy matte dull clean dirty dusty muddy rusty
         messy tidy untidy neat wet dry damp hot cold warm chilly icy frozen fresh ripe raw rotten
         sweet sour spicy salty broken cracked shattered torn worn faded crumpled open closed empty
-        full half-empty crowded busy quiet loud calm clear cloudy sunny rainy snowy foggy stormy blurry blurred
-        windy misty grassy sandy rocky leafy furry fluffy hairy fuzzy woolly bald bearded curly
+        full half-empty crowded busy quiet loud calm clear cloudy sunny rainy snowy foggy stormy
+        blurry blurred windy misty grassy sandy rocky leafy furry fluffy hairy fuzzy woolly bald
+        bearded curly
         bushy shaggy strong weak fast slow bright-lit sleepy tired hungry happy sad angry wild tame
         simple plain parked painted carved decorated lit illuminated covered stuffed abandoned
         standing sitting sleeping running walking flying smiling laughing crying barking lying

@@ -1,4 +1,4 @@
-"""Compounds of an adjective and a noun, into which no other word goes: "a high chair"."""
+"""Compounds into which no other word goes: "a high chair", "a four lane road"."""
 
 import re
 
@@ -28,6 +28,7 @@ _NOUNS_AFTER: dict[str, frozenset[str]] = {
     "living": words("room"),
     "long": words("board jump horn"),
     "mobile": words("phone home"),
+    "new": words("york zealand orleans jersey mexico delhi year"),
     "old": words("town"),
     "open": words("house"),
     "parking": words("lot meter"),
@@ -50,6 +51,10 @@ _NOUNS_AFTER: dict[str, frozenset[str]] = {
 }
 _PERSONS = frozenset(["little", "young"])
 _WORD = re.compile(r"[^\W_]+")
+_MEASURE = re.compile(
+    r"\b(?:an?|the)\s+(?=(?:two|three|four|five|six|seven|eight|nine|ten|twelve|\d+)\s+$)",
+    re.IGNORECASE,
+)
 
 
 def is_fixed(phrase: str) -> bool:
@@ -59,3 +64,18 @@ def is_fixed(phrase: str) -> bool:
         return False
     known = _NOUNS_AFTER.get(first, frozenset())
     return rest[0] in known or rest[0].removesuffix("s") in known
+
+
+def start_of_measure(caption: str, offset: int, start: int, end: int) -> int:
+    """Where a compound begins whose numeral says how many parts it has, else ``offset``.
+
+    "a four lane road": the noun is one, so that the numeral cannot count it.
+
+    Args:
+        offset: where the compound begins without it.
+        start: where its last noun begins.
+        end: where that ends.
+    """
+    is_plural = caption[:end].lower().endswith("s") and not caption[:end].lower().endswith("ss")
+    found = None if is_plural or offset == start else _MEASURE.search(caption, 0, offset)
+    return found.end() if found else offset

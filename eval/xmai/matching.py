@@ -6,34 +6,24 @@ a full stop can match, a compound ("police officer") is one noun, and what a cap
 toilets") is not in the picture.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.component_names import named
-from data_pipelines.noise.phrases import CONNECTIVES, WORD, rule_phrases
+from data_pipelines.noise.phrases import WORD
 from data_pipelines.registry import Registry
-from data_pipelines.spacy_models import SpacyModelError, check_parts
-from eval.errors import EvaluationError
 from eval.hub.similarity import Similarity
-from eval.xmai.adjective_order import Kind, known_kind
 from eval.xmai.detections import Detection
-from eval.xmai.fixed_pairs import is_fixed
+from eval.xmai.fixed_pairs import is_fixed, start_of_measure
 from eval.xmai.letter_case import in_plain_case
-from eval.xmai.modifiers import Modifier, Role, is_limiting, listed_role, modifiers_before
+from eval.xmai.modifiers import Modifier, listed_role, modifiers_before
 from eval.xmai.open_nouns import may_be_modified
 from eval.xmai.specs import Mode
 
 #: Cosine from which two nouns count as the same thing (published).
 THRESHOLD = 0.7
-
-_TAGGERS = ("tagger", "morphologizer", "attribute_ruler")
-_ADJECTIVE_TAGS = ("JJ", "ADJ")
-_PARTICIPLE_TAGS = ("VBN", "VBG", "VBD")
-_BORDER = re.compile(r"[\s,;:.!?()\[\]{}\"\u201c\u201d\u2018\u2014\u2013]")
-_OPENS_PHRASE = ("DT", "PRP$", "CD", "POS", "PDT", "WP$")
 
 
 class Noun(NamedTuple):
@@ -75,29 +65,6 @@ class Gap:
     seen: tuple[Detection, ...]
 
 
-def rule_nouns(captions: Sequence[str]) -> list[list[Noun]]:
-    """The last word of every noun phrase that closed word classes cut out; English only.
-
-    Words of the phrase that are on no list are its compound; adjectives before it are modifiers.
-    """
-    return [[_head(caption, *phrase) for phrase in rule_phrases(caption)] for caption in captions]
-
-
-class SpacyNouns:
-    """Common and proper nouns by tag, with their compounds where the pipeline has a parser."""
-
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-
-    def __call__(self, captions: Sequence[str]) -> list[list[Noun]]:
-        """See ``Nouns``."""
-        found: dict[str, list[Noun]] = {}
-        distinct = sorted(set(captions))
-        for caption, document in zip(distinct, self._pipeline.pipe(distinct), strict=True):
-            found[caption] = _nouns_of(caption, document)
-        return [found[caption] for caption in captions]
-
-
 def load_nouns(spec: str) -> Nouns:
     """The finder called ``spec``: "rules", "spacy:MODEL" (package or folder), or another.
 
@@ -107,23 +74,6 @@ def load_nouns(spec: str) -> Nouns:
     """
     build, rest = named(spec, noun_finders)
     return build(rest)
-
-
-@noun_finders.register("rules")
-def _rules(_: str) -> Nouns:
-    return rule_nouns
-
-
-@noun_finders.register("spacy:")
-def _spacy(model: str) -> Nouns:
-    from eval.hub.loading import load_spacy
-
-    pipeline = load_spacy(model)
-    try:
-        check_parts(pipeline, model, any_of=_TAGGERS, purpose="nouns")
-    except SpacyModelError as error:
-        raise EvaluationError(str(error)) from error
-    return SpacyNouns(pipeline)
 
 
 def nouns_in(captions: Sequence[str], finder: Nouns) -> list[list[Noun]]:
@@ -253,6 +203,8 @@ def _read(caption: str, noun: Noun) -> Noun:
         )
     while modifiers and is_fixed(caption[modifiers[-1].start : noun.end]):
         offset, modifiers = modifiers[-1].start, modifiers[:-1]
+    if not modifiers:
+        offset = start_of_measure(caption, offset, noun.start, noun.end)
     return noun._replace(offset=offset, phrase=caption[offset : noun.end], modifiers=modifiers)
 
 
@@ -269,115 +221,3 @@ def _usable(caption: str, nouns: Sequence[Noun]) -> list[Noun]:
             noun.end,
         )
     ]
-
-
-def _head(caption: str, start: int, end: int) -> Noun:
-    words = list(WORD.finditer(caption, start, end))
-    first = len(words) - 1
-    while first > 0 and not _ends_compound(words[first - 1].group().lower()):
-        first -= 1
-    offset, head = words[first].start(), words[-1]
-
-    def role_of(left: int, right: int) -> Role:
-        role = listed_role(caption, left, right)
-        is_within = left >= start and not is_limiting(caption[left:right].lower())
-        is_own = "'" in caption[left:right] or "\u2019" in caption[left:right]
-        return "adjective" if role == "limit" and is_within and not is_own else role
-
-    modifiers = modifiers_before(caption, offset, role_of)
-    return Noun(offset, head.start(), head.end(), caption[offset : head.end()], modifiers)
-
-
-def _ends_compound(word: str) -> bool:
-    """Whether a word is no part of a compound that goes on to its right."""
-    return is_limiting(word) or known_kind(word) is not None or word.endswith(("'s", "\u2019s"))
-
-
-def _nouns_of(caption: str, document: Any) -> list[Noun]:
-    nouns: list[Noun] = []
-    role_of = _roles(document)
-    taken = 0
-    for token in document:
-        if not _is_noun(token) or _is_compound(token):
-            continue
-        first = token.i
-        while first > taken and _joins(document[first - 1], token):
-            first -= 1
-        while first < token.i and _is_plain_adjective(document[first].text):
-            first += 1
-        taken = token.i + 1
-        offset, end = _word_start(caption, document[first].idx), token.idx + len(token.text)
-        modifiers = modifiers_before(caption, offset, role_of)
-        nouns.append(Noun(offset, token.idx, end, caption[offset:end], modifiers))
-    return nouns
-
-
-def _word_start(caption: str, offset: int) -> int:
-    """Where the word begins that goes on at ``offset``: "light-brown", "cat/dog"."""
-    while 0 < offset < len(caption) and not _BORDER.match(caption, offset - 1):
-        offset -= 1
-    return offset
-
-
-def _roles(document: Any) -> Callable[[int, int], Role]:
-    """What words do before a noun, by the tags of their last token."""
-    token_at = {token.idx: token for token in document}
-
-    def role_of(start: int, end: int) -> Role:
-        inside = [token_at[i] for i in range(start, end) if i in token_at]
-        named = [token for token in inside if token.text[0].isalnum()]
-        return _role(document.text[start:end].lower(), named[-1]) if named else "limit"
-
-    return role_of
-
-
-def _role(word: str, token: Any) -> Role:
-    is_adjective = token.tag_.startswith(_ADJECTIVE_TAGS) or token.pos_ == "ADJ"
-    if token.tag_ == "POS" or word.endswith(("'s", "\u2019s")) or is_limiting(word):
-        return "adverb" if token.tag_ in ("RBS", "RBR") else "limit"
-    if is_adjective or _is_plain_adjective(word) or ("-" in word and not _is_noun(token)):
-        return "adjective"
-    if token.tag_ in _PARTICIPLE_TAGS and _is_before_noun(token):
-        return "adjective"
-    return "adverb" if token.pos_ == "ADV" or token.tag_.startswith("RB") else "limit"
-
-
-def _is_before_noun(participle: Any) -> bool:
-    """Whether a participle is no verb: by the parse, or by what stands before it.
-
-    After a preposition ("of worn boots") a past participle is none; one in "-ing" may be.
-    """
-    if participle.dep_ == "amod":
-        return True
-    before = participle.doc[participle.i - 1].tag_ if participle.i else ""
-    if before.startswith(_OPENS_PHRASE + _ADJECTIVE_TAGS):
-        return True
-    is_state = participle.tag_ != "VBG" or known_kind(participle.text) is not None
-    return is_state and before in ("", "IN")
-
-
-def _is_plain_adjective(word: str) -> bool:
-    """Words that are hardly ever nouns in a compound, whatever a tagger takes them for."""
-    kind = known_kind(word)
-    if kind is None or word.lower() in ("orange", "rose", "baby", "square", "cream", "peach"):
-        return False
-    return kind.last <= Kind.COLOUR
-
-
-def _is_noun(token: Any) -> bool:
-    is_tagged = token.tag_.startswith("NN") or token.pos_ in ("NOUN", "PROPN")
-    return is_tagged and any(c.isalpha() for c in token.text)
-
-
-def _is_compound(token: Any) -> bool:
-    """Part of a longer noun: by the parse, else by standing before another noun."""
-    if token.i + 1 == len(token.doc):
-        return False
-    following = token.doc[token.i + 1]
-    if following.text in ("-", "'s", "\u2019s"):
-        return following.text == "-"
-    return _is_noun(following) and following.text.lower() not in CONNECTIVES
-
-
-def _joins(before: Any, noun: Any) -> bool:
-    return _is_noun(before) or (before.text == "-" and before.i > 0 and noun.i > before.i)

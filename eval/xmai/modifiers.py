@@ -33,7 +33,9 @@ _COLOUR_ADVERBS = words(
     """light dark bright pale deep hot sky navy jet snow lime baby royal forest olive neon pastel
     blood pitch army vivid dusty soft off mint rose burnt metallic brilliant"""
 )
-_ADVERBS = words("very really quite rather extremely so too fairly somewhat almost nearly super")
+_ADVERBS = words(
+    "very really quite rather extremely so too fairly somewhat almost nearly super pretty mighty"
+)
 _WITH_WORD_BEFORE = words("shaped sized looking style styled colored coloured themed made filled")
 _UNITS_OF_AGE = words("year years month months week weeks day days yr yrs")
 _NO_ADVERBS = words("lovely friendly elderly curly ugly silly woolly early only family italy belly")
@@ -72,7 +74,10 @@ def listed_role(text: str, start: int, end: int) -> Role:
 
 def is_limiting(word: str) -> bool:
     """Whether a word in lower case stands before all adjectives, or in no noun phrase."""
-    return word in LIMITING or word in FUNCTION_WORDS or word.isdecimal()
+    if word in LIMITING or word.isdecimal():
+        return True
+    may_describe = word.endswith(("ing", "ed")) or known_kind(word) is not None
+    return word in FUNCTION_WORDS and not may_describe
 
 
 def _is_listed_compound(word: str) -> bool:
@@ -123,7 +128,8 @@ class _Reader:
         word = self._word(self._tokens[self._at])
         if word in ("not", "also", "just", "then") or word in CONNECTIVES - {"off"}:
             return False
-        return self._role(self._at) == "adverb" or (is_colour and word in _COLOUR_ADVERBS)
+        is_adverb = word in _ADVERBS or self._role(self._at) == "adverb"
+        return is_adverb or (is_colour and word in _COLOUR_ADVERBS)
 
     def _is_age(self) -> bool:
         if self._at < 1 or self._word(self._tokens[self._at]) not in _UNITS_OF_AGE:
