@@ -71,7 +71,7 @@ _OF_KIND: dict[Kind, str] = {
         bearded curly
         bushy shaggy strong weak fast slow bright-lit sleepy tired hungry happy sad angry wild tame
         simple plain parked painted carved decorated lit illuminated covered stuffed abandoned
-        standing sitting sleeping running walking flying smiling laughing crying barking lying
+        standing sitting flying smiling laughing crying barking lying
         growing burning moving pregnant wooly slender muscular tangled loose tight
         transparent translucent see-through bare snow-covered deserted smooth-haired colorful
         colourful multicolored multicoloured vibrant flaming steep sturdy fragile lazy shy brave
@@ -113,7 +113,8 @@ _OF_SEVERAL: dict[Span, str] = {
         luxurious rustic curious playful smelly relaxing cheerful bored annoyed proud""",
     Span(Kind.QUALITY, Kind.TYPE): """cooked grilled fried baked roasted boiled sliced chopped
         winged toothed horned folded knitted woven mixed""",
-    Span(Kind.QUALITY, Kind.PURPOSE): "skating surfing eating drinking playing",
+    Span(Kind.QUALITY, Kind.PURPOSE): """skating surfing eating drinking playing sleeping
+        running walking""",
 }
 
 _TONES = frozenset(GROUPS[SKIN_GROUP])

@@ -23,8 +23,8 @@ class Denied(NamedTuple):
 #: Before what they deny.
 _CUE = re.compile(
     r"""\b(?:
-      (?:free|devoid|bereft|empty|void|clear|instead|absence|absent|lack|none)\s+(?:of|from)
-    | without | w/o | sans | minus | lack(?:s|ed|ing)? | missing | absent
+      (?:free|devoid|bereft|empty|void|clear|instead|absence|lack|none)\s+(?:of|from)
+    | without | w/o | sans | minus | lack(?:s|ed|ing)? | (?:missing|absent)(?!\s+from\b)
     | neither | nor | never | cannot
     | rather\s+than | except(?:ing)?(?:\s+for)? | excluding | hardly\s+any | barely\s+any
     | no(?!\s+one\b|\.) | not(?!\s+only\b|\s+just\b) | [a-z]+n['\u2019]t
