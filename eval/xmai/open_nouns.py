@@ -22,7 +22,7 @@ _FIXED = re.compile(
 )
 #: "a children's book": what stands before the book is no owner.
 _DESCRIPTIVE = re.compile(
-    r"\b(?:men|women|children|kids|ladies|boys|girls|babies|baby|mens|womens|childrens)"
+    r"\b(?:men|women|children|kids|ladies|boys|girls|babies|baby|mens)"
     r"['\u2019]?s?['\u2019]?\s+$",
     re.IGNORECASE,
 )
