@@ -80,7 +80,7 @@ def _precisions(setup: Setup, args: argparse.Namespace) -> dict[str, Any]:
     }
     found: dict[str, Any] = {method: {} for method in methods}
     for name, data in setup.named.items():
-        seen = _detections(setup, data, name)
+        seen = _detections(setup, data, name, args.nouns)
         uniform = _uniform(setup, seen, name, args.seed)
         for method, options in methods.items():
             given = uniform if method == "random_word" else seen
@@ -89,18 +89,18 @@ def _precisions(setup: Setup, args: argparse.Namespace) -> dict[str, Any]:
                 data,
                 "xmai" if method == "xmai" else "random_attribute",
                 ("--detections", given, "--scorer", setup.scorer, "--groups", setup.groups,
-                 "--blocked", "race-words", "--seed", args.seed, *options),
+                 "--blocked", "race-words", "--seed", args.seed, "--nouns", args.nouns, *options),
             )  # fmt: skip
             captions = xmai_runs.captions_in(path)
             found[method][name] = xmai_runs.precision(captions, data, seed=args.seed)
     return found
 
 
-def _detections(setup: Setup, data: Path, name: str) -> Path:
+def _detections(setup: Setup, data: Path, name: str, nouns: str) -> Path:
     path = setup.work / f"seen-{name}.jsonl"
     xmai_runs.run_command(
         setup.work / "detect.log", "xmai", "detect", data, "--tagger", setup.scorer,
-        "--groups", setup.groups, "--template", "{}", "--out", path,
+        "--groups", setup.groups, "--template", "{}", "--nouns", nouns, "--out", path,
     )  # fmt: skip
     return path
 
@@ -125,8 +125,11 @@ def _uniform(setup: Setup, seen: Path, name: str, seed: int) -> Path:
 
 def _perturbed(setup: Setup, args: argparse.Namespace) -> tuple[dict[str, Path], dict[str, float]]:
     """Unseen captions by every method: default, as published (any adjective), and baselines."""
-    seen = _detections(setup, setup.unseen, "unseen")
-    models = ("--detections", seen, "--scorer", setup.scorer, "--seed", args.seed)
+    seen = _detections(setup, setup.unseen, "unseen", args.nouns)
+    models = (
+        *("--detections", seen, "--scorer", setup.scorer),
+        *("--seed", args.seed, "--nouns", args.nouns),
+    )
     chosen = {
         "xmai": ("xmai", models),
         "xmai_skin": ("xmai", (*models, "--blocked", "race-words")),
@@ -262,6 +265,7 @@ def _parse() -> argparse.Namespace:
     add("--scorer", type=Path, metavar="RUN", help="CLIP of the generator (default: trained)")
     add("--victim", type=Path, metavar="RUN", help="CLIP that is measured (default: trained)")
     add("--masked-lm", type=Path, metavar="DIR", help="(default: trained)")
+    add("--nouns", default="rules", help="finder, spacy:MODEL for one (default: %(default)s)")
     add("--wordnet", metavar="DIR", help="WordNet's files, for eda and synonym")
     add("--textattack-python", metavar="FILE", help="interpreter that has TextAttack")
     add("--confidence", type=float, default=0.5, help="of detected attributes (default: 0.5)")

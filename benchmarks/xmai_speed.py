@@ -24,10 +24,11 @@ from eval.xmai.candidates import ListedAdjectives, Rules
 from eval.xmai.chunks import CaptionSource, Chunk
 from eval.xmai.detections import Detection
 from eval.xmai.insertion import AttributeInserter, InsertionSettings, Tools
-from eval.xmai.matching import Matcher, rule_nouns
+from eval.xmai.matching import Matcher
 from eval.xmai.people import PRESETS
 from eval.xmai.proposals import VocabularyProposer
 from eval.xmai.records import PerturbedCaption, read_perturbed
+from eval.xmai.rule_nouns import rule_nouns
 from eval.xmai.sources import TableRow, TableSource
 
 _NOUNS = ("chair", "dog", "house", "bird", "car", "tree", "cup", "shirt", "table", "boat")

@@ -130,7 +130,7 @@ def _pattern(group: str) -> re.Pattern[str]:
 
 def _with_articles(text: str) -> str:
     """With "a" and "an" as the words behind them now need."""
-    from eval.xmai.candidates import sounds_like_vowel
+    from eval.xmai.articles import sounds_like_vowel
 
     def mended(found: re.Match[str]) -> str:
         article = "an" if sounds_like_vowel(found.group(3)) else "a"

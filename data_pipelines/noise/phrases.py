@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.component_names import named
-from data_pipelines.errors import DataError
 from data_pipelines.registry import Registry
+from data_pipelines.spacy_models import check_parts, load_pipeline
 
 
 class Phrase(NamedTuple):
@@ -116,7 +116,7 @@ def load_phrases(name: str) -> NounPhrases:
 
     Raises:
         UnknownNameError: there is none.
-        DataError: spaCy or the model is not installed.
+        DataError: spaCy or the model is not installed, or it has no parser.
     """
     build, rest = named(name, phrase_finders)
     return build(rest)
@@ -129,21 +129,8 @@ def _rules(_: str) -> NounPhrases:
 
 @phrase_finders.register("spacy:")
 def _spacy(model: str) -> NounPhrases:
-    try:
-        import spacy  # pyright: ignore[reportMissingImports]
-    except ImportError as error:
-        raise DataError(
-            f"spacy:{model} needs the package spacy ({error}); or choose rules"
-        ) from error
-    try:
-        pipeline = spacy.load(model)
-    except OSError as error:
-        raise DataError(
-            f"spaCy has no model '{model}'; install it (python -m spacy download {model}), "
-            "or choose rules"
-        ) from error
-    if "parser" not in pipeline.pipe_names:
-        raise DataError(f"spaCy model '{model}' has no parser, which noun phrases need")
+    pipeline = load_pipeline(model)
+    check_parts(pipeline, model, any_of=("parser",), purpose="noun phrases")
     return SpacyPhrases(pipeline)
 
 

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from data_pipelines.spacy_models import SpacyModelError, load_pipeline
 from eval.errors import EvaluationError
 from vlsuite.models.identity import identity
-
-_EXTRA = "pip install -e .[xmai]"
 
 
 def load_encoder(spec: str, *, device: str) -> tuple[Any, Any]:
@@ -69,24 +68,15 @@ def load_object_detector(spec: str, *, device: str) -> tuple[Any, Any]:
 
 
 def load_spacy(model: str) -> Any:
-    """A spaCy pipeline by package name or folder.
+    """A spaCy pipeline by package, distribution or folder; see ``data_pipelines.spacy_models``.
 
     Raises:
-        EvaluationError: spaCy or the model is not installed.
+        EvaluationError: spaCy or the model is not installed, or it cannot be read.
     """
     try:
-        import spacy
-    except ImportError as error:
-        raise EvaluationError(
-            f"spacy:{model} needs the package spacy ({error}): {_EXTRA}; or choose rules"
-        ) from error
-    try:
-        return spacy.load(model)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(
-            f"spaCy has no model '{model}'; install it (python -m spacy download {model}), give "
-            "the folder of one, or choose rules"
-        ) from error
+        return load_pipeline(model)
+    except SpacyModelError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def _loaded(

@@ -1,23 +1,19 @@
 """Which proposed words may be inserted: grammar, people, and truth. The rules are our own."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, get_args, runtime_checkable
 
 from eval.errors import EvaluationError
 from eval.xmai.attributes import GROUPS, OTHER_ADJECTIVES, all_words
+from eval.xmai.letter_case import in_plain_case
 from eval.xmai.matching import Noun
 from eval.xmai.people import names_person
+from eval.xmai.placing import Draft, Fit
 from eval.xmai.proposals import Context, Proposal
 from eval.xmai.specs import Truth
 
 TRUTHS: tuple[Truth, ...] = get_args(Truth)
-
-_LAST_WORD = re.compile(r"([^\W_]+)\W*$")
-#: A vowel on paper that is none in the ear, and the reverse; the common cases.
-_CONSONANT_SOUND = re.compile(r"(?:uni(?:[cfqstv]|on)|eu|one|once|us[ae]|uti|ura|ufo)")
-_VOWEL_SOUND = re.compile(r"(?:hon(?:est|o[u]?r)|hour|heir)")
 
 
 class Tried(NamedTuple):
@@ -94,26 +90,26 @@ class Rules:
     def kept(
         self,
         contexts: Sequence[Context],
-        nouns: Sequence[Noun],
+        drafts: Sequence[Draft],
         proposals: Sequence[Sequence[Proposal]],
-    ) -> list[list[Proposal]]:
-        """For each gap the proposals that obey the rules, in their order."""
+    ) -> list[list[Fit]]:
+        """For each gap the proposals that obey the rules, in their order, at their places."""
         plain = [
-            [p for p in own if fits_article(context.before, p.word) and self._fits(noun, p.word)]
-            for context, noun, own in zip(contexts, nouns, proposals, strict=True)
+            [fit for p in own if self._fits(draft.noun, p.word) and (fit := draft.fit(*p))]
+            for draft, own in zip(drafts, proposals, strict=True)
         ]
         # the dear check last, on as many as could be wanted; a tagger rejects about half
         shortened = [own[: 4 * self.at_most] for own in plain]
         unsure = [
-            (gap, proposal)
+            (gap, fit)
             for gap, own in enumerate(shortened)
-            for proposal in own
-            if proposal.word not in contexts[gap].seen
+            for fit in own
+            if fit.word not in contexts[gap].seen
         ]
-        answers = self.adjectives([_tried(contexts[gap], p.word) for gap, p in unsure])
+        answers = self.adjectives([_tried(fit) for _, fit in unsure])
         refused = {key for key, is_one in zip(unsure, answers, strict=True) if not is_one}
         return [
-            [p for p in own if (gap, p) not in refused][: self.at_most]
+            [fit for fit in own if (gap, fit) not in refused][: self.at_most]
             for gap, own in enumerate(shortened)
         ]
 
@@ -135,26 +131,11 @@ def check_truth(truth: str, *, has_tagger: bool) -> Truth:
     raise EvaluationError(f"unknown truth '{truth}'; choose {', '.join(TRUTHS)}")
 
 
-def fits_article(before: str, word: str) -> bool:
-    """Whether a word may follow the last one of ``before``, if that is "a" or "an"."""
-    last = _LAST_WORD.search(before)
-    article = last.group(1).lower() if last else ""
-    if article not in ("a", "an"):
-        return True
-    return (article == "an") == sounds_like_vowel(word)
-
-
-def sounds_like_vowel(word: str) -> bool:
-    """Whether English says "an" before a word; by spelling, with the common exceptions."""
-    lower = word.lower()
-    if _VOWEL_SOUND.match(lower):
-        return True
-    return lower[:1] in set("aeiou") and not _CONSONANT_SOUND.match(lower)
-
-
-def _tried(context: Context, word: str) -> Tried:
-    start = len(context.before)
-    return Tried(f"{context.before}{word} {context.after}", start, start + len(word))
+def _tried(fit: Fit) -> Tried:
+    """Read in lower case where the caption is in capitals."""
+    sentence = in_plain_case(fit.sentence)
+    start = len(fit.before)
+    return Tried(sentence, start, start + len(fit.written))
 
 
 def _is_tagged(document: Any, tried: Tried) -> bool:

@@ -15,7 +15,7 @@ from eval.xmai.chunks import CaptionRow, CaptionSource, Chunk
 from eval.xmai.crossmodal import embed_pictures
 from eval.xmai.detections import Detection
 from eval.xmai.detectors import Detector, load_detector
-from eval.xmai.matching import Nouns, load_nouns
+from eval.xmai.matching import Nouns, load_nouns, nouns_in
 from eval.xmai.objective import DECIMALS
 from eval.xmai.plan import load_tagger
 from eval.xmai.specs import DetectSpec, MethodSpec
@@ -105,9 +105,9 @@ def tagged(thing: Thing, tags: Iterable[Tag], *, min_attribute: float) -> list[D
 
 
 def _nouns(chunk: Chunk, nouns: Nouns, model: EmbeddingModel) -> Iterator[Thing]:
-    """Every distinct noun of a picture's captions is taken to be in it."""
+    """Every distinct noun of a picture's captions that none of them denies is taken to be in it."""
     embeds, is_good = embed_pictures(model, chunk.pictures)
-    found = nouns([row.text for row in chunk.rows])
+    found = nouns_in([row.text for row in chunk.rows], nouns)
     frames: dict[tuple[CaptionRow, str], list[Frame]] = defaultdict(list)
     first: dict[tuple[int, str], CaptionRow] = {}
     for row, own in zip(chunk.rows, found, strict=True):

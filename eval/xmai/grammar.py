@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Literal
 
 from eval.errors import EvaluationError
+from eval.xmai.articles import sounds_like_vowel
 
 Checker = Literal["rules", "languagetool", "harper"]
 
@@ -25,14 +26,6 @@ _WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 _ARTICLE = re.compile(r"\b(an?)\s+([^\W\d_][\w'-]*)", re.IGNORECASE)
 _SPACED_MARK = re.compile(r"\w\s+[,;.!?](?:\s|$)")
 
-# Spelled with a vowel and spoken with a consonant, and the other way round.
-_CONSONANT_SOUND = re.compile(
-    r"(?:uni(?!n|m|d)|use|usu|uti|ubi|ura|uro|ute|euro?|eu[cgl]|ewe|one\b|one-|once|ouija|u-)",
-    re.IGNORECASE,
-)
-_VOWEL_SOUND = re.compile(r"(?:hour|honest|honou?r|heir|herb\b)", re.IGNORECASE)
-_LETTER_NAME = re.compile(r"[AEFHILMNORSX](?:[A-Z]|-|$)")
-
 _MAY_REPEAT = frozenset(["had", "that", "very", "so", "bye", "ha", "no", "knock", "tuk", "yo"])
 
 
@@ -40,7 +33,10 @@ def slips(text: str) -> Counter[str]:
     """How often each rule finds something in a text."""
     words = [word.lower() for word in _WORD.findall(text)]
     found = {
-        "article": sum(not _fits(article, word) for article, word in _ARTICLE.findall(text)),
+        "article": sum(
+            (article.lower() == "an") != sounds_like_vowel(word.lower() if text.isupper() else word)
+            for article, word in _ARTICLE.findall(text)
+        ),
         "doubled word": _doubled(words),
         "unbalanced": _unbalanced(text),
         "space before mark": len(_SPACED_MARK.findall(text)),
@@ -99,18 +95,6 @@ def _harper() -> Callable[[Sequence[str]], list[int]]:
         raise EvaluationError("harper needs its package: pip install harper-py") from error
     linter = Linter()
     return lambda texts: [len(linter.lint(text)) for text in texts]
-
-
-def _fits(article: str, word: str) -> bool:
-    """Whether "a" or "an" goes with the sound that a word begins with."""
-    is_vowel = word[0].lower() in "aeiou"
-    if _LETTER_NAME.match(word) and (word.isupper() or word[1:2] == "-"):
-        is_vowel = True
-    elif _CONSONANT_SOUND.match(word):
-        is_vowel = False
-    elif _VOWEL_SOUND.match(word):
-        is_vowel = True
-    return (article.lower() == "an") == is_vowel
 
 
 def _doubled(words: Sequence[str]) -> int:

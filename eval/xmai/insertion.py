@@ -3,7 +3,9 @@
 The algorithm is that of arXiv 2306.11065 (section 3); ``eval.xmai.upstream.algorithm`` keeps the
 published behaviour. Corrected here: a chosen word is part of the context of the next gap and of
 what the scorer reads, no sentence holds a mask, the model sees its boundary tokens, whole words
-alone are inserted, nothing pads the scores, and the caption is never cut into tokens and glued.
+alone are inserted, nothing pads the scores, and the caption is never cut into tokens and glued. The
+language model fills the gap right before the noun; the word then goes where English has it among
+the adjectives that are there (``eval.xmai.placing``), once in a caption.
 """
 
 from collections.abc import Sequence
@@ -21,12 +23,11 @@ from eval.xmai.chunks import CaptionRow, Chunk
 from eval.xmai.crossmodal import CrossModal
 from eval.xmai.matching import Gap, Matcher
 from eval.xmai.objective import DECIMALS, Scores, Weights, objective, ranked
-from eval.xmai.proposals import Context, Proposal, Proposer
+from eval.xmai.placing import Draft, Fit
+from eval.xmai.proposals import Context, Proposer
 from eval.xmai.records import Candidate, Insertion, PerturbedCaption, inserted
 from eval.xmai.specs import Around, Truth
 from eval.xmai.tagger import Claim, Frame, Tagger
-
-_WORDS_BEFORE = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +85,7 @@ class _Open(NamedTuple):
     state: _State
     gap: Gap
     context: Context
-    words: list[Proposal]
+    words: list[Fit]
 
 
 class AttributeInserter:
@@ -129,10 +130,13 @@ class AttributeInserter:
 
     def _fill(self, states: Sequence[_State], step: int, looks: _Looks) -> None:
         gaps = [state.gaps[step] for state in states]
-        contexts = [self._context(state, gap) for state, gap in zip(states, gaps, strict=True)]
+        drafts = [
+            Draft(state.row.text, tuple(state.insertions), gap.noun)
+            for state, gap in zip(states, gaps, strict=True)
+        ]
+        contexts = [self._context(draft, gap) for draft, gap in zip(drafts, gaps, strict=True)]
         proposals = self._tools.proposer.propose(contexts, count=self._settings.pool)
-        nouns = [gap.noun for gap in gaps]
-        kept = self._tools.rules.kept(contexts, nouns, proposals)
+        kept = self._tools.rules.kept(contexts, drafts, proposals)
         opened = [
             _Open(state, gap, context, words)
             for state, gap, context, words in zip(states, gaps, contexts, kept, strict=True)
@@ -148,16 +152,12 @@ class AttributeInserter:
         for one, d, t in zip(opened, distances, support, strict=True):
             one.state.insertions.append(self._chosen(one, d, t))
 
-    def _context(self, state: _State, gap: Gap) -> Context:
-        text, offset = state.row.text, gap.noun.offset
-        before = inserted(text[:offset], state.insertions)
-        following = WORD.search(text, offset)
-        banned = {word.lower() for word in WORD.findall(before)[-_WORDS_BEFORE:]}
-        banned |= {following.group().lower()} if following else set()
+    def _context(self, draft: Draft, gap: Gap) -> Context:
+        before, after = draft.split(gap.noun.offset)
         return Context(
             before=before,
-            after=text[offset:],
-            banned=frozenset(banned),
+            after=after,
+            banned=frozenset(word.lower() for word in WORD.findall(before + after)),
             seen=self._seen(gap),
             is_restricted=self._settings.truth == "detected",
         )
@@ -178,19 +178,19 @@ class AttributeInserter:
                 np.array([one.context.seen.get(p.word, 0.0) for p in one.words]) for one in opened
             ]
         claims = [
-            Claim(one.state.row.picture, one.gap.noun.phrase.lower(), p.word, self._frame(one))
+            Claim(one.state.row.picture, one.gap.noun.phrase.lower(), p.word, self._frame(one, p))
             for one in opened
             for p in one.words
         ]
         flat = self._tools.tagger.support(looks.tagger, claims)
         return _split(flat, [len(one.words) for one in opened])
 
-    def _frame(self, one: _Open) -> Frame | None:
-        """The original caption around the gap: other insertions must not sway the tagger."""
+    def _frame(self, one: _Open, fit: Fit) -> Frame | None:
+        """The original caption around the place: other insertions must not sway the tagger."""
         if self._settings.around == "noun":
             return None
-        text, offset = one.state.row.text, one.gap.noun.offset
-        return Frame(text[:offset], text[offset:])
+        text = one.state.row.text
+        return Frame(text[: fit.offset], text[fit.offset :])
 
     def _true_ones(
         self, opened: Sequence[_Open], support: Sequence[np.ndarray]
@@ -207,30 +207,26 @@ class AttributeInserter:
         counts = [len(one.words) for one in opened]
         if self._tools.scorer is None:
             return [np.zeros(count) for count in counts]
-        sentences = [
-            f"{one.context.before}{_spelled(one, p.word)} {one.context.after}"
-            for one in opened
-            for p in one.words
-        ]
+        sentences = [fit.sentence for one in opened for fit in one.words]
         rows = [one.state.row.picture for one in opened for _ in one.words]
         return _split(1 - self._tools.scorer.cosines(looks.scorer, rows, sentences), counts)
 
     def _chosen(self, one: _Open, d: np.ndarray, t: np.ndarray) -> Insertion:
-        words = [proposal.word for proposal in one.words]
+        words = [fit.word for fit in one.words]
         attributes = sorted({seen.attribute for seen in one.gap.seen if seen.attribute})
         a = np.zeros(len(words))
         if attributes:
             a = self._tools.similarity.matrix(words, attributes).max(axis=1)
-        p = np.array([proposal.p for proposal in one.words])
+        p = np.array([fit.p for fit in one.words])
         scores = Scores(*(np.round(values, DECIMALS) + 0.0 for values in (p, a, d, t)))
         s = objective(scores, self._settings.weights)
         order = ranked(words, s)
-        best = words[order[0]]
+        best = one.words[order[0]]
         noun = one.gap.noun
         return Insertion(
-            offset=noun.offset,
-            text=f"{_spelled(one, best)} ",
-            word=best,
+            offset=best.offset,
+            text=f"{best.written} ",
+            word=best.word,
             noun=one.state.row.text[noun.start : noun.end],
             noun_offset=noun.start,
             candidates=tuple(
@@ -244,7 +240,7 @@ class AttributeInserter:
                 )
                 for i in order
             ),
-            supported=self._is_supported(one, best, float(scores.t[order[0]])),
+            supported=self._is_supported(one, best.word, float(scores.t[order[0]])),
         )
 
     def _is_supported(self, one: _Open, word: str, t: float) -> bool | None:
@@ -267,14 +263,6 @@ class AttributeInserter:
             insertions=insertions,
             label=row.label,
         )
-
-
-def _spelled(one: _Open, word: str) -> str:
-    """With a capital where it takes the place of a capital at the beginning of a sentence."""
-    before, phrase = one.context.before.rstrip(), one.gap.noun.phrase
-    is_first = not before or before.endswith((".", "!", "?"))
-    is_capital = phrase[:1].isupper() and not phrase[:2].isupper()
-    return word[:1].upper() + word[1:] if is_first and is_capital else word
 
 
 def _split(values: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:

@@ -2,45 +2,46 @@
 
 The three modes and the threshold are published (arXiv 2306.11065, section 3 and its code).
 Departures: names are compared without regard to case and number, the first word and a noun before
-a full stop can match, and a compound ("police officer") is one noun.
+a full stop can match, a compound ("police officer") is one noun, and what a caption denies ("no
+toilets") is not in the picture.
 """
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.component_names import named
-from data_pipelines.noise.phrases import CONNECTIVES, DETERMINERS, WORD, rule_phrases
+from data_pipelines.noise.phrases import WORD
 from data_pipelines.registry import Registry
-from eval.errors import EvaluationError
 from eval.hub.similarity import Similarity
-from eval.xmai.attributes import GROUPS, OTHER_ADJECTIVES, all_words, words
 from eval.xmai.detections import Detection
+from eval.xmai.fixed_pairs import is_fixed, start_of_measure
+from eval.xmai.letter_case import in_plain_case
+from eval.xmai.modifiers import Modifier, listed_role, modifiers_before
+from eval.xmai.open_nouns import may_be_modified
 from eval.xmai.specs import Mode
 
 #: Cosine from which two nouns count as the same thing (published).
 THRESHOLD = 0.7
-
-_NUMERALS = words("one two three four five six seven eight nine ten several many few")
-_BEFORE_NOUN = OTHER_ADJECTIVES | all_words(GROUPS) | DETERMINERS | _NUMERALS
 
 
 class Noun(NamedTuple):
     """A noun as characters of its caption.
 
     Attributes:
-        offset: where a modifier would go: before the compound that the noun ends.
+        offset: where the noun begins with the compound that it ends.
         start: where the noun itself begins.
         end: where it ends.
         phrase: from ``offset`` to ``end``, as written.
+        modifiers: the adjectives before ``offset``, left to right; None: nobody has looked.
     """
 
     offset: int
     start: int
     end: int
     phrase: str
+    modifiers: tuple[Modifier, ...] | None = None
 
 
 @runtime_checkable
@@ -64,29 +65,6 @@ class Gap:
     seen: tuple[Detection, ...]
 
 
-def rule_nouns(captions: Sequence[str]) -> list[list[Noun]]:
-    """The last word of every noun phrase that closed word classes cut out; English only.
-
-    A modifier goes after the determiner and the adjectives that are on a list.
-    """
-    return [[_head(caption, *phrase) for phrase in rule_phrases(caption)] for caption in captions]
-
-
-class SpacyNouns:
-    """Common and proper nouns by tag, with their compounds where the pipeline has a parser."""
-
-    def __init__(self, pipeline: Any) -> None:
-        self._pipeline = pipeline
-
-    def __call__(self, captions: Sequence[str]) -> list[list[Noun]]:
-        """See ``Nouns``."""
-        found: dict[str, list[Noun]] = {}
-        distinct = sorted(set(captions))
-        for caption, document in zip(distinct, self._pipeline.pipe(distinct), strict=True):
-            found[caption] = _nouns_of(caption, document)
-        return [found[caption] for caption in captions]
-
-
 def load_nouns(spec: str) -> Nouns:
     """The finder called ``spec``: "rules", "spacy:MODEL" (package or folder), or another.
 
@@ -98,19 +76,17 @@ def load_nouns(spec: str) -> Nouns:
     return build(rest)
 
 
-@noun_finders.register("rules")
-def _rules(_: str) -> Nouns:
-    return rule_nouns
+def nouns_in(captions: Sequence[str], finder: Nouns) -> list[list[Noun]]:
+    """The nouns of captions that are there and can take an adjective, with their modifiers.
 
-
-@noun_finders.register("spacy:")
-def _spacy(model: str) -> Nouns:
-    from eval.hub.loading import load_spacy
-
-    pipeline = load_spacy(model)
-    if not {"tagger", "morphologizer", "attribute_ruler"} & set(pipeline.pipe_names):
-        raise EvaluationError(f"spaCy model '{model}' has no tagger; nouns need one")
-    return SpacyNouns(pipeline)
+    Captions in capitals are read in lower case. Left out are denied nouns, pronouns, names without
+    a determiner, and nouns that are part of another's modifier ("heart shaped").
+    """
+    found = finder([in_plain_case(caption) for caption in captions])
+    return [
+        _usable(caption, [_read(caption, noun) for noun in own])
+        for caption, own in zip(captions, found, strict=True)
+    ]
 
 
 class Matcher:
@@ -140,7 +116,7 @@ class Matcher:
         self, captions: Sequence[str], detections: Sequence[Sequence[Detection]]
     ) -> list[list[Gap]]:
         """The gaps of every caption, left to right; a noun that comes twice has one."""
-        found = self._nouns(captions)
+        found = nouns_in(captions, self._nouns)
         return [
             self._gaps(_without_repeats(nouns), seen)
             for nouns, seen in zip(found, detections, strict=True)
@@ -215,49 +191,33 @@ def _without_repeats(nouns: Iterable[Noun]) -> list[Noun]:
     return list(first.values())
 
 
-def _head(caption: str, start: int, end: int) -> Noun:
-    words = list(WORD.finditer(caption, start, end))
-    first = 0
-    while first < len(words) - 1 and _may_stand_before(words[first]):
-        first += 1
-    offset, head = words[first].start(), words[-1]
-    return Noun(offset, head.start(), head.end(), caption[offset : head.end()])
+def _read(caption: str, noun: Noun) -> Noun:
+    """As the caption writes it, and with modifiers by word lists where its finder gave none.
+
+    An adjective that makes a compound with the noun ("high chair") becomes part of it.
+    """
+    modifiers, offset = noun.modifiers, noun.offset
+    if modifiers is None:
+        modifiers = modifiers_before(
+            caption, offset, lambda start, end: listed_role(caption, start, end)
+        )
+    while modifiers and is_fixed(caption[modifiers[-1].start : noun.end]):
+        offset, modifiers = modifiers[-1].start, modifiers[:-1]
+    if not modifiers:
+        offset = start_of_measure(caption, offset, noun.start, noun.end)
+    return noun._replace(offset=offset, phrase=caption[offset : noun.end], modifiers=modifiers)
 
 
-def _may_stand_before(word: re.Match[str]) -> bool:
-    text = word.group().lower()
-    return text in _BEFORE_NOUN or text.isdecimal()
-
-
-def _nouns_of(caption: str, document: Any) -> list[Noun]:
-    nouns: list[Noun] = []
-    taken = 0
-    for token in document:
-        if not _is_noun(token) or _is_compound(token):
-            continue
-        first = token.i
-        while first > taken and _joins(document[first - 1], token):
-            first -= 1
-        taken = token.i + 1
-        offset, end = document[first].idx, token.idx + len(token.text)
-        nouns.append(Noun(offset, token.idx, end, caption[offset:end]))
-    return nouns
-
-
-def _is_noun(token: Any) -> bool:
-    is_tagged = token.tag_.startswith("NN") or token.pos_ in ("NOUN", "PROPN")
-    return is_tagged and any(c.isalpha() for c in token.text)
-
-
-def _is_compound(token: Any) -> bool:
-    """Part of a longer noun: by the parse, else by standing before another noun."""
-    if token.i + 1 == len(token.doc):
-        return False
-    following = token.doc[token.i + 1]
-    if following.text in ("-", "'s", "\u2019s"):
-        return following.text == "-"
-    return _is_noun(following) and following.text.lower() not in CONNECTIVES
-
-
-def _joins(before: Any, noun: Any) -> bool:
-    return _is_noun(before) or (before.text == "-" and before.i > 0 and noun.i > before.i)
+def _usable(caption: str, nouns: Sequence[Noun]) -> list[Noun]:
+    units = [unit for noun in nouns for unit in noun.modifiers or ()]
+    return [
+        noun
+        for noun in nouns
+        if not any(unit.start <= noun.start < unit.end for unit in units)
+        and may_be_modified(
+            caption,
+            noun.modifiers[0].start if noun.modifiers else noun.offset,
+            noun.start,
+            noun.end,
+        )
+    ]

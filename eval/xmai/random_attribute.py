@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from eval.xmai.candidates import fits_article
 from eval.xmai.chunks import CaptionRow, Chunk
 from eval.xmai.matching import Gap, Matcher
 from eval.xmai.people import names_person
 from eval.xmai.perturbers.contract import generator
+from eval.xmai.placing import Draft, Fit
 from eval.xmai.proposals import PLAIN_WORDS
 from eval.xmai.records import Insertion, PerturbedCaption, inserted, row_id
 
@@ -16,7 +16,8 @@ NAME = "random_attribute"
 class RandomAttribute:
     """Inserts one attribute of the matched detections, drawn evenly (arXiv 2306.11065's naive).
 
-    Articles and people are respected as everywhere here; confidence is not asked for.
+    Articles, people and the order of adjectives are respected as everywhere here; confidence is
+    not asked for.
 
     Args:
         matcher: finds the gaps.
@@ -47,14 +48,14 @@ class RandomAttribute:
         draws = generator(NAME, row_id(row.uid, row.number), self._seed)
         insertions: list[Insertion] = []
         for gap in gaps:
-            words = self._words(row.text, gap)
-            if words:
-                word = draws.choice(words)
+            fits = self._fits(Draft(row.text, tuple(insertions), gap.noun), gap)
+            if fits:
+                chosen = draws.choice(fits)
                 insertions.append(
                     Insertion(
-                        offset=gap.noun.offset,
-                        text=f"{word} ",
-                        word=word,
+                        offset=chosen.offset,
+                        text=f"{chosen.written} ",
+                        word=chosen.word,
                         noun=row.text[gap.noun.start : gap.noun.end],
                         noun_offset=gap.noun.start,
                         supported=True,
@@ -70,14 +71,14 @@ class RandomAttribute:
             label=row.label,
         )
 
-    def _words(self, text: str, gap: Gap) -> list[str]:
+    def _fits(self, draft: Draft, gap: Gap) -> list[Fit]:
         """In the order of the detections, with repetitions: what is seen often comes often."""
         is_person = names_person(gap.noun.phrase)
         lowered = (one.attribute.lower().strip() for one in gap.seen)
         return [
-            word
+            fit
             for word in lowered
             if PLAIN_WORDS.fullmatch(word)
             and not (is_person and word in self._blocked)
-            and fits_article(text[: gap.noun.offset], word)
+            and (fit := draft.fit(word))
         ]

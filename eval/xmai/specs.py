@@ -32,7 +32,7 @@ NEED_DETECTIONS = ("xmai", "random_attribute")
 _GROUPS = 'attributes by group, {"colour": ["red", ...], ...}'
 _AROUND = "what the tagger reads with an attribute (default: caption; boxes: noun)"
 _TEMPLATE = f"of noun, {{}} for attribute and noun (default: '{TEMPLATE}')"
-_NOUNS = "rules (English), or spacy:MODEL, a package or folder"
+_NOUNS = "rules (English), or spacy:MODEL, a package, distribution or folder"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.xmai.insertion import AttributeInserter, InsertionSettings
-from eval.xmai.matching import rule_nouns
 from eval.xmai.perturbing import insertions_between
 from eval.xmai.records import Insertion, PerturbedCaption, caption_from_json, inserted, line_of
+from eval.xmai.rule_nouns import rule_nouns
 from tests.support.insertion_fakes import fake_tools, seen, table
 
 _TEXT = st.text(st.characters(), max_size=40)  # surrogates too

@@ -9,9 +9,10 @@ from eval.hub.similarity import load_similarity
 from eval.xmai.candidates import ListedAdjectives, Rules
 from eval.xmai.detections import Detection
 from eval.xmai.insertion import Tools
-from eval.xmai.matching import Matcher, rule_nouns
+from eval.xmai.matching import Matcher
 from eval.xmai.people import PRESETS
 from eval.xmai.proposals import Context, Proposal
+from eval.xmai.rule_nouns import rule_nouns
 from eval.xmai.sources import TableRow, TableSource
 from eval.xmai.tagger import Claim
 

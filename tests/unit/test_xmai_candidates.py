@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import pytest
 
 from eval.errors import EvaluationError
+from eval.xmai.articles import fits_article, sounds_like_vowel
 from eval.xmai.candidates import (
     ListedAdjectives,
     Rules,
     TaggedAdjectives,
     Tried,
     check_truth,
-    fits_article,
-    sounds_like_vowel,
 )
 from eval.xmai.matching import Noun
 from eval.xmai.people import PRESETS, load_blocked
+from eval.xmai.placing import Draft
 from eval.xmai.proposals import Context, Proposal
 from tests.support.tiny_parser import tiny_parser
 
@@ -24,8 +24,9 @@ def _kept(before: str, phrase: str, words: Sequence[str], *, seen: Sequence[str]
     rules = Rules(blocked=PRESETS["people"], adjectives=ListedAdjectives(), at_most=12)
     context = Context(before, phrase, frozenset(), dict.fromkeys(seen, 1.0), False)
     noun = Noun(len(before), len(before), len(before) + len(phrase), phrase)
+    draft = Draft(before + phrase, (), noun)
     proposals = [Proposal(word, 0.1) for word in words]
-    return [one.word for one in rules.kept([context], [noun], [proposals])[0]]
+    return [one.word for one in rules.kept([context], [draft], [proposals])[0]]
 
 
 @pytest.mark.parametrize("before", ["a ", "A ", 'he saw "a '])

@@ -49,7 +49,7 @@ def _order(proposer: FakeProposer, words: Sequence[str]) -> list[str]:
 
 def test_neighbouring_words_are_banned() -> None:
     proposer = FakeProposer()
-    _perturbed("so small and red House", seen("house", "red"), fake_tools(proposer=proposer))
+    _perturbed("so small and old house", seen("house", "red"), fake_tools(proposer=proposer))
     assert proposer.asked[0].banned >= {"house", "small", "and"}
 
 

@@ -5,7 +5,9 @@ import pytest
 from data_pipelines.errors import UnknownNameError
 from eval.errors import EvaluationError
 from eval.hub.similarity import load_similarity
-from eval.xmai.matching import Matcher, SpacyNouns, load_nouns, rule_nouns, singular
+from eval.xmai.matching import Matcher, load_nouns, singular
+from eval.xmai.rule_nouns import rule_nouns
+from eval.xmai.spacy_nouns import SpacyNouns
 from tests.support.insertion_fakes import seen
 from tests.support.tiny_parser import tiny_parser
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from eval.hub.similarity import load_similarity
-from eval.xmai.matching import rule_nouns
 from eval.xmai.objective import Weights
+from eval.xmai.rule_nouns import rule_nouns
 from eval.xmai.upstream.algorithm import (
     UpstreamInserter,
     UpstreamSettings,

@@ -64,8 +64,10 @@ What may be inserted, --truth:
   clip      words that the tagger supports with --support or more
   none      any adjective, as published; many are then false of the picture
 Never: a word of race, nation, faith or skin before a person (--blocked), a word that does not fit
-"a" or "an" before it, or part of a word. The caption itself is not touched: without the inserted
-spans it is the original, byte for byte.
+"a" or "an" before it, part of a word, a word that the caption has, a second colour or size, or
+anything before what the caption denies ("no toilets"). Among adjectives that are there a word
+stands where English has it ("a red wooden wagon"). The caption itself is not touched: without the
+inserted spans it is the original, byte for byte.
 
 A scorer that is also the model you test makes the attack white-box; the result says so.
 OUT/perturbed.jsonl is the same for any --workers. Killed, the same command goes on.

@@ -109,5 +109,7 @@ def number_of(share: float, words: int) -> int:
 
 
 def like(word: str, model: str) -> str:
-    """``word`` with a capital where ``model`` begins with one."""
+    """``word`` in capitals where ``model`` is, with one where it begins with one."""
+    if len(model) > 1 and model.isupper():
+        return word.upper()
     return word[:1].upper() + word[1:] if model[:1].isupper() else word

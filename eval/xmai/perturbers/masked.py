@@ -1,7 +1,8 @@
 """Words inserted or replaced by a masked language model that sees the text alone.
 
 After CLARE (Li et al. 2021, arXiv 2009.07502), without its search against a victim: places are
-drawn, and the word is drawn among the likeliest ones by probability. Our own simplification.
+drawn, and the word is drawn among the likeliest ones by probability, none that the caption already
+has. Our own simplification.
 """
 
 import random
@@ -9,7 +10,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from eval.errors import EvaluationError
-from eval.xmai.perturbers.contract import WORD, PerturberOptions, generator, number_of, perturbers
+from eval.xmai.letter_case import in_case_of
+from eval.xmai.perturbers.contract import (
+    WORD,
+    PerturberOptions,
+    generator,
+    like,
+    number_of,
+    perturbers,
+)
 from eval.xmai.proposals import Context, Proposal, Proposer, load_proposer
 
 _AMONG = 10
@@ -68,16 +77,19 @@ class MaskedWords:
 
     def _context(self, draft: _Draft) -> Context:
         before, after = draft.text[: draft.place], draft.text[draft.end :].lstrip(" ")
-        around = WORD.findall(before)[-3:] + WORD.findall(draft.text[draft.place :])[:1]
-        return Context(before, after, frozenset(word.lower() for word in around), {}, False)
+        there = frozenset(word.lower() for word in WORD.findall(draft.text))
+        return Context(before, after, there, {}, False)
 
     def _changed(self, draft: _Draft, proposals: Sequence[Proposal]) -> str:
         if not proposals:
             return draft.text
         weights = [proposal.p + 1e-9 for proposal in proposals]
         word = draft.draws.choices(proposals, weights)[0].word
-        space = "" if self._replaces else " "
-        return f"{draft.text[: draft.place]}{word}{space}{draft.text[draft.end :]}"
+        if self._replaces:
+            new = like(word, draft.text[draft.place : draft.end])
+            return f"{draft.text[: draft.place]}{new}{draft.text[draft.end :]}"
+        before, after = draft.text[: draft.place], draft.text[draft.place :]
+        return f"{before}{in_case_of(word, before, after)} {after}"
 
 
 @perturbers.register("masked_insert")
