@@ -20,6 +20,11 @@ from safetensors import SafetensorError
 
 from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models import registry
+from vlsuite.models.dual_encoder.published import (
+    PREPARATION,
+    carried_by_weights,
+    check_folder_preparation,
+)
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION_WEIGHTS,
     TokenSelectionConfig,
@@ -42,6 +47,9 @@ class OpenClipConfig(ModelFamily):
         name: an open_clip architecture ("ViT-B-32"), one of ours ("vlsuite-tiny-32"),
             "local-dir:FOLDER" or "hf-hub:ORG/REPO".
         pretrained: open_clip tag, or a weights file; None starts from random weights.
+        pretrained_like: for a weights file: the published tag whose preparation of pictures and
+            QuickGELU it shares, or a JSON file with mean, std, interpolation, resize_mode and,
+            where wanted, quick_gelu; None takes what all tags of the architecture agree on.
         image_size: input side in pixels; None keeps the architecture's own.
         image_width: width where pictures are not square; image_size is then the height, and
             pictures are resized to both without a crop (persons: 384 x 128).
@@ -59,6 +67,7 @@ class OpenClipConfig(ModelFamily):
 
     name: str = "ViT-B-32"
     pretrained: str | None = None
+    pretrained_like: str | None = None
     image_size: int | None = None
     image_width: int | None = None
     context_length: int | None = None
@@ -75,6 +84,8 @@ class OpenClipConfig(ModelFamily):
     def __post_init__(self) -> None:
         if self.image_width is not None and self.image_size is None:
             raise ConfigError("model.image_width needs model.image_size, the height")
+        if self.pretrained_like is not None and self.pretrained is None:
+            raise ConfigError("model.pretrained_like needs model.pretrained, a weights file")
 
     def build(self) -> TrainableDualEncoder:
         """Build the towers on the CPU in fp32, weights loaded where asked for.
@@ -94,6 +105,7 @@ class OpenClipConfig(ModelFamily):
         if self.image_size is not None:
             vision_cfg["image_size"] = self._size()
         loaded = self.pretrained is not None or ":" in self.name
+        carried = self._carried(model_cfg)
         encoder = DualEncoder(model.visual, model.text)
         self._apply_training_options(model)
         selection, weights = self._selection()
@@ -105,7 +117,7 @@ class OpenClipConfig(ModelFamily):
             encoder=encoder,
             model_cfg=model_cfg,
             preprocess=_preprocess(
-                model.visual.preprocess_cfg, squash=self.image_width is not None
+                model.visual.preprocess_cfg | carried, squash=self.image_width is not None
             ),
             logit_scale=float(model.logit_scale.detach().exp()) if loaded else None,
             logit_bias=_stored_bias(model) if loaded else None,
@@ -120,15 +132,33 @@ class OpenClipConfig(ModelFamily):
         config = self._with_own_tokenizer(export)
         if self.pretrained is None:
             return config.build()
-        built = dataclasses.replace(config, pretrained=None).build()
-        tag = open_clip.get_pretrained_cfg(self.name, self.pretrained)
-        stored = {k: v for k, v in tag.items() if k in built.preprocess and k != "size"}
-        return dataclasses.replace(built, preprocess=built.preprocess | stored)
+        built = dataclasses.replace(config, pretrained=None, pretrained_like=None).build()
+        stored = _stored_preparation(export)
+        if stored is None:
+            stored = self._carried(built.model_cfg)
+        return dataclasses.replace(
+            built,
+            preprocess=_preprocess(built.preprocess | stored, squash=self.image_width is not None),
+        )
 
     @classmethod
     def open_folder(cls, folder: Path) -> TrainableDualEncoder:
         """See ``ModelFamily``; open_clip reads the folder too."""
         return cls(name=f"local-dir:{folder}").build()
+
+    def _carried(self, model_cfg: dict[str, Any]) -> dict[str, Any]:
+        """What the weights want pictures to be prepared like."""
+        if ":" in self.name:
+            check_folder_preparation(self.name)
+        if self.pretrained is None:
+            return {}
+        return carried_by_weights(
+            self.name,
+            self.pretrained,
+            like=self.pretrained_like,
+            quick_gelu=bool(model_cfg.get("quick_gelu", False)),
+            ours=(CONFIG_FOLDER / f"{self.name}.json").is_file(),
+        )
 
     def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
         """The config, its tokenizer taken from the run's export where the original is gone."""
@@ -241,6 +271,15 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
     finally:
         logging.disable(previous)
     return model
+
+
+def _stored_preparation(export: Path) -> dict[str, Any] | None:
+    """How a run's own export prepares pictures; None before there is one."""
+    path = export / "open_clip_config.json"
+    if not path.is_file():
+        return None
+    given = json.loads(path.read_text(encoding="utf-8")).get("preprocess_cfg", {})
+    return {key: given[key] for key in PREPARATION if key in given}
 
 
 def _preprocess(preprocess_cfg: dict[str, Any], *, squash: bool) -> dict[str, Any]:
