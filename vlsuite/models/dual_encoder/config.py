@@ -135,7 +135,7 @@ class OpenClipConfig(ModelFamily):
         built = dataclasses.replace(config, pretrained=None, pretrained_like=None).build()
         stored = _stored_preparation(export)
         if stored is None:
-            stored = self._carried(built.model_cfg)
+            stored = self._carried_or_default(built.model_cfg)
         return dataclasses.replace(
             built,
             preprocess=_preprocess(built.preprocess | stored, squash=self.image_width is not None),
@@ -159,6 +159,15 @@ class OpenClipConfig(ModelFamily):
             quick_gelu=bool(model_cfg.get("quick_gelu", False)),
             ours=(CONFIG_FOLDER / f"{self.name}.json").is_file(),
         )
+
+    def _carried_or_default(self, model_cfg: dict[str, Any]) -> dict[str, Any]:
+        """``_carried`` of a run; runs from before it was asked for had open_clip's defaults."""
+        try:
+            return self._carried(model_cfg)
+        except ModelError:
+            if self.pretrained_like is not None:
+                raise
+            return {}
 
     def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
         """The config, its tokenizer taken from the run's export where the original is gone."""

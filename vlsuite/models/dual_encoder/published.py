@@ -38,13 +38,14 @@ def carried_by_weights(
     Raises:
         ModelError: the tags do not agree and ``like`` names none, or QuickGELU does not fit.
     """
-    if pretrained in open_clip.list_pretrained_tags_by_model(name):
+    tag = open_clip.get_pretrained_cfg(name, pretrained)
+    if tag:
         if like is not None:
             raise ModelError(
                 f"'{pretrained}' is a published tag of {name} with values of its own; leave "
                 f"model.pretrained_like={like} out, or give a weights file"
             )
-        return _preparation(open_clip.get_pretrained_cfg(name, pretrained))
+        return _preparation(tag)
     _check_torchscript(name, pretrained, quick_gelu=quick_gelu)
     if like is not None:
         chosen = _named(name, like)
@@ -52,9 +53,9 @@ def carried_by_weights(
         return _preparation(chosen)
     if ours:
         return {}
-    tags = [open_clip.get_pretrained_cfg(name, tag) for tag in _tags(name)]
+    tags = [open_clip.get_pretrained_cfg(name, known) for known in _tags(name)]
     agreed = _agreed(name, pretrained, tags)
-    found = {bool(tag.get("quick_gelu", False)) for tag in tags}
+    found = {bool(each.get("quick_gelu", False)) for each in tags}
     _check_activation(name, found, quick_gelu, "all its published weights")
     if len(found) > 1:
         _LOG.warning(
