@@ -272,7 +272,7 @@ def _create(config: OpenClipConfig, vocab_size: int | None) -> Any:
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:300]
-        weights = config.pretrained or "of that folder or repository"
+        weights = config.pretrained or ("its own" if ":" in config.name else "none")
         raise ModelError(
             f"cannot build '{config.name}' with weights '{weights}': {reason}; "
             "check the name, or fetch the weights again"
