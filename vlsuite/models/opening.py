@@ -4,6 +4,7 @@ A name is one of::
 
     FOLDER                     a run of ``vlsuite train``, or a folder of ``vlsuite export``
     ARCHITECTURE:WEIGHTS       an open_clip architecture with a tag or a weights file
+    ARCHITECTURE:FILE@TAG      likewise, prepared like that tag (or a JSON file in its place)
     KIND:REST                  any registered kind: "local-dir:FOLDER", "hf-hub:ORG/REPO", ...
     http://HOST/PATH#MODEL     likewise, the scheme being the kind
 

@@ -28,6 +28,11 @@ from vlsuite.models.coca.building import (
 )
 from vlsuite.models.coca.trainable import TrainableCoca
 from vlsuite.models.dual_encoder.agreement import agree_with_open_clip
+from vlsuite.models.dual_encoder.published import (
+    PREPARATION,
+    carried_by_weights,
+    check_folder_preparation,
+)
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION_WEIGHTS,
     TokenSelectionConfig,
@@ -50,6 +55,9 @@ class OpenClipConfig(ModelFamily):
         name: an open_clip architecture ("ViT-B-32"), one of ours ("vlsuite-tiny-32"),
             "local-dir:FOLDER" or "hf-hub:ORG/REPO".
         pretrained: open_clip tag, or a weights file; None starts from random weights.
+        pretrained_like: for a weights file: the published tag whose preparation of pictures and
+            QuickGELU it shares, or a JSON file with mean, std, interpolation, resize_mode and,
+            where wanted, quick_gelu; None takes what all tags of the architecture agree on.
         image_size: input side in pixels; None keeps the architecture's own.
         image_width: width where pictures are not square; image_size is then the height, and
             pictures are resized to both without a crop (persons: 384 x 128).
@@ -67,6 +75,7 @@ class OpenClipConfig(ModelFamily):
 
     name: str = "ViT-B-32"
     pretrained: str | None = None
+    pretrained_like: str | None = None
     image_size: int | None = None
     image_width: int | None = None
     context_length: int | None = None
@@ -83,6 +92,8 @@ class OpenClipConfig(ModelFamily):
     def __post_init__(self) -> None:
         if self.image_width is not None and self.image_size is None:
             raise ConfigError("model.image_width needs model.image_size, the height")
+        if self.pretrained_like is not None and self.pretrained is None:
+            raise ConfigError("model.pretrained_like needs model.pretrained, a weights file")
 
     def build(self) -> TrainableDualEncoder:
         """Build the towers on the CPU in fp32, weights loaded where asked for.
@@ -97,13 +108,16 @@ class OpenClipConfig(ModelFamily):
             text_cfg |= replaced_vocabulary(Path(self.tokenizer), text_cfg)
         model_cfg |= decoder_override(model_cfg, context_length=self.context_length)
         self._check_decoder(model_cfg)
+        carried = self._carried(model_cfg)
         model = _create(self, text_cfg)
         if self.context_length is not None:
             text_cfg["context_length"] = self.context_length
         if self.image_size is not None:
             vision_cfg["image_size"] = self._size()
         loaded = self.pretrained is not None or ":" in self.name
-        preprocess = _preprocess(model.visual.preprocess_cfg, squash=self.image_width is not None)
+        preprocess = _preprocess(
+            model.visual.preprocess_cfg | carried, squash=self.image_width is not None
+        )
         kind, encoder = TrainableDualEncoder, DualEncoder(model.visual, model.text)
         if DECODER in model_cfg:
             kind = TrainableCoca
@@ -137,10 +151,14 @@ class OpenClipConfig(ModelFamily):
         config = self._with_own_tokenizer(export)
         if self.pretrained is None:
             return config.build()
-        built = dataclasses.replace(config, pretrained=None).build()
-        tag = open_clip.get_pretrained_cfg(self.name, self.pretrained)
-        stored = {k: v for k, v in tag.items() if k in built.preprocess and k != "size"}
-        return dataclasses.replace(built, preprocess=built.preprocess | stored)
+        built = dataclasses.replace(config, pretrained=None, pretrained_like=None).build()
+        stored = _stored_preparation(export)
+        if stored is None:
+            stored = self._carried_or_default(built.model_cfg)
+        return dataclasses.replace(
+            built,
+            preprocess=_preprocess(built.preprocess | stored, squash=self.image_width is not None),
+        )
 
     @classmethod
     def open_folder(cls, folder: Path) -> TrainableDualEncoder:
@@ -155,6 +173,29 @@ class OpenClipConfig(ModelFamily):
             raise ConfigError(
                 f"model.token_selection is for models without a decoder; '{self.name}' has one"
             )
+
+    def _carried(self, model_cfg: dict[str, Any]) -> dict[str, Any]:
+        """What the weights want pictures to be prepared like."""
+        if ":" in self.name:
+            check_folder_preparation(self.name)
+        if self.pretrained is None:
+            return {}
+        return carried_by_weights(
+            self.name,
+            self.pretrained,
+            like=self.pretrained_like,
+            quick_gelu=bool(model_cfg.get("quick_gelu", False)),
+            ours=(CONFIG_FOLDER / f"{self.name}.json").is_file(),
+        )
+
+    def _carried_or_default(self, model_cfg: dict[str, Any]) -> dict[str, Any]:
+        """``_carried`` of a run; runs from before it was asked for had open_clip's defaults."""
+        try:
+            return self._carried(model_cfg)
+        except ModelError:
+            if self.pretrained_like is not None:
+                raise
+            return {}
 
     def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
         """The config, its tokenizer taken from the run's export where the original is gone."""
@@ -264,7 +305,7 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
         pickle.UnpicklingError,
     ) as error:
         reason = " ".join(str(error).split())[:300]
-        weights = config.pretrained or "of that folder or repository"
+        weights = config.pretrained or ("its own" if ":" in config.name else "none")
         raise ModelError(
             f"cannot build '{config.name}' with weights '{weights}': {reason}; "
             "check the name, or fetch the weights again"
@@ -272,6 +313,15 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
     finally:
         logging.disable(previous)
     return model
+
+
+def _stored_preparation(export: Path) -> dict[str, Any] | None:
+    """How a run's own export prepares pictures; None before there is one."""
+    path = export / "open_clip_config.json"
+    if not path.is_file():
+        return None
+    given = json.loads(path.read_text(encoding="utf-8")).get("preprocess_cfg", {})
+    return {key: given[key] for key in PREPARATION if key in given}
 
 
 def _preprocess(preprocess_cfg: dict[str, Any], *, squash: bool) -> dict[str, Any]:

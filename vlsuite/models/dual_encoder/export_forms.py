@@ -15,6 +15,7 @@ from torch import Tensor
 from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported, Form
 from vlsuite.models.dual_encoder.built import BuiltModel
+from vlsuite.models.dual_encoder.caption_cleaning import HARD_CAPTIONS, NOT_DONE
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
 from vlsuite.models.dual_encoder.model_card import write_model_card
@@ -62,12 +63,14 @@ class LibraryForm:
         library: that loads it.
         write: writes it.
         reload: loads it with nothing but that library.
+        remark: what it does not do, said after every export; empty for nothing.
     """
 
     name: str
     library: str
     write: WriteForm
     reload: Callable[[Path], Reloaded]
+    remark: str = ""
 
 
 def export_form(library: LibraryForm) -> Form:
@@ -102,6 +105,7 @@ def export_form(library: LibraryForm) -> Form:
             f"largest difference after loading it with {library.library} alone:",
             f"  images {found.images:.1e}  texts {found.texts:.1e}  "
             f"scale and bias {found.logits:.1e}",
+            *([library.remark] if library.remark else []),
         ]
 
     return Form(name=library.name, write=write, verify=verify, files=_FILES)
@@ -153,7 +157,7 @@ def random_pictures(side: int, *, seed: int) -> list[Image.Image]:
 
 
 def random_captions(*, seed: int) -> list[str]:
-    """Short, long, empty and oddly spelt captions."""
+    """Short, long, empty and oddly spelt captions, among them all kinds that are cleaned first."""
     rng = np.random.default_rng(seed)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
     words = ["".join(rng.choice(letters, size=rng.integers(1, 9))) for _ in range(120)]
@@ -164,6 +168,7 @@ def random_captions(*, seed: int) -> list[str]:
         " ".join(words[:6]),
         " ".join(words[6:]),
         "",
+        *HARD_CAPTIONS,
     ]
 
 
@@ -244,6 +249,7 @@ FORMS = {
             library="transformers",
             write=write_huggingface_folder,
             reload=reload_huggingface,
+            remark=NOT_DONE,
         ),
     )
 }

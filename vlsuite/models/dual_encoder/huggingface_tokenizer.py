@@ -7,19 +7,9 @@ from open_clip.tokenizer import SimpleTokenizer
 from vlsuite.batches.tokenizer import END, START
 from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.built import BuiltModel
+from vlsuite.models.dual_encoder.caption_cleaning import cleaning_steps
 from vlsuite.models.dual_encoder.tokenizer_files import load_fast_tokenizer
 
-#: open_clip cleans captions with ftfy first; these are its changes that ordinary captions meet.
-#: Its repair of wrongly decoded text has no counterpart here.
-_CLEANING = (
-    ("&lt;", "<"),
-    ("&gt;", ">"),
-    ("&quot;", '"'),
-    ("&#39;", "'"),
-    ("&amp;", "&"),
-    ("[\u02bc\u2018-\u201b]", "'"),
-    ("[\u201c-\u201f]", '"'),
-)
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -89,9 +79,9 @@ def _built_in_tokenizer(context_length: int) -> Any:
 
 def _clean_first(tokenizer: Any) -> None:
     """Put the cleaning before a tokenizer's own normalisation."""
-    from tokenizers import Regex, normalizers
+    from tokenizers import normalizers
 
-    steps = [normalizers.Replace(Regex(pattern), text) for pattern, text in _CLEANING]
+    steps = cleaning_steps()
     if tokenizer.normalizer is not None:
         steps.append(tokenizer.normalizer)
     tokenizer.normalizer = normalizers.Sequence(steps)

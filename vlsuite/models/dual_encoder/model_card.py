@@ -10,6 +10,7 @@ from typing import Any
 from vlsuite.export.new_file import write_text
 from vlsuite.export.run_history import DataSource, Measurement, RunHistory
 from vlsuite.models.dual_encoder.built import BuiltModel
+from vlsuite.models.dual_encoder.caption_cleaning import NOT_DONE
 
 CARD = "README.md"
 
@@ -39,8 +40,9 @@ _REMARKS = {
 Embeddings equal those of the model in training, with two remarks. The processor is loaded with
 its Pillow backend: the default one resizes tensors, which rounds some pixels differently, and
 where an odd number of pixels is cropped away transformers may take the middle one pixel further
-up or left. Captions are not repaired where they were decoded with a wrong character set.
-""",
+up or left.
+"""
+    + f"{NOT_DONE[0].upper()}{NOT_DONE[1:]}.\n",
 }
 
 

@@ -2,6 +2,7 @@
 
 from vlsuite.errors import ModelError, UnknownNameError
 from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
+from vlsuite.models.dual_encoder.published import split_like
 from vlsuite.models.opening import ARCHITECTURE, forms, parsed
 
 #: Kinds of names that open_clip itself reads.
@@ -32,7 +33,8 @@ def config_of(spec: str) -> OpenClipConfig:
             f"'{model}' has no weights; name them as {model}:TAG or {model}:/path/to/weights "
             f"(tags: {', '.join(_tags(model)) or 'none published'})"
         )
-    return OpenClipConfig(name=model, pretrained=weights)
+    file, like = split_like(model, weights)
+    return OpenClipConfig(name=model, pretrained=file, pretrained_like=like)
 
 
 def _tags(name: str) -> list[str]:
