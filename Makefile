@@ -62,7 +62,7 @@ format: install
 
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-annotate --no-header --extra demo --extra huggingface --extra adversarial --extra xmai --extra dev \
+	  --no-emit-index-url --no-annotate --no-header --extra demo --extra huggingface --extra adversarial --extra xmai --extra heic --extra dev \
 	  pyproject.toml --output-file requirements.lock
 
 clean:

@@ -186,6 +186,7 @@ def _resume(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _settings(args: argparse.Namespace) -> tuple[Any, Any]:
+    from vlsuite.batches.end_of_text import EndOfText
     from vlsuite.batches.pairs import PairReader
     from vlsuite.batches.stream import DataConfig, Place, TrainStream
     from vlsuite.batches.tokenizer import load_tokenizer

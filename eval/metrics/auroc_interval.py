@@ -12,7 +12,7 @@ Satterthwaite's degrees of freedom for the sum of DeLong's two variances. Three 
 are all separated have [0.29, 1], not [1, 1].
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -59,7 +59,8 @@ def auroc_limits(
         near = end + (0.5 - end) * 1e-9
         inner = min(max(area, 1e-12), 1 - 1e-12)
         crosses = area != end and contradiction(near) > 0 > contradiction(inner)
-        ends.append(float(brentq(contradiction, near, inner)) if crosses else end)
+        root: Any = brentq(contradiction, near, inner) if crosses else end
+        ends.append(float(root))
     return Limits(min(ends[0], area), max(ends[1], area), METHOD)
 
 

@@ -105,7 +105,7 @@ def _passing_limits(value: float, kept: np.ndarray, others: np.ndarray) -> Limit
     """
     count = len(kept)
     ascending = np.sort(kept)
-    least, most = binom.ppf([TAIL, 1 - TAIL], count, 1 - RECALL).astype(np.int64).tolist()
+    least, most = (int(binom.ppf(share, count, 1 - RECALL)) for share in (TAIL, 1 - TAIL))
     # At most ``least`` - 1 below the quantile has a chance below 2.5%, more than ``most`` as well.
     strict = ascending[most] if most < count else np.inf
     lenient = ascending[least - 1] if least else -np.inf

@@ -108,8 +108,9 @@ def place_of(text: str, noun: Noun, word: str) -> int | None:
     elif own is None:
         return None
     else:
-        orders = [stands_before(own, unit.span) for unit in units]
-        if None in orders or orders != sorted(orders):
+        found = [stands_before(own, unit.span) for unit in units]
+        orders = [order for order in found if order is not None]
+        if len(orders) < len(found) or orders != sorted(orders):
             return None
         place = units[orders.index(True)].start if True in orders else noun.offset
     if own is not None and _is_stated(text, noun, own):

@@ -186,7 +186,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         weights = load_file(path / _WEIGHTS)
         stored = load_file(path / _OPTIMIZER)
         state = _read_state(path)
-        told = {"uids": "key"} | state
+        told: dict[str, Any] = {"uids": "key"} | state
         progress = Progress(**{key: told[key] for key in Progress.__slots__})
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
