@@ -1,10 +1,14 @@
 """Which architectures of open_clip load, train, evaluate and export, with whose embeddings?
 
-Each is built with random weights after its widths, depths and vocabulary were made small; what
-makes its kind (pooling, masks, heads, norms, activations, timm's family) stays. It then takes two
-steps on a softmax loss, embeds pictures and texts, is exported, and is compared with what plain
-open_clip gives after loading the export. What cannot be had without a network is refused in a
-line. open_clip's own tokenizer files are not needed: a small vocabulary takes their place.
+    python -m benchmarks.architectures --quick
+    python -m benchmarks.architectures ViT-L-14-worldwide RN50
+
+Each is built with random weights after its widths, depths and context were made small; what makes
+its kind (pooling, masks, heads, norms, activations, cleaning of texts, timm's family) stays. It
+then goes the way of any model: built (where it is compared with plain open_clip), two steps of
+the training loop under DeepSpeed, retrieval by the evaluation of the run folder, and the run's
+export opened by open_clip alone. Names of hubs cannot be opened here: tokenizers and text towers
+that lie there are replaced by small random ones of the same kind.
 """
 
 import argparse
@@ -21,13 +25,21 @@ from PIL import Image
 
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
+from benchmarks.support.small_text_towers import word_tokenizer, write_text_tower
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
-from vlsuite.batches.tokenizer import train_tokenizer
+from data_pipelines.settings import apply_overrides
+from data_pipelines.sources.source import Target
+from data_pipelines.sources.synthetic import SyntheticSource
+from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.distributed import start_distributed
+from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.train_loop import train
 from vlsuite.models.dual_encoder import export_forms as forms
-from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
-from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
+from vlsuite.models.dual_encoder.config import architecture
+from vlsuite.models.opening import open_model
 
+CONTEXT_LENGTH = 16
 #: One of each kind of pooling, tokenizer and tower.
 _QUICK = (
     "ViT-B-32", "ViT-B-32-quickgelu", "RN50", "ViT-L-14-worldwide", "ViT-L-14-CLIPA",
@@ -44,12 +56,22 @@ _SMALL_TIMM = {
 
 
 class Row(NamedTuple):
-    """One architecture: how far it came, the smallest cosine, and a refusal or a fault."""
+    """One architecture.
+
+    Attributes:
+        outcome: "ok", "refused" (in one line, before or at the stage named in the message) or
+            "fault".
+        cosine: smallest one of the run's embeddings with open_clip's of its export.
+        texts: "cut" behind their end, or "whole".
+        recall: of retrieval over the training pairs, which random weights leave near chance.
+    """
 
     name: str
-    stage: str
-    cosine: float | None
-    message: str
+    outcome: str
+    cosine: float | None = None
+    texts: str = ""
+    recall: float | None = None
+    message: str = ""
 
 
 def main() -> int:
@@ -59,19 +81,21 @@ def main() -> int:
     names = args.names or (_QUICK if args.quick else open_clip.list_models())
     rows = []
     with work_folder("architectures", parent=None) as work:
-        train_tokenizer(
-            ["a photo of a cat", "two dogs run"], vocab_size=300, out_dir=work / "t",
-            context_length=16,
-        )  # fmt: skip
+        SyntheticSource(num_samples=8, side=40).build(Target(out_dir=work / "shards"))
+        word_tokenizer(work / "words", context_length=CONTEXT_LENGTH)
         for name in names:
             rows.append(_row(name, work, seed=args.seed))
-            cosine = "" if rows[-1].cosine is None else f"{rows[-1].cosine:.6f}"
-            print(f"{name:40} {rows[-1].stage:10} {cosine:9} {rows[-1].message[:120]}", flush=True)
-    stages = [row.stage for row in rows]
+            row = rows[-1]
+            cosine = "" if row.cosine is None else f"{row.cosine:.6f}"
+            told = f"{row.outcome:8} {cosine:9} {row.texts:6} {row.message[:110]}"
+            print(f"{name:40} {told}", flush=True)
+    outcomes = [row.outcome for row in rows]
+    cosines = [row.cosine for row in rows if row.cosine is not None]
     figures = {
-        "ok": stages.count("ok"),
-        "refused": stages.count("refused"),
-        "faults": len(stages) - stages.count("ok") - stages.count("refused"),
+        "ok": outcomes.count("ok"),
+        "refused": outcomes.count("refused"),
+        "faults": outcomes.count("fault"),
+        "smallest_cosine": min(cosines, default=None),
         "rows": [row._asdict() for row in rows],
     }
     finish("architectures", figures, environment, config={"seed": args.seed}, save=args.save)
@@ -79,58 +103,97 @@ def main() -> int:
 
 
 def _row(name: str, work: Path, *, seed: int) -> Row:
-    torch.manual_seed(seed)
-    stage = "loads"
+    stage = ["builds"]
     try:
-        short = _register(name, work)
-        built = OpenClipConfig(name=short, tokenizer=str(work / "t")).build()
-        stage = "trains"
-        towers = built.encoder.train()
-        pixels = torch.randn(4, 3, *built.preprocess["size"])
-        ids = built.tokenizer(["a cat", "two dogs", "a photo of a cat", "run"])
-        optimiser = torch.optim.AdamW(towers.parameters(), lr=1e-4)
-        for _ in range(2):
-            images, texts = towers(pixels, ids)
-            loss = F.cross_entropy(10 * images @ texts.T, torch.arange(4))
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        if not bool(torch.isfinite(loss)):
-            return Row(name, "fault", None, f"loss {float(loss)} after two steps")
-        towers.eval()
-        stage = "evaluates"
-        clip = built.evaluated(short, scalars={"logit_scale": 10.0}, device=torch.device("cpu"))
-        stage = "exports"
-        folder = work / f"{short}-export"
-        folder.mkdir()
-        weights = {key: value.detach() for key, value in towers.state_dict().items()}
-        write_open_clip_folder(folder, built, weights, logit_scale=10.0, logit_bias=None)
-        return _compared(name, clip, forms.reload_open_clip(folder))
+        return _tried(name, work, seed, stage)
     except UserError as error:
-        return Row(name, "refused", None, f"{stage}: {error}")
+        return Row(name, "refused", message=f"{stage[-1]}: {error}")
     except Exception as error:  # the table is about these
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Row(name, "fault", None, f"{stage}: {type(error).__name__} {error} ({where.name})")
+        told = " ".join(str(error).split())[:160]
+        return Row(
+            name, "fault", message=f"{stage[-1]}: {type(error).__name__} {told} ({where.name})"
+        )
 
 
-def _compared(name: str, clip: Any, theirs: forms.Reloaded) -> Row:
+def _tried(name: str, work: Path, seed: int, stage: list[str]) -> Row:
+    short = _register(name, work)
+    overrides = ["objective=coca"] if "multimodal_cfg" in architecture(name) else []
+    config = apply_overrides(
+        TrainConfig(),
+        [
+            f"model.name={short}",
+            f"data.train={work / 'shards'}",
+            "data.num_workers=0",
+            "global_batch_size=4",
+            "duration=2steps",
+            "optim.warmup_steps=1",
+            f"seed={seed}",
+            "threads=1",
+            *overrides,
+        ],
+    )
+    torch.manual_seed(seed)
+    built = config.model.build()
+    texts = "whole" if built.encoder.end_of_text is None else "cut"
+    stage.append("trains")
+    folder = RunFolder(work / "runs" / short)
+    folder.create("architectures", config)
+    state = train(config, start_distributed(threads=1), folder)
+    stage.append("evaluates")
+    clip = open_model(str(folder.path))
+    recall = _recall(clip, work)
+    stage.append("exports")
+    clip = state.evaluated(short)
+    state.engine.eval()
+    cosine = _smallest_cosine(clip, forms.reload_open_clip(folder.export))
+    return Row(name, "ok" if cosine > 0.99999 else "fault", cosine, texts, recall)
+
+
+def _recall(clip: Any, work: Path) -> float:
+    """Recall at 1 of texts to images by the evaluation task; embeddings are kept nowhere."""
+    from eval.embedding.decode import StreamingDecoder
+    from eval.embedding.embedder import StreamingEmbedder
+    from eval.running.selection import benchmarks_for
+
+    (benchmark,) = benchmarks_for([str(work / "shards")], tasks=["retrieval"])
+    embedder = StreamingEmbedder(decoder=StreamingDecoder(batch_size=4, workers=1))
+    scores = benchmark.run(clip, embedder).scores
+    return next(score.value for key, score in scores.items() if "recall" in key)
+
+
+def _smallest_cosine(clip: Any, theirs: forms.Reloaded) -> float:
     side = clip.image_transform(Image.new("RGB", (8, 8))).shape[-1]
     pictures = forms.random_pictures(side, seed=0)
     captions = forms.random_captions(seed=0)
     pixels = torch.stack([clip.image_transform(picture) for picture in pictures])
-    cosines = [
-        F.cosine_similarity(clip.embed_images(pixels), theirs.embed_images(pictures)).min(),
-        F.cosine_similarity(clip.embed_texts(captions), theirs.embed_texts(captions)).min(),
-    ]
-    smallest = float(min(cosines))
-    return Row(name, "ok" if smallest > 0.99999 else "fault", smallest, "")
+    pairs = (
+        (clip.embed_images(pixels), theirs.embed_images(pictures)),
+        (clip.embed_texts(captions), theirs.embed_texts(captions)),
+    )
+    return min(float(F.cosine_similarity(ours, other).min()) for ours, other in pairs)
 
 
 def _register(name: str, work: Path) -> str:
     """A small copy under a name of its own."""
     cfg = deepcopy(architecture(name))
-    vision, text = cfg["vision_cfg"], cfg["text_cfg"]
     cfg["embed_dim"] = 32
+    _shrink_images(cfg)
+    _shrink_texts(cfg, work)
+    if "multimodal_cfg" in cfg:
+        cfg["multimodal_cfg"] |= {
+            "context_length": CONTEXT_LENGTH, "width": 32, "heads": 2, "layers": 2,
+            "vocab_size": cfg["text_cfg"].get("vocab_size", 49408),
+        }  # fmt: skip
+    short = "small-" + name.replace("/", "-")
+    path = work / f"{short}.json"
+    path.write_text(json.dumps(cfg))
+    open_clip.add_model_config(path)
+    return short
+
+
+def _shrink_images(cfg: dict[str, Any]) -> None:
+    vision = cfg["vision_cfg"]
     if "timm_model_name" in vision:
         fitting = [key for key in _SMALL_TIMM if vision["timm_model_name"].startswith(key)]
         if fitting:
@@ -142,20 +205,33 @@ def _register(name: str, work: Path) -> str:
             cfg["embed_dim"] = 192 if vision["timm_proj"] is None else 32
     elif isinstance(vision["layers"], int):
         vision |= {"layers": 2, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
+        if "multimodal_cfg" in cfg:
+            vision |= {"attn_pooler_heads": 2}
     else:
         vision |= {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}
-    text |= {"context_length": 16}
-    if "hf_model_name" not in text:
+
+
+def _shrink_texts(cfg: dict[str, Any], work: Path) -> None:
+    text = cfg["text_cfg"]
+    text["context_length"] = CONTEXT_LENGTH
+    if "hf_model_name" in text:
+        text["hf_model_name"] = str(write_text_tower(text["hf_model_name"], work))
+    else:
         text |= {"width": 32, "heads": 2, "layers": 2}
-    short = "small-" + name.replace("/", "-")
-    path = work / f"{short}.json"
-    path.write_text(json.dumps(cfg))
-    open_clip.add_model_config(path)
-    return short
+    if "hf_tokenizer_name" in text:
+        tokenizer = open_clip.tokenizer.HFTokenizer(str(work / "words"))
+        text |= {
+            "hf_tokenizer_name": str(work / "words"),
+            "vocab_size": len(tokenizer.tokenizer),
+        }
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="benchmarks.architectures",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("names", nargs="*", help="architectures; default: all of open_clip's")
     parser.add_argument("--quick", action="store_true", help="one of each kind")
     parser.add_argument("--seed", type=int, default=0)
