@@ -50,7 +50,7 @@ _QUICK = (
 #: The smallest of timm's models of a family, by the beginning of a name; the longest one counts.
 _SMALL_TIMM = {
     "convnext": "convnext_atto", "fastvit": "fastvit_mci0", "vitamin": "vitamin_small_224",
-    "swin": "swin_tiny_patch4_window7_224", "eva02": "eva02_base_patch16_clip_224",
+    "swin": "swin_tiny_patch4_window7_224", "eva_": "eva_large_patch14_196", "eva02": "eva02_base_patch16_clip_224",
     "vit_pe_core": "vit_pe_core_tiny_patch16_384", "vit_": "vit_tiny_patch16_224",
 }  # fmt: skip
 
@@ -200,12 +200,16 @@ def _shrink_images(cfg: dict[str, Any]) -> None:
             vision["timm_model_name"] = _SMALL_TIMM[max(fitting, key=len)]
         if vision["timm_model_name"] == "vit_pe_core_tiny_patch16_384":
             vision["image_size"] = 384
+        elif vision["timm_model_name"] == "vit_tiny_patch16_224":
+            vision["image_size"] = 64
         if vision.get("timm_proj") in (None, "", "none"):
             vision["timm_proj"] = "linear" if vision.get("timm_pool") != "map" else None
             cfg["embed_dim"] = 192 if vision["timm_proj"] is None else 32
     elif isinstance(vision["layers"], int):
         vision |= {"layers": 2, "width": 64, "head_width": 32, "patch_size": 16, "image_size": 32}
-        if "multimodal_cfg" in cfg:
+        if "multimodal_cfg" in cfg and not vision.get("attentional_pool"):
+            vision |= {"width": 32, "head_width": 16}  # the decoder sees the tower's own tokens
+        elif "multimodal_cfg" in cfg:
             vision |= {"attn_pooler_heads": 2}
     else:
         vision |= {"layers": [1, 1, 1, 1], "width": 16, "image_size": 64}
