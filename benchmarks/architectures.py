@@ -50,7 +50,8 @@ _QUICK = (
 #: The smallest of timm's models of a family, by the beginning of a name; the longest one counts.
 _SMALL_TIMM = {
     "convnext": "convnext_atto", "fastvit": "fastvit_mci0", "vitamin": "vitamin_small_224",
-    "swin": "swin_tiny_patch4_window7_224", "eva_": "eva_large_patch14_196", "eva02": "eva02_base_patch16_clip_224",
+    "swin": "swin_tiny_patch4_window7_224", "eva_": "eva_large_patch14_196",
+    "eva02": "eva02_base_patch16_clip_224",
     "vit_pe_core": "vit_pe_core_tiny_patch16_384", "vit_": "vit_tiny_patch16_224",
 }  # fmt: skip
 

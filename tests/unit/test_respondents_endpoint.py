@@ -81,9 +81,9 @@ def test_a_rerun_is_free_and_other_parameters_are_not(
 
 @pytest.mark.parametrize("fault", ["429", "429 date", "500", "cut", "malformed", "timeout"])
 def test_every_fault_is_got_over(asked: list[Prompted], fault: Any) -> None:
-    plan = FaultPlan(rates={fault: 1.0}, faulty_tries=1, hang=0.4, retry_after=0.01)
+    plan = FaultPlan(rates={fault: 1.0}, faulty_tries=1, hang=1.6, retry_after=0.01)
     with OmniServer(letter_model, plan=plan) as server:
-        model = endpoint(server.url, timeout=0.15 if fault == "timeout" else 5.0, concurrency=8)
+        model = endpoint(server.url, timeout=0.8 if fault == "timeout" else 5.0, concurrency=8)
         responses = list(model.respond(asked))
     assert [response.error for response in responses] == [None] * len(asked)
     assert server.ledger.faults == {fault: len(asked)}

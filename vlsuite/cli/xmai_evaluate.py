@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -167,7 +167,7 @@ def _quality(args: argparse.Namespace) -> int:
     if options.out is not None:
         figures = [
             {"file": str(file.path), "method": file.method, "sha256": file.digest,
-             "scores": {name: asdict(s) for name, s in found[str(file.path)].items()}}
+             "scores": {name: s.to_dict() for name, s in found[str(file.path)].items()}}
             for file in files
         ]  # fmt: skip
         _write(options.out, {"seed": options.seed, "models": _models(options), "files": figures})

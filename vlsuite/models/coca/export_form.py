@@ -1,6 +1,7 @@
 """A CoCa as a folder that plain open_clip loads, and proof that it is the same model there."""
 
 from collections.abc import Mapping
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,7 +128,7 @@ def _logits(model: Coca, folder: Path, *, seed: int) -> _Decoded:
     plain: Any = open_clip.create_model(f"local-dir:{folder}").eval()
     captions = random_captions(seed=seed)
     side = model.image_transform(Image.new("RGB", (8, 8))).shape[-1]
-    pictures = (random_pictures(side, seed=seed) * 2)[: len(captions)]
+    pictures = list(islice(cycle(random_pictures(side, seed=seed)), len(captions)))
     images = torch.stack([model.image_transform(picture) for picture in pictures])
     token_ids = model.tokenizer(captions)
     theirs = plain(model.normalised(images).cpu(), token_ids, output_labels=False)["logits"]
