@@ -155,6 +155,7 @@ def _tables(scores: SettingScores) -> Settings:
     ]
     return {
         "counts": dict(scores.counts),
+        "endings": dict(scores.endings),
         "by_task_and_audio": both,
         "right_place_by_chosen_place": positions(scores.outcomes).tolist(),
     }

@@ -16,6 +16,7 @@ from eval.omnibench.log import Log
 from eval.omnibench.outcomes import KINDS, Outcome, hits, outcomes_of
 from eval.omnibench.parsers.registry import parsers
 from eval.omnibench.question_set import QuestionSet, sample
+from eval.respondents.endings import ENDINGS
 from eval.respondents.question import SETTINGS
 from eval.results import Score
 
@@ -36,6 +37,7 @@ class SettingScores:
         by_task, by_audio: accuracy of each type, in the order of first appearance.
         by_both: accuracy of each (task type, audio type) that has questions.
         counts: questions of each ``Kind``.
+        endings: answers by why they ended, of those that tell.
         chance: what guessing reaches on average: the mean of 1 / number of options.
         chance_macro_task, chance_macro_audio: the same for the means over types.
     """
@@ -51,6 +53,7 @@ class SettingScores:
     by_audio: Mapping[str, Score]
     by_both: Mapping[tuple[str, str], Score]
     counts: Mapping[str, int]
+    endings: Mapping[str, int]
     chance: float
     chance_macro_task: float
     chance_macro_audio: float
@@ -121,7 +124,13 @@ def score_log(
     parse = parsers.get(parser)
     scored = {
         name: score_outcomes(
-            outcomes_of(asked, log.responses, setting=name, parse=parse),
+            outcomes_of(
+                asked,
+                log.responses,
+                setting=name,
+                parse=parse,
+                reads_endings=parser == DEFAULT_PARSER,
+            ),
             setting=name,
             parser=parser,
             seed=seed,
@@ -166,6 +175,11 @@ def score_outcomes(
         by_audio=_by(audios, is_right),
         by_both=_by(list(zip(tasks, audios, strict=True)), is_right),
         counts={kind: sum(o.kind == kind for o in outcomes) for kind in KINDS},
+        endings={
+            ending: count
+            for ending in ENDINGS
+            if ending and (count := sum(o.ending == ending for o in outcomes))
+        },
         chance=float(guesses.mean()),
         chance_macro_task=_macro(tasks, guesses),
         chance_macro_audio=_macro(audios, guesses),
@@ -209,6 +223,12 @@ def _notes(
         if lost:
             told = ", ".join(f"{n} {kind}" for kind, n in lost.items())
             notes.append(f"{name}: {told}; all counted as wrong")
+        cut = scores.endings.get("length", 0)
+        if cut:
+            notes.append(
+                f"{name}: {cut} answers ended at the token limit; of those, "
+                f"{scores.counts['cut']} had not stated an option; raise --max-tokens"
+            )
     return tuple(notes)
 
 

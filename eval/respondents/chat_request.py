@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from eval.respondents.cost import text_tokens
+from eval.respondents.endings import Ending, chosen_choice, ending_of, said_in
 from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.media_parts import (
     audio_part,
@@ -34,11 +35,20 @@ class ChatRequest:
 
 
 class Answer(NamedTuple):
-    """What a model wrote, and what the endpoint counted; None where it does not say."""
+    """What a model wrote, and what the endpoint counted; None where it does not say.
+
+    Attributes:
+        ending: why it ended; see ``endings.Ending``.
+        reasoning_chars: length of what was thought apart from the text.
+        num_choices: answers that came together; the one with the lowest index is read.
+    """
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
+    ending: Ending = ""
+    reasoning_chars: int = 0
+    num_choices: int = 1
 
 
 def chat_request(question: Prompted, config: EndpointConfig) -> ChatRequest:
@@ -83,7 +93,7 @@ def broken_media(question: Prompted, config: EndpointConfig) -> str | None:
 
 
 def read_answer(body: bytes) -> Answer:
-    """The first choice of a chat completion; its text is empty where the model wrote nothing.
+    """The choice of a chat completion with the lowest index; its text may be empty.
 
     Raises:
         ValueError: it is no chat completion; says why in one line.
@@ -95,15 +105,23 @@ def read_answer(body: bytes) -> Answer:
     if not isinstance(data, dict):
         raise ValueError("no JSON object")
     choices = data.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if not isinstance(choices, list) or not choices:
         raise ValueError(f"no choices{_told(data)}")
-    message = choices[0].get("message")
+    choice = chosen_choice(choices)
+    message = choice.get("message")
     if not isinstance(message, dict):
         raise ValueError("no message in the first choice")
+    said = said_in(message)
+    ending = ending_of(choice.get("finish_reason"))
     counted = data.get("usage")
     usage = counted if isinstance(counted, dict) else {}
     return Answer(
-        _text(message), _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+        said.text,
+        _count(usage, "prompt_tokens"),
+        _count(usage, "completion_tokens"),
+        "refusal" if said.is_refusal else ending,
+        said.reasoning_chars,
+        len(choices),
     )
 
 
@@ -119,19 +137,6 @@ def error_text(body: bytes) -> str:
 def clean(text: str) -> str:
     """One printable line of at most 200 characters."""
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:200]
-
-
-def _text(message: dict[str, Any]) -> str:
-    content = message.get("content")
-    if content is None:
-        content = message.get("refusal") or ""
-    if isinstance(content, list):
-        texts = [piece.get("text") for piece in content if isinstance(piece, dict)]
-        content = "".join(text for text in texts if isinstance(text, str))
-    if not isinstance(content, str):
-        raise ValueError("the content of the message is no text")
-    # half of a surrogate pair is JSON but no UTF-8
-    return content.encode("utf-8", "replace").decode("utf-8")
 
 
 def _count(usage: dict[str, Any], name: str) -> int | None:

@@ -8,6 +8,7 @@ from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
 from eval.respondents.chat_request import Answer, ChatRequest, broken_media, chat_request
 from eval.respondents.cost import Account, Price, text_tokens
+from eval.respondents.endings import ending_of
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.exchange import Exchange, Trouble
 from eval.respondents.question import Prompted
@@ -177,7 +178,14 @@ class EndpointJob:
         found = self._cache.get(request.key) if self._cache is not None else None
         if found is None or not isinstance(found.get("text"), str):
             return None
-        answer = Answer(found["text"], found.get("input_tokens"), found.get("output_tokens"))
+        answer = Answer(
+            found["text"],
+            found.get("input_tokens"),
+            found.get("output_tokens"),
+            ending_of(found.get("ending")),
+            found.get("reasoning_chars", 0),
+            found.get("num_choices", 1),
+        )
         return _with(question, answer)
 
     async def _ask(self, question: Prompted, request: ChatRequest) -> Response | None:
@@ -268,6 +276,9 @@ def _with(question: Prompted, answer: Answer) -> Response:
         text=answer.text,
         input_tokens=answer.input_tokens,
         output_tokens=answer.output_tokens,
+        ending=answer.ending,
+        reasoning_chars=answer.reasoning_chars,
+        num_choices=answer.num_choices,
     )
 
 

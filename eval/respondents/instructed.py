@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data_pipelines.texts import listed
 from eval.errors import EvaluationError
+from eval.respondents.endings import Ending
 from eval.respondents.pixels import DEFAULT_SIDE, Fitted, as_png
 from eval.respondents.question import Prompted
 from eval.respondents.response import Response
@@ -110,6 +111,7 @@ class InstructedModel(ABC):
                 f"{self.name} leaves {len(failed)} of {len(responses)} questions unanswered "
                 f"({reason}); run the same command again"
             )
+        self._tell_endings([r for r in responses if r is not None])
         refused = Counter(r.error for r in responses if r is not None and r.error is not None)
         if not refused:
             return
@@ -118,3 +120,24 @@ class InstructedModel(ABC):
         if count == len(responses):
             raise EvaluationError(f"{told}; see whether it takes pictures")
         print(f"warning: {told}; they count as empty texts", file=sys.stderr)
+
+    def _tell_endings(self, responses: Sequence[Response]) -> None:
+        """Say how many texts are not what the model would have written in full."""
+        endings = Counter(response.ending for response in responses)
+        told = [
+            f"{endings[ending]} {words}" for ending, words in _INCOMPLETE.items() if endings[ending]
+        ]
+        if told:
+            print(
+                f"warning: of {len(responses)} texts of {self.name} {', '.join(told)}; they count "
+                "as they are",
+                file=sys.stderr,
+            )
+
+
+_INCOMPLETE: dict[Ending, str] = {
+    "length": "were cut at the token limit (raise max_tokens)",
+    "content_filter": "were withheld by a filter",
+    "refusal": "were declined",
+    "tool_calls": "called a tool instead",
+}

@@ -187,6 +187,7 @@ class OmniTransformers(InstructedModel):
             ) from error
         texts = self._processor.batch_decode(written, skip_special_tokens=True)
         padding = self._processor.tokenizer.pad_token_id
+        ends = _end_tokens(self._model, self._processor.tokenizer)
         for item, text, tokens, mask in zip(
             ready, texts, written, inputs["attention_mask"], strict=True
         ):
@@ -196,7 +197,20 @@ class OmniTransformers(InstructedModel):
                 text=text,
                 input_tokens=int(mask.sum()),
                 output_tokens=int((tokens != padding).sum()),
+                ending="stop" if _has_ended(tokens, ends, max_tokens) else "length",
             )
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
+    """Ids that end an answer."""
+    named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    listed = named if isinstance(named, list) else [named, tokenizer.eos_token_id]
+    return {int(token) for token in listed if token is not None}
+
+
+def _has_ended(tokens: torch.Tensor, ends: set[int], max_tokens: int) -> bool:
+    """Whether the model was done before the limit."""
+    return len(tokens) < max_tokens or bool(ends.intersection(tokens.tolist()))
 
 
 def load_omni(config: OmniConfig) -> OmniTransformers:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eval.errors import EvaluationError
+from eval.respondents.endings import Ending, ending_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,9 @@ class Response:
             endpoint will never take this request), "failed" (tries ran out; a later run asks
             again); empty without error.
         input_tokens, output_tokens: as counted by the model's side, None where it does not say.
+        ending: why the text ended, see ``endings.Ending``; empty where it is not told.
+        reasoning_chars: characters that were thought apart from the text.
+        num_choices: answers that came together, of which this is the first.
     """
 
     index: int
@@ -32,10 +36,17 @@ class Response:
     kind: str = ""
     input_tokens: int | None = None
     output_tokens: int | None = None
+    ending: Ending = ""
+    reasoning_chars: int = 0
+    num_choices: int = 1
 
     def to_json(self) -> str:
         """One line, keys in a fixed order, without what is empty."""
         kept = {k: v for k, v in asdict(self).items() if v is not None and v != ""}
+        if not self.reasoning_chars:
+            del kept["reasoning_chars"]
+        if self.num_choices == 1:
+            del kept["num_choices"]
         if self.text == "":
             kept["text"] = ""
         return json.dumps(kept, ensure_ascii=False, sort_keys=True)
@@ -52,4 +63,6 @@ class Response:
             raise EvaluationError(f"{where}: not a logged response; expected index, setting, text")
         if known.get("scores") is not None:
             known["scores"] = tuple(float(score) for score in known["scores"])
+        if "ending" in known:
+            known["ending"] = ending_of(known["ending"])
         return cls(**known)

@@ -71,6 +71,9 @@ def test_every_kind_of_missing_answer_is_counted_and_wrong():
     assert scores.counts == {
         "answered": 2, "unparsed": 1, "unanswered": 1, "media": 1, "refused": 1, "failed": 1,
         "missing": 1,
+        "cut": 0,
+        "filtered": 0,
+        "declined": 0,
     }  # fmt: skip
     right = 1 + (found.questions[6].answer == 0)
     assert scores.accuracy.value == right / 8
