@@ -55,6 +55,12 @@ _SMALL_TIMM = {
     "vit_pe_core": "vit_pe_core_tiny_patch16_384", "vit_": "vit_tiny_patch16_224",
 }  # fmt: skip
 
+#: Pixels a side; fixed for some of them, small where that is free.
+_SIZES = {
+    "convnext_atto": 64, "eva_large_patch14_196": 196, "fastvit_mci0": 128,
+    "vit_pe_core_tiny_patch16_384": 384, "vit_tiny_patch16_224": 64,
+}  # fmt: skip
+
 
 class Row(NamedTuple):
     """One architecture.
@@ -84,9 +90,10 @@ def main() -> int:
     with work_folder("architectures", parent=None) as work:
         SyntheticSource(num_samples=8, side=40).build(Target(out_dir=work / "shards"))
         word_tokenizer(work / "words", context_length=CONTEXT_LENGTH)
+        known: dict[str, Row] = {}
         for name in names:
-            rows.append(_row(name, work, seed=args.seed))
-            row = rows[-1]
+            row = _same_as(name, work, known, seed=args.seed) or _row(name, work, seed=args.seed)
+            rows.append(row)
             cosine = "" if row.cosine is None else f"{row.cosine:.6f}"
             told = f"{row.outcome:8} {cosine:9} {row.texts:6} {row.message[:110]}"
             print(f"{name:40} {told}", flush=True)
@@ -101,6 +108,21 @@ def main() -> int:
     }
     finish("architectures", figures, environment, config={"seed": args.seed}, save=args.save)
     return int(figures["faults"] > 0)
+
+
+def _same_as(name: str, work: Path, known: dict[str, Row], *, seed: int) -> Row | None:
+    """The row of an architecture, or that of one that became the same small one before.
+
+    What they differ in is widths, depths and sizes alone, which were taken from both.
+    """
+    try:
+        small = json.dumps(_small(name, work), sort_keys=True)
+    except Exception:  # said by the row itself
+        return None
+    if small in known:
+        return known[small]._replace(name=name, message=f"as {known[small].name}")
+    known[small] = row = _row(name, work, seed=seed)
+    return row
 
 
 def _row(name: str, work: Path, *, seed: int) -> Row:
@@ -175,8 +197,8 @@ def _smallest_cosine(clip: Any, theirs: forms.Reloaded) -> float:
     return min(float(F.cosine_similarity(ours, other).min()) for ours, other in pairs)
 
 
-def _register(name: str, work: Path) -> str:
-    """A small copy under a name of its own."""
+def _small(name: str, work: Path) -> dict[str, Any]:
+    """The architecture with small widths, depths and sizes."""
     cfg = deepcopy(architecture(name))
     cfg["embed_dim"] = 32
     _shrink_images(cfg)
@@ -186,6 +208,12 @@ def _register(name: str, work: Path) -> str:
             "context_length": CONTEXT_LENGTH, "width": 32, "heads": 2, "layers": 2,
             "vocab_size": cfg["text_cfg"].get("vocab_size", 49408),
         }  # fmt: skip
+    return cfg
+
+
+def _register(name: str, work: Path) -> str:
+    """A small copy under a name of its own."""
+    cfg = _small(name, work)
     short = "small-" + name.replace("/", "-")
     path = work / f"{short}.json"
     path.write_text(json.dumps(cfg))
@@ -199,10 +227,7 @@ def _shrink_images(cfg: dict[str, Any]) -> None:
         fitting = [key for key in _SMALL_TIMM if vision["timm_model_name"].startswith(key)]
         if fitting:
             vision["timm_model_name"] = _SMALL_TIMM[max(fitting, key=len)]
-        if vision["timm_model_name"] == "vit_pe_core_tiny_patch16_384":
-            vision["image_size"] = 384
-        elif vision["timm_model_name"] == "vit_tiny_patch16_224":
-            vision["image_size"] = 64
+        vision["image_size"] = _SIZES.get(vision["timm_model_name"], 224)
         if vision.get("timm_proj") in (None, "", "none"):
             vision["timm_proj"] = "linear" if vision.get("timm_pool") != "map" else None
             cfg["embed_dim"] = 192 if vision["timm_proj"] is None else 32
