@@ -48,7 +48,7 @@ def write_text_tower(name: str, work: Path) -> Path:
     folder = work / f"tower-{kind}"
     if folder.is_dir():
         return folder
-    sizes = {
+    sizes: dict[str, Any] = {
         "vocab_size": 400,
         "hidden_size": 32,
         "num_hidden_layers": 2,

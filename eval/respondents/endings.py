@@ -31,7 +31,7 @@ _WORDS: dict[Ending, tuple[str, ...]] = {
     "tool_calls": ("tool_calls", "tool_call", "tool_use", "function_call"),
 }  # fmt: skip
 
-_KNOWN = {word: ending for ending, words in _WORDS.items() for word in words}
+_KNOWN: dict[str, Ending] = {word: ending for ending, words in _WORDS.items() for word in words}
 
 #: Kinds of content parts that hold no answer but the way to one.
 _THOUGHT = (
@@ -79,8 +79,9 @@ def chosen_choice(choices: Sequence[Any]) -> dict[str, Any]:
     def number(place_and_choice: tuple[int, dict[str, Any]]) -> tuple[int, int]:
         place, choice = place_and_choice
         index = choice.get("index")
-        known = isinstance(index, int) and not isinstance(index, bool)
-        return (index if known else place), place
+        if not isinstance(index, int) or isinstance(index, bool):
+            index = place
+        return index, place
 
     return min(enumerate(objects), key=number)[1]
 
