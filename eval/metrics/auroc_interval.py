@@ -22,6 +22,7 @@ from scipy.stats import rankdata, t
 from eval.metrics.effective_trials import TAIL, Limits
 
 METHOD = "Newcombe's method 5 with DeLong's variance"
+FEW_IMAGES = f"{METHOD} (fewer than 30 on a side: covers at least 95%)"
 
 _ENOUGH = 30
 
@@ -46,6 +47,7 @@ def auroc_limits(
     area, factor = found.area, 1.0
     if 0 < area < 1 and found.value > 0:
         factor = found.value / _hanley_mcneil(area, *sizes)
+    method = FEW_IMAGES if min(sizes) < _ENOUGH else METHOD
     if min(sizes) < _ENOUGH:
         factor = max(1.0, factor)
     quantile = float(t.ppf(1 - TAIL, found.freedom))
@@ -61,7 +63,7 @@ def auroc_limits(
         crosses = area != end and contradiction(near) > 0 > contradiction(inner)
         root: Any = brentq(contradiction, near, inner) if crosses else end
         ends.append(float(root))
-    return Limits(min(ends[0], area), max(ends[1], area), METHOD)
+    return Limits(min(ends[0], area), max(ends[1], area), method)
 
 
 def _delong(inside: np.ndarray, outside: np.ndarray) -> _Variance:

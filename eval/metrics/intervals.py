@@ -44,9 +44,11 @@ CLUSTERED = (
     f"{NUM_RESAMPLES} resamples (each score names its own)"
 )
 PER_CLASS = f"{EFFECTIVE}, variance by class, with MOVER of the classes"
+FEW_A_CLASS = f"{PER_CLASS} (a class of fewer than 10 samples: covers at least 95%)"
 RECALL_INTERVAL = f"95% {PER_CLASS}"
 
 _FEW_HITS = 5
+_FEW_SAMPLES = 10
 
 
 def scored(
@@ -151,4 +153,5 @@ def per_class_score(
     )
     count = len(samples)
     low, high = min(plain.low, value - below / count), max(plain.high, value + above / count)
-    return scored(value, Limits(low, high, PER_CLASS), len(is_hit))
+    method = FEW_A_CLASS if samples.min() < _FEW_SAMPLES else PER_CLASS
+    return scored(value, Limits(low, high, method), len(is_hit))
