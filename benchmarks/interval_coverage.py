@@ -2,11 +2,11 @@
 
 Samples of 5 to 2,000 images are drawn from populations whose true figure is known, edges included
 (perfect and near-perfect scores, tiny groups, few clusters, equal values), and each score's own
-interval is taken. "low" are intervals that cover fewer than 93 % beyond the study's own noise (so few of
-so many samples come about in less than 2.5 % of studies of an interval of 93 %); "wide" those
-that cover more than 97 %, where the name of most says that it promises at least 95 %. An interval
-that a method refuses ("no interval") counts neither way; its share is shown. Intervals that
-resample take a half or a fifth of the samples.
+interval is taken. "low" are intervals that cover fewer than 93 % beyond the study's own noise:
+an interval of 93 % would hold the truth in so few samples in less than 2.5 % of studies. "wide"
+are those that cover more than 97 % beyond noise, samples whose method says "at least 95%" left
+out. An interval that a method refuses ("no interval") counts neither way; its share is shown.
+Slower intervals take a half or a fifth of the samples.
 
 The second part compares two equal models on as many scores as a run of the suite has, many of
 them of the same images, and counts the differences that are marked: by each interval alone, and
@@ -205,7 +205,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--samples", type=int, default=1000, help="of each population and size")
+    parser.add_argument(
+        "--samples", type=int, default=1000, help="of each population and size; fewer where slow"
+    )
     parser.add_argument("--runs", type=int, default=40, help="comparisons of equal models")
     parser.add_argument("--scores", type=int, default=407, help="of each (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
