@@ -60,7 +60,7 @@ def extremes() -> Iterator[Case]:
 
 def areas() -> Iterator[Case]:
     """AUROC, AUPR and FPR95 of normal scores, half of the images on each side."""
-    for shift, scale in ((0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 2.0)):
+    for shift, scale in ((0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (4.0, 1.0), (1.0, 2.0)):
         known = np.random.default_rng(98)
         many = detection_values(known.normal(shift, scale, 200_000), known.normal(size=200_000))
         truths = many | {"auroc": float(norm.cdf(shift / np.hypot(1, scale)))}
