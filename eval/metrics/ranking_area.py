@@ -4,7 +4,7 @@ Positives and negatives are samples of their own. Leaving each image out in turn
 standard error, a sum of both samples' (stratified jackknife, Tukey 1958; Jones 1974), and an
 estimate of its bias (Quenouille 1956): with few images the area found lies above that of endless
 ones. The interval is the hull of the effective trials' around the area found and around the area
-without the bias.
+without the bias; near 1, where it may show no spread, of the rule of three's as well.
 """
 
 import math
@@ -23,8 +23,10 @@ from eval.metrics.effective_trials import (
 
 METHOD = f"{EFFECTIVE}, jackknife of both samples, with and without its bias"
 FEW_IMAGES = f"{METHOD} (fewer than 20 on a side: covers at least 95%)"
+NEAR_1 = f"{METHOD} and the rule of three (area near 1: covers at least 95%)"
 
 _FEW = 20
+_FEW_MISPLACED = 5
 
 _Scores = Float64[np.ndarray, " scores"]
 
@@ -72,7 +74,12 @@ def average_precision_limits(
     if plain.method != EFFECTIVE:
         return plain
     low, high = min(plain.low, moved.low), max(plain.high, moved.high)
-    return containing(found.area, low, high, FEW_IMAGES if fewest < _FEW else METHOD)
+    method = FEW_IMAGES if fewest < _FEW else METHOD
+    if fewest * (1 - found.area) < _FEW_MISPLACED:
+        # The few that are out of order say little of their spread.
+        equal = all_equal_limits(found.area, units=float(fewest), bounds=(0.0, 1.0))
+        low, high, method = min(low, equal.low), max(high, equal.high), NEAR_1
+    return containing(found.area, low, high, method)
 
 
 def _counted(positive: np.ndarray, negative: np.ndarray) -> _Counts:
