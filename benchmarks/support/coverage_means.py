@@ -15,6 +15,9 @@ from eval.metrics.unpaired import independent_difference
 Generator = np.random.Generator
 Draw = Callable[[Generator, int], np.ndarray]
 
+#: Divisors of the number of samples: a few milliseconds each, or resampling.
+MIDDLING, SLOW = 2, 5
+
 _MANY = 1_000_000
 
 
@@ -26,14 +29,14 @@ class Case(NamedTuple):
         truths: of endless images (or as a score's method says), by the name of the score.
         limits: of a sample of so many images, by the same names.
         sizes: where the score exists.
-        is_slow: takes the smaller number of samples.
+        samples_over: the number of samples is divided by it; more for slower intervals.
     """
 
     population: str
     truths: Mapping[str, float]
     limits: Callable[[Generator, int], Mapping[str, Limits]]
     sizes: tuple[int, ...]
-    is_slow: bool
+    samples_over: int = 1
 
 
 def case(
@@ -42,10 +45,12 @@ def case(
     truth: float,
     limits: Callable[[Generator, int], Limits],
     sizes: tuple[int, ...] = (5, 30, 200, 2000),
-    is_slow: bool = False,
+    samples_over: int = 1,
 ) -> Case:
     """A ``Case`` of one score."""
-    return Case(population, {score: truth}, lambda rng, n: {score: limits(rng, n)}, sizes, is_slow)
+    return Case(
+        population, {score: truth}, lambda rng, n: {score: limits(rng, n)}, sizes, samples_over
+    )
 
 
 def shares() -> Iterator[Case]:
@@ -83,7 +88,7 @@ def means() -> Iterator[Case]:
         def limits(rng: Generator, n: int, draw: Draw = draw, bounds: Bounds = bounds) -> Limits:
             return mean_limits(draw(rng, n).astype(float), np.arange(n), bounds=bounds, seed=0)
 
-        yield case(score, name, truth, limits, is_slow=True)
+        yield case(score, name, truth, limits, samples_over=SLOW)
     for name, p, share_alike in (
         ("5 captions, half alike, p = 0.5", 0.5, 0.5),
         ("5 captions, half alike, p = 0.97", 0.97, 0.5),
@@ -98,7 +103,7 @@ def means() -> Iterator[Case]:
             hits, owners = _captions(rng, n, p, alike, u)
             return mean_limits(hits, owners, bounds=SHARE, seed=0)
 
-        yield case("share over clusters", name, p, clustered, is_slow=True)
+        yield case("share over clusters", name, p, clustered, samples_over=SLOW)
 
 
 def differences() -> Iterator[Case]:

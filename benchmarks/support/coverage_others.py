@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import norm
 
-from benchmarks.support.coverage_means import Case, Generator, case
+from benchmarks.support.coverage_means import MIDDLING, SLOW, Case, Generator, case
 from eval.metrics.agreement import cohen_kappa
 from eval.metrics.average_precision import average_precisions, mean_average_precision
 from eval.metrics.bleu import bleu_scores, bleu_values
@@ -60,7 +60,7 @@ def extremes() -> Iterator[Case]:
 
 def areas() -> Iterator[Case]:
     """AUROC, AUPR and FPR95 of normal scores, half of the images on each side."""
-    for shift, scale in ((0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (1.0, 2.0)):
+    for shift, scale in ((0.0, 1.0), (1.0, 1.0), (3.0, 1.0), (4.0, 1.0), (1.0, 2.0)):
         known = np.random.default_rng(98)
         many = detection_values(known.normal(shift, scale, 200_000), known.normal(size=200_000))
         truths = many | {"auroc": float(norm.cdf(shift / np.hypot(1, scale)))}
@@ -73,7 +73,7 @@ def areas() -> Iterator[Case]:
             return {name: _of(score) for name, score in found.items()}
 
         population = f"shift {shift:g}, scale {scale:g}"
-        yield Case(population, truths, limits, (6, 30, 200, 2000), True)
+        yield Case(population, truths, limits, (6, 30, 200, 2000), MIDDLING)
 
 
 def calibrations() -> Iterator[Case]:
@@ -94,7 +94,7 @@ def calibrations() -> Iterator[Case]:
             bins = np.minimum((confidence * NUM_BINS).astype(np.int64), NUM_BINS - 1)
             return ece_limits(BinnedGaps(bins, right - confidence, confidence), seed=0)
 
-        yield case("ECE", name, truth, limits, is_slow=True)
+        yield case("ECE", name, truth, limits, samples_over=SLOW)
 
 
 def _confidence(rng: Generator, n: int) -> np.ndarray:
@@ -113,7 +113,7 @@ def rankings() -> Iterator[Case]:
             def limits(rng: Generator, n: int, k: int = classes, s: float = shift) -> Limits:
                 return _of(mean_average_precision(*_multilabel(rng, n, k, s), seed=0))
 
-            yield case("mAP", f"{classes} classes, shift {shift:g}", truth, limits, (n,), True)
+            yield case("mAP", f"{classes} classes, shift {shift:g}", truth, limits, (n,), SLOW)
     for right in (0.6, 0.95, 1.0):
         labels, predicted = _labelled(np.random.default_rng(95), 1_000_000, right)
         truth = float(_macro_f1(labels, predicted))
@@ -121,7 +121,7 @@ def rankings() -> Iterator[Case]:
         def f1(rng: Generator, n: int, right: float = right) -> Limits:
             return _of(macro_f1(*_labelled(rng, n, right), seed=0))
 
-        yield case("macro F1", f"4 classes, {right:g} right", truth, f1, (30, 200, 2000), True)
+        yield case("macro F1", f"4 classes, {right:g} right", truth, f1, (30, 200, 2000), MIDDLING)
         table = np.histogram2d(labels, predicted, bins=4)[0] / len(labels)
         expected = float(table.sum(axis=0) @ table.sum(axis=1))
         agreed = (float(np.trace(table)) - expected) / (1 - expected)
@@ -130,7 +130,7 @@ def rankings() -> Iterator[Case]:
             found = cohen_kappa(*_labelled(rng, n, right), num_answers=4)
             return Limits(-1.0, 1.0, "none: one answer only") if found is None else _of(found)
 
-        yield case("kappa", f"{right:g} alike", agreed, kappa, (5, 30, 200, 2000), True)
+        yield case("kappa", f"{right:g} alike", agreed, kappa, (5, 30, 200, 2000), MIDDLING)
     counts = _bleu_counts(np.random.default_rng(94), 400_000)
     bleu = bleu_values(counts.sum(axis=0))[0]
     yield case(
@@ -139,7 +139,7 @@ def rankings() -> Iterator[Case]:
         bleu,
         lambda rng, n: _of(bleu_scores(_bleu_counts(rng, n), seed=0)["bleu_1"]),
         (5, 30, 200, 2000),
-        True,
+        SLOW,
     )
 
 

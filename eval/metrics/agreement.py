@@ -6,7 +6,7 @@ from jaxtyping import Float64, Int64
 from eval.metrics.effective_trials import ALL_EQUAL, POINTS, TAIL, Limits
 from eval.metrics.intervals import scored
 from eval.metrics.labelling import confusion
-from eval.metrics.resampling import image_weights, resampled_limits
+from eval.metrics.resampling import cell_draws, resampled_limits
 from eval.results import Score
 
 
@@ -28,17 +28,16 @@ def cohen_kappa(
     """
     if not len(first):
         return None
-    value = _kappa(confusion(first, second, num_answers).astype(np.float64))
+    table = confusion(first, second, num_answers)
+    value = float(_kappas(table[None])[0])
     if np.isnan(value):
         return None
-    codes = first * num_answers + second
-    drawn = np.array(
+    drawn = np.concatenate(
         [
-            _kappa(np.bincount(codes, w, num_answers**2).reshape(num_answers, num_answers))
-            for w in image_weights(len(codes), seed=seed)
+            _kappas(batch.reshape(-1, num_answers, num_answers))
+            for batch in cell_draws(table.ravel(), seed=seed)
         ]
     )
-    table = confusion(first, second, num_answers).astype(np.float64)
     limits = (
         _perfect_limits(table)
         if value == 1
@@ -47,7 +46,7 @@ def cohen_kappa(
     return scored(value, limits, len(first), unit="number")
 
 
-def _perfect_limits(table: Float64[np.ndarray, "answers answers"]) -> Limits:
+def _perfect_limits(table: Int64[np.ndarray, "answers answers"]) -> Limits:
     """Judges who always agreed may differ on a share q of items: kappa falls by q / (1 - e)."""
     total = table.sum()
     expected = float((table.sum(axis=0) * table.sum(axis=1)).sum() / total**2)
@@ -55,9 +54,12 @@ def _perfect_limits(table: Float64[np.ndarray, "answers answers"]) -> Limits:
     return Limits(max(-1.0, 1 - q / (1 - expected)), 1.0, ALL_EQUAL)
 
 
-def _kappa(table: Float64[np.ndarray, "answers answers"]) -> float:
-    total = table.sum()
-    expected = float((table.sum(axis=0) * table.sum(axis=1)).sum() / total**2)
-    if expected >= 1:
-        return float("nan")
-    return (float(np.trace(table) / total) - expected) / (1 - expected)
+def _kappas(
+    tables: Int64[np.ndarray, "tables answers answers"],
+) -> Float64[np.ndarray, " tables"]:
+    """Kappa of each table; NaN where both judges always gave one and the same answer."""
+    total = tables.sum(axis=(1, 2))
+    expected = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1) / total**2
+    agreed = np.trace(tables, axis1=1, axis2=2) / total
+    known = expected < 1
+    return np.divide(agreed - expected, 1 - expected, out=np.full(len(tables), np.nan), where=known)

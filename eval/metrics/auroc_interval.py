@@ -7,7 +7,9 @@ Score type: the values theta that the found area A does not contradict,
 V is the variance that Hanley and McNeil 1982 (Radiology 143, 29) give an area theta, with the sizes
 of both sides averaged as in Newcombe 2006 (Statistics in Medicine 25, 559, method 5). f is
 DeLong's variance (DeLong et al. 1988, Biometrics 44, 837) over V(A), which corrects what the model
-behind V assumes; at least 1 where one side has fewer than 30 images. t is Student's quantile with
+behind V assumes; at least 1 where one side has fewer than 30 images, or an area so near 0 or 1
+that fewer than 5 of its images are out of order: there DeLong's variance alone covers as little as
+89 %. t is Student's quantile with
 Satterthwaite's degrees of freedom for the sum of DeLong's two variances. Three against three that
 are all separated have [0.29, 1], not [1, 1].
 """
@@ -22,8 +24,10 @@ from scipy.stats import rankdata, t
 from eval.metrics.effective_trials import TAIL, Limits
 
 METHOD = "Newcombe's method 5 with DeLong's variance"
+FEW_IMAGES = f"{METHOD} (few images on a side, or few out of order: covers at least 95%)"
 
 _ENOUGH = 30
+_ENOUGH_MISPLACED = 5
 
 
 class _Variance(NamedTuple):
@@ -46,7 +50,10 @@ def auroc_limits(
     area, factor = found.area, 1.0
     if 0 < area < 1 and found.value > 0:
         factor = found.value / _hanley_mcneil(area, *sizes)
-    if min(sizes) < _ENOUGH:
+    misplaced = min(sizes) * min(area, 1 - area)
+    is_few = min(sizes) < _ENOUGH or misplaced < _ENOUGH_MISPLACED
+    method = FEW_IMAGES if is_few else METHOD
+    if is_few:
         factor = max(1.0, factor)
     quantile = float(t.ppf(1 - TAIL, found.freedom))
 
@@ -61,7 +68,7 @@ def auroc_limits(
         crosses = area != end and contradiction(near) > 0 > contradiction(inner)
         root: Any = brentq(contradiction, near, inner) if crosses else end
         ends.append(float(root))
-    return Limits(min(ends[0], area), max(ends[1], area), METHOD)
+    return Limits(min(ends[0], area), max(ends[1], area), method)
 
 
 def _delong(inside: np.ndarray, outside: np.ndarray) -> _Variance:

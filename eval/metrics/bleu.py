@@ -44,18 +44,7 @@ def bleu_counts(
 
 def bleu_values(counts: Float64[np.ndarray, " 10"] | Int64[np.ndarray, " 10"]) -> list[float]:
     """BLEU-1 to BLEU-4 from the summed counts of a corpus; 0 where an order has no match."""
-    matches, totals = counts[:ORDERS].astype(float), counts[ORDERS : 2 * ORDERS].astype(float)
-    length, nearest = float(counts[-2]), float(counts[-1])
-    if not length:
-        return [0.0] * ORDERS
-    brevity = min(1.0, float(np.exp(1 - nearest / length)))
-    precisions = np.divide(matches, totals, out=np.zeros(ORDERS), where=totals > 0)
-    values = []
-    for order in range(1, ORDERS + 1):
-        own = precisions[:order]
-        mean = float(np.exp(np.log(own).mean())) if own.all() else 0.0
-        values.append(brevity * mean)
-    return values
+    return _values(counts[None].astype(np.float64))[0].tolist()
 
 
 def bleu_scores(counts: Int64[np.ndarray, "images 10"], *, seed: int) -> dict[str, Score]:
@@ -66,11 +55,24 @@ def bleu_scores(counts: Int64[np.ndarray, "images 10"], *, seed: int) -> dict[st
         seed: of the draws.
     """
     values = bleu_values(counts.sum(axis=0))
-    drawn = np.array([bleu_values(w @ counts) for w in image_weights(len(counts), seed=seed)])
+    numbers = counts.astype(np.float64)
+    drawn = _values(np.array([w @ numbers for w in image_weights(len(counts), seed=seed)]))
     return {
         f"bleu_{order + 1}": resampled_score(values[order], drawn[:, order], len(counts))
         for order in range(ORDERS)
     }
+
+
+def _values(counts: Float64[np.ndarray, "corpora 10"]) -> Float64[np.ndarray, "corpora 4"]:
+    matches, totals = counts[:, :ORDERS], counts[:, ORDERS : 2 * ORDERS]
+    length, nearest = counts[:, -2], counts[:, -1]
+    has_words = length > 0
+    ratio = np.divide(nearest, length, out=np.ones(len(counts)), where=has_words)
+    brevity = np.where(has_words, np.minimum(1.0, np.exp(1 - ratio)), 0.0)
+    precisions = np.divide(matches, totals, out=np.zeros(matches.shape), where=totals > 0)
+    with np.errstate(divide="ignore"):
+        means = np.exp(np.cumsum(np.log(precisions), axis=1) / np.arange(1, ORDERS + 1))
+    return brevity[:, None] * means
 
 
 def _counts(caption: Words, references: Sequence[Words]) -> list[int]:

@@ -23,19 +23,22 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from eval.errors import EvaluationError
 from eval.metrics.auroc_interval import auroc_limits
 from eval.metrics.effective_trials import TAIL, Limits, containing
-from eval.metrics.intervals import NUM_RESAMPLES, scored, wilson_limits
-from eval.metrics.resampling import image_weights, resampled_score
+from eval.metrics.intervals import scored, wilson_limits
+from eval.metrics.ranking_area import average_precision_limits
 from eval.results import Score
 
 RECALL = 0.95
 NAMES = ("auroc", "aupr_in", "aupr_out", "fpr95_id", "fpr95_ood")
 
-STRATIFIED_BOOTSTRAP = (
+STRATIFIED = (
     "95%: AUROC by Newcombe's method 5 with DeLong's variance, AUPR by Korn-Graubard's effective "
-    f"trials with the error of {NUM_RESAMPLES} resamples of images, ID and OOD apart, FPR95 by "
+    "trials with the jackknife error of images, ID and OOD apart, FPR95 by "
     "MOVER of the threshold's and the share's limits"
 )
 THRESHOLD = "MOVER of the threshold's order statistics and Wilson's limits"
+FEW_AT_THRESHOLD = f"{THRESHOLD} (fewer than 500 on a side: covers at least 95%)"
+
+_ENOUGH = 500
 
 
 class _Counts(NamedTuple):
@@ -56,38 +59,21 @@ def detection_scores(
     Args:
         inside: scores of ID images, higher meaning more in-distribution.
         outside: scores of OOD images.
-        seed: of the draws.
+        seed: not needed; kept with the others' settings.
     Raises:
         EvaluationError: one side has no images, or scores are not finite.
     """
     _refuse(inside, outside)
     values = detection_values(inside, outside)
-    _, places = np.unique(np.concatenate([inside, outside]), return_inverse=True)
-    size = int(places.max()) + 1
-    at_inside, at_outside = places[: len(inside)], places[len(inside) :]
-    seeds = np.random.SeedSequence(seed).generate_state(2).tolist()
-    pairs = zip(
-        image_weights(len(inside), seed=seeds[0]),
-        image_weights(len(outside), seed=seeds[1]),
-        strict=True,
-    )
-    drawn = np.array(
-        [
-            _areas(
-                _Counts(
-                    np.bincount(at_inside, weights=of_inside, minlength=size),
-                    np.bincount(at_outside, weights=of_outside, minlength=size),
-                )
-            )
-            for of_inside, of_outside in pairs
-        ]
-    )
     n = len(inside) + len(outside)
-    scores = {"auroc": scored(values["auroc"], auroc_limits(inside, outside), n)}
-    for column, (name, positive) in enumerate((("aupr_in", inside), ("aupr_out", outside))):
-        scores[name] = resampled_score(
-            values[name], drawn[:, column], n, units=float(len(positive))
+    scores = {
+        name: scored(values[name], limits, n)
+        for name, limits in (
+            ("auroc", auroc_limits(inside, outside)),
+            ("aupr_in", average_precision_limits(inside, outside)),
+            ("aupr_out", average_precision_limits(-outside, -inside)),
         )
+    }
     for name, limits in (
         ("fpr95_id", _passing_limits(values["fpr95_id"], inside, outside)),
         ("fpr95_ood", _passing_limits(values["fpr95_ood"], -outside, -inside)),
@@ -113,7 +99,8 @@ def _passing_limits(value: float, kept: np.ndarray, others: np.ndarray) -> Limit
     passing = wilson_limits(round(value * len(others)), len(others))
     low = value - math.hypot(value - min(fewest, value), value - passing.low)
     high = value + math.hypot(max(greatest, value) - value, passing.high - value)
-    return containing(value, max(0.0, low), min(1.0, high), THRESHOLD)
+    method = THRESHOLD if min(count, len(others)) >= _ENOUGH else FEW_AT_THRESHOLD
+    return containing(value, max(0.0, low), min(1.0, high), method)
 
 
 def detection_values(
@@ -145,19 +132,6 @@ def _refuse(inside: np.ndarray, outside: np.ndarray) -> None:
             raise EvaluationError(
                 f"scores of {name} images are NaN or infinite; check the embeddings"
             )
-
-
-def _areas(counts: _Counts) -> tuple[float, float]:
-    turned = _Counts(counts.outside[::-1], counts.inside[::-1])
-    return _average_precision(counts), _average_precision(turned)
-
-
-def _average_precision(counts: _Counts) -> float:
-    """Sum over thresholds, from the highest, of (gain of recall) * precision; ID is positive."""
-    hits, alarms = _passing(counts)
-    passing = hits + alarms
-    precision = np.divide(hits, passing, out=np.zeros_like(hits), where=passing > 0)
-    return float(counts.inside[::-1] @ precision / hits[-1])
 
 
 def _fpr95_id(counts: _Counts) -> float:

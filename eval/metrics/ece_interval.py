@@ -66,6 +66,9 @@ def ece_limits(images: BinnedGaps, *, seed: int) -> Limits:
         counts[used],
         np.bincount(images.bins, weights=images.confidence)[used] / counts[used],
         np.bincount(images.bins, weights=images.gaps)[used] / counts[used],
+        np.random.default_rng(seed).multinomial(
+            len(images.bins), counts[used] / len(images.bins), size=_DRAWS
+        ),
         seed,
     )
     ends = [_search(bins, pattern) for pattern in _patterns(bins)]
@@ -77,6 +80,7 @@ class _Bins(NamedTuple):
     counts: Int64[np.ndarray, " bins"]
     confidence: Float64[np.ndarray, " bins"]
     gaps: Float64[np.ndarray, " bins"]
+    drawn_counts: Int64[np.ndarray, "draws bins"]
     seed: int
 
     @property
@@ -92,11 +96,11 @@ class _Bins(NamedTuple):
 
     def drawn(self, gaps: np.ndarray) -> Float64[np.ndarray, " draws"]:
         """ECE of as many images, drawn where the bins have these gaps."""
-        generator = np.random.default_rng(self.seed)
-        n = int(self.counts.sum())
-        drawn = generator.multinomial(n, self.counts / n, size=_DRAWS)
-        hits = generator.binomial(drawn, np.clip(self.confidence + gaps, 0.0, 1.0))
-        return np.abs(hits - drawn * self.confidence).sum(axis=1) / n
+        generator = np.random.default_rng([self.seed, 1])
+        shares = np.clip(self.confidence + gaps, 0.0, 1.0)
+        hits = generator.binomial(self.drawn_counts, shares)
+        errors = np.abs(hits - self.drawn_counts * self.confidence)
+        return errors.sum(axis=1) / float(self.counts.sum())
 
 
 def _patterns(bins: _Bins) -> list[np.ndarray]:

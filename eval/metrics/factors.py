@@ -20,6 +20,11 @@ from eval.metrics.extremes import Group, maximum_limits, minimum_limits, spread_
 from eval.metrics.intervals import scored, wilson_limits, wilson_score
 from eval.results import Score
 
+RATIO = "MOVER-R of Wilson's intervals"
+FEW_WRONG = f"{RATIO} (fewer than 5 wrong or right on a side: covers at least 95%)"
+
+_FEW = 5
+
 
 class FactorScore(NamedTuple):
     """What one active factor does.
@@ -164,4 +169,5 @@ def _ratio_limits(first: np.ndarray, second: np.ndarray) -> Limits:
     above = of_two.low * (2 * two - of_two.low)
     low = (product - root(of_one.low, of_two.high)) / below if abs(below) > 1e-15 else 0.0
     high = (product + root(of_one.high, of_two.low)) / above if above > 1e-15 else math.inf
-    return Limits(max(low, 0.0), high, "MOVER-R of Wilson's intervals")
+    fewest = min(min(int(side.sum()), int((~side).sum())) for side in (first, second))
+    return Limits(max(low, 0.0), high, FEW_WRONG if fewest < _FEW else RATIO)

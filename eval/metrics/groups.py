@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score
 from eval.errors import EvaluationError
 from eval.metrics.extremes import Group, minimum_limits
 from eval.metrics.intervals import scored, wilson_score
-from eval.metrics.resampling import image_weights, resampled_score
+from eval.metrics.resampling import cell_draws, resampled_score
 from eval.results import Score
 
 
@@ -61,24 +61,36 @@ def macro_f1(
     classes = np.unique(labels)
     # Every class has images, so no division is by zero.
     value = f1_score(labels, predictions, labels=classes, average="macro")
-    count = int(max(labels.max(), predictions.max())) + 1
-    drawn = [
-        _weighted_f1(labels, predictions, weights, count)
-        for weights in image_weights(len(labels), seed=seed)
-    ]
+    drawn = _drawn_f1(labels, predictions, seed)
     # Perfect predictions show no spread: then as many images count as the small classes allow.
     images = np.unique(labels, return_counts=True)[1]
     alike = len(images) ** 2 / float((1 / images).sum())
-    return resampled_score(float(value), np.array(drawn), len(labels), units=alike)
+    return resampled_score(float(value), drawn, len(labels), units=alike)
 
 
-def _weighted_f1(
-    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray, count: int
-) -> float:
-    """F1 = 2 TP / (labelled + predicted), over the classes that were drawn."""
-    hit = labels == predictions
-    true: Float64[np.ndarray, " classes"] = np.bincount(labels, weights, count)
-    named = np.bincount(predictions, weights, count)
-    right = np.bincount(labels[hit], weights[hit], count)
-    drawn = true > 0
-    return float(np.mean(2 * right[drawn] / (true + named)[drawn]))
+def _drawn_f1(
+    labels: np.ndarray, predictions: np.ndarray, seed: int
+) -> Float64[np.ndarray, " resamples"]:
+    """F1 = 2 TP / (labelled + predicted), over the classes that were drawn, of each resample."""
+    count = int(max(labels.max(), predictions.max())) + 1
+    codes, images = np.unique(labels * count + predictions, return_counts=True)
+    label, named = codes // count, codes % count
+    hit = label == named
+    values = []
+    for batch in cell_draws(images, seed=seed):
+        true, given = _summed(batch, label, count), _summed(batch, named, count)
+        right = np.zeros_like(true)
+        right[:, label[hit]] = batch[:, hit]
+        drawn = true > 0
+        each = np.divide(2 * right, true + given, out=np.zeros(true.shape), where=drawn)
+        values.append(each.sum(axis=1) / drawn.sum(axis=1))
+    return np.concatenate(values)
+
+
+def _summed(batch: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """Images of each class, where each column of the batch is one of a class."""
+    order = np.argsort(classes, kind="stable")
+    present, starts = np.unique(classes[order], return_index=True)
+    sums = np.zeros((len(batch), count), dtype=batch.dtype)
+    sums[:, present] = np.add.reduceat(batch[:, order], starts, axis=1)
+    return sums

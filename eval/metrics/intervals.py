@@ -38,15 +38,21 @@ __all__ = ["CONFIDENCE", "NUM_RESAMPLES"]
 
 WILSON_NAME = "Wilson (limits of 1 to 5 hits or misses: Poisson)"
 WILSON_AT_END = "Wilson (at the end of its range: covers at least 95%)"
+WILSON_FEW = "Wilson (at most 5 trials: covers at least 95%)"
 WILSON = f"95% {WILSON_NAME}"
 CLUSTERED = (
     "95% intervals over images, Gaffke's bound or Korn-Graubard with bootstrap-t, "
     f"{NUM_RESAMPLES} resamples (each score names its own)"
 )
 PER_CLASS = f"{EFFECTIVE}, variance by class, with MOVER of the classes"
+FEW_A_CLASS = (
+    f"{PER_CLASS} (a class of fewer than 10 samples, or fewer than 5 hits or misses in all: covers "
+    "at least 95%)"
+)
 RECALL_INTERVAL = f"95% {PER_CLASS}"
 
 _FEW_HITS = 5
+_FEW_SAMPLES = 10
 
 
 def scored(
@@ -76,7 +82,8 @@ def wilson_limits(hits: int, trials: int) -> Limits:
     low = min(max(middle - half, 0.0) if hits else 0.0, _poisson_limit(hits) / trials)
     misses = trials - hits
     high = max(min(middle + half, 1.0) if misses else 1.0, 1 - _poisson_limit(misses) / trials)
-    return Limits(low, high, WILSON_NAME if 0 < hits < trials else WILSON_AT_END)
+    method = WILSON_NAME if 0 < hits < trials else WILSON_AT_END
+    return Limits(low, high, WILSON_FEW if trials <= _FEW_HITS else method)
 
 
 def _poisson_limit(count: int) -> float:
@@ -151,4 +158,7 @@ def per_class_score(
     )
     count = len(samples)
     low, high = min(plain.low, value - below / count), max(plain.high, value + above / count)
-    return scored(value, Limits(low, high, PER_CLASS), len(is_hit))
+    fewest = min(hits.sum(), len(is_hit) - hits.sum())
+    is_few = samples.min() < _FEW_SAMPLES or fewest < _FEW_HITS
+    method = FEW_A_CLASS if is_few else PER_CLASS
+    return scored(value, Limits(low, high, method), len(is_hit))

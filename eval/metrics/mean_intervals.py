@@ -40,6 +40,9 @@ NUM_RESAMPLES = 2000
 GAFFKE = f"Gaffke's bound (fewer than {FEW} clusters; covers at least 95%)"
 HULL = f"{EFFECTIVE} with bootstrap-t, {NUM_RESAMPLES} resamples"
 GAINS_AND_LOSSES = f"gains and losses apart, {EFFECTIVE}"
+FEW_GAINS_AND_LOSSES = f"{GAINS_AND_LOSSES} (fewer than 10 clusters differ: covers at least 95%)"
+
+_FEW_DIFFERING = 10
 
 _Clusters = Float64[np.ndarray, " clusters"]
 
@@ -108,7 +111,9 @@ def difference_of_shares_limits(
     low, high, method = difference_limits(
         (gains.mean, one), (losses.mean, two), correlation=together / spread if spread else 0.0
     )
-    name = ALL_EQUAL if method == ALL_EQUAL else GAINS_AND_LOSSES
+    num_differing = int(((gains.sums > 0) | (losses.sums > 0)).sum())
+    name = FEW_GAINS_AND_LOSSES if num_differing < _FEW_DIFFERING else GAINS_AND_LOSSES
+    name = ALL_EQUAL if method == ALL_EQUAL else name
     return containing(gains.mean - losses.mean, max(-most, low), min(most, high), name)
 
 

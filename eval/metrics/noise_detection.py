@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from eval.errors import EvaluationError
-from eval.metrics.detection import STRATIFIED_BOOTSTRAP, detection_scores
+from eval.metrics.detection import STRATIFIED, detection_scores
 from eval.metrics.ece_interval import BinnedGaps, ece_limits
 from eval.metrics.intervals import scored, wilson_score
 from eval.metrics.resampling import image_weights, resampled_score
@@ -30,7 +30,7 @@ from eval.results import Score
 
 NUM_BINS = 15
 FLAGGED_BELOW = 0.5
-INTERVAL = STRATIFIED_BOOTSTRAP.replace("images, ID and OOD", "pairs, clean and mismatched")
+INTERVAL = STRATIFIED.replace("images, ID and OOD", "pairs, clean and mismatched")
 
 _LOWER_IS_BETTER = ("false_flag_rate", "ece", "rate_error")
 

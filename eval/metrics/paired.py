@@ -24,9 +24,10 @@ from eval.metrics.mean_intervals import difference_of_shares_limits, mean_limits
 from eval.results import Score
 
 NEWCOMBE_PAIRED = "Newcombe's method 10 for paired shares"
-
+FEW_DIFFER = " (fewer than 10 images differ: covers at least 95%)"
 
 _ENUMERATED = 14
+_FEW = 10
 
 
 class PairedDifference(NamedTuple):
@@ -71,7 +72,8 @@ def paired_shares(
         correlation=correlation,
     )
     low, high = max(-1.0, limits.low), min(1.0, limits.high)
-    difference = Score(value, low, high, len(first), unit="points", method=limits.method)
+    method = limits.method + (FEW_DIFFER if discordant < _FEW else "")
+    difference = Score(value, low, high, len(first), unit="points", method=method)
     return PairedDifference(difference, p_value, only_first, only_second)
 
 

@@ -18,6 +18,8 @@ from eval.results import Score
 
 TAILS = (TAIL, 1 - TAIL)
 
+_LARGEST_BATCH = 1_000_000  # numbers
+
 BOOTSTRAP_ERROR = f"standard error of {NUM_RESAMPLES} bootstrap resamples"
 
 
@@ -27,6 +29,25 @@ def image_weights(num_images: int, *, seed: int) -> Iterator[Int64[np.ndarray, "
     for _ in range(NUM_RESAMPLES):
         drawn = generator.integers(num_images, size=num_images)
         yield np.bincount(drawn, minlength=num_images)
+
+
+def cell_draws(
+    counts: Int64[np.ndarray, " cells"], *, seed: int
+) -> Iterator[Int64[np.ndarray, "resamples cells"]]:
+    """Resampled tables, ``NUM_RESAMPLES`` in all, in batches that fit into memory.
+
+    Of figures made of a table's cells: images drawn with replacement fall into the cells
+    multinomially.
+
+    Args:
+        counts: images of each cell, at least one in all.
+        seed: of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    total = int(counts.sum())
+    most = max(_LARGEST_BATCH // len(counts), 1)
+    for start in range(0, NUM_RESAMPLES, most):
+        yield generator.multinomial(total, counts / total, size=min(most, NUM_RESAMPLES - start))
 
 
 def resampled_limits(

@@ -4,6 +4,9 @@ from eval.metrics.effective_trials import Limits, difference_limits
 from eval.results import Score
 
 NEWCOMBE = "Newcombe's interval for independent shares"
+FEW = f"{NEWCOMBE} (fewer than 5 hits or misses: covers at least 95%)"
+
+_FEW = 5
 
 
 def independent_difference(first: Score, second: Score) -> Score:
@@ -24,4 +27,6 @@ def independent_difference(first: Score, second: Score) -> Score:
     )
     low, high = max(-1.0, limits.low), min(1.0, limits.high)
     value, n = first.value - second.value, min(first.n, second.n)
-    return Score(value, low, high, n, unit="points", method=NEWCOMBE)
+    fewest = min(own.n * min(own.value, 1 - own.value) for own in (first, second))
+    method = FEW if fewest < _FEW else NEWCOMBE
+    return Score(value, low, high, n, unit="points", method=method)

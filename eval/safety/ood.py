@@ -22,7 +22,7 @@ from torch import Tensor
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.embedding.cosines import cosine_slices
-from eval.metrics.detection import STRATIFIED_BOOTSTRAP, detection_scores
+from eval.metrics.detection import STRATIFIED, detection_scores
 from eval.metrics.ood_detection import (
     energy_score,
     max_logit_score,
@@ -179,7 +179,7 @@ class OodDetection:
             origin=Origin(
                 seed=self.seed,
                 data_revision=self.dataset.revision,
-                interval=STRATIFIED_BOOTSTRAP,
+                interval=STRATIFIED,
             ),
             details=self.settings()
             | {

@@ -13,14 +13,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from sklearn.neighbors import NearestNeighbors
 
 from eval.errors import EvaluationError
-from eval.metrics import detection
 from eval.metrics.detection import detection_scores, detection_values
+from eval.metrics.effective_trials import EFFECTIVE, all_equal_limits, effective_limits
 from eval.metrics.ood_detection import (
     energy_score,
     max_logit_score,
     max_softmax_score,
     nearest_neighbour_score,
 )
+from eval.metrics.ranking_area import average_precision_limits
 
 
 def _unit(count: int, dim: int, seed: int) -> torch.Tensor:
@@ -112,21 +113,38 @@ def test_figures_equal_scikit_learn_and_loops(inside: np.ndarray, outside: np.nd
 
 
 @pytest.mark.parametrize(("inside", "outside"), _cases())
-def test_a_resample_is_measured_as_the_data_it_stands_for(
+def test_the_jackknife_equals_leaving_each_image_out(
     inside: np.ndarray, outside: np.ndarray
 ) -> None:
-    """Weights and copies of images give the same areas."""
-    rng = np.random.default_rng(5)
-    of_inside = rng.multinomial(len(inside), np.full(len(inside), 1 / len(inside)))
-    of_outside = rng.multinomial(len(outside), np.full(len(outside), 1 / len(outside)))
-    distinct, places = np.unique(np.concatenate([inside, outside]), return_inverse=True)
-    counts = detection._Counts(
-        np.bincount(places[: len(inside)], weights=of_inside, minlength=len(distinct)),
-        np.bincount(places[len(inside) :], weights=of_outside, minlength=len(distinct)),
+    """Areas, with ties, by scikit-learn without one image after the other."""
+    is_inside = np.arange(len(inside) + len(outside)) < len(inside)
+    scores = np.concatenate([inside, outside])
+    area = average_precision_score(is_inside, scores)
+    limits = average_precision_limits(inside, outside)
+    assert limits.low <= area <= limits.high
+    if min(len(inside), len(outside)) < 2:
+        assert limits.high - limits.low > 0.9
+        return
+    without = np.array(
+        [
+            average_precision_score(np.delete(is_inside, i), np.delete(scores, i))
+            for i in range(len(scores))
+        ]
     )
-    copies = detection_values(np.repeat(inside, of_inside), np.repeat(outside, of_outside))
-    expected = (copies["aupr_in"], copies["aupr_out"])
-    assert detection._areas(counts) == pytest.approx(expected, abs=1e-12)
+    sides = without[: len(inside)], without[len(inside) :]
+    error = math.sqrt(sum((len(s) - 1) * s.var() for s in sides))
+    bias = sum((len(s) - 1) * (s.mean() - area) for s in sides)
+    fewest = float(min(len(inside), len(outside)))
+    ends = effective_limits(area, error, units=fewest)
+    moved = effective_limits(min(max(area - bias, 0.0), 1.0), error, units=fewest)
+    if ends.method == EFFECTIVE:
+        hull = [ends, moved]
+        if fewest * (1 - area) < 5:
+            hull.append(all_equal_limits(area, units=fewest, bounds=(0.0, 1.0)))
+        expected = min(own.low for own in hull), max(own.high for own in hull)
+        assert (limits.low, limits.high) == pytest.approx(expected, abs=1e-9)
+    else:
+        assert limits == ends
 
 
 def test_the_two_conventions_differ_and_turn_into_each_other() -> None:

@@ -8,6 +8,7 @@ import pytest
 from scipy.stats import beta, binom, norm
 
 from eval.metrics.agreement import cohen_kappa
+from eval.metrics.auroc_interval import auroc_limits
 from eval.metrics.average_precision import mean_average_precision
 from eval.metrics.bleu import bleu_counts, bleu_scores
 from eval.metrics.clustered import clustered_mean
@@ -161,3 +162,12 @@ def test_judges_who_always_agree_may_differ_elsewhere() -> None:
     assert score is not None
     share = 1 - 0.025 ** (1 / 12)
     assert (score.low, score.high) == pytest.approx((1 - share / 0.5, 1.0))
+
+
+def test_an_area_near_1_is_covered() -> None:
+    """88.9 % with DeLong's variance alone."""
+    rng = np.random.default_rng(4)
+    truth = norm.cdf(4 / math.sqrt(2))
+    drawn = [auroc_limits(rng.normal(4, 1, 100), rng.normal(size=100)) for _ in range(300)]
+    assert sum(limits.low <= truth <= limits.high for limits in drawn) / 300 >= 0.95
+    assert "at least 95%" in drawn[0].method
