@@ -4,6 +4,8 @@ import dataclasses
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import open_clip
@@ -66,6 +68,10 @@ def described(folder: Path) -> dict:
     return {key: given[key] for key in KEPT}
 
 
+def copy(run: Path, to: Path, *, without: str) -> None:
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns(without))
+
+
 def test_the_export_of_a_run_has_the_values_of_the_tag(run):
     assert described(run / "export") == KEPT
     assert json.loads((run / "resolved.json").read_text()) == KEPT
@@ -114,5 +120,10 @@ def test_a_damaged_record_is_one_line(run, tmp_path, later):
         load_stored_model(RunFolder(damaged))
 
 
-def copy(run: Path, to: Path, *, without: str) -> None:
-    shutil.copytree(run, to, ignore=shutil.ignore_patterns(without))
+def test_the_command_says_which_quick_gelu_was_taken(tmp_path):
+    damaged = tmp_path / "w.safetensors"
+    damaged.write_bytes(b"weights")
+    command = [sys.executable, "-m", "vlsuite", "export", f"ViT-B-32:{damaged}", "--out"]
+    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "come with and without QuickGELU; taken as plain GELU" in done.stderr
