@@ -58,7 +58,7 @@ _SMALL_TIMM = {
 #: Pixels a side; fixed for some of them, small where that is free.
 _SIZES = {
     "convnext_atto": 64, "eva_large_patch14_196": 196, "fastvit_mci0": 128,
-    "vit_pe_core_tiny_patch16_384": 384, "vit_tiny_patch16_224": 64,
+    "vit_pe_core_tiny_patch16_384": 384, "vit_tiny_patch16_224": 224,
 }  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class RunFolder:
         self.path = path
         self.config = path / "config.json"
         self.environment = path / "environment.json"
+        self.resolved = path / "resolved.json"
         self.changes = path / "changes.jsonl"
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"

@@ -10,6 +10,7 @@ from vlsuite.engine.agreement import agree
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
+from vlsuite.engine.resolved import keep_resolved
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.run_guard import RunGuard
 from vlsuite.engine.run_report import Plan, Report
@@ -61,6 +62,7 @@ def _train(
         ),
     )
     state = restore_latest(config, ctx, folder.checkpoints)
+    keep_resolved(state.built, folder, continues=state.step > 0, is_first=ctx.is_first)
     state.train_on(shards.fingerprint(config.global_batch_size, config.seed))
     uids = UidLog(folder.uids, ctx, step=state.step) if config.logging.uids else None
     state.training_mode()

@@ -113,6 +113,21 @@ class TrainableModel(ABC):
         """The scalars that came with loaded weights; None before training."""
         return None
 
+    def resolved(self) -> Mapping[str, Any]:
+        """What it took from pretrained weights and not from its settings, as JSON values."""
+        return {}
+
+    def take_resolved(self, values: Mapping[str, Any] | None) -> str:
+        """Use the values of the run that is continued instead of today's.
+
+        Args:
+            values: what :meth:`resolved` gave when the run began; None for a run from before
+                they were kept.
+        Returns:
+            A line for the terminal; empty for none.
+        """
+        return ""
+
     def is_new(self, name: str) -> bool:
         """Whether a parameter has no pretrained counterpart: ``optim.new_lr_factor`` is for it."""
         return False

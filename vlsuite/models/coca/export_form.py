@@ -1,7 +1,7 @@
 """A CoCa as a folder that plain open_clip loads, and proof that it is the same model there."""
 
+import itertools
 from collections.abc import Mapping
-from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,8 +128,8 @@ def _logits(model: Coca, folder: Path, *, seed: int) -> _Decoded:
     plain: Any = open_clip.create_model(f"local-dir:{folder}").eval()
     captions = random_captions(seed=seed)
     side = model.image_transform(Image.new("RGB", (8, 8))).shape[-1]
-    pictures = list(islice(cycle(random_pictures(side, seed=seed)), len(captions)))
-    images = torch.stack([model.image_transform(picture) for picture in pictures])
+    pictures = itertools.cycle(random_pictures(side, seed=seed))
+    images = torch.stack([model.image_transform(next(pictures)) for _ in captions])
     token_ids = model.tokenizer(captions)
     theirs = plain(model.normalised(images).cpu(), token_ids, output_labels=False)["logits"]
     return _Decoded(model.caption_logits(images, captions).cpu(), theirs)

@@ -75,7 +75,8 @@ def agree_with_open_clip(built: BuiltModel, model: Any) -> None:
         built: holds the towers of ``model``, texts whole until now.
         model: of ``open_clip.create_model``, its towers as they were made.
     Raises:
-        ModelError: pictures or texts are embedded otherwise than by open_clip, or the model pools
+        ModelError: pictures or texts are embedded otherwise than by open_clip, a tower cannot
+            take them at all, or the model pools
             words instead of the end-of-text token of a tokenizer that replaces its own (one that
             came with it gets a warning: its numbers are open_clip's).
     """
@@ -97,11 +98,23 @@ def agree_with_open_clip(built: BuiltModel, model: Any) -> None:
 def _plain(model: Any, preprocess: dict[str, Any], token_ids: Tensor | None) -> PlainEmbeddings:
     transform: Any = image_transform_v2(PreprocessCfg(**preprocess), is_train=False)
     pixels = [transform(picture) for picture in probe_pictures()]
-    image = F.normalize(_pooled(model.visual(pixels[0][None])).float(), dim=-1)
+    image = _run(model.visual, pixels[0][None], "pictures (model.image_size)")
     if token_ids is None:
         return PlainEmbeddings(None, image, pixels)
-    texts = F.normalize(_pooled(model.text(token_ids)).float(), dim=-1)
+    texts = _run(model.text, token_ids, "texts (model.context_length, model.tokenizer)")
     return PlainEmbeddings(texts, image, pixels)
+
+
+def _run(tower: Any, given: Tensor, what: str) -> Tensor:
+    """Unit-norm output of a tower; one that cannot take its own inputs is one line."""
+    try:
+        return F.normalize(_pooled(tower(given)).float(), dim=-1)
+    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"the model cannot take its own {what}: {reason or type(error).__name__}; check these "
+            "settings against the architecture"
+        ) from error
 
 
 def _check_pictures(built: BuiltModel, plain: PlainEmbeddings) -> None:

@@ -24,6 +24,7 @@ class BuiltModel:
         embed_parts: widths of the embeddings that the model concatenates; empty for one.
         token_selection: how the second of them is made; its width is 0 where there is none.
         keep_logit_scale: whether training starts from the stored scale and bias.
+        weights_file: that its pictures' preparation was looked up for; None for none.
     """
 
     name: str
@@ -36,6 +37,7 @@ class BuiltModel:
     embed_parts: tuple[int, ...] = ()
     token_selection: TokenSelectionConfig = field(default_factory=TokenSelectionConfig)
     keep_logit_scale: bool = True
+    weights_file: str | None = None
 
     @cached_property
     def tokenizer(self) -> CachedTokenizer:

@@ -28,8 +28,8 @@ from vlsuite.models.coca.building import (
 )
 from vlsuite.models.coca.trainable import TrainableCoca
 from vlsuite.models.dual_encoder.agreement import agree_with_open_clip
+from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation, values_of_run
 from vlsuite.models.dual_encoder.published import (
-    PREPARATION,
     carried_by_weights,
     check_folder_preparation,
 )
@@ -43,6 +43,8 @@ from vlsuite.models.dual_encoder.towers import DualEncoder
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
 from vlsuite.models.family import ModelFamily
 
+_LOG = logging.getLogger(__name__)
+
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
 
@@ -54,7 +56,9 @@ class OpenClipConfig(ModelFamily):
     Attributes:
         name: an open_clip architecture ("ViT-B-32"), one of ours ("vlsuite-tiny-32"),
             "local-dir:FOLDER" or "hf-hub:ORG/REPO".
-        pretrained: open_clip tag, or a weights file; None starts from random weights.
+        pretrained: open_clip tag, or a weights file; None starts from random weights, and
+            pictures are prepared by open_clip's defaults whatever the architecture (mean and std
+            of OpenAI's CLIP, bicubic, shortest side), as open_clip itself does.
         pretrained_like: for a weights file: the published tag whose preparation of pictures and
             QuickGELU it shares, or a JSON file with mean, std, interpolation, resize_mode and,
             where wanted, quick_gelu; None takes what all tags of the architecture agree on.
@@ -138,6 +142,7 @@ class OpenClipConfig(ModelFamily):
             embed_parts=parts,
             token_selection=selection,
             keep_logit_scale=self.keep_logit_scale,
+            weights_file=self._looked_up(),
         )
         agree_with_open_clip(built, model)
         return built
@@ -152,9 +157,7 @@ class OpenClipConfig(ModelFamily):
         if self.pretrained is None:
             return config.build()
         built = dataclasses.replace(config, pretrained=None, pretrained_like=None).build()
-        stored = _stored_preparation(export)
-        if stored is None:
-            stored = self._carried_or_default(built.model_cfg)
+        stored = self._preparation_of_run(export, built.model_cfg)
         return dataclasses.replace(
             built,
             preprocess=_preprocess(built.preprocess | stored, squash=self.image_width is not None),
@@ -188,14 +191,23 @@ class OpenClipConfig(ModelFamily):
             ours=(CONFIG_FOLDER / f"{self.name}.json").is_file(),
         )
 
-    def _carried_or_default(self, model_cfg: dict[str, Any]) -> dict[str, Any]:
-        """``_carried`` of a run; runs from before it was asked for had open_clip's defaults."""
-        try:
+    def _preparation_of_run(self, export: Path, model_cfg: dict[str, Any]) -> dict[str, Any]:
+        """As the run recorded it, else as its export has it, else as it was before records."""
+        stored = recorded_preparation(export)
+        if stored is not None:
+            return stored
+        if self._looked_up() is None:
             return self._carried(model_cfg)
-        except ModelError:
-            if self.pretrained_like is not None:
-                raise
-            return {}
+        values, remark = values_of_run(None, weights_file=self.pretrained)
+        _LOG.warning("%s", remark)
+        return values
+
+    def _looked_up(self) -> str | None:
+        """The weights file whose values nobody named."""
+        if self.pretrained is None or self.pretrained_like is not None:
+            return None
+        published = open_clip.get_pretrained_cfg(self.name, self.pretrained)
+        return None if published else self.pretrained
 
     def _with_own_tokenizer(self, export: Path) -> "OpenClipConfig":
         """The config, its tokenizer taken from the run's export where the original is gone."""
@@ -313,15 +325,6 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
     finally:
         logging.disable(previous)
     return model
-
-
-def _stored_preparation(export: Path) -> dict[str, Any] | None:
-    """How a run's own export prepares pictures; None before there is one."""
-    path = export / "open_clip_config.json"
-    if not path.is_file():
-        return None
-    given = json.loads(path.read_text(encoding="utf-8")).get("preprocess_cfg", {})
-    return {key: given[key] for key in PREPARATION if key in given}
 
 
 def _preprocess(preprocess_cfg: dict[str, Any], *, squash: bool) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
 from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported, Form
 from vlsuite.models.dual_encoder.built import BuiltModel
-from vlsuite.models.dual_encoder.caption_cleaning import HARD_CAPTIONS, NOT_DONE
+from vlsuite.models.dual_encoder.caption_cleaning import (
+    DIFFERENT_CAPTIONS,
+    HARD_CAPTIONS,
+    NOT_DONE,
+)
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
 from vlsuite.models.dual_encoder.model_card import write_model_card
@@ -46,12 +50,16 @@ class WriteForm(Protocol):
 
 
 class Reloaded(NamedTuple):
-    """A model as its form's own library loads it; embeddings are unit-norm, on the CPU."""
+    """A model as its form's own library loads it; embeddings are unit-norm, on the CPU.
+
+    ``token_ids`` gives int64 [texts, width], padded as the library pads.
+    """
 
     embed_images: Callable[[Sequence[Image.Image]], Tensor]
     embed_texts: Callable[[list[str]], Tensor]
     logit_scale: float
     logit_bias: float
+    token_ids: Callable[[list[str]], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +101,14 @@ def export_form(library: LibraryForm) -> Form:
         )
 
     def verify(folder: Path, exported: Exported) -> list[str]:
-        found = difference(exported.model, library.reload(folder))
+        reloaded = library.reload(folder)
+        if other := differing_captions(exported.model, reloaded, HARD_CAPTIONS):
+            raise ModelError(
+                f"{library.library} gives other token ids for {other[0]!a} "
+                f"({len(other)} of {len(HARD_CAPTIONS)} captions differ) with the exported "
+                f"{exported.model.name}; nothing was kept. Please report this tokenizer"
+            )
+        found = difference(exported.model, reloaded)
         if not found.is_small:
             raise ModelError(
                 f"{library.library} gives other embeddings for the exported {exported.model.name} "
@@ -105,7 +120,8 @@ def export_form(library: LibraryForm) -> Form:
             f"largest difference after loading it with {library.library} alone:",
             f"  images {found.images:.1e}  texts {found.texts:.1e}  "
             f"scale and bias {found.logits:.1e}",
-            *([library.remark] if library.remark else []),
+            f"  token ids equal for {len(HARD_CAPTIONS)} of {len(HARD_CAPTIONS)} hard captions",
+            *_limits(exported.model, reloaded, library.remark),
         ]
 
     return Form(name=library.name, write=write, verify=verify, files=_FILES)
@@ -141,6 +157,16 @@ def difference(clip: Clip, reloaded: Reloaded, *, seed: int = 0) -> Difference:
             abs(reloaded.logit_bias - clip.logit_bias),
         ),
     )
+
+
+def differing_captions(clip: Clip, reloaded: Reloaded, captions: Sequence[str]) -> list[str]:
+    """Captions for which a reloaded tokenizer gives other ids."""
+    ours, theirs = clip.tokenizer(captions), reloaded.token_ids(list(captions))
+    return [
+        caption
+        for caption, own, other in zip(captions, ours, theirs, strict=True)
+        if not _same_ids(own, other)
+    ]
 
 
 def random_pictures(side: int, *, seed: int) -> list[Image.Image]:
@@ -197,6 +223,7 @@ def reload_open_clip(folder: Path) -> Reloaded:
         embed_texts,
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=0.0 if bias is None else float(bias.detach()),
+        token_ids=tokenizer,
     )
 
 
@@ -226,11 +253,17 @@ def reload_huggingface(folder: Path) -> Reloaded:
             model.get_text_features(inputs["input_ids"], attention_mask=inputs["attention_mask"])
         )
 
+    def token_ids(texts: list[str]) -> Tensor:
+        return processor(text=texts, padding=True, truncation=True, return_tensors="pt")[
+            "input_ids"
+        ]
+
     return Reloaded(
         embed_images,
         embed_texts,
         logit_scale=float(model.logit_scale.detach().exp()),
         logit_bias=0.0,
+        token_ids=token_ids,
     )
 
 
@@ -253,6 +286,23 @@ FORMS = {
         ),
     )
 }
+
+
+def _limits(clip: Clip, reloaded: Reloaded, remark: str) -> list[str]:
+    """What a form does not do, and for how many of the captions that show it."""
+    if not remark:
+        return []
+    other = differing_captions(clip, reloaded, DIFFERENT_CAPTIONS)
+    return [f"{remark} (token ids differ for {len(other)} of {len(DIFFERENT_CAPTIONS)} examples)"]
+
+
+def _same_ids(ours: Int[Tensor, "length"], theirs: Int[Tensor, "width"]) -> bool:
+    """Whether two texts agree up to the first end-of-text, which has the highest id.
+
+    Nothing behind it reaches an embedding, and libraries fill it differently.
+    """
+    end = int(ours.argmax()) + 1
+    return torch.equal(ours, theirs) or torch.equal(ours[:end], theirs[:end])
 
 
 def _first(clip: Clip, embeds: Float[Tensor, "rows embed_dim"]) -> Float[Tensor, "rows first_dim"]:

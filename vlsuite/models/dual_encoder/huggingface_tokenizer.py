@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import regex
 from open_clip.tokenizer import SimpleTokenizer
 
 from vlsuite.batches.tokenizer import END, START
@@ -10,7 +11,13 @@ from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.caption_cleaning import cleaning_steps
 from vlsuite.models.dual_encoder.tokenizer_files import load_fast_tokenizer
 
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+#: Case-insensitive in open_clip, after lower-casing: of these letters only s has another form.
+_ENDINGS = "'[s\u017f]|'t|'re|'ve|'m|'ll|'d"
+
+#: A capital sigma at the end of a word, as str.lower tells it (Unicode, SpecialCasing.txt).
+_FINAL_SIGMA = r"(?<=\p{Cased}\p{Case_Ignorable}{0,8})\x{3A3}(?!\p{Case_Ignorable}*\p{Cased})"
+
+_ALL_CHARACTERS = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
 
 
 def clip_tokenizer(built: BuiltModel) -> Any:
@@ -39,7 +46,15 @@ def clip_tokenizer(built: BuiltModel) -> Any:
 
 def _built_in_tokenizer(context_length: int) -> Any:
     """open_clip's own byte-pair tokenizer (SimpleTokenizer)."""
-    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import (
+        AddedToken,
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+    )
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
@@ -50,16 +65,14 @@ def _built_in_tokenizer(context_length: int) -> Any:
     )
     tokenizer.normalizer = normalizers.Sequence(
         [
-            normalizers.NFC(),
-            normalizers.Replace(Regex(r"\s+"), " "),
-            normalizers.Strip(),
+            normalizers.Replace(Regex(_FINAL_SIGMA), "\u03c2"),
             normalizers.Lowercase(),
         ]
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            pre_tokenizers.Split(Regex(_words()), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
@@ -68,13 +81,28 @@ def _built_in_tokenizer(context_length: int) -> Any:
         special_tokens=[(START, simple.sot_token_id), (END, simple.eot_token_id)],
     )
     _clean_first(tokenizer)
+    # open_clip finds them in what is cleaned and lower-case
+    start, end = (AddedToken(token, special=True, normalized=True) for token in (START, END))
+    tokenizer.add_special_tokens([start, end])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        bos_token=START,
-        eos_token=END,
-        pad_token=END,
+        bos_token=start,
+        eos_token=end,
+        pad_token=end,
         model_max_length=context_length,
     )
+
+
+def _words() -> str:
+    """What open_clip takes for a word; its classes written out, which differ between libraries."""
+    letters, digits, others = map(_ranges, (r"[\p{L}]+", r"[\p{N}]+", r"[^\s\p{L}\p{N}]+"))
+    return f"{_ENDINGS}|[{letters}]+|[{digits}]|[{others}]+"
+
+
+def _ranges(pattern: str) -> str:
+    """The characters that a pattern of ``regex`` matches, as ranges of a class."""
+    runs = regex.compile(pattern, regex.IGNORECASE).findall(_ALL_CHARACTERS)
+    return "".join(f"\\x{{{ord(run[0]):X}}}-\\x{{{ord(run[-1]):X}}}" for run in runs)
 
 
 def _clean_first(tokenizer: Any) -> None:

@@ -15,6 +15,7 @@ from vlsuite.export.run_history import RunHistory
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.export_forms import FORMS, export_form
+from vlsuite.models.dual_encoder.kept_preparation import preparation_of, values_of_run
 from vlsuite.models.dual_encoder.model_card import write_model_card
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 from vlsuite.models.dual_encoder.token_selection_config import NEW
@@ -111,6 +112,16 @@ class TrainableDualEncoder(BuiltModel, TrainableModel):
             return None
         bias = {} if self.logit_bias is None else {"logit_bias": self.logit_bias}
         return {"logit_scale": self.logit_scale} | bias
+
+    def resolved(self) -> Mapping[str, Any]:
+        """How pictures are prepared."""
+        return preparation_of(self.preprocess)
+
+    def take_resolved(self, values: Mapping[str, Any] | None) -> str:
+        """Prepare pictures as the run began; old runs from a file had open_clip's defaults."""
+        old, remark = values_of_run(values, weights_file=self.weights_file)
+        self.preprocess.update(old)
+        return remark
 
     def is_new(self, name: str) -> bool:
         """The heads of a token-selection embedding are new."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vlsuite.models import registry
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.config import OpenClipConfig
+from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation
 from vlsuite.models.family import ModelFamily
 from vlsuite.models.nevlp.built import (
     CONCEPTS,
@@ -33,6 +35,8 @@ from vlsuite.models.nevlp.encoder import BridgeSettings, NevlpEncoder
 from vlsuite.models.nevlp.settings import NevlpSettings
 from vlsuite.models.nevlp.trainable import TrainableNevlp
 from vlsuite.models.tagging import check_fits
+
+_LOG = logging.getLogger(__name__)
 
 
 @registry.register("nevlp")
@@ -82,8 +86,14 @@ class NevlpConfig(NevlpSettings, ModelFamily):
 
     def rebuild(self, export: Path) -> TrainableNevlp:
         """See ``ModelFamily``: a frozen part that is gone is taken from the export's copy."""
+        built = self._with_parts_of(export).build()
+        if remark := built.take_resolved(recorded_preparation(export)):
+            _LOG.warning("%s", remark)
+        return built
+
+    def _with_parts_of(self, export: Path) -> "NevlpConfig":
         if not (export / DESCRIPTION).is_file():
-            return self.build()
+            return self
         changes: dict[str, Any] = {}
         place = self.image_tower.name.removeprefix("local-dir:")
         if self.image_tower.name.startswith("local-dir:") and not Path(place).is_dir():
@@ -92,7 +102,7 @@ class NevlpConfig(NevlpSettings, ModelFamily):
             changes["language_model"] = str(export / LANGUAGE_MODEL)
         if self.concepts is not None and not Path(self.concepts).is_file():
             changes["concepts"] = str(export / CONCEPTS)
-        return dataclasses.replace(self, **changes).build()
+        return dataclasses.replace(self, **changes)
 
     @classmethod
     def open_folder(cls, folder: Path) -> TrainableNevlp:

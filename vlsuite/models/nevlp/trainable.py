@@ -12,6 +12,7 @@ from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.pairs import PairBatch, PairReader, pair_reader
 from vlsuite.export.form import Form
 from vlsuite.export.run_history import RunHistory
+from vlsuite.models.dual_encoder.kept_preparation import preparation_of, values_of_run
 from vlsuite.models.family import TrainableModel, refuse_objective
 from vlsuite.models.nevlp.built import BuiltNevlp
 from vlsuite.models.nevlp.encoder import NevlpOutput
@@ -83,6 +84,16 @@ class TrainableNevlp(BuiltNevlp, TrainableModel):
         """Its own; transformers has no class for it."""
         form = export_form()
         return {form.name: form}
+
+    def resolved(self) -> Mapping[str, Any]:
+        """How pictures are prepared for the image tower."""
+        return preparation_of(self.preprocess)
+
+    def take_resolved(self, values: Mapping[str, Any] | None) -> str:
+        """Prepare pictures as the run began, here and in the tower, which shares the settings."""
+        old, remark = values_of_run(values, weights_file=self.image_tower.weights_file)
+        self.preprocess.update(old)
+        return remark
 
     def stored_scalars(self) -> Mapping[str, float] | None:
         """The scale that came with the folder."""
