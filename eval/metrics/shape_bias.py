@@ -108,7 +108,8 @@ def cue_conflict_categories(file_name: str) -> tuple[int, int]:
     if not match or not set(match.groups()) <= set(CATEGORIES):
         raise EvaluationError(
             f"{file_name or 'a picture without a name'} does not name a shape and a "
-            "texture; cue-conflict pictures are called like airplane1-bird2, with the ending of any picture format"
+            "texture; cue-conflict pictures are called like airplane1-bird2, with "
+            "the ending of any picture format"
         )
     return CATEGORIES.index(match[1]), CATEGORIES.index(match[2])
 
