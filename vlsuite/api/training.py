@@ -207,6 +207,12 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     from eval.running.validation import make_evaluators
 
     made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
+    if os.environ.get("RANK", "0") == "0":
+        from vlsuite.api.training_shards import trained_on_warnings
+
+        datasets = [evaluator.dataset for evaluator in made]
+        for line in trained_on_warnings(datasets, config.data.train, whose="this run"):
+            print(f"warning: {line}", file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
         return lambda model: [result.to_dict() for result in evaluator(model)]

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.stream import PairShards, Place, TrainStream
-from vlsuite.engine.agreement import agree
+from vlsuite.engine.agreement import WaitInterruptedError, agree
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
@@ -74,7 +75,13 @@ def _train(
     steps = build_stream(state, shards, folder).from_position(state.samples_seen)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
-        micro_batches = _timed_next(steps, clock)
+        try:
+            with guard.stop.interrupting() if ctx.world_size == 1 else nullcontext():
+                micro_batches = _timed_next(steps, clock)
+        except WaitInterruptedError:
+            guard.save(state)
+            guard.finish_saving()
+            raise _asked_to_stop(state, guard, folder) from None
         guard.enter("computing a step or waiting for another process")
         losses = state.step_function(
             state.engine,
