@@ -24,10 +24,20 @@ Evaluator = Callable[[Any], Sequence[Mapping[str, Any]]]
 
 
 def train(
-    config: TrainConfig, ctx: Context, folder: RunFolder, evaluators: Sequence[Evaluator] = ()
+    config: TrainConfig,
+    ctx: Context,
+    folder: RunFolder,
+    evaluators: Sequence[Evaluator] = (),
+    *,
+    claim: Callable[[int], None] | None = None,
 ) -> TrainState:
     """Train from the newest good checkpoint in ``folder`` (or from scratch) to the end.
 
+    Args:
+        config, ctx, folder: of the run.
+        evaluators: called when ``validation.every`` is due.
+        claim: called by the first process with the step that the run goes on from, when all that
+            its settings name is built and the logs are open: the place to record it.
     Raises:
         StopRequestedError: a signal asked to stop; the state is saved.
         LostContactError: another process or a worker died or hangs.
@@ -36,7 +46,7 @@ def train(
         RunFolderError: a log cannot be written.
     """
     with RunGuard(config, ctx, folder) as guard:
-        return _train(config, ctx, folder, evaluators, guard)
+        return _train(config, ctx, folder, evaluators, guard, claim)
 
 
 _KEYS_ALONE = (
@@ -52,6 +62,7 @@ def _train(
     folder: RunFolder,
     evaluators: Sequence[Evaluator],
     guard: RunGuard,
+    claim: Callable[[int], None] | None,
 ) -> TrainState:
     shards = PairShards.open(config.data)
     plan = Plan(
@@ -73,6 +84,8 @@ def _train(
             say(_KEYS_ALONE)
     clock = StepClock()
     steps = build_stream(state, shards, folder).from_position(state.samples_seen)
+    if claim and ctx.is_first:
+        claim(state.step)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
         try:
