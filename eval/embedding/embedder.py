@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
+from data_pipelines.errors import BadSampleError
 from data_pipelines.texts import listed
 from eval.contract import (
     Embedder,
@@ -26,6 +27,7 @@ from eval.data.dataset import EvalDataset
 from eval.data.views import PLAIN, Frame, ImageTransform, View
 from eval.embedding.decode import Decoder, ImageBatch
 from eval.embedding.prompts import class_embeds
+from eval.embedding.unusable import why_unusable
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
@@ -123,7 +125,7 @@ class StreamingEmbedder:
         all_embeds = gather_rows(torch.cat(embeds), count, device=device)[positions]
         all_good = gather_rows(torch.cat(is_good).to(torch.uint8), count, device=device)
         good = all_good.bool().numpy()[positions]
-        refuse_all_broken(good, dataset)
+        refuse_all_broken(good, dataset, model, view)
         kept = all_embeds[torch.from_numpy(good)]
         refuse_not_finite(kept, model, f"images of {dataset.title}")
         return ImageEmbeddings(kept, np.flatnonzero(good), int((~good).sum()))
@@ -240,17 +242,37 @@ class RememberingEmbedder:
         return self._classes[key]
 
 
-def refuse_all_broken(is_good: Bool[np.ndarray, " images"], dataset: EvalDataset) -> None:
+def refuse_all_broken(
+    is_good: Bool[np.ndarray, " images"],
+    dataset: EvalDataset,
+    model: Model | None = None,
+    view: View = PLAIN,
+) -> None:
     """Raise where there is nothing to score.
 
+    Args:
+        is_good: whether each picture can be used.
+        dataset: of the pictures.
+        model: whose transform made the pictures of the view; None where none was made.
+        view: how they were to be shown.
     Raises:
-        EvaluationError: no image can be decoded.
+        EvaluationError: no image can be used; with what the first one lacks.
     """
-    if not is_good.any():
+    if is_good.any():
+        return
+    error = None
+    if isinstance(model, PictureModel) and len(dataset):
+        error = why_unusable(dataset, 0, view.frame, model.image_transform)
+    if isinstance(error, BadSampleError) and error.kind == "too small":
         raise EvaluationError(
-            f"none of the {len(dataset)} images of {dataset.title} can be decoded, or "
-            "all are too small for this task; check the shards with 'vlsuite data validate'"
+            f"none of the {len(dataset)} images of {dataset.title} can be used; the first is "
+            f"{error}"
         )
+    raise EvaluationError(
+        f"none of the {len(dataset)} images of {dataset.title} can be decoded"
+        f"{f' (the first: {error})' if error else ''}; check the shards with "
+        "'vlsuite data validate'"
+    )
 
 
 def refuse_not_finite(embeds: Tensor, model: EmbeddingModel, what: str) -> None:

@@ -288,7 +288,7 @@ class _Place:
         distinct, positions = np.unique(dataset.images.same_as, return_inverse=True)
         is_good = np.concatenate([self._load_part(start)["is_good"] for start in starts])
         good = is_good[positions]
-        refuse_all_broken(good, dataset)
+        refuse_all_broken(good, dataset, model, view)
         rows = np.flatnonzero(good).astype(np.int64)
         in_order = bool((positions[rows] == np.arange(len(rows))).all())
         with replacing(self.folder / _EMBEDS) as file:

@@ -49,7 +49,7 @@ CATEGORY_CLASSES = {
 }
 CATEGORIES = tuple(CATEGORY_CLASSES)
 
-_FILE_NAME = re.compile(r"([a-z]+)\d*-([a-z]+)\d*\.[A-Za-z]+$")
+_FILE_NAME = re.compile(r"([a-z]+)\d*-([a-z]+)\d*(?:\.[A-Za-z]+)?$")
 
 
 class ShapeBias(NamedTuple):
@@ -95,8 +95,10 @@ def category_decisions(
 
 
 def cue_conflict_categories(file_name: str) -> tuple[int, int]:
-    """Shape and texture of a published cue-conflict picture, ``SHAPE<n>-TEXTURE<n>.png``.
+    """Shape and texture of a published cue-conflict picture, ``SHAPE<n>-TEXTURE<n>``.
 
+    Args:
+        file_name: of any picture format, or a key without an ending.
     Returns:
         Places in ``CATEGORIES``.
     Raises:
@@ -105,8 +107,9 @@ def cue_conflict_categories(file_name: str) -> tuple[int, int]:
     match = _FILE_NAME.search(file_name)
     if not match or not set(match.groups()) <= set(CATEGORIES):
         raise EvaluationError(
-            f"{file_name} does not name a shape and a texture; cue-conflict pictures are called "
-            "like airplane1-bird2.png"
+            f"{file_name or 'a picture without a name'} does not name a shape and a "
+            "texture; cue-conflict pictures are called like airplane1-bird2, with "
+            "the ending of any picture format"
         )
     return CATEGORIES.index(match[1]), CATEGORIES.index(match[2])
 

@@ -1,6 +1,7 @@
 """Frames that RICS chooses: the crop is found on the pixels that move, then resized."""
 
 from dataclasses import dataclass
+from itertools import count
 
 from jaxtyping import UInt8
 from PIL import Image
@@ -10,7 +11,7 @@ from data_pipelines.errors import BadSampleError
 from eval.data.raw_image import RawImage
 from eval.data.views import ImageTransform
 from eval.robustness.rics import SMALLEST_CROP, rics_crops
-from eval.robustness.window_frames import input_side, moved, resized_for_shifts
+from eval.robustness.window_frames import FREE, input_side, moved, resized_for_shifts
 from vlsuite.batches.transforms import to_uint8
 
 
@@ -58,6 +59,10 @@ class RicsCrop:
 def chosen_crop(image: Image.Image, side: float) -> Image.Image:
     """The square of the shorter side divided by ``side`` that RICS chooses from the picture.
 
+    Args:
+        image: without the outermost pixels, which a movement needs.
+        side: its shorter side as a multiple of the crop's.
+
     Raises:
         BadSampleError: it would have fewer than 10 pixels a side.
     """
@@ -65,9 +70,15 @@ def chosen_crop(image: Image.Image, side: float) -> Image.Image:
     if crop_size < SMALLEST_CROP:
         raise BadSampleError(
             "too small",
-            f"a picture of {image.width} x {image.height} pixels has crops of {crop_size} pixels, "
-            f"and RICS needs {SMALLEST_CROP}",
+            f"{image.width + 2 * FREE} x {image.height + 2 * FREE} pixels; the task translation "
+            f"needs {smallest_picture(side)} a side at translation.rics_side={side:g}: give larger "
+            "pictures, a smaller rics_side, or leave the task out with --task",
         )
     corners = rics_crops(to_uint8(image)[None], crop_size=crop_size).corners
     top, left = corners[0].tolist()
     return image.crop((left, top, left + crop_size, top + crop_size))
+
+
+def smallest_picture(side: float) -> int:
+    """Pixels of the shortest side that a picture must have, its outermost ones included."""
+    return next(s for s in count(2 * FREE + 1) if round((s - 2 * FREE) / side) >= SMALLEST_CROP)

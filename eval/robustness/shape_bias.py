@@ -151,5 +151,4 @@ def _categories(dataset: EvalDataset) -> Int64[np.ndarray, "images 2"]:
         EvaluationError: a name has another form.
     """
     keys = (dataset.key(i) for i in range(len(dataset)))
-    names = (key if "." in key else f"{key}.png" for key in keys)
-    return np.array([cue_conflict_categories(name) for name in names], dtype=np.int64)
+    return np.array([cue_conflict_categories(key) for key in keys], dtype=np.int64)

@@ -16,7 +16,7 @@ from eval.data.views import ImageTransform, shorter_side
 from vlsuite.batches.transforms import to_uint8
 
 #: Pixels kept free on each side of a picture, so that a shift finds real content there.
-_FREE = 1
+FREE = 1
 
 
 @lru_cache(maxsize=16)
@@ -88,7 +88,7 @@ def resized_for_shifts(image: Image.Image, side: int, *, zoom: int = 0) -> Image
     Args:
         zoom: pixels added to the shorter side.
     """
-    return shorter_side(image, side + 2 * _FREE + zoom, Image.Resampling.BICUBIC)
+    return shorter_side(image, side + 2 * FREE + zoom, Image.Resampling.BICUBIC)
 
 
 def moved(image: Image.Image, down: int, right: int) -> Image.Image:
@@ -97,7 +97,11 @@ def moved(image: Image.Image, down: int, right: int) -> Image.Image:
     Raises:
         BadSampleError: the picture has fewer than 3 pixels a side.
     """
-    if min(image.size) < 2 * _FREE + 1:
-        raise BadSampleError("too small", f"{image.size} pixels cannot be moved by one")
-    left, top = _FREE + right, _FREE + down
-    return image.crop((left, top, left + image.width - 2 * _FREE, top + image.height - 2 * _FREE))
+    if min(image.size) < 2 * FREE + 1:
+        raise BadSampleError(
+            "too small",
+            f"{image.width} x {image.height} pixels; the task translation needs {2 * FREE + 1} a "
+            "side to move a picture by one: give larger ones, or leave the task out with --task",
+        )
+    left, top = FREE + right, FREE + down
+    return image.crop((left, top, left + image.width - 2 * FREE, top + image.height - 2 * FREE))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eval.contract import Benchmark, Embedder, Evaluator, Model
+from eval.contract import Benchmark, Embedder, Model
+from eval.data.dataset import EvalDataset
 from eval.embedding.decode import CachingDecoder, StreamingDecoder
 from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
 from eval.results import EvalResult
@@ -24,6 +25,11 @@ class DatasetEvaluator:
     benchmarks: tuple[Benchmark, ...]
     embedder: Embedder
 
+    @property
+    def dataset(self) -> EvalDataset:
+        """The data set of all its benchmarks."""
+        return self.benchmarks[0].dataset
+
     def __call__(self, model: Model) -> list[EvalResult]:
         """Results of the model as it is now; collective where there are several processes."""
         one_pass = RememberingEmbedder(self.embedder)
@@ -43,7 +49,7 @@ def make_evaluators(
     batch_size: int = 256,
     workers: int = 2,
     cache_bytes: int = 512 * 2**20,
-) -> list[Evaluator]:
+) -> list[DatasetEvaluator]:
     """One evaluator a data set; small data sets are decoded once and kept as pixels.
 
     Args:
@@ -59,7 +65,7 @@ def make_evaluators(
         paths, tasks=tasks, split=split, class_names=class_names, choices=choices
     )
     datasets = opened_datasets(benchmarks)
-    evaluators: list[Evaluator] = []
+    evaluators: list[DatasetEvaluator] = []
     for dataset in datasets:
         decoder = CachingDecoder(
             StreamingDecoder(batch_size=batch_size, workers=workers),

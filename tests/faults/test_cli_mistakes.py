@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import stat
+import sys
 
 import pytest
 
@@ -95,9 +96,57 @@ def test_a_run_continues_by_its_folder_alone_and_changes_are_recorded(capsys, tm
     assert main(again) == 0
     assert not (out / "changes.jsonl").exists()
     assert main([*again, "--set", "optim.lr=0.125"]) == 0
-    assert "changed since the run began: optim.lr: " in capsys.readouterr().err
+    assert "changed from step 1 on: optim.lr: " in capsys.readouterr().err
     (line,) = (out / "changes.jsonl").read_text().splitlines()
     assert json.loads(line)["changes"]["optim.lr"][1] == 0.125
+    assert json.loads(line)["step"] == 1
+    assert (
+        "optim.lr=0.125" in json.loads(line)["command"] or "pytest" in json.loads(line)["command"]
+    )
+    assert json.loads((out / "config.json").read_text())["config"]["optim"]["lr"] == 0.125
+    assert main([*again, "--show-config"]) == 0
+    assert json.loads(capsys.readouterr().out)["optim"]["lr"] == 0.125
+    assert main(again) == 0
+    assert "changed" not in capsys.readouterr().err
+    assert len((out / "changes.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["model.tokenizer=/no/such", "model.pretrained=/no/such.pt", "logging.wandb_project=x"],
+)
+def test_a_start_that_fails_on_a_setting_leaves_nothing(
+    capsys, tmp_path, shards, setting, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    out = tmp_path / "runs" / "run"
+    start = [str(a) for a in _quick(shards, out)]
+    _mistake(capsys, *start, "--auto-resume", "--set", setting)
+    assert not out.exists()
+    assert main([*start, "--auto-resume"]) == 0
+    stored = (out / "config.json").read_text()
+    _mistake(capsys, "train", "--resume", "--out", out, "--set", setting)
+    assert (out / "config.json").read_text() == stored
+    assert not (out / "changes.jsonl").exists()
+
+
+def test_a_start_that_fails_keeps_what_was_in_the_folder(capsys, tmp_path, shards):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    _mistake(capsys, *_quick(shards, out), "--set", "model.tokenizer=/no/such")
+    assert [path.name for path in out.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_continues_from_another_folder(capsys, tmp_path, shards, monkeypatch):
+    monkeypatch.chdir(shards.parent)
+    out = tmp_path / "run"
+    start = [str(a) for a in _quick(shards.name, out)]
+    assert main(start) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--resume", "--out", str(out), "--set", "duration=2steps"]) == 0
+    (line,) = (out / "changes.jsonl").read_text().splitlines()
+    assert json.loads(line)["changes"] == {"duration": ["1steps", "2steps"]}
 
 
 def test_nothing_to_resume(capsys, tmp_path):

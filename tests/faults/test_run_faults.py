@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import open_clip
@@ -19,6 +20,7 @@ import torch
 from tests.support.runs import make_shards, run_to_end, small_config
 from tests.support.warm_processes import exit_codes, start, start_command
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
+from vlsuite.engine import train_loop
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import RunFolder
@@ -80,12 +82,43 @@ def _wait_until(condition, process):
 def test_a_stop_signal_saves_and_the_run_continues(shards, undisturbed, tmp_path, number):
     config = small_config(shards, *STEPS, "checkpoint.every=100steps", "validation.every=3steps")
     ask = _once(lambda: os.kill(os.getpid(), number))
-    with pytest.raises(StopRequestedError, match=r"saved at step 4; continue with --resume"):
+    with pytest.raises(StopRequestedError, match=r"saved at step 3; continue with --resume"):
         _train(config, tmp_path / "run", ask)
     assert StopRequestedError.exit_code == 75
     _, losses = run_to_end(config, tmp_path / "run")
     assert losses == undisturbed
     assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def _asked_while_it_waits(build_stream, steps):
+    """Some steps, then a stop signal and a batch that does not come."""
+
+    class Waiting:
+        def __init__(self, *args):
+            self._stream = build_stream(*args)
+
+        def from_position(self, start):
+            yield from islice(self._stream.from_position(start), steps)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+
+    return Waiting
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_stop_signal_is_heeded_while_a_batch_does_not_come(
+    shards, undisturbed, tmp_path, monkeypatch, steps
+):
+    config = small_config(shards, *STEPS)
+    with monkeypatch.context() as patched:
+        waiting = _asked_while_it_waits(train_loop.build_stream, steps)
+        patched.setattr(train_loop, "build_stream", waiting)
+        started = time.monotonic()
+        with pytest.raises(StopRequestedError, match=rf"saved at step {steps}; continue with"):
+            _train(config, tmp_path / "run")
+        assert time.monotonic() - started < 50
+    _, losses = run_to_end(config, tmp_path / "run")
+    assert losses == undisturbed
 
 
 def test_a_loss_that_is_no_number_saves_the_uids_and_no_checkpoint(shards, tmp_path):

@@ -93,9 +93,16 @@ def test_shape_bias_of_a_model_that_names_neither() -> None:
 def test_names_of_cue_conflict_pictures() -> None:
     shape, texture = cue_conflict_categories("cue-conflict/cat/cat7-elephant3.png")
     assert (CATEGORIES[shape], CATEGORIES[texture]) == ("cat", "elephant")
-    for name in ("cat7.png", "cat1-unicorn2.png", "cat1-dog1"):
-        with pytest.raises(EvaluationError, match="airplane1-bird2"):
-            cue_conflict_categories(name)
+    assert cue_conflict_categories("cat/cat7-elephant3.jpg") == (shape, texture)
+    assert cue_conflict_categories("cat7-elephant3") == (shape, texture)
+
+
+@pytest.mark.parametrize("name", ["cat7.jpg", "000012", "cat1-unicorn2.webp", "cat1-dog1-x", ""])
+def test_a_name_that_tells_no_cues_is_shown_as_it_is(name: str) -> None:
+    with pytest.raises(EvaluationError, match="airplane1-bird2") as error:
+        cue_conflict_categories(name)
+    assert str(error.value).startswith(f"{name or 'a picture without a name'} does not")
+    assert ".png" not in str(error.value)
 
 
 def _certain(value: float) -> Score:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from data_pipelines.errors import BadSampleError
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.data.raw_image import RawImage
@@ -17,7 +18,7 @@ from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.metrics.consistency import ONE_PIXEL_SHIFTS
 from eval.robustness.rics import rics_crops
-from eval.robustness.rics_frame import RicsCrop
+from eval.robustness.rics_frame import RicsCrop, smallest_picture
 from eval.robustness.translation import TranslationConsistency, TranslationOptions
 from eval.robustness.window_frames import MovedPicture, Window
 from eval.task_choices import TaskChoices
@@ -179,6 +180,47 @@ def test_the_choice_of_the_default_changes_in_fewer_than_one_of_twenty_photos() 
     crop = round(254 / side)
     down, across = 254 - crop + 1, 340 - crop + 1
     assert 1 - (down - 2) * (across - 2) / ((down + 2) * (across + 2)) < 0.05
+
+
+@pytest.mark.parametrize("side", [1.125, 1.5, 2.0, 3.0])
+def test_the_smallest_picture_is_said_and_is_right(side: float) -> None:
+    needed = smallest_picture(side)
+    transform = SmallClip().image_transform
+
+    def shown(pixels: int) -> torch.Tensor:
+        picture = RawImage({"png": encoded(scene(pixels, pixels + 9))}, 0)
+        return RicsCrop(side)(picture, transform)
+
+    shown(needed)
+    said = f"{needed - 1} x {needed + 8} pixels; the task translation needs {needed} a side"
+    with pytest.raises(BadSampleError, match=said):
+        shown(needed - 1)
+
+
+def _sized(root: Path, sides: list[int]) -> EvalDataset:
+    samples = labelled(len(sides), num_classes=len(NAMES))
+    for sample, side in zip(samples, sides, strict=True):
+        sample["png"] = encoded(scene(side, side)) if side else b"broken"
+    return open_dataset(str(write_evaluation_folder(root / "t", samples, class_names=NAMES)))
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_pictures_too_small_are_named_with_their_size(tmp_path: Path, *, is_stored: bool) -> None:
+    embedder = StoredEmbedder(EMBEDDER, tmp_path / "e", batch_size=8) if is_stored else EMBEDDER
+    task = TranslationConsistency.build(_sized(tmp_path, [18, 16]), TaskChoices())
+    with pytest.raises(EvaluationError, match="18 x 18 pixels; the task translation needs 21 a"):
+        task.run(SmallClip(seed=1), embedder)
+
+
+def test_pictures_too_small_are_counted_apart_from_broken_ones(tmp_path: Path) -> None:
+    dataset = _sized(tmp_path, [40, 18, 0, 2, 21])
+    task = TranslationConsistency.build(dataset, TaskChoices())
+    result = task.run(SmallClip(seed=1), EMBEDDER)
+    assert result.num_samples == 2
+    assert result.details["left_out"] == {
+        "pictures too small for translation, which needs 21 pixels a side at rics_side 2": 2,
+        "image cannot be decoded": 1,
+    }
 
 
 def test_flip_rates_and_accuracy_equal_loops(tmp_path: Path) -> None:

@@ -253,6 +253,20 @@ def test_stalled_worker_is_an_error_that_names_what_it_read(folder):
     assert "\n" not in str(caught.value)
 
 
+class _SlowTransform(TrainTransform):
+    def view(self, data, rng):
+        time.sleep(0.2)
+        return super().view(data, rng)
+
+
+def test_a_micro_batch_of_very_many_samples_is_told_from_a_slow_storage(folder):
+    stream = _stream(folder, transform=_SlowTransform, workers=1, worker_timeout=1.0)
+    with pytest.raises(LostContactError, match="the 8 samples of a micro-batch") as caught:
+        next(stream.from_position(0))
+    assert "lower micro_batch_size" in str(caught.value)
+    assert "sample " not in str(caught.value)
+
+
 def test_worker_that_dies_is_an_error_in_one_line(folder, tmp_path):
     """In a process of its own: the loader raises at any later end of a child, too."""
     gc.collect()  # loaders of other tests are not the child's to close

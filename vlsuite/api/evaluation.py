@@ -21,12 +21,13 @@ from eval.influence_factors import influences_of
 from eval.respondents.cost import account_line
 from eval.results import EvalResult
 from eval.running.runner import Finished, run_benchmarks
-from eval.running.selection import open_companion, select
+from eval.running.selection import open_companion, opened_datasets, select
 from eval.task_choices import Companions, TaskChoices, task_options
 from eval.zero_shot.templates import templates_from
 from vlsuite.api.models import load_model
 from vlsuite.api.setting_values import apply_values, refuse_unknown
 from vlsuite.api.several import names
+from vlsuite.api.training_shards import patterns_of_run, trained_on_warnings
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import describe_environment
 from vlsuite.errors import ConfigError
@@ -155,6 +156,8 @@ class Measuring:
         """
         is_named = isinstance(model, str | PathLike)
         influences = influences_of(os.fspath(model), self.influences) if is_named else {}
+        if is_named and os.environ.get("RANK", "0") == "0":
+            _warn_of_training_shards(os.fspath(model), benchmarks)
         launched = _launched_device()
         if is_named:
             device = self.device or launched
@@ -260,6 +263,15 @@ def embeddings_folder(cache: Cache) -> Iterator[Path]:
             "(--cache DIR, or --no-cache; in Python cache=DIR or False)"
         ) from error
     yield folder
+
+
+def _warn_of_training_shards(model: str, benchmarks: list[Benchmark]) -> None:
+    """Say which data sets hold shards that the run behind the model was trained on."""
+    if (found := patterns_of_run(model)) is None:
+        return
+    run, patterns = found
+    for line in trained_on_warnings(opened_datasets(benchmarks), patterns, whose=run):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _of_model(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

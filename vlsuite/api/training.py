@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,7 @@ from vlsuite.api.setting_values import apply_values
 from vlsuite.api.several import names
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine import train_loop
+from vlsuite.engine.absolute_paths import with_absolute_paths
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.peers import peers_lost_as_error
@@ -86,7 +88,7 @@ class PlannedRun:
         config: all settings.
         folder: where it goes.
         continues: whether the folder holds its beginning.
-        changes: settings that differ from how it began: old and new value by dotted key.
+        changes: settings that differ from those it ran with last: old and new value by dotted key.
     """
 
     recipe: str
@@ -101,7 +103,6 @@ class PlannedRun:
         Raises:
             UserError: see ``train``.
         """
-        self._record_changes()
         if not self.config.data.train:
             raise ConfigError(
                 f"recipe '{self.recipe}' needs shards: --set data.train=DIR (in Python data=DIR)"
@@ -114,13 +115,14 @@ class PlannedRun:
             config=self.config,
         )
 
-    def _record_changes(self) -> None:
-        """Say and record which settings differ from those the run began with."""
-        if not self.continues or os.environ.get("RANK", "0") != "0":
+    def _claim(self, step: int) -> None:
+        """Record the run, or which settings of it change from this step on, and say these."""
+        if not self.continues:
+            self.folder.create(self.recipe, self.config)
             return
-        self.folder.record_changes(self.changes)
+        self.folder.change(self.recipe, self.config, self.changes, step=step)
         for key, (old, new) in self.changes.items():
-            print(f"changed since the run began: {key}: {old} -> {new}", file=sys.stderr)
+            print(f"changed from step {step} on: {key}: {old} -> {new}", file=sys.stderr)
 
     def _train(self) -> TrainState:
         config = self.config
@@ -131,11 +133,11 @@ class PlannedRun:
             # Every process looks before it joins the others, the first one writes after that.
             self.folder.refuse_existing_run()
         ctx = start_distributed(threads=config.threads, timeout=config.stall_timeout)
-        with peers_lost_as_error(ctx.world_size):
-            if ctx.is_first and not self.continues:
-                self.folder.create(self.recipe, config)
-            ctx.barrier()
-        return train_loop.train(config, ctx, self.folder, evaluators)
+        is_tried = ctx.is_first and not self.continues
+        with self.folder.tried() if is_tried else nullcontext():
+            with peers_lost_as_error(ctx.world_size):
+                ctx.barrier()
+            return train_loop.train(config, ctx, self.folder, evaluators, claim=self._claim)
 
 
 def plan(
@@ -161,13 +163,13 @@ def plan(
     continues = resume is True or (resume == "auto" and folder.config.exists())
     recipe, base = _base(config, folder, continues=continues)
     start = config if isinstance(config, TrainConfig) else base
-    changed = apply_values(apply_overrides(start, overrides), values or {})
+    changed = with_absolute_paths(apply_values(apply_overrides(start, overrides), values or {}))
     return PlannedRun(
         recipe=recipe,
         config=changed,
         folder=folder,
         continues=continues,
-        changes=differences(base, changed) if continues else {},
+        changes=differences(with_absolute_paths(base), changed) if continues else {},
     )
 
 
@@ -207,6 +209,12 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     from eval.running.validation import make_evaluators
 
     made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
+    if os.environ.get("RANK", "0") == "0":
+        from vlsuite.api.training_shards import trained_on_warnings
+
+        datasets = [evaluator.dataset for evaluator in made]
+        for line in trained_on_warnings(datasets, config.data.train, whose="this run"):
+            print(f"warning: {line}", file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
         return lambda model: [result.to_dict() for result in evaluator(model)]

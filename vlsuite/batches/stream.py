@@ -145,11 +145,17 @@ class TrainStream:
         return found
 
     def _slowest(self) -> str:
-        """What the slowest worker is at, for a message."""
+        """What the workers are at, for a message: one slow sample, or a batch of very many."""
         slowest = self._reading.longest()
         if slowest is None:
             return ""
         position, seconds = slowest
+        if seconds < self._config.worker_timeout / 2:
+            size = self._place.micro_batch_size
+            return (
+                f": reading and decoding the {size:,} samples of a micro-batch takes longer than "
+                "that; lower micro_batch_size or global_batch_size"
+            )
         draw = self.sequence(position)
         name = self._shards.name(draw.shard)
         return f" (sample {draw.row} of {name} has been in work for {seconds:.0f} s)"

@@ -21,11 +21,38 @@ from vlsuite.engine.distributed import Context
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
+class WaitInterruptedError(BaseException):
+    """A stop signal came while nothing was being computed.
+
+    No ``Exception``: it may be raised anywhere in the reading of a sample, where it must not be
+    taken for a fault of that sample.
+    """
+
+
 class StopRequest:
-    """Whether this process was asked to stop; the step in progress is always finished."""
+    """Whether this process was asked to stop; a step that is being computed is always finished."""
 
     def __init__(self) -> None:
         self.signal_name: str | None = None
+        self._may_interrupt = False
+
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Leave the block at once when a stop signal comes, or came before.
+
+        For a wait that may be long and leaves the state as it is, in a run of one process: of
+        several, the others would wait for this one.
+
+        Raises:
+            WaitInterruptedError: one came.
+        """
+        self._may_interrupt = True
+        try:
+            if self.signal_name is not None:
+                raise WaitInterruptedError
+            yield
+        finally:
+            self._may_interrupt = False
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
@@ -39,6 +66,9 @@ class StopRequest:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
+        if self._may_interrupt:
+            self._may_interrupt = False  # once: what cleans up after it is not interrupted
+            raise WaitInterruptedError
 
 
 class Alarm:

@@ -6,11 +6,12 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -65,31 +66,80 @@ class RunFolder:
         self.refuse_existing_run()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            told = {"recipe": recipe, "config": to_dict(config)}
-            if named := plugins.imported():
-                told["imports"] = named
-            write_json(self.config, told)
             write_json(self.environment, describe_environment(seed=config.seed))
+            self._write_config(recipe, config)
         except OSError as error:
-            raise RunFolderError(
-                f"cannot write the run folder {self.path}: {error.strerror}; choose another with "
-                f"--out"
-            ) from error
+            raise self._not_written(error) from error
 
-    def record_changes(self, changes: Mapping[str, tuple[Any, Any]]) -> None:
-        """Append the settings that a continued run changes: config.json tells how it began.
+    @contextmanager
+    def tried(self) -> Iterator[None]:
+        """The folder for a run that may not come about: without config.json, it goes again.
+
+        Raises:
+            RunFolderError: the folder cannot be written.
+        """
+        is_new = not self.path.exists()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            before = {path.name for path in self.path.iterdir()}
+        except OSError as error:
+            raise self._not_written(error) from error
+        try:
+            yield
+        finally:
+            if not self.config.exists():
+                self._remove_beginning(before, is_new=is_new)
+
+    def _remove_beginning(self, before: set[str], *, is_new: bool) -> None:
+        """What a start writes before its config.json; the files of others stay."""
+        for path in (self.path / ".lock", self.metrics, self.environment):
+            if path.name not in before:
+                path.unlink(missing_ok=True)
+        for path in (self.tensorboard, self.uids):
+            if path.name not in before:
+                shutil.rmtree(path, ignore_errors=True)
+        if is_new:
+            with suppress(OSError):
+                self.path.rmdir()
+
+    def _write_config(self, recipe: str, config: TrainConfig) -> None:
+        told: dict[str, Any] = {"recipe": recipe, "config": to_dict(config)}
+        if named := plugins.imported():
+            told["imports"] = named
+        write_json(self.config, told)
+
+    def _not_written(self, error: OSError) -> RunFolderError:
+        return RunFolderError(
+            f"cannot write the run folder {self.path}: {error.strerror}; choose another with --out"
+        )
+
+    def change(
+        self, recipe: str, config: TrainConfig, changes: Mapping[str, tuple[Any, Any]], *, step: int
+    ) -> None:
+        """Settings of a continued run that hold from now on: the newest are in config.json.
+
+        Each change is a line of changes.jsonl, with the command and the step it took effect at,
+        written before config.json.
 
         Args:
+            recipe, config: see ``create``.
             changes: old and new value by dotted key; nothing is written where it is empty.
+            step: updates made before.
         Raises:
             RunFolderError: the folder cannot be written.
         """
         if not changes:
             return
-        told = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "changes": dict(changes)}
+        told = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "step": step,
+            "command": _command(),
+            "changes": dict(changes),
+        }
         try:
             with self.changes.open("a") as stream:
                 stream.write(json.dumps(told) + "\n")
+            self._write_config(recipe, config)
         except OSError as error:
             raise RunFolderError(
                 f"cannot write {self.changes}: {error.strerror}; mend permissions or free space"

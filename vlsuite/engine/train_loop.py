@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.stream import PairShards, Place, TrainStream
-from vlsuite.engine.agreement import agree
+from vlsuite.engine.agreement import WaitInterruptedError, agree
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
@@ -24,10 +25,20 @@ Evaluator = Callable[[Any], Sequence[Mapping[str, Any]]]
 
 
 def train(
-    config: TrainConfig, ctx: Context, folder: RunFolder, evaluators: Sequence[Evaluator] = ()
+    config: TrainConfig,
+    ctx: Context,
+    folder: RunFolder,
+    evaluators: Sequence[Evaluator] = (),
+    *,
+    claim: Callable[[int], None] | None = None,
 ) -> TrainState:
     """Train from the newest good checkpoint in ``folder`` (or from scratch) to the end.
 
+    Args:
+        config, ctx, folder: of the run.
+        evaluators: called when ``validation.every`` is due.
+        claim: called by the first process with the step that the run goes on from, when all that
+            its settings name is built and the logs are open: the place to record it.
     Raises:
         StopRequestedError: a signal asked to stop; the state is saved.
         LostContactError: another process or a worker died or hangs.
@@ -36,7 +47,7 @@ def train(
         RunFolderError: a log cannot be written.
     """
     with RunGuard(config, ctx, folder) as guard:
-        return _train(config, ctx, folder, evaluators, guard)
+        return _train(config, ctx, folder, evaluators, guard, claim)
 
 
 _KEYS_ALONE = (
@@ -52,6 +63,7 @@ def _train(
     folder: RunFolder,
     evaluators: Sequence[Evaluator],
     guard: RunGuard,
+    claim: Callable[[int], None] | None,
 ) -> TrainState:
     shards = PairShards.open(config.data)
     plan = Plan(
@@ -74,9 +86,17 @@ def _train(
             say(_KEYS_ALONE)
     clock = StepClock()
     steps = build_stream(state, shards, folder).from_position(state.samples_seen)
+    if claim and ctx.is_first:
+        claim(state.step)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
-        micro_batches = _timed_next(steps, clock)
+        try:
+            with guard.stop.interrupting() if ctx.world_size == 1 else nullcontext():
+                micro_batches = _timed_next(steps, clock)
+        except WaitInterruptedError:
+            guard.save(state)
+            guard.finish_saving()
+            raise _asked_to_stop(state, guard, folder) from None
         guard.enter("computing a step or waiting for another process")
         losses = state.step_function(
             state.engine,
