@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from data_pipelines.shards.stored_sample import printable
+from eval.respondents.bounded_json import parsed_json
 from eval.respondents.cost import text_tokens
 from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.media_parts import (
@@ -17,6 +20,9 @@ from eval.respondents.media_parts import (
 from eval.respondents.prompt import AudioPart, ImagePart, Part, TextPart, parts
 from eval.respondents.question import Prompted
 
+#: A count above it is a mistake of the server's, and a float cannot hold some of them.
+_MOST_TOKENS = 10**12
+
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
@@ -24,13 +30,19 @@ class ChatRequest:
 
     Args:
         key: SHA-256 over address and body, which holds model, parameters, texts and media.
-        body: JSON.
+        body: JSON, without the fields that ask for a stream: the answer is the same and once paid.
         tokens: estimate of what is sent.
     """
 
     key: str
     body: bytes
     tokens: int
+
+    def asking(self, fields: Mapping[str, Any]) -> bytes:
+        """The body with further fields."""
+        if not fields:
+            return self.body
+        return self.body[:-1] + b", " + json.dumps(fields).encode()[1:]
 
 
 class Answer(NamedTuple):
@@ -88,10 +100,7 @@ def read_answer(body: bytes) -> Answer:
     Raises:
         ValueError: it is no chat completion; says why in one line.
     """
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("no JSON") from error
+    data = parsed_json(body)
     if not isinstance(data, dict):
         raise ValueError("no JSON object")
     choices = data.get("choices")
@@ -108,17 +117,23 @@ def read_answer(body: bytes) -> Answer:
 
 
 def error_text(body: bytes) -> str:
-    """What an endpoint says about an error, in one line of at most 200 characters."""
+    """What an endpoint says about an error, in one line."""
     try:
-        found = _told(json.loads(body)).removeprefix(": ")
-    except (ValueError, RecursionError):
+        found = _told(parsed_json(body)).removeprefix(": ")
+    except ValueError:
         found = ""
-    return found or clean(body[:400].decode("utf-8", "replace"))
+    return found or clean(body.decode("utf-8", "replace"))
 
 
 def clean(text: str) -> str:
-    """One printable line of at most 200 characters."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:200]
+    """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
+    return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
+
+
+def count_of(value: Any) -> int | None:
+    """A number of tokens; None where it is none, or more than any answer has."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_count and 0 <= value <= _MOST_TOKENS else None
 
 
 def _text(message: dict[str, Any]) -> str:
@@ -135,8 +150,7 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def _count(usage: dict[str, Any], name: str) -> int | None:
-    value = usage.get(name)
-    return value if isinstance(value, int) and value >= 0 else None
+    return count_of(usage.get(name))
 
 
 def _told(data: Any) -> str:

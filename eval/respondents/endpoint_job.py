@@ -6,7 +6,14 @@ from typing import NamedTuple
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
-from eval.respondents.chat_request import Answer, ChatRequest, broken_media, chat_request
+from eval.respondents.asking_form import Asking
+from eval.respondents.chat_request import (
+    Answer,
+    ChatRequest,
+    broken_media,
+    chat_request,
+    count_of,
+)
 from eval.respondents.cost import Account, Price, text_tokens
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.exchange import Exchange, Trouble
@@ -44,6 +51,7 @@ class EndpointJob:
         api_key: str | None,
         price: Price,
         account: Account,
+        asking: Asking,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -52,8 +60,8 @@ class EndpointJob:
         self._exchange = Exchange(
             config.chat_url,
             api_key=api_key,
-            timeout=limits.timeout,
-            connections=limits.concurrency,
+            limits=limits,
+            asking=asking,
         )
         self._throttle = Throttle(
             requests_per_minute=limits.requests_per_minute,
@@ -177,8 +185,10 @@ class EndpointJob:
         found = self._cache.get(request.key) if self._cache is not None else None
         if found is None or not isinstance(found.get("text"), str):
             return None
-        answer = Answer(found["text"], found.get("input_tokens"), found.get("output_tokens"))
-        return _with(question, answer)
+        answer = Answer(
+            found["text"], count_of(found.get("input_tokens")), count_of(found.get("output_tokens"))
+        )
+        return _with(question, self._exchange.without_key(answer))
 
     async def _ask(self, question: Prompted, request: ChatRequest) -> Response | None:
         """Send it until there is an answer or no use in trying again."""
@@ -192,11 +202,16 @@ class EndpointJob:
             outcome = await self._exchange.send(request)
             if isinstance(outcome, Answer):
                 return self._keep(question, request, outcome)
+            if outcome.is_other_form:
+                attempt -= 1
+                continue
             self._account.troubles[outcome.kind] += 1
             self._account.lost += outcome.may_be_paid
             if outcome.is_fatal:
                 self._stop(f"{self._where()}: {outcome.reason}; mend the address, key or account")
                 return None
+            if outcome.is_too_large:
+                return _without(question, "failed", outcome.reason)
             if not outcome.is_retried:
                 return await self._refused(question, outcome)
             wait = self._limits.backoff.delay(attempt, request.key, outcome.retry_after)
