@@ -29,7 +29,8 @@ _ASKS_FOR_STREAM = re.compile(
 _REFUSES_STREAM = re.compile(
     r"\b(disable|remove|without|turn off)\b.{0,40}\bstream"
     r"|\bstream(ing)?\b.{0,40}"
-    r"\b(not (be |yet )?(support|allow|available|implement|enabl)|unsupported|must be (set to )?false)"
+    r"\b(not (be |yet )?(support|allow|available|implement|enabl)|unsupported"
+    r"|must be (set to )?false)"
     r"|\b(does not|doesn't|cannot|can't|can not) (support )?stream",
     re.IGNORECASE,
 )

@@ -66,7 +66,9 @@ class EndpointConfig:
         if not isinstance(self.extra.get("stream", False), bool):
             raise EvaluationError("extra field stream is true or false")
         if not isinstance(self.extra.get("stream_options") or {}, dict):
-            raise EvaluationError('extra field stream_options is an object: {"include_usage": true}')
+            raise EvaluationError(
+                'extra field stream_options is an object: {"include_usage": true}'
+            )
 
     @property
     def chat_url(self) -> str:

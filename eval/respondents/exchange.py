@@ -82,7 +82,12 @@ class Exchange:
                 body = request.asking(self._asking.fields(form))
                 async with self._client.stream("POST", self._url, content=body) as response:
                     await reply.read(response, deadline)
-        except (TimeoutError, httpx2.TimeoutException, httpx2.RequestError, httpx2.StreamError) as e:
+        except (
+            TimeoutError,
+            httpx2.TimeoutException,
+            httpx2.RequestError,
+            httpx2.StreamError,
+        ) as e:
             if reply.stream is None or not reply.stream.is_whole:
                 return self._not_arrived(e)
         except TooLargeError:
