@@ -8,6 +8,8 @@ from eval.respondents.event_stream import Event, EventReader
 #: Choices of one stream; OpenAI's ``n`` ends there.
 _MOST_CHOICES = 128
 
+_END = "[DONE]"
+
 #: Texts of a message that arrive in pieces.
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
@@ -82,18 +84,20 @@ class ChatStream:
 
     def _take(self, event: Event) -> None:
         data = event.data.strip()
-        if data == "[DONE]":
+        if data == _END:
             self.is_done = True
             return
         if not data:
             return
-        for chunk in _chunks(event):
+        chunks, is_last = _chunks(event)
+        for chunk in chunks:
             if _is_error(event.kind, chunk):
                 # an answer that is whole is paid, and stays one
                 self.error = None if self.is_finished else chunk
                 self.is_done = self.error is None
                 return
             self._add(chunk)
+        self.is_done = is_last
 
     def _add(self, chunk: dict[str, Any]) -> None:
         for name in ("id", "model", "created"):
@@ -167,22 +171,27 @@ def _joined(pieces: list[Any]) -> Any:
     return parts
 
 
-def _chunks(event: Event) -> list[dict[str, Any]]:
-    """The JSON of an event: one object, or one a line where a server leaves empty lines out."""
+def _chunks(event: Event) -> tuple[list[dict[str, Any]], bool]:
+    """The JSON of an event, and whether the stream's end is marked in it.
+
+    It is one object, or one a line where a server leaves out the empty lines between events.
+    """
+    is_last = False
     try:
         found = [parsed_json(event.data)]
     except ValueError:
-        lines = [line for line in event.data.splitlines() if line.strip() not in ("", "[DONE]")]
+        lines = [line for line in event.data.split("\n") if line.strip()]
+        is_last = bool(lines) and lines[-1].strip() == _END
         if event.kind == "error":
-            return [{"error": {"message": event.data}}]
+            return [{"error": {"message": event.data}}], False
         if event.kind != "message":
-            return []
+            return [], False
         if len(lines) < 2:
             raise ValueError("an event of the stream is no JSON") from None
-        found = [parsed_json(line) for line in lines]
+        found = [parsed_json(line) for line in lines[: len(lines) - is_last]]
     if not all(isinstance(chunk, dict) for chunk in found):
         raise ValueError("an event of the stream is no JSON object")
-    return found
+    return found, is_last
 
 
 def _is_error(kind: str, chunk: dict[str, Any]) -> bool:

@@ -66,14 +66,19 @@ class EndpointConfig:
         if not isinstance(self.extra.get("stream", False), bool):
             raise EvaluationError("extra field stream is true or false")
         if not isinstance(self.extra.get("stream_options") or {}, dict):
-            raise EvaluationError(
-                'extra field stream_options is an object: {"include_usage": true}'
-            )
+            raise EvaluationError("extra field stream_options is an object, or null for none")
 
     @property
     def chat_url(self) -> str:
         """Address that questions are sent to."""
         return self.url.rstrip("/").removesuffix(_CHAT) + _CHAT
+
+    @property
+    def shown_url(self) -> str:
+        """The same without user and password, for messages."""
+        scheme, _, rest = self.chat_url.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
     def parameters(self) -> dict[str, Any]:
         """Fields of the request body besides the messages and the form of delivery."""

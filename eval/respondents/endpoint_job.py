@@ -273,7 +273,7 @@ class EndpointJob:
             self._halt.set()
 
     def _where(self) -> str:
-        return f"{self._config.chat_url} (model {self._config.model})"
+        return f"{self._config.shown_url} (model {self._config.model})"
 
 
 def _with(question: Prompted, answer: Answer) -> Response:

@@ -82,16 +82,11 @@ class Exchange:
                 body = request.asking(self._asking.fields(form))
                 async with self._client.stream("POST", self._url, content=body) as response:
                     await reply.read(response, deadline)
-        except (
-            TimeoutError,
-            httpx2.TimeoutException,
-            httpx2.RequestError,
-            httpx2.StreamError,
-        ) as e:
-            if reply.stream is None or not reply.stream.is_whole:
-                return self._not_arrived(e)
+        except (TimeoutError, httpx2.RequestError, httpx2.StreamError) as error:
+            if not reply.is_whole_stream:
+                return self._not_arrived(error)
         except TooLargeError:
-            if reply.stream is None or not reply.stream.is_whole:
+            if not reply.is_whole_stream:
                 most = self._limits.max_body / 2**20
                 return _too_large(f"a reply of more than {most:g} MiB; --max-body allows more")
         except ValueError as error:

@@ -48,6 +48,11 @@ class Reply:
         """All that came; of a stream, its beginning."""
         return bytes(self._body)
 
+    @property
+    def is_whole_stream(self) -> bool:
+        """Whether an answer has come, whatever became of the connection then."""
+        return self.stream is not None and self.stream.is_whole
+
     async def read(self, response: httpx2.Response, deadline: asyncio.Timeout) -> None:
         """Read to the end, or as far as is of use.
 

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 
 EVENTS = "text/event-stream; charset=utf-8"
 
+_CHUNK = {"id": "c-1", "object": "chat.completion.chunk", "model": "m"}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sent:
@@ -112,13 +114,7 @@ def chunk(content: str | None = None, *, finish: str | None = None, **more: Any)
     """One chunk of a stream, as OpenAI sends it."""
     delta = {} if content is None else {"content": content}
     choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return {
-        "id": "c-1",
-        "object": "chat.completion.chunk",
-        "model": "m",
-        "choices": [choice],
-        **more,
-    }
+    return {**_CHUNK, "choices": [choice], **more}
 
 
 def event(data: Any) -> bytes:
@@ -130,7 +126,7 @@ def event(data: Any) -> bytes:
 def told(*texts: str) -> list[bytes]:
     """The events of a whole answer in these pieces, usage after its end."""
     usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
-    last = {"id": "c-1", "object": "chat.completion.chunk", "model": "m", "choices": []}
+    last = {**_CHUNK, "choices": []}
     first = chunk("", finish=None)
     first["choices"][0]["delta"]["role"] = "assistant"
     return [

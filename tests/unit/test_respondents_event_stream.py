@@ -143,24 +143,15 @@ def test_halves_of_a_character_in_two_chunks_are_one_character() -> None:
     assert body["choices"][0]["message"]["content"] == "\U0001f600"
 
 
-@pytest.mark.parametrize(
-    "stream",
-    [
-        b"data: {\n\n",
-        b"data: 5\n\n",
-        b'data: {"choices": [5]}\n\n',
-        b"data: " + b"[" * 99999 + b"\n\n",
-    ],
-)
+@pytest.mark.parametrize("stream", [b"{", b"5", b'{"choices": [5]}', b"[" * 99999, b"{}\ndata: {"])
 def test_damaged_events_are_no_answer(stream: bytes) -> None:
-    with pytest.raises(ValueError, match="stream|JSON"):
-        ChatStream().feed(stream)
+    with pytest.raises(ValueError, match=r"stream|JSON"):
+        ChatStream().feed(b"data: " + stream + b"\n\n")
 
 
 def test_choices_and_values_are_bounded() -> None:
-    chat = ChatStream()
+    choices = [event({"choices": [{"index": index, "delta": {}}]}) for index in range(129)]
     with pytest.raises(ValueError, match="128 choices"):
-        for index in range(129):
-            chat.feed(event({"choices": [{"index": index, "delta": {"content": "x"}}]}))
+        ChatStream().feed(b"".join(choices))
     with pytest.raises(ValueError, match="values"):
         parsed_json(b"[" + b"{}," * MOST_VALUES + b"{}]")
