@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from data_pipelines.shards.stored_sample import printable
 from eval.respondents.bounded_json import parsed_json
-from eval.respondents.cost import text_tokens
+from eval.respondents.cost import count_of, text_tokens
 from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.media_parts import (
     audio_part,
@@ -19,9 +19,6 @@ from eval.respondents.media_parts import (
 )
 from eval.respondents.prompt import AudioPart, ImagePart, Part, TextPart, parts
 from eval.respondents.question import Prompted
-
-#: A count above it is a mistake of the server's, and a float cannot hold some of them.
-_MOST_TOKENS = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +125,6 @@ def error_text(body: bytes) -> str:
 def clean(text: str) -> str:
     """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
     return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
-
-
-def count_of(value: Any) -> int | None:
-    """A number of tokens; None where it is none, or more than any answer has."""
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_count and 0 <= value <= _MOST_TOKENS else None
 
 
 def _text(message: dict[str, Any]) -> str:

@@ -2,18 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
 from eval.respondents.asking_form import Asking
-from eval.respondents.chat_request import (
-    Answer,
-    ChatRequest,
-    broken_media,
-    chat_request,
-    count_of,
-)
+from eval.respondents.chat_request import Answer, ChatRequest, broken_media, chat_request
 from eval.respondents.cost import Account, Price, text_tokens
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.exchange import Exchange, Trouble
@@ -170,7 +165,8 @@ class EndpointJob:
         stored = self._stored(question, request)
         if stored is not None:
             self._account.cached += 1
-            return _Asked(stored, False)
+            text = self._exchange.without_key(stored.text or "")
+            return _Asked(replace(stored, text=text), False)
         most = self._price.of(request.tokens, self._config.max_tokens)
         if not self._can_afford(most):
             return None
@@ -185,10 +181,8 @@ class EndpointJob:
         found = self._cache.get(request.key) if self._cache is not None else None
         if found is None or not isinstance(found.get("text"), str):
             return None
-        answer = Answer(
-            found["text"], count_of(found.get("input_tokens")), count_of(found.get("output_tokens"))
-        )
-        return _with(question, self._exchange.without_key(answer))
+        answer = Answer(found["text"], found.get("input_tokens"), found.get("output_tokens"))
+        return _with(question, answer)
 
     async def _ask(self, question: Prompted, request: ChatRequest) -> Response | None:
         """Send it until there is an answer or no use in trying again."""

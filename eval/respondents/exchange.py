@@ -97,10 +97,9 @@ class Exchange:
         """Close all connections."""
         await self._client.aclose()
 
-    def without_key(self, answer: Answer) -> Answer:
-        """The answer as it may be stored and shown."""
-        hide = self._secret.hide_in_answer
-        return Answer(*(hide(value) if isinstance(value, str) else value for value in answer))
+    def without_key(self, text: str) -> str:
+        """What a model wrote, as it may be stored and shown."""
+        return self._secret.hide_in_answer(text)
 
     def _not_arrived(self, error: Exception) -> Trouble:
         if isinstance(error, (TimeoutError, httpx2.TimeoutException)):
@@ -136,7 +135,7 @@ class Exchange:
                 f"an answer of {size / 2**20:.1f} MiB of text, above {most / 2**20:g}; "
                 "--max-text allows more"
             )
-        return self.without_key(answer)
+        return answer._replace(text=self.without_key(answer.text))
 
     def _broken_off(self, stream: ChatStream, form: AskingForm) -> Trouble:
         """An error in the place of an answer, or of its end."""
@@ -158,7 +157,8 @@ class Exchange:
     ) -> Trouble:
         told = error_text(body)
         is_elsewhere = 300 <= status < 400
-        if not is_elsewhere and self._asking.learn(form, told):
+        may_ask = status >= 400 and status not in {401, 402, 403, 429}
+        if may_ask and self._asking.learn(form, told):
             return self._other_form(told)
         reason = f"status {status}: {self._shown(told)}"
         if is_elsewhere:

@@ -61,6 +61,9 @@ class Reply:
             ValueError: it is a stream of something else.
         """
         self.status, self.headers = response.status_code, response.headers
+        if "," in self.headers.get("content-encoding", ""):
+            # each layer may hide a thousand times its size, and yield nothing to be counted
+            raise ValueError("a reply compressed more than once")
         async for piece in response.aiter_bytes():
             self._size += len(piece)
             if self.status != 200 and self._size > _REFUSAL:

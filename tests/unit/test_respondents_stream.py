@@ -218,6 +218,17 @@ def test_a_small_body_that_decompresses_to_a_large_one(
             tracemalloc.stop()
 
 
+def test_a_reply_in_several_layers_of_compression_is_none(asked: list[Prompted]) -> None:
+    layers = gzip.compress(gzip.compress(b"".join(whole("B").pieces)))
+    headers = {"Content-Encoding": "gzip, gzip"}
+    sent = Sent(pieces=[layers], kind=JSON, headers=headers)
+    with (
+        ScriptedServer(lambda request, before: sent) as server,
+        pytest.raises(EvaluationError, match="compressed more than once"),
+    ):
+        list(endpoint(server).respond(asked[:1]))
+
+
 def test_a_long_answer_is_not_stored_nor_paid_again(asked: list[Prompted], tmp_path: Path) -> None:
     texts = {True: Sent(pieces=told(*["\u00e9" * 1000] * 10)), False: whole("\u00e9" * 10_000)}
 
