@@ -7,15 +7,23 @@ from typing import Any
 MOST_VALUES = 4_000_000
 
 
+def check_values(text: bytes) -> None:
+    """Count what may begin a value, before anything is built from the text.
+
+    Raises:
+        ValueError: there are too many.
+    """
+    if sum(text.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:
+        raise ValueError(f"JSON of more than {MOST_VALUES:,} values")
+
+
 def parsed_json(text: str | bytes) -> Any:
     """The value.
 
     Raises:
         ValueError: it is no JSON, or too deep, or too large; says why in one line.
     """
-    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
-    if sum(text.count(mark) for mark in marks) > MOST_VALUES:  # type: ignore[arg-type]
-        raise ValueError(f"JSON of more than {MOST_VALUES:,} values")
+    check_values(text.encode("utf-8", "replace") if isinstance(text, str) else text)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

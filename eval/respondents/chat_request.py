@@ -97,7 +97,10 @@ def read_answer(body: bytes) -> Answer:
     Raises:
         ValueError: it is no chat completion; says why in one line.
     """
-    data = parsed_json(body)
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("no JSON") from error
     if not isinstance(data, dict):
         raise ValueError("no JSON object")
     choices = data.get("choices")

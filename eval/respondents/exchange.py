@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 
 from eval.respondents.asking_form import Asking, AskingForm
-from eval.respondents.bounded_json import parsed_json
+from eval.respondents.bounded_json import check_values, parsed_json
 from eval.respondents.chat_request import Answer, ChatRequest, clean, error_text, read_answer
 from eval.respondents.chat_stream import ChatStream
 from eval.respondents.endpoint_config import EndpointLimits
@@ -124,6 +124,7 @@ class Exchange:
 
     def _answer(self, body: bytes, form: AskingForm) -> Answer | Trouble:
         try:
+            check_values(body)
             answer = read_answer(body)
         except ValueError as error:
             if self._asking.learn(form, str(error)):
