@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from eval.respondents.cost import text_tokens
+from data_pipelines.shards.stored_sample import printable
+from eval.respondents.bounded_json import parsed_json
+from eval.respondents.cost import count_of, text_tokens
 from eval.respondents.endings import Ending, chosen_choice, ending_of, said_in
 from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.media_parts import (
@@ -25,13 +28,19 @@ class ChatRequest:
 
     Args:
         key: SHA-256 over address and body, which holds model, parameters, texts and media.
-        body: JSON.
+        body: JSON, without the fields that ask for a stream: the answer is the same and once paid.
         tokens: estimate of what is sent.
     """
 
     key: str
     body: bytes
     tokens: int
+
+    def asking(self, fields: Mapping[str, Any]) -> bytes:
+        """The body with further fields."""
+        if not fields:
+            return self.body
+        return self.body[:-1] + b", " + json.dumps(fields).encode()[1:]
 
 
 class Answer(NamedTuple):
@@ -126,22 +135,21 @@ def read_answer(body: bytes) -> Answer:
 
 
 def error_text(body: bytes) -> str:
-    """What an endpoint says about an error, in one line of at most 200 characters."""
+    """What an endpoint says about an error, in one line."""
     try:
-        found = _told(json.loads(body)).removeprefix(": ")
-    except (ValueError, RecursionError):
+        found = _told(parsed_json(body)).removeprefix(": ")
+    except ValueError:
         found = ""
-    return found or clean(body[:400].decode("utf-8", "replace"))
+    return found or clean(body.decode("utf-8", "replace"))
 
 
 def clean(text: str) -> str:
-    """One printable line of at most 200 characters."""
-    return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())[:200]
+    """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
+    return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
 
 
 def _count(usage: dict[str, Any], name: str) -> int | None:
-    value = usage.get(name)
-    return value if isinstance(value, int) and value >= 0 else None
+    return count_of(usage.get(name))
 
 
 def _told(data: Any) -> str:

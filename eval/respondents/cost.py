@@ -7,6 +7,9 @@ from typing import Protocol, runtime_checkable
 
 from eval.respondents.question import Prompted
 
+#: A count above it is a mistake of the endpoint's, and a float cannot hold some of them.
+_MOST_TOKENS = 10**12
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -28,6 +31,13 @@ class Price:
 def text_tokens(text: str) -> int:
     """Estimate: four characters a token, as is usual for English; at least 1."""
     return max(1, -(-len(text) // 4))
+
+
+def count_of(value: object) -> int | None:
+    """A number of tokens as an endpoint tells it; None where it is no number of tokens."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS:
+        return value
+    return None
 
 
 @dataclass(slots=True)

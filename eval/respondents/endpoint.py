@@ -11,6 +11,7 @@ import torch
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
+from eval.respondents.asking_form import Asking
 from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Account, Estimate, Price
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
@@ -58,6 +59,8 @@ class Endpoint(InstructedModel):
         self.account = Account()
         self.device = torch.device(device)
         self._api_key = api_key
+        told = {True: "on", False: "off", None: self.limits.stream}[config.stream]
+        self._asking = Asking(told, config.stream_options)
         self._clock, self._sleep = clock, sleep
 
     @property
@@ -103,6 +106,7 @@ class Endpoint(InstructedModel):
                 api_key=self._api_key,
                 price=self.price,
                 account=self.account,
+                asking=self._asking,
                 clock=self._clock,
                 sleep=self._sleep,
             )

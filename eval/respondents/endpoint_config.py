@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from eval.errors import EvaluationError
+from eval.respondents.asking_form import StreamChoice
 from eval.respondents.media_parts import AUDIO_FORMS, AudioForm
 from eval.respondents.prompt import checked_style, style_fingerprint
 from eval.respondents.retry import Backoff
 
 _CHAT = "/chat/completions"
+
+#: Fields of a request that change how an answer arrives, and not the answer.
+_DELIVERY = ("stream", "stream_options")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +31,8 @@ class EndpointConfig:
         max_tokens_field: newer OpenAI models want "max_completion_tokens".
         audio_form: how sounds are sent; see ``media_parts``.
         max_side: longest side of pictures, pixels; None sends them as they are.
-        extra: further fields of the request body.
+        extra: further fields of the request body; "stream" and "stream_options" among them are
+            no part of what answers depend on.
     """
 
     url: str
@@ -58,23 +63,49 @@ class EndpointConfig:
         taken = {"messages", "model"} & set(self.extra)
         if taken:
             raise EvaluationError(f"extra fields may not set {', '.join(sorted(taken))}")
+        if not isinstance(self.extra.get("stream", False), bool):
+            raise EvaluationError("extra field stream is true or false")
+        if not isinstance(self.extra.get("stream_options") or {}, dict):
+            raise EvaluationError("extra field stream_options is an object, or null for none")
 
     @property
     def chat_url(self) -> str:
         """Address that questions are sent to."""
         return self.url.rstrip("/").removesuffix(_CHAT) + _CHAT
 
+    @property
+    def shown_url(self) -> str:
+        """The same without user and password, for messages."""
+        scheme, _, rest = self.chat_url.partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+
     def parameters(self) -> dict[str, Any]:
-        """Fields of the request body besides the messages."""
+        """Fields of the request body besides the messages and the form of delivery."""
         found: dict[str, Any] = {"model": self.model, self.max_tokens_field: self.max_tokens}
         if self.temperature is not None:
             found["temperature"] = self.temperature
-        return {**found, **self.extra}
+        return {**found, **self._asked}
+
+    @property
+    def stream(self) -> bool | None:
+        """Whether ``extra`` asks for streams; None where it does not say."""
+        return self.extra.get("stream")
+
+    @property
+    def stream_options(self) -> dict[str, Any] | None:
+        """Of streamed requests; None for our own, where ``extra`` has none."""
+        return (self.extra["stream_options"] or {}) if "stream_options" in self.extra else None
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        return {name: value for name, value in self.extra.items() if name not in _DELIVERY}
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over address, parameters and the wording of the prompts."""
         told = {**asdict(self), "url": self.chat_url, "wording": style_fingerprint(self.style)}
+        told["extra"] = self._asked
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
@@ -86,6 +117,9 @@ class EndpointLimits:
         concurrency: requests under way at a time.
         requests_per_minute, tokens_per_minute: None for no limit of ours.
         timeout: seconds one try may take in all.
+        stream: whether answers are asked for as streams; see ``asking_form``.
+        max_body: bytes of a reply, decompressed; above, it is no answer and is not asked for again.
+        max_text: bytes of an answer's text in UTF-8; likewise.
         backoff: waiting times and number of tries.
         max_cost: what one command may spend, in the currency of the prices; None for no limit.
         failures_in_a_row: unanswered questions after which the endpoint is taken to be away.
@@ -95,12 +129,18 @@ class EndpointLimits:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     timeout: float = 120.0
+    stream: StreamChoice = "auto"
+    max_body: int = 64 * 2**20
+    max_text: int = 2**20
     backoff: Backoff = Backoff()
     max_cost: float | None = None
     failures_in_a_row: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("concurrency", "requests_per_minute", "tokens_per_minute", "timeout"):
+        for name in (
+            "concurrency", "requests_per_minute", "tokens_per_minute", "timeout",
+            "max_body", "max_text",
+        ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise EvaluationError(f"{name.replace('_', ' ')} is {value}; it is above 0")

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
+from eval.respondents.asking_form import Asking
 from eval.respondents.chat_request import Answer, ChatRequest, broken_media, chat_request
 from eval.respondents.cost import Account, Price, text_tokens
 from eval.respondents.endings import ending_of
@@ -45,6 +47,7 @@ class EndpointJob:
         api_key: str | None,
         price: Price,
         account: Account,
+        asking: Asking,
         clock: Clock,
         sleep: Sleep,
     ) -> None:
@@ -53,8 +56,8 @@ class EndpointJob:
         self._exchange = Exchange(
             config.chat_url,
             api_key=api_key,
-            timeout=limits.timeout,
-            connections=limits.concurrency,
+            limits=limits,
+            asking=asking,
         )
         self._throttle = Throttle(
             requests_per_minute=limits.requests_per_minute,
@@ -163,7 +166,8 @@ class EndpointJob:
         stored = self._stored(question, request)
         if stored is not None:
             self._account.cached += 1
-            return _Asked(stored, False)
+            text = self._exchange.without_key(stored.text or "")
+            return _Asked(replace(stored, text=text), False)
         most = self._price.of(request.tokens, self._config.max_tokens)
         if not self._can_afford(most):
             return None
@@ -200,11 +204,16 @@ class EndpointJob:
             outcome = await self._exchange.send(request)
             if isinstance(outcome, Answer):
                 return self._keep(question, request, outcome)
+            if outcome.is_other_form:
+                attempt -= 1
+                continue
             self._account.troubles[outcome.kind] += 1
             self._account.lost += outcome.may_be_paid
             if outcome.is_fatal:
                 self._stop(f"{self._where()}: {outcome.reason}; mend the address, key or account")
                 return None
+            if outcome.is_too_large:
+                return _without(question, "failed", outcome.reason)
             if not outcome.is_retried:
                 return await self._refused(question, outcome)
             wait = self._limits.backoff.delay(attempt, request.key, outcome.retry_after)
@@ -266,7 +275,7 @@ class EndpointJob:
             self._halt.set()
 
     def _where(self) -> str:
-        return f"{self._config.chat_url} (model {self._config.model})"
+        return f"{self._config.shown_url} (model {self._config.model})"
 
 
 def _with(question: Prompted, answer: Answer) -> Response:

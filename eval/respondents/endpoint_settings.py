@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipelines.options import option
 from eval.errors import EvaluationError
+from eval.respondents.asking_form import StreamChoice
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.media_parts import AudioForm
 from eval.respondents.retry import Backoff
@@ -37,10 +38,14 @@ class EndpointSettings:
         temperature: 0 (default), another number, or none to send none.
         max_tokens_field: how the endpoint calls the limit of an answer (default: max_tokens).
         extra: further fields of the request, as a JSON object.
+        stream: ask for answers as a stream of events: on, off, or auto (default: in one piece until
+            the endpoint says that it only streams, as hosted Qwen-Omni does).
         concurrency: requests at a time (default: 8).
         requests_per_minute: (default: no limit).
         tokens_per_minute: as estimated (default: no limit).
         timeout: seconds a try may take (default: 120).
+        max_body: what a reply may have, decompressed, MiB (default: 64).
+        max_text: what the text of an answer may have, MiB (default: 1).
         tries: of one question (default: 8).
         first_wait: before the second try; doubles (default: 1).
         cache: where paid answers are kept (default: $XDG_CACHE_HOME/vlsuite/answers, else
@@ -60,10 +65,13 @@ class EndpointSettings:
     temperature: str | None = option(default=None, metavar="T")
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
     extra: str | None = option(default=None, metavar="JSON")
+    stream: StreamChoice | None = None
     concurrency: int | None = option(default=None, metavar="N")
     requests_per_minute: float | None = option(default=None, metavar="N")
     tokens_per_minute: float | None = option(default=None, metavar="N")
     timeout: float | None = option(default=None, metavar="S")
+    max_body: float | None = option(default=None, metavar="MIB")
+    max_text: float | None = option(default=None, metavar="MIB")
     tries: int | None = option(default=None, metavar="N")
     first_wait: float | None = option(default=None, metavar="S")
     cache: Path | None = option(default=None, metavar="DIR")
@@ -94,8 +102,13 @@ class EndpointSettings:
 
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = self.cache or base / "vlsuite" / "answers"
+        config = self._config(rest)
+        if self.stream in ("on", "off") and config.stream not in (None, self.stream == "on"):
+            raise EvaluationError(
+                f"--stream {self.stream} and stream in --extra disagree; leave one of them out"
+            )
         return Endpoint(
-            self._config(rest),
+            config,
             limits=self._limits(),
             cache=None if self.no_cache else ResponseCache(folder),
             api_key=api_key_from(self.key_env),
@@ -121,7 +134,13 @@ class EndpointSettings:
 
     def _limits(self) -> EndpointLimits:
         waiting = Backoff(**_given({"tries": self.tries, "base": self.first_wait}))
-        pressed = {"concurrency": self.concurrency, "timeout": self.timeout}
+        pressed = {
+            "concurrency": self.concurrency,
+            "timeout": self.timeout,
+            "stream": self.stream,
+            "max_body": _bytes(self.max_body, "--max-body"),
+            "max_text": _bytes(self.max_text, "--max-text"),
+        }
         return EndpointLimits(
             requests_per_minute=self.requests_per_minute,
             tokens_per_minute=self.tokens_per_minute,
@@ -134,6 +153,14 @@ class EndpointSettings:
 def _given(told: dict[str, Any]) -> dict[str, Any]:
     """Without what was not chosen, so that defaults stand in one place."""
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _bytes(mebibytes: float | None, name: str) -> int | None:
+    if mebibytes is None:
+        return None
+    if not 0 < mebibytes < float("inf"):
+        raise EvaluationError(f"{name} is {mebibytes:g} MiB; it is above 0, finite")
+    return max(1, int(mebibytes * 2**20))
 
 
 def _number(text: str) -> float | None:

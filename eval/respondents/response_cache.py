@@ -7,6 +7,9 @@ from typing import Any
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
+from eval.respondents.cost import count_of
+
+_COUNTS = ("input_tokens", "output_tokens")
 
 
 class ResponseCache:
@@ -38,9 +41,12 @@ class ResponseCache:
             ) from error
         try:
             answer = json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        return answer if isinstance(answer, dict) else None
+        if not isinstance(answer, dict):
+            return None
+        counts = {name: count_of(answer[name]) for name in _COUNTS if name in answer}
+        return {**answer, **counts}
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Store an answer, on disk when this returns.

@@ -57,7 +57,9 @@ def test_retry_after_is_read_as_seconds_or_as_a_date() -> None:
     assert retry_after_seconds("Mon, 23 Nov 2026 08:00:00 GMT", now=now) == 0.0
     past = now - timedelta(days=1)
     assert retry_after_seconds("Mon, 23 Nov 2026 10:00:00 +0100", now=past) == 86_400.0
-    for unreadable in (None, "", "soon", "-3", "nan", "inf"):
+    large = "9" * 30
+    dates = (f"Mon, 23 Nov {large} 09:02:00 GMT", f"Mon, 23 Nov 2026 09:02:00 +{large}")
+    for unreadable in (None, "", "soon", "-3", "nan", "inf", large * 20, *dates):
         assert retry_after_seconds(unreadable) is None
 
 
