@@ -110,8 +110,9 @@ class ChatStream:
             if not isinstance(choice, dict):
                 raise ValueError("a choice of the stream is no object")
             index = choice.get("index")
-            is_index = isinstance(index, int) and not isinstance(index, bool)
-            kept = self._choices.setdefault(index if is_index else place, _Choice())
+            if not isinstance(index, int) or isinstance(index, bool):
+                index = place
+            kept = self._choices.setdefault(index, _Choice())
             if len(self._choices) > _MOST_CHOICES:
                 raise ValueError(f"more than {_MOST_CHOICES} choices in a stream")
             kept.add(choice)

@@ -11,7 +11,7 @@ import torch
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
-from eval.respondents.asking_form import Asking
+from eval.respondents.asking_form import Asking, StreamChoice
 from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Account, Estimate, Price
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
@@ -59,7 +59,9 @@ class Endpoint(InstructedModel):
         self.account = Account()
         self.device = torch.device(device)
         self._api_key = api_key
-        told = {True: "on", False: "off", None: self.limits.stream}[config.stream]
+        told: StreamChoice = self.limits.stream
+        if config.stream is not None:
+            told = "on" if config.stream else "off"
         self._asking = Asking(told, config.stream_options)
         self._clock, self._sleep = clock, sleep
 
