@@ -34,7 +34,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
-from data_pipelines.shards.atomic import make_folder, replacing, write_file
+from data_pipelines.shards.atomic import (
+    TEMPORARY_SUFFIX,
+    make_folder,
+    replacing,
+    write_file,
+)
 from data_pipelines.shards.file_lock import release, try_lock
 from data_pipelines.texts import listed
 from eval.capabilities import device_of, identity_of
@@ -304,6 +309,9 @@ class _Place:
         write_file(self.folder / _ABOUT, (json.dumps(about) + "\n").encode())
         for start in starts:
             self._part(start).unlink(missing_ok=True)
+        # the lock of the data set is held, so these are of commands that were killed
+        for left in self.folder.glob(f".*{TEMPORARY_SUFFIX}"):
+            left.unlink(missing_ok=True)
 
     def load(self, num_images: int, embed_dim: int) -> ImageEmbeddings:
         """Map the finished array.

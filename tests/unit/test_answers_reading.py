@@ -89,11 +89,12 @@ def test_without_letters_only_texts_count():
      "<answer>", "A?", "No. ", "\u24b6", "\ufdfa", "can't ", "_", "'", "$", ": ", "is a "],
     ids=repr,
 )  # fmt: skip
-def test_a_megabyte_is_read_within_a_second(unit):
+def test_a_megabyte_is_read_in_linear_time(unit):
+    """About half a second of CPU each; what grows with the square takes minutes."""
     text = unit * (1_000_000 // len(unit)) + "\nx"
     start = time.process_time()
     chosen_option(text, MEN)
-    assert time.process_time() - start < 1.0
+    assert time.process_time() - start < 15.0
 
 
 def test_grammar_and_cases_are_none_twice():

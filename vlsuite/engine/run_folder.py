@@ -92,7 +92,7 @@ class RunFolder:
 
     def _remove_beginning(self, before: set[str], *, is_new: bool) -> None:
         """What a start writes before its config.json; the files of others stay."""
-        for path in (self.path / ".lock", self.metrics, self.environment):
+        for path in (self.path / ".lock", self.metrics, self.environment, self.resolved):
             if path.name not in before:
                 path.unlink(missing_ok=True)
         for path in (self.tensorboard, self.uids):
