@@ -247,7 +247,9 @@ def _shrink_texts(cfg: dict[str, Any], work: Path) -> None:
     if "hf_model_name" in text:
         text["hf_model_name"] = str(write_text_tower(text["hf_model_name"], work))
     else:
-        text |= {"width": 32, "heads": 2, "layers": 2}
+        # a tower without a projection is as wide as the space
+        width = cfg["embed_dim"] if text.get("proj_type") == "none" else 32
+        text |= {"width": width, "heads": 2, "layers": 2}
     if "hf_tokenizer_name" in text:
         tokenizer = open_clip.tokenizer.HFTokenizer(str(work / "words"))
         text |= {

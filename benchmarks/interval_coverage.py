@@ -164,13 +164,13 @@ def _print_row(row: dict[str, Any]) -> None:
 
 def _is_low(row: dict[str, Any]) -> bool:
     """Whether an interval of 93 % would hold the truth in so few samples hardly ever."""
-    return bool(row["samples"]) and binom.cdf(row["held"], row["samples"], _LEAST) < _CHANCE
+    return bool(row["samples"] and binom.cdf(row["held"], row["samples"], _LEAST) < _CHANCE)
 
 
 def _is_wide(row: dict[str, Any]) -> bool:
     """Whether intervals that promise 95 % hold the truth more often than 97 % would by chance."""
     others = row["others"]
-    return bool(others) and binom.sf(row["others_held"] - 1, others, _MOST) < _CHANCE
+    return bool(others and binom.sf(row["others_held"] - 1, others, _MOST) < _CHANCE)
 
 
 def _told(row: dict[str, Any]) -> str:

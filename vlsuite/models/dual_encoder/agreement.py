@@ -86,6 +86,12 @@ def agree_with_open_clip(built: BuiltModel, model: Any) -> None:
         token_ids = None
     with _evaluating(model), _evaluating(built.encoder):
         plain = _plain(model, built.preprocess, token_ids)
+        if plain.texts is not None and plain.texts.shape[1] != plain.image.shape[1]:
+            widths = f"{plain.image.shape[1]} numbers and texts with {plain.texts.shape[1]}"
+            raise ModelError(
+                f"'{built.name}' embeds pictures with {widths}; give both towers the "
+                "architecture's embed_dim"
+            )
         if not plain.is_finite:
             return
         _check_pictures(built, plain)
