@@ -168,10 +168,6 @@ def _vqa(rng: Generator, n: int) -> np.ndarray:
     return rng.choice([0, 0.3, 0.6, 0.9, 1], p=[0.4, 0.1, 0.1, 0.1, 0.3], size=n)
 
 
-def _cider(rng: Generator, n: int) -> np.ndarray:
-    return np.minimum(rng.gamma(1.2, 0.7, n), 10.0)
-
-
 def _captions(
     rng: Generator, n: int, p: float, alike: float, uneven: bool
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -14,12 +14,21 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         OSError: the file cannot be made.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         release(descriptor)
+
+
+def open_lock(path: Path) -> int:
+    """The open lock file ``path``, made where missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def try_lock(descriptor: int) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, make_folder, write_file
-from data_pipelines.shards.file_lock import release, try_lock
+from data_pipelines.shards.file_lock import open_lock, release, try_lock
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 
 #: In a folder that is being filled, or replaced (then it lists the old and the new files).
@@ -233,7 +233,7 @@ def _owned(folder: Path) -> Iterator[None]:
     path = _beside(folder, _LOCK_SUFFIX)
     make_folder(path.parent)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_lock(path)
     except OSError as error:
         raise DataError(
             f"cannot use {folder} as output folder: {error.strerror}; choose another --out"

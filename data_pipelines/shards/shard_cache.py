@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.errors import DataError
-from data_pipelines.shards.file_lock import locked, release, try_lock
+from data_pipelines.shards.file_lock import locked, open_lock, release, try_lock
 
 _PARTIAL = ".part"
 _LOCK = ".lock"
@@ -119,7 +119,7 @@ def _number_of(target: Path) -> str:
 def _is_abandoned(partial: Path) -> bool:
     """Whether the download that began this file is over, killed in the middle."""
     lock = partial.parent / f"{_LOCK}-{_number_of(partial)}"
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    descriptor = open_lock(lock)
     if not try_lock(descriptor):
         os.close(descriptor)
         return False

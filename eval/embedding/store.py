@@ -20,7 +20,6 @@ import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -40,7 +39,7 @@ from data_pipelines.shards.atomic import (
     replacing,
     write_file,
 )
-from data_pipelines.shards.file_lock import release, try_lock
+from data_pipelines.shards.file_lock import open_lock, release, try_lock
 from data_pipelines.texts import listed
 from eval.capabilities import device_of, identity_of
 from eval.contract import (
@@ -354,7 +353,7 @@ class _Target(NamedTuple):
 def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
     """Hold the lock file; say so where another command has it."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = open_lock(path)
     except OSError as error:
         raise EvaluationError(
             f"cannot write {path}: {error.strerror or error}; choose another folder with --cache"

@@ -4,6 +4,7 @@ As ``clustered_mean`` and ``paired_means``, for named columns that share their c
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -54,9 +55,7 @@ class ClusteredTable:
         found = clustered_mean(
             values[own], self._clusters[own], seed=self._seed, unit=unit, bounds=bounds
         )
-        return Score(
-            found.value, found.low, found.high, found.n, unit, lower_is_better, found.method
-        )
+        return replace(found, lower_is_better=lower_is_better)
 
     def difference(
         self, first: str, second: str, *, unit: str = "points", lower_is_better: bool = False
@@ -67,6 +66,4 @@ class ClusteredTable:
         found = paired_means(
             one[both], other[both], images=self._clusters[both], unit=unit, seed=self._seed
         )
-        return Score(
-            found.value, found.low, found.high, found.n, unit, lower_is_better, found.method
-        )
+        return replace(found, lower_is_better=lower_is_better)

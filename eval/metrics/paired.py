@@ -57,8 +57,7 @@ def paired_shares(
     Raises:
         EvaluationError: no images.
     """
-    if not len(first):
-        raise EvaluationError("two models need common images to be compared on; there are none")
+    _refuse_none(first)
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     discordant = only_first + only_second
@@ -103,8 +102,7 @@ def paired_units(
     Raises:
         EvaluationError: no values.
     """
-    if not len(first):
-        raise EvaluationError("two models need common images to be compared on; there are none")
+    _refuse_none(first)
     differences = first - second
     if most is None:
         limits = mean_limits(differences, images, bounds=None, seed=seed)
@@ -115,6 +113,11 @@ def paired_units(
     score = scored(float(differences.mean()), limits, len(first), unit=unit)
     better = int((by_image > 0).sum()), int((by_image < 0).sum())
     return PairedDifference(score, _sign_flip_p(by_image[by_image != 0]), *better)
+
+
+def _refuse_none(first: np.ndarray) -> None:
+    if not len(first):
+        raise EvaluationError("two models need common images to be compared on; there are none")
 
 
 def _sign_flip_p(sums: Float64[np.ndarray, " images"]) -> float:
@@ -151,8 +154,7 @@ def paired_means(
     Raises:
         EvaluationError: no values.
     """
-    if not len(first):
-        raise EvaluationError("two models need common images to be compared on; there are none")
+    _refuse_none(first)
     differences = first - second
     owners = np.arange(len(first)) if images is None else images
     if unit == "points":

@@ -12,11 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from eval.metrics.effective_trials import SHARE, TAIL, Bounds, Limits, effective_limits, no_limits
+from eval.metrics.effective_trials import SHARE, Bounds, Limits, effective_limits, no_limits
 from eval.metrics.intervals import NUM_RESAMPLES, scored
 from eval.results import Score
-
-TAILS = (TAIL, 1 - TAIL)
 
 _LARGEST_BATCH = 1_000_000  # numbers
 

@@ -126,8 +126,8 @@ def read_answer(body: bytes) -> Answer:
     usage = counted if isinstance(counted, dict) else {}
     return Answer(
         said.text,
-        _count(usage, "prompt_tokens"),
-        _count(usage, "completion_tokens"),
+        count_of(usage.get("prompt_tokens")),
+        count_of(usage.get("completion_tokens")),
         "refusal" if said.is_refusal else ending,
         said.reasoning_chars,
         len(choices),
@@ -146,10 +146,6 @@ def error_text(body: bytes) -> str:
 def clean(text: str) -> str:
     """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
     return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
-
-
-def _count(usage: dict[str, Any], name: str) -> int | None:
-    return count_of(usage.get(name))
 
 
 def _told(data: Any) -> str:

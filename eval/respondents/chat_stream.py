@@ -3,6 +3,7 @@
 from typing import Any
 
 from eval.respondents.bounded_json import parsed_json
+from eval.respondents.endings import index_of
 from eval.respondents.event_stream import Event, EventReader
 
 #: Choices of one stream; OpenAI's ``n`` ends there.
@@ -109,10 +110,7 @@ class ChatStream:
         for place, choice in enumerate(choices if isinstance(choices, list) else []):
             if not isinstance(choice, dict):
                 raise ValueError("a choice of the stream is no object")
-            index = choice.get("index")
-            if not isinstance(index, int) or isinstance(index, bool):
-                index = place
-            kept = self._choices.setdefault(index, _Choice())
+            kept = self._choices.setdefault(index_of(choice, place), _Choice())
             if len(self._choices) > _MOST_CHOICES:
                 raise ValueError(f"more than {_MOST_CHOICES} choices in a stream")
             kept.add(choice)

@@ -76,14 +76,13 @@ def chosen_choice(choices: Sequence[Any]) -> dict[str, Any]:
     if not objects:
         raise ValueError("no choice is an object")
 
-    def number(place_and_choice: tuple[int, dict[str, Any]]) -> tuple[int, int]:
-        place, choice = place_and_choice
-        index = choice.get("index")
-        if not isinstance(index, int) or isinstance(index, bool):
-            index = place
-        return index, place
+    return min(enumerate(objects), key=lambda found: (index_of(found[1], found[0]), found[0]))[1]
 
-    return min(enumerate(objects), key=number)[1]
+
+def index_of(choice: dict[str, Any], place: int) -> int:
+    """The number of a choice; its place where the server gives none."""
+    index = choice.get("index")
+    return index if isinstance(index, int) and not isinstance(index, bool) else place
 
 
 def said_in(message: dict[str, Any]) -> Said:
@@ -103,8 +102,8 @@ def said_in(message: dict[str, Any]) -> Said:
         declined = [p for p in pieces if p.get("type") == "refusal"]
         is_refusal = is_refusal or bool(declined)
         told = [p for p in pieces if p.get("type", "text") in _SAID]
-        texts = [str(p.get("refusal") or "") for p in declined] if declined and not told else None
-        texts = [_text_of(piece) for piece in told] if texts is None else texts
+        texts = [_text_of(piece) for piece in told]
+        texts = texts or [str(piece.get("refusal") or "") for piece in declined]
         content = "".join(texts + [piece for piece in content if isinstance(piece, str)])
     if content is None:
         content = ""

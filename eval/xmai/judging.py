@@ -22,7 +22,6 @@ from eval.contract import (
     Answerer,
     Embedder,
     EmbeddingModel,
-    Instructed,
     Matcher,
     Model,
     PictureBatch,
@@ -178,8 +177,7 @@ def answered(
         for image, text in zip(hypotheses.images.tolist(), side, strict=True)
     ]
     distinct = sorted(set(asked))
-    wording = model.wording if isinstance(model, Instructed) else ""
-    asked_how = [distinct, max_tokens, _QUESTION, wording, _READING]
+    asked_how = [distinct, max_tokens, _QUESTION, _READING]
     digest = hashlib.sha256(json.dumps(asked_how).encode()).hexdigest()
     kept = embedder.remembered(
         model,

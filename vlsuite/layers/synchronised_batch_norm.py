@@ -75,10 +75,6 @@ class _Synchronised(_BatchNorm):
         """Whether other processes' samples count now."""
         return self.training and dist.is_initialized() and dist.get_world_size() > 1
 
-    def _check_input_dim(self, input: Tensor) -> None:
-        if input.ndim < 2:
-            raise ValueError(f"batch norm of {input.ndim} axes; it needs at least 2")
-
 
 class _Synchronised1d(_Synchronised, nn.BatchNorm1d):
     def forward(self, x: Tensor) -> Tensor:

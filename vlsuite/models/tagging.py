@@ -62,7 +62,7 @@ def check_fits(settings: TaggerSettings, clip: Clip) -> None:
     Raises:
         ModelError: another fingerprint.
     """
-    if settings.fingerprint not in (clip.fingerprint, clip.weights_digest()):
+    if settings.fingerprint != clip.fingerprint and settings.fingerprint != clip.weights_digest():
         raise ModelError(
             f"the concepts were named by '{settings.model}', whose weights are not those of "
             f"'{clip.name}', so their thresholds do not fit; make them again with 'vlsuite data "

@@ -9,14 +9,11 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from data_pipelines.texts import listed
-from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import normalise
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models.coca.encoder import CocaEncoder
 from vlsuite.models.coca.writing import Marks, beam_search, greedy, sampled
-from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.clip import Clip
-from vlsuite.models.dual_encoder.towers import Embeddings
 
 
 class Coca(Clip):
@@ -25,31 +22,14 @@ class Coca(Clip):
     Args: see :class:`Clip`; the encoder of ``built`` has a decoder, which computes the captions.
     """
 
-    def __init__(
-        self,
-        name: str,
-        built: BuiltModel,
-        tokenizer: CachedTokenizer,
-        *,
-        encode: Callable[[Tensor | None, Tensor | None], Embeddings],
-        logit_scale: float,
-        logit_bias: float,
-        device: torch.device,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__(
-            name,
-            built,
-            tokenizer,
-            encode=encode,
-            logit_scale=logit_scale,
-            logit_bias=logit_bias,
-            device=device,
-            dtype=dtype,
-        )
-        assert isinstance(built.encoder, CocaEncoder)
-        self._writer = built.encoder
-        self._context_length: int = built.model_cfg["text_cfg"].get("context_length", 77)
+    @property
+    def _writer(self) -> CocaEncoder:
+        assert isinstance(self._built.encoder, CocaEncoder)
+        return self._built.encoder
+
+    @property
+    def _context_length(self) -> int:
+        return self._built.model_cfg["text_cfg"].get("context_length", 77)
 
     def caption(
         self,

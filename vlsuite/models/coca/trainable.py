@@ -14,6 +14,7 @@ from vlsuite.export.run_history import RunHistory
 from vlsuite.models.coca.encoder import CocaEncoder
 from vlsuite.models.coca.export_form import export_form, write_coca_folder
 from vlsuite.models.coca.model import Coca
+from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
 from vlsuite.models.family import refuse_objective
 from vlsuite.objectives.coca import CocaObjective
@@ -25,6 +26,7 @@ class TrainableCoca(TrainableDualEncoder):
     """See ``TrainableModel``; every method does what is said there."""
 
     step: ClassVar[str] = "coca"
+    evaluated_as: ClassVar[type[Clip]] = Coca
 
     @property
     def writer(self) -> CocaEncoder:
@@ -65,27 +67,6 @@ class TrainableCoca(TrainableDualEncoder):
             return engine(pixels, token_ids)
         length = caption_length(batch.token_ids, pad_id=self.writer.pad_id)
         return engine(pixels, token_ids, caption_length=length)
-
-    def evaluated(
-        self,
-        name: str,
-        *,
-        scalars: Mapping[str, float],
-        device: torch.device,
-        run: Any = None,
-        dtype: torch.dtype = torch.float32,
-    ) -> Coca:
-        """A model that embeds pictures and texts, and writes captions without the engine."""
-        return Coca(
-            name,
-            self,
-            self.tokenizer,
-            encode=self.encoder if run is None else run,
-            logit_scale=scalars["logit_scale"],
-            logit_bias=scalars.get("logit_bias", 0.0),
-            device=device,
-            dtype=dtype,
-        )
 
     def write(
         self,

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from vlsuite.batches.transforms import channels, normalise
 from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.built import BuiltModel
-from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.dual_encoder.clip import unscaled
 
 #: Short, with words of high ids, of another script, longer than any context, and empty.
 TEXTS = (
@@ -124,7 +124,7 @@ def _run(tower: Any, given: Tensor, what: str) -> Tensor:
 
 
 def _check_pictures(built: BuiltModel, plain: PlainEmbeddings) -> None:
-    clip = _clip(built)
+    clip = unscaled(built)
     views = [clip.image_transform(picture) for picture in probe_pictures()]
     mean, std = (channels(built.preprocess[name], clip.device) for name in ("mean", "std"))
     ours = [normalise(view[None], mean=mean, std=std, dtype=torch.float32)[0] for view in views]
@@ -174,21 +174,9 @@ def probe_pictures() -> list[Image.Image]:
     return pictures
 
 
-def _clip(built: BuiltModel) -> Clip:
-    return Clip(
-        built.name,
-        built,
-        built.tokenizer,
-        encode=built.encoder,
-        logit_scale=1.0,
-        logit_bias=0.0,
-        device=torch.device("cpu"),
-    )
-
-
 def _texts(built: BuiltModel) -> Tensor:
     """Each text alone, so that each is cut behind its own end."""
-    clip = _clip(built)
+    clip = unscaled(built)
     return torch.cat([_first(built, clip.embed_texts([text])) for text in TEXTS])
 
 

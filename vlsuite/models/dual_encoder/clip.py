@@ -132,3 +132,16 @@ class Clip:
             assert embeds is not None
             parts.append(embeds)
         return torch.cat(parts)[torch.argsort(order).to(self.device)]
+
+
+def unscaled(built: BuiltModel) -> Clip:
+    """The model on the CPU, for its embeddings alone: scale 1, no bias."""
+    return Clip(
+        built.name,
+        built,
+        built.tokenizer,
+        encode=built.encoder,
+        logit_scale=1.0,
+        logit_bias=0.0,
+        device=torch.device("cpu"),
+    )

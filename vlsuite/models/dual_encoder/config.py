@@ -110,12 +110,12 @@ class OpenClipConfig(ModelFamily):
         vision_cfg, text_cfg = model_cfg["vision_cfg"], model_cfg["text_cfg"]
         if self.tokenizer is not None:
             text_cfg |= replaced_vocabulary(Path(self.tokenizer), text_cfg)
+        if self.context_length is not None:
+            text_cfg["context_length"] = self.context_length
         model_cfg |= decoder_override(model_cfg, context_length=self.context_length)
         self._check_decoder(model_cfg)
         carried = self._carried(model_cfg)
-        model = _create(self, text_cfg)
-        if self.context_length is not None:
-            text_cfg["context_length"] = self.context_length
+        model = _create(self, model_cfg)
         if self.image_size is not None:
             vision_cfg["image_size"] = self._size()
         loaded = self.pretrained is not None or ":" in self.name
@@ -269,15 +269,17 @@ def _add_own_architectures() -> None:
         open_clip.add_model_config(CONFIG_FOLDER)
 
 
-def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
-    """open_clip's factory, always with the text tower as a module of its own (custom text)."""
-    text_override: dict[str, Any] = {}
+def _create(config: OpenClipConfig, model_cfg: dict[str, Any]) -> Any:
+    """open_clip's factory, always with the text tower as a module of its own (custom text).
+
+    Args:
+        model_cfg: the architecture with what the config changes of its text tower and decoder.
+    """
+    override: dict[str, Any] = {}
     if config.tokenizer is not None:
-        context = {} if config.context_length is None else {"context_length": config.context_length}
-        text_override["text_cfg"] = text_cfg | context
-    text_override |= decoder_override(
-        architecture(config.name), context_length=config.context_length
-    )
+        override["text_cfg"] = dict(model_cfg["text_cfg"])
+    if config.context_length is not None and DECODER in model_cfg:
+        override[DECODER] = dict(model_cfg[DECODER])
     loads = config.pretrained is not None or ":" in config.name
     previous = logging.root.manager.disable
     # the factory narrates every step on the root logger, and raises what it logs as an error
@@ -296,7 +298,7 @@ def _create(config: OpenClipConfig, text_cfg: dict[str, Any]) -> Any:
                 force_patch_dropout=config.patch_dropout,
                 load_weights=loads,
                 require_pretrained=loads,
-                **text_override,
+                **override,
             )
     except UserWarning as warning:
         raise ModelError(

@@ -29,6 +29,8 @@ class TrainableDualEncoder(BuiltModel, TrainableModel):
     """See ``TrainableModel``; every method does what is said there."""
 
     step: ClassVar[str] = "contrastive"
+    #: What evaluations are given.
+    evaluated_as: ClassVar[type[Clip]] = Clip
 
     @property
     def module(self) -> nn.Module:
@@ -72,7 +74,7 @@ class TrainableDualEncoder(BuiltModel, TrainableModel):
         dtype: torch.dtype = torch.float32,
     ) -> Clip:
         """A model that embeds pictures and texts."""
-        return Clip(
+        return self.evaluated_as(
             name,
             self,
             self.tokenizer,

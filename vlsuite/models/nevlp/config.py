@@ -17,7 +17,7 @@ from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder.built import BuiltModel
-from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.dual_encoder.clip import unscaled
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation
 from vlsuite.models.family import ModelFamily
@@ -113,16 +113,7 @@ class NevlpConfig(NevlpSettings, ModelFamily):
         if self.concepts is None:
             return None
         settings = read_concepts(self.concepts).settings
-        clip = Clip(
-            self.image_tower.name,
-            tower,
-            tower.tokenizer,
-            encode=tower.encoder,
-            logit_scale=1.0,
-            logit_bias=0.0,
-            device=torch.device("cpu"),
-        )
-        check_fits(settings, clip)
+        check_fits(settings, unscaled(tower))
         return settings
 
 
