@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from data_pipelines.texts import listed
+from eval.answers.cleaning import without_thoughts
 from eval.errors import EvaluationError, UnansweredError
 from eval.respondents.endings import Ending
 from eval.respondents.pixels import DEFAULT_SIDE, Fitted, as_png
@@ -89,7 +90,9 @@ class InstructedModel(ABC):
         max_tokens: int,
         num_beams: int,
     ) -> list[str]:
-        """One text each; what the model refuses to answer is empty, and said on standard error.
+        """One text each, without reasoning between tags; what the model refuses to answer is empty.
+
+        Refusals and texts that are not whole are said on standard error.
 
         Raises:
             UnansweredError: a question is left without an answer, or all are refused.
@@ -104,7 +107,7 @@ class InstructedModel(ABC):
         except EvaluationError as error:
             raise UnansweredError(str(error)) from error
         self._check([responses.get(question.index) for question in questions])
-        return [responses[question.index].text or "" for question in questions]
+        return [without_thoughts(responses[q.index].text or "").strip() for q in questions]
 
     def _check(self, responses: Sequence[Response | None]) -> None:
         failed = [r for r in responses if r is None or r.kind == "failed"]

@@ -1,4 +1,4 @@
-"""A chat server on loopback that sends, byte for byte, what a test says."""
+"""A chat server on loopback that sends, byte for byte, what it is told to."""
 
 import json
 import socket
@@ -90,8 +90,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, sent: Sent) -> None:
         self.send_response(sent.status)
-        coding = {"Transfer-Encoding": "chunked"} if sent.is_chunked else {"Connection": "close"}
-        for name, value in {"Content-Type": sent.kind, **coding, **sent.headers}.items():
+        coding = {"Transfer-Encoding": "chunked"} if sent.is_chunked else {}
+        # said, or a client may send its next request into a connection that is being closed
+        ours = {"Content-Type": sent.kind, "Connection": "close", **coding}
+        for name, value in {**ours, **sent.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         for place, piece in enumerate(sent.pieces):
