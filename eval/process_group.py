@@ -4,7 +4,7 @@ Every process gets equally many rows, repeats filling the last shares up: a ZeRO
 its weights in each forward, so all processes must make the same number of calls.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,6 +55,19 @@ def gather_rows(local: Tensor, count: int, *, device: torch.device | str) -> Ten
     shares = [torch.empty_like(sent) for _ in range(world_size)]
     dist.all_gather(shares, sent)
     return torch.cat([share.cpu() for share in shares])[:count]
+
+
+def from_all(value: Any) -> list[Any]:
+    """What each process has, in the order of their numbers; the same on every process.
+
+    Args:
+        value: can be pickled.
+    """
+    if ranks().world_size == 1:
+        return [value]
+    gathered: list[Any] = [None] * ranks().world_size
+    dist.all_gather_object(gathered, value)
+    return gathered
 
 
 def all_agree(condition: bool, *, device: torch.device | str) -> bool:

@@ -101,8 +101,8 @@ def final_text(text: str) -> str:
     A letter in brackets, quotes or emphasis becomes "(X)". Of more than 16,000 characters the
     first 4,000 and the last 12,000 are read.
     """
-    text = _ends_of(normalised(_ends_of(_without_thoughts(text))))
-    text = _without_thoughts(text)
+    text = _ends_of(normalised(_ends_of(without_thoughts(text))))
+    text = without_thoughts(text)
     for _ in range(3):
         text = _LATEX_WRAPPER.sub(r"\1", text)
     for container in (_ANSWER_TAG, _ANSWER_KEY, _BOXED):
@@ -124,7 +124,7 @@ def _ends_of(text: str) -> str:
     return f"{head}\n\n{tail}"
 
 
-def _without_thoughts(text: str) -> str:
+def without_thoughts(text: str) -> str:
     """Reasoning between tags is dropped, with all before an end that has no beginning.
 
     Where reasoning does not end, nothing after its beginning counts.

@@ -11,8 +11,8 @@ from jaxtyping import Int64
 from eval.contract import Embedder, Instructed, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
 from eval.embedding.embedder import refuse_all_broken
-from eval.errors import EvaluationError
-from eval.process_group import gather_rows, my_rows, ranks
+from eval.errors import EvaluationError, UnansweredError
+from eval.process_group import from_all, gather_rows, my_rows, ranks
 from eval.progress import Progress
 from eval.results import Settings
 
@@ -53,6 +53,7 @@ def write_all(
         what: for the progress line ("captioning").
     Raises:
         EvaluationError: no picture can be decoded, or the model gives another number of texts.
+        UnansweredError: a model that is asked left pictures without a text, on any process.
     """
     if isinstance(model, Instructed):
         key = {**key, "wording": model.wording}
@@ -62,19 +63,27 @@ def write_all(
     if not ranks().rank:
         progress = Progress(what, total=len(np.unique(mine)), unit="groups of images")
     found: dict[str, str] = {}
+    failure: str | None = None
     for group in np.unique(mine).tolist():
         first = group * _IMAGES_AT_A_TIME
         rows = np.arange(first, min(first + _IMAGES_AT_A_TIME, len(dataset)), dtype=np.int64)
-        kept = embedder.remembered(
-            model,
-            _key(key, what, dataset, group),
-            lambda rows=rows: _packed(_written(model, embedder, dataset, write, rows)),
-        )
+        try:
+            kept = embedder.remembered(
+                model,
+                _key(key, what, dataset, group),
+                lambda rows=rows: _packed(_written(model, embedder, dataset, write, rows)),
+            )
+        except UnansweredError as error:
+            failure = str(error)
+            break
         found |= json.loads(kept.tobytes())
         if progress:
             progress.add(1)
     if progress:
         progress.close()
+    for told in from_all(failure):
+        if told is not None:
+            raise UnansweredError(told)
     texts = _from_all(found, model)
     is_good = np.isin(np.arange(len(dataset)), list(texts))
     refuse_all_broken(is_good, dataset)

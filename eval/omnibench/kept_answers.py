@@ -1,19 +1,18 @@
 """Answers of a model that ``vlsuite eval`` asks: logged in the store, shared by processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
-from eval.capabilities import device_of
+from data_pipelines.errors import UserError
 from eval.contract import Embedder, Model
-from eval.errors import EvaluationError
+from eval.errors import UnansweredError
 from eval.omnibench.asking import ask, header_of
-from eval.omnibench.log import read_log
+from eval.omnibench.log import LogHeader, read_log
 from eval.omnibench.question_set import QuestionSet
-from eval.process_group import barrier, my_rows, ranks
+from eval.process_group import from_all, ranks
 from eval.respondents.contract import Respondent, style_of
 from eval.respondents.question import OmniQuestion, Setting
 from eval.respondents.response import Response
@@ -31,30 +30,64 @@ def answers(
 ) -> Responses:
     """Responses to all questions in one setting; what was answered before is not asked again.
 
-    The log is of the form that ``vlsuite omnibench score`` reads.
+    The log is of the form that ``vlsuite omnibench score`` reads. Several processes ask each
+    question once among them, whether they see one folder or each its own.
 
     Args:
         model: what was opened; the store knows it.
         respondent: the same as one that is asked.
         embedder: its store holds the log; where it keeps nothing, neither does this.
     Raises:
-        EvaluationError: a question is left without an answer, or nothing can be asked.
+        UnansweredError: a question is left without an answer, or nothing can be asked; on every
+            process, whichever it happened to.
     """
     header = header_of(respondent, found, style=style_of(respondent))
     with ExitStack() as stack:
         folder = embedder.folder(model, f"omnibench {header.to_json()}")
-        is_shared = folder is not None
         if folder is None:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="vlsuite-answers-")))
-        device = device_of(model)
-        before = _logged(folder)
-        barrier(device=device)
-        questions = _share(found.questions, before, setting) if is_shared else found.questions
-        ask(respondent, questions, [setting], _log(folder), header, show_progress=not ranks().rank)
-        barrier(device=device)
-        responses = _logged(folder)
+        before = _together(partial(_logged, folder))
+        questions = _share(found.questions, before, setting)
+        responses = _together(partial(_ask, respondent, questions, setting, folder, header))
     _refuse_unanswered(responses, found, setting, respondent)
     return responses
+
+
+def _ask(
+    respondent: Respondent,
+    questions: Sequence[OmniQuestion],
+    setting: Setting,
+    folder: Path,
+    header: LogHeader,
+) -> Responses:
+    """What this process's folder holds after its share was asked.
+
+    Raises:
+        UserError: see ``ask``.
+    """
+    ask(respondent, questions, [setting], _log(folder), header, show_progress=not ranks().rank)
+    return _logged(folder)
+
+
+def _together(work: Callable[[], Responses]) -> Responses:
+    """The responses of all processes.
+
+    Raises:
+        UnansweredError: the work failed on one of them; raised on all, as one that left alone
+            would keep the others waiting.
+    """
+    own: Responses | str
+    try:
+        own = work()
+    except UserError as error:
+        own = str(error)
+    gathered: list[Responses | str] = from_all(own)
+    found: dict[tuple[int, str], Response] = {}
+    for part in gathered:
+        if isinstance(part, str):
+            raise UnansweredError(part)
+        _merge(found, part)
+    return found
 
 
 def _log(folder: Path) -> Path:
@@ -63,27 +96,38 @@ def _log(folder: Path) -> Path:
     return folder / ("responses.jsonl" if world_size == 1 else f"responses.{rank}.jsonl")
 
 
-def _logged(folder: Path) -> dict[tuple[int, str], Response]:
-    """What all processes have logged, also of an earlier command with more or fewer of them."""
+def _logged(folder: Path) -> Responses:
+    """What this folder holds, also of an earlier command with more or fewer processes.
+
+    Raises:
+        UserError: a log cannot be read.
+    """
     responses: dict[tuple[int, str], Response] = {}
     for path in sorted(folder.glob("responses*.jsonl")):
-        for key, response in read_log(path).responses.items():
-            if key not in responses or responses[key].error is not None:
-                responses[key] = response
+        if b"\n" in path.read_bytes():  # one that was begun this moment has no header yet
+            _merge(responses, read_log(path).responses)
     return responses
+
+
+def _merge(found: dict[tuple[int, str], Response], more: Responses) -> None:
+    """An answer stays, an error gives way."""
+    for key, response in more.items():
+        if key not in found or found[key].error is not None:
+            found[key] = response
 
 
 def _share(
     questions: Sequence[OmniQuestion], before: Responses, setting: Setting
 ) -> list[OmniQuestion]:
-    """What this process asks: its share of the questions that have no answer yet."""
+    """What this process asks of the questions without an answer; each falls to one process."""
+    rank, world_size = ranks()
     waiting = [
         question
         for question in questions
         if (response := before.get((question.index, setting.name))) is None
         or response.kind == "failed"
     ]
-    return [waiting[row] for row in np.unique(my_rows(len(waiting)))] if waiting else []
+    return waiting[rank::world_size]
 
 
 def _refuse_unanswered(
@@ -93,7 +137,7 @@ def _refuse_unanswered(
     failed = [response for response in own if response is None or response.kind == "failed"]
     if failed:
         reason = failed[0].error if failed[0] is not None else "no response"
-        raise EvaluationError(
+        raise UnansweredError(
             f"{respondent.name} leaves {len(failed)} of {len(own)} questions without an answer "
             f"({reason}); run the same command again, the others are kept"
         )

@@ -9,7 +9,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from data_pipelines.texts import listed
-from eval.errors import EvaluationError
+from eval.answers.cleaning import without_thoughts
+from eval.errors import EvaluationError, UnansweredError
 from eval.respondents.endings import Ending
 from eval.respondents.pixels import DEFAULT_SIDE, Fitted, as_png
 from eval.respondents.question import Prompted
@@ -61,7 +62,7 @@ class InstructedModel(ABC):
         """See ``Captioner``; a prompt is the question that is asked about its picture.
 
         Raises:
-            EvaluationError: see ``_texts``.
+            UnansweredError: see ``_texts``.
         """
         asked = listed(prompts) if prompts is not None else [DESCRIBE] * len(images)
         return self._texts(images, asked, max_tokens=max_tokens, num_beams=num_beams)
@@ -76,7 +77,7 @@ class InstructedModel(ABC):
         """See ``Answerer``.
 
         Raises:
-            EvaluationError: see ``_texts``.
+            UnansweredError: see ``_texts``.
         """
         asked = [f"{question}\n{BRIEFLY}" for question in listed(questions)]
         return self._texts(images, asked, max_tokens=max_tokens, num_beams=1)
@@ -89,25 +90,30 @@ class InstructedModel(ABC):
         max_tokens: int,
         num_beams: int,
     ) -> list[str]:
-        """One text each; what the model refuses to answer is empty, and said on standard error.
+        """One text each, without reasoning between tags; what the model refuses to answer is empty.
+
+        Refusals and texts that are not whole are said on standard error.
 
         Raises:
-            EvaluationError: a question is left without an answer, or all are refused.
+            UnansweredError: a question is left without an answer, or all are refused.
         """
         questions = [
             Prompted(index=i, setting=_SETTING, text=text, image=as_png(image, name=f"picture {i}"))
             for i, (image, text) in enumerate(zip(images, asked, strict=True))
         ]
         written = self.write(questions, max_tokens=max_tokens, num_beams=num_beams)
-        responses = {response.index: response for response in written}
+        try:
+            responses = {response.index: response for response in written}
+        except EvaluationError as error:
+            raise UnansweredError(str(error)) from error
         self._check([responses.get(question.index) for question in questions])
-        return [responses[question.index].text or "" for question in questions]
+        return [without_thoughts(responses[q.index].text or "").strip() for q in questions]
 
     def _check(self, responses: Sequence[Response | None]) -> None:
         failed = [r for r in responses if r is None or r.kind == "failed"]
         if failed:
             reason = failed[0].error if failed[0] else "no response"
-            raise EvaluationError(
+            raise UnansweredError(
                 f"{self.name} leaves {len(failed)} of {len(responses)} questions unanswered "
                 f"({reason}); run the same command again"
             )
@@ -118,7 +124,7 @@ class InstructedModel(ABC):
         (reason, _), count = refused.most_common(1)[0], refused.total()
         told = f"{self.name} refuses {count} of {len(responses)} questions: {reason}"
         if count == len(responses):
-            raise EvaluationError(f"{told}; see whether it takes pictures")
+            raise UnansweredError(f"{told}; see whether it takes pictures")
         print(f"warning: {told}; they count as empty texts", file=sys.stderr)
 
     def _tell_endings(self, responses: Sequence[Response]) -> None:

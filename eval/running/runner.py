@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 from eval.capabilities import device_of, identity_of, lack_of
 from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel, Model
 from eval.embedding.embedder import RememberingEmbedder
-from eval.errors import EvaluationError
+from eval.errors import EvaluationError, UnansweredError
 from eval.influence_factors import UNKNOWN, merged
 from eval.process_group import all_agree, ranks
 from eval.results import (
@@ -71,6 +71,8 @@ def run_benchmarks(
     Raises:
         EvaluationError: two benchmarks would share a file, the model gives no numbers, or it
             cannot take a required benchmark, or any at all.
+        UnansweredError: a model left questions of a task unanswered; raised when all other tasks
+            have been measured and their results are on disk.
         DataError: the folder cannot be written.
     """
     benchmarks = possible_benchmarks(model, benchmarks, required=required)
@@ -84,6 +86,7 @@ def run_benchmarks(
         out_dir, probe_model(model), identity_of(model), environment or {}, influences or {}
     )
     finished: list[Finished] = []
+    unanswered: dict[str, UnansweredError] = {}
     for group in _groups(benchmarks):
         shared = RememberingEmbedder(embedder)
         earlier = [_finished_earlier(model, benchmark, place) for benchmark in group]
@@ -91,11 +94,35 @@ def run_benchmarks(
         if isinstance(model, EmbeddingModel):
             shared.prepare(model, [need for benchmark in todo for need in benchmark.needs()])
         for benchmark, known in zip(group, earlier, strict=True):
-            outcome = known or _run(model, benchmark, embedder=shared, place=place)
+            try:
+                outcome = known or _run(model, benchmark, embedder=shared, place=place)
+            except UnansweredError as error:
+                unanswered[f"{benchmark.name} {benchmark.dataset.split}"] = error
+                continue
             finished.append(outcome)
             if on_finished:
                 on_finished(outcome)
+    _refuse_unanswered(unanswered, finished)
     return finished
+
+
+def _refuse_unanswered(
+    unanswered: Mapping[str, UnansweredError], finished: Sequence[Finished]
+) -> None:
+    """Say what could not be measured, once everything else is on disk.
+
+    Raises:
+        UnansweredError: something could not.
+    """
+    if not unanswered:
+        return
+    first = next(iter(unanswered.values()))
+    if len(unanswered) + len(finished) == 1:
+        raise first
+    raise UnansweredError(
+        f"{len(unanswered)} of {len(unanswered) + len(finished)} tasks have no result "
+        f"({', '.join(unanswered)}); the results of the other {len(finished)} are written; {first}"
+    ) from first
 
 
 def possible_benchmarks(

@@ -14,6 +14,8 @@ from PIL import Image
 
 from benchmarks.support.omni_questions import write_github_form
 from benchmarks.support.omni_server import OmniServer, letter_model
+from eval.respondents.endpoint import Endpoint
+from eval.respondents.endpoint_config import EndpointConfig
 from eval.respondents.instructed import BRIEFLY, DESCRIBE
 from eval.respondents.pixels import Fitted, as_png
 from tests.support.evaluation_data import noise_png, write_evaluation_folder
@@ -193,3 +195,39 @@ def test_what_an_endpoint_refuses_or_fails_to_answer(
         quick += ["--set", "model.no_cache=true"]
         assert evaluate(model, pictures, tmp_path / "other", *quick) == 2
         assert "does not answer" in capsys.readouterr().err
+
+
+def test_one_failing_task_leaves_the_results_of_the_others(
+    questions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--set", "omnibench.settings=image_audio,image,caption", "--set", "model.tries=1"]
+    settings += ["--set", f"model.cache={tmp_path / 'answers'}"]
+    with OmniServer(letter_model) as server:
+        server.fail = '"type": "input_audio"'
+        model = f"{server.url}#letters"
+        assert evaluate(model, questions, tmp_path, *settings) == 2
+        told = capsys.readouterr().err
+        assert "1 of 3 tasks have no result (omnibench image_audio)" in told
+        assert "Traceback" not in told
+        assert len(list((tmp_path / "out").glob("*.json"))) == 2
+        before = sum(server.ledger.received.values())
+        server.fail = None
+        assert evaluate(model, questions, tmp_path, *settings) == 0
+        assert len(list((tmp_path / "out").glob("*.json"))) == 3
+        assert sum(server.ledger.received.values()) - before == 6
+
+
+@pytest.mark.parametrize(
+    ("written", "caption"),
+    [
+        ("<think>A dog? No.</think>\n\nA cat.", "A cat."),
+        ("A dog? No.</think>A cat.", "A cat."),
+        ("<think>A dog? No, perhaps", ""),
+        ("A cat.", "A cat."),
+    ],
+)
+def test_thoughts_are_no_part_of_a_caption(written: str, caption: str) -> None:
+    picture = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    with OmniServer(lambda request: written) as server:
+        model = Endpoint(EndpointConfig(url=server.url, model="m"))
+        assert model.caption(picture, max_tokens=9) == [caption]

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.support.scripted_server import chunk, event
 from eval.respondents.bounded_json import MOST_VALUES, parsed_json
 from eval.respondents.chat_stream import ChatStream
 from eval.respondents.event_stream import Event, EventReader
-from tests.support.scripted_server import chunk, event
 
 
 def read(stream: bytes, *, sizes: int | None = None) -> list[Event]:

@@ -11,6 +11,15 @@ from typing import Any
 import pytest
 
 from benchmarks.support.omni_questions import write_github_form
+from benchmarks.support.scripted_server import (
+    Script,
+    ScriptedServer,
+    Sent,
+    chunk,
+    event,
+    refusal,
+    told,
+)
 from eval.errors import EvaluationError
 from eval.omnibench.read_questions import read_questions
 from eval.respondents.asking_form import Asking, AskingForm, StreamChoice
@@ -21,15 +30,6 @@ from eval.respondents.endpoint_settings import EndpointSettings
 from eval.respondents.question import SETTINGS, Prompted, prompted
 from eval.respondents.response_cache import ResponseCache
 from eval.respondents.retry import Backoff
-from tests.support.scripted_server import (
-    Script,
-    ScriptedServer,
-    Sent,
-    chunk,
-    event,
-    refusal,
-    told,
-)
 
 ONLY_STREAMS = (
     "This model only support stream mode, please enable the stream parameter to access the model. "

@@ -1,4 +1,4 @@
-"""A chat server on loopback that sends, byte for byte, what a test says."""
+"""A chat server on loopback that sends, byte for byte, what it is told to."""
 
 import json
 import socket
