@@ -157,4 +157,5 @@ def _attend(
 ) -> Float[Tensor, "rows queries heads head_dim"]:
     """softmax(q k / sqrt(d) + bias) v."""
     q, k, v = (part.transpose(1, 2) for part in (query, keys, values))
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias).transpose(1, 2)
+    mask = None if bias is None else bias[None]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
