@@ -142,7 +142,9 @@ def differences(ours: VideoTower, peer: nn.Module | None, side: int, seed: int) 
             feature = ours(clip, [frames])[0].double()
             found[str(frames)] = {
                 "loops": float((feature - video_feature(ours, clip)).abs().max()),
-                "peer": None if peer is None else float((feature - peer(clip[None])[0]).abs().max()),
+                "peer": None
+                if peer is None
+                else float((feature - peer(clip[None])[0]).abs().max()),
             }
     return found
 

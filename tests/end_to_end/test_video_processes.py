@@ -149,9 +149,7 @@ def test_the_image_part_opens_in_plain_open_clip(root):
     ours = open_model(f"local-dir:{folder}")
     pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     with torch.no_grad():
-        theirs = plain.encode_image(
-            (pictures / 255 - ours._mean) / ours._std, normalize=True
-        )
+        theirs = plain.encode_image((pictures / 255 - ours._mean) / ours._std, normalize=True)
     torch.testing.assert_close(ours.embed_images(pictures), theirs, rtol=1e-5, atol=1e-5)
 
 

@@ -29,9 +29,7 @@ def image_towers() -> dict[str, nn.Module]:
         "layer scale": VisionTransformer(**plain, ls_init_value=0.3, no_ln_pre=True),
         "timm, class token": timm_tower("token", **timm),
         "timm, mean": timm_tower("avg", **timm),
-        "timm, attention pooling without class token": timm_tower(
-            "map", class_token=False, **timm
-        ),
+        "timm, attention pooling without class token": timm_tower("map", class_token=False, **timm),
         "timm, normed queries": timm_tower("token", qk_norm=True, no_embed_class=True, **timm),
     }
 

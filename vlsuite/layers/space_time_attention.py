@@ -142,9 +142,7 @@ def _with_classes(group: SameLength, part: _Split) -> Tensor:
     places = _places(group, part.patches)
     if not len(part.classes):
         return places
-    repeated = repeat(
-        group.of_clips(part.classes), "c h d -> (c n) 1 h d", n=part.patches.shape[1]
-    )
+    repeated = repeat(group.of_clips(part.classes), "c h d -> (c n) 1 h d", n=part.patches.shape[1])
     return torch.cat([repeated, places], dim=1)
 
 

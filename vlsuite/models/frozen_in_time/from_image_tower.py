@@ -207,7 +207,9 @@ def _trainable_copy(norm: nn.Module) -> nn.Module:
     return copy.deepcopy(norm).requires_grad_(True)
 
 
-def names_in_image_tower(tower: nn.Module, image_names: dict[int, str]) -> Iterator[tuple[str, str]]:
+def names_in_image_tower(
+    tower: nn.Module, image_names: dict[int, str]
+) -> Iterator[tuple[str, str]]:
     """(name in the video tower, name in the image tower) of every weight that both have.
 
     Args:

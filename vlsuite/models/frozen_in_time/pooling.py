@@ -4,7 +4,6 @@ Towers with a class token keep it. Others pool the patches of each frame as they
 the mean over the frames follows: for one frame that is the image tower's own feature.
 """
 
-
 from jaxtyping import Float
 from torch import Tensor, nn
 
