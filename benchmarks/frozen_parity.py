@@ -141,12 +141,16 @@ def differences(ours: VideoTower, peer: nn.Module | None, side: int, seed: int) 
         with torch.no_grad():
             feature = ours(clip, [frames])[0].double()
             found[str(frames)] = {
-                "loops": float((feature - video_feature(ours, clip)).abs().max()),
+                "loops": _largest(feature, video_feature(ours, clip)),
                 "peer": None
                 if peer is None
                 else float((feature - peer(clip[None])[0]).abs().max()),
             }
     return found
+
+
+def _largest(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max())
 
 
 def _parser() -> argparse.ArgumentParser:

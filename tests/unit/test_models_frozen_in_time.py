@@ -135,7 +135,7 @@ class TestLength:
 
 class TestRefusals:
     def test_no_vision_transformer(self):
-        with pytest.raises(ModelError, match="ModifiedResNet.*over_time=mean"):
+        with pytest.raises(ModelError, match=r"ModifiedResNet.*over_time=mean"):
             _build("RN50")
 
     def test_pooling_by_attention_of_open_clip(self):
