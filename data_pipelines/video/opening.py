@@ -45,7 +45,8 @@ class OpenVideo:
             )
             self.stream = _video_stream(self.container)
         except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise BadSampleError("broken video", reason_of(error)) from error
+            reason = getattr(error, "strerror", None) or reason_of(error)
+            raise BadSampleError("broken video", reason) from error
         context = self.stream.codec_context
         context.options = {"max_pixels": str(limits.max_pixels)}
         context.thread_count = 1

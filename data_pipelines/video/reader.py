@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float64, UInt8
 
 from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.video.decoders import DecoderName, other_decoder
@@ -18,6 +18,7 @@ from data_pipelines.video.opening import OpenVideo
 from data_pipelines.video.packets import read_packets, table_of_packets
 from data_pipelines.video.picture import Picture
 from data_pipelines.video.plan import Run, plan
+from data_pipelines.video.promised_size import refuse_truncated
 from data_pipelines.video.runs_of_packets import (
     KeptPackets,
     MismatchError,
@@ -90,6 +91,7 @@ class VideoReader:
         Args:
             index: as made by :func:`make_index`; a broken one is not used.
         Raises:
+            BadSampleError: "zero bytes", "truncated video", and see the class.
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
@@ -99,7 +101,12 @@ class VideoReader:
                 source = Path(video).open("rb")  # noqa: SIM115
             except OSError as error:
                 raise DataError(f"cannot read the video {video}: {error.strerror}") from error
-        return cls(source, decoder=decoder, limits=limits, index=_usable(index))
+        try:
+            refuse_truncated(source)
+            return cls(source, decoder=decoder, limits=limits, index=_usable(index))
+        except BaseException:
+            source.close()
+            raise
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -175,7 +182,12 @@ class VideoReader:
         starts = self._table.starts
         return self.frames(frame_at(starts, moment) for moment in seconds)
 
-    def sample(
+    @property
+    def starts(self) -> Float64[np.ndarray, " frames"]:
+        """Seconds at which frames are shown, counted from the first."""
+        return self._table.starts
+
+    def choose(
         self,
         sampling: FrameSampling,
         *,
