@@ -27,7 +27,8 @@ _VERSION = 1
 #: magic, version, flags, digest, width, height, frames, keys, packets, time base (numerator,
 #: denominator), first time stamp, end of the last frame
 _HEADER = struct.Struct("<8sHH32sIIIIIIIqq")
-_TIMED, _DECODED, _MIRRORED, _QUARTERS = 1, 2, 4, 3  # flags; quarter turns are shifted by 3
+_TIMED, _DECODED, _MIRRORED, _PROBE = 1, 2, 4, 32  # flags
+_QUARTERS = 3  # bits that quarter turns are shifted by
 _MAX_FRAMES = 1_000_000
 _MAX_TIME = 1 << 61  # ticks
 _EDGE = 1 << 16  # bytes that the digest reads at both ends
@@ -45,6 +46,7 @@ class FrameIndex:
         height: likewise.
         quarters: quarter turns clockwise that make it upright.
         is_mirrored: whether it is mirrored before that.
+        needs_probe: whether streams and times of the container are known only after some packets.
     """
 
     table: FrameTable
@@ -53,13 +55,15 @@ class FrameIndex:
     height: int
     quarters: int
     is_mirrored: bool
+    needs_probe: bool
 
     def to_bytes(self) -> bytes:
         """The stored form; ``from_bytes`` is its inverse."""
         table = self.table
         keys = np.flatnonzero(table.keys)
         flags = _TIMED * table.is_timed | _DECODED * table.is_decoded
-        flags |= _MIRRORED * self.is_mirrored | self.quarters << _QUARTERS
+        flags |= _MIRRORED * self.is_mirrored | _PROBE * self.needs_probe
+        flags |= self.quarters << _QUARTERS
         columns = (table.packets, table.pts, keys, table.dts[keys])
         steps = [np.diff(column, prepend=0).astype("<i8").tobytes() for column in columns]
         base = table.time_base
@@ -122,6 +126,7 @@ class FrameIndex:
             height=height,
             quarters=flags >> _QUARTERS & 0b11,
             is_mirrored=bool(flags & _MIRRORED),
+            needs_probe=bool(flags & _PROBE),
         )
 
 

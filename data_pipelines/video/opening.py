@@ -13,6 +13,8 @@ _FORMATS = (
     "h263,h264,hevc,vvc,ivf,obu,av1,mjpeg,dv,vc1,nut,mxf,dirac,wtv,nuv,avs2,avs3,cavsvideo,amv,ea,"
     "4xm,bink,smk,roq,rpl,film_cpk,yuv4mpegpipe,y4m"
 )
+#: Containers whose header says everything about streams and times.
+_WITH_HEADER = {"mov", "matroska", "avi"}
 _BUFFER = 1 << 16  # bytes of one call from FFmpeg into Python
 
 
@@ -58,11 +60,24 @@ class OpenVideo:
         return self.container.format.name
 
     @property
+    def has_header(self) -> bool:
+        """Whether no packet has to be read to know streams and times."""
+        return not _WITH_HEADER.isdisjoint(self.format.split(","))
+
+    @property
     def codec(self) -> str:
         """FFmpeg's name of the codec, whichever decoder reads it."""
         return self.context.codec.canonical_name
 
+    @property
+    def can_reorder(self) -> bool:
+        """Whether frames may be stored in another order than they are shown in."""
+        if self.codec == "mpeg4":  # its header tells
+            return self.context.has_b_frames
+        return self.context.codec.reorder
+
     def close(self) -> None:
+        """Free what FFmpeg holds."""
         self.container.close()
 
 
