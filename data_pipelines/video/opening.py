@@ -1,10 +1,10 @@
 """A container opened with nothing allowed but its own bytes."""
 
-from typing import Any, BinaryIO
+from typing import Any
 
 from data_pipelines.errors import BadSampleError, reason_of
 from data_pipelines.video.errors import MissingDecoderError
-from data_pipelines.video.limits import DecodeLimits
+from data_pipelines.video.limits import DecodeLimits, Source
 
 #: FFmpeg's demuxers that read one file. Playlists and descriptions (hls, dash, concat, sdp, imf)
 #: would have other files and addresses opened; still pictures are no videos.
@@ -31,7 +31,7 @@ class OpenVideo:
         MissingDecoderError: PyAV is missing.
     """
 
-    def __init__(self, source: BinaryIO, limits: DecodeLimits, *, probe: bool = True) -> None:
+    def __init__(self, source: Source, limits: DecodeLimits, *, probe: bool = True) -> None:
         av = require_av()
         options = {"max_pixels": str(limits.max_pixels), "threads": "1"}
         if not probe:
@@ -68,6 +68,11 @@ class OpenVideo:
     def codec(self) -> str:
         """FFmpeg's name of the codec, whichever decoder reads it."""
         return self.context.codec.canonical_name
+
+    @property
+    def has_foreign_codec(self) -> bool:
+        """Of Matroska: whether its codec is described as in AVI, with the times of AVI."""
+        return self.context.codec_tag.strip("\0") != ""
 
     @property
     def can_reorder(self) -> bool:
