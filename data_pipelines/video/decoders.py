@@ -22,7 +22,7 @@ OtherDecoder = Callable[[Source, list[int], FrameTable], dict[int, np.ndarray]]
 _CLOCK = 1e-3  # seconds; decord's times are 32-bit floats
 
 
-def other_decoder(name: DecoderName) -> OtherDecoder | None:
+def other_decoder(name: str) -> OtherDecoder | None:
     """The decoder of a name; None for PyAV.
 
     Raises:

@@ -27,7 +27,7 @@ class OpenVideo:
         probe: decode the first frames to learn what headers do not say; False where a stored
             index says it.
     Raises:
-        BadSampleError: "broken video": no container, or none with a video.
+        BadSampleError: "broken video": no container, or none with a video; "too many pixels".
         MissingDecoderError: PyAV is missing.
     """
 
@@ -50,6 +50,8 @@ class OpenVideo:
             reason = getattr(error, "strerror", None) or reason_of(error)
             raise BadSampleError("broken video", reason) from error
         context = self.stream.codec_context
+        if context.width * context.height > limits.max_pixels:
+            raise BadSampleError("too many pixels", f"frames of {context.width} x {context.height}")
         context.options = {"max_pixels": str(limits.max_pixels)}
         context.thread_count = 1
         self.context = context

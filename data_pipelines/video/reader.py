@@ -255,13 +255,14 @@ class VideoReader:
         Lacks frames that are not there, where the table said otherwise.
         """
         wanted = set(numbers)
-        self._picture.check_room(len(numbers))
+        self._picture.make_room(len(numbers))
         try:
             return self._planned(wanted)
         except MismatchError:
             self.was_redone = True
         if self._index is not None:
             self._index, self._picture = None, Picture(self._limits)
+            self._picture.make_room(len(numbers))
             self._video, self._table = self._without_index()
             try:
                 return self._planned({number for number in wanted if number < len(self._table)})
