@@ -154,8 +154,9 @@ def _pieces(size: int) -> list[tuple[int, int]]:
 def _columns(blob: bytes, lengths: tuple[int, ...]) -> list[Int64[np.ndarray, " rows"]]:
     """Running sums of the stored differences."""
     size = 8 * sum(lengths)
-    content = zlib.decompressobj().decompress(blob, size + 1)
-    if len(content) != size:
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(blob, size + 1)
+    if len(content) != size or not unpacking.eof or unpacking.unused_data:
         raise ValueError(f"{len(content)} bytes of columns, expected {size}")
     steps = np.frombuffer(content, dtype="<i8").astype(np.int64)
     bounds = np.cumsum((0, *lengths))
