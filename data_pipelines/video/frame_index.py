@@ -11,12 +11,12 @@ import struct
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int64
 
 from data_pipelines.errors import BadSampleError
+from data_pipelines.video.limits import Source
 from data_pipelines.video.table import FrameTable
 
 #: Of the member of a sample that holds the index of its video.
@@ -130,7 +130,7 @@ class FrameIndex:
         )
 
 
-def digest_of(source: BinaryIO) -> bytes:
+def digest_of(source: Source) -> bytes:
     """What tells the bytes of one video from those of another: SHA-256 over size and pieces.
 
     Both ends and sixteen pieces in between: an index that has become stale is noticed without
@@ -154,8 +154,9 @@ def _pieces(size: int) -> list[tuple[int, int]]:
 def _columns(blob: bytes, lengths: tuple[int, ...]) -> list[Int64[np.ndarray, " rows"]]:
     """Running sums of the stored differences."""
     size = 8 * sum(lengths)
-    content = zlib.decompressobj().decompress(blob, size + 1)
-    if len(content) != size:
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(blob, size + 1)
+    if len(content) != size or not unpacking.eof or unpacking.unused_data:
         raise ValueError(f"{len(content)} bytes of columns, expected {size}")
     steps = np.frombuffer(content, dtype="<i8").astype(np.int64)
     bounds = np.cumsum((0, *lengths))

@@ -112,9 +112,6 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     # Frames shown before the first key frame may refer to ones that the file lacks.
     if (np.diff(pts) <= 0).any() or (packets.shown[0] and numbers[0] != 0):
         return None
-    # The codec says that frames change places, and by their times none does.
-    if video.context.has_b_frames and len(pts) > 1 and (np.diff(numbers) > 0).all():
-        return None
     return FrameTable(
         packets=numbers,
         pts=pts,
@@ -132,7 +129,8 @@ def _tells_order(video: OpenVideo) -> bool:
     names = set(video.format.split(","))
     if not names & _TOLD_BY_PACKETS:
         return False
-    return not (names & _WITHOUT_ORDER and video.can_reorder)
+    is_untold = names & _WITHOUT_ORDER or ("matroska" in names and video.has_foreign_codec)
+    return not (is_untold and video.can_reorder)
 
 
 def _seek_times(packets: Packets) -> Int64[np.ndarray, " packets"]:

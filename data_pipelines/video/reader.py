@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -13,7 +13,7 @@ from data_pipelines.video.decoders import DecoderName, other_decoder
 from data_pipelines.video.decoding import Decoding
 from data_pipelines.video.frame_index import FrameIndex, digest_of
 from data_pipelines.video.info import VideoInfo
-from data_pipelines.video.limits import DecodeLimits
+from data_pipelines.video.limits import DecodeLimits, Source
 from data_pipelines.video.opening import OpenVideo
 from data_pipelines.video.packets import read_packets, table_of_packets
 from data_pipelines.video.picture import Picture
@@ -54,7 +54,7 @@ class VideoReader:
 
     def __init__(
         self,
-        source: BinaryIO,
+        source: Source,
         *,
         decoder: DecoderName = "pyav",
         limits: DecodeLimits | None = None,
@@ -90,7 +90,7 @@ class VideoReader:
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
-            source: BinaryIO = io.BytesIO(video)
+            source: Source = io.BytesIO(video)
         else:
             try:
                 source = Path(video).open("rb")  # noqa: SIM115
@@ -228,6 +228,9 @@ class VideoReader:
         except BadSampleError:
             self._index = None
             return None
+        if (index.width, index.height) != (video.context.width, video.context.height):
+            self._index = None
+            return None
         self._picture.know(index)
         return video, index.table
 
@@ -255,13 +258,14 @@ class VideoReader:
         Lacks frames that are not there, where the table said otherwise.
         """
         wanted = set(numbers)
-        self._picture.check_room(len(numbers))
+        self._picture.make_room(len(numbers))
         try:
             return self._planned(wanted)
         except MismatchError:
             self.was_redone = True
         if self._index is not None:
             self._index, self._picture = None, Picture(self._limits)
+            self._picture.make_room(len(numbers))
             self._video, self._table = self._without_index()
             try:
                 return self._planned({number for number in wanted if number < len(self._table)})
@@ -273,6 +277,8 @@ class VideoReader:
         self, numbers: Sequence[int], found: Mapping[int, np.ndarray]
     ) -> UInt8[np.ndarray, "frames height width 3"]:
         if not numbers:
+            if not self._picture.is_known:
+                self._found([0])
             return np.zeros((0, *self._picture.upright_size[::-1], 3), dtype=np.uint8)
         if max(numbers) not in found:
             end = len(self._table)
