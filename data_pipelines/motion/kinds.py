@@ -40,7 +40,7 @@ def _direction(names: tuple[str, ...], num_frames: int, rng: np.random.Generator
     """Moves to the left or to the right, upwards or downwards."""
     size, across = _size(rng), spread(rng, 0.25, 0.75)
     half = spread(rng, 0.15, 0.32)
-    middle = 0.5 + spread(rng, -1, 1) * (0.45 - half)
+    middle = 0.5 + spread(rng, -1.0, 1.0) * (0.45 - half)
     is_level = bool(rng.integers(2))
 
     def frame(time: float) -> Frame:
@@ -59,8 +59,8 @@ def _direction(names: tuple[str, ...], num_frames: int, rng: np.random.Generator
 
 def _turning(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -> Take:
     """Turns clockwise or anticlockwise."""
-    size, start = spread(rng, 0.4, 0.55), spread(rng, 0, 360)
-    turn = spread(rng, 120, 240)
+    size, start = spread(rng, 0.4, 0.55), spread(rng, 0.0, 360.0)
+    turn = spread(rng, 120.0, 240.0)
     x, y = spread(rng, 0.35, 0.65), spread(rng, 0.35, 0.65)
 
     def frame(time: float) -> Frame:
@@ -259,7 +259,7 @@ def _passes(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -
 def _speed(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -> Take:
     """Moves slowly or quickly, coming in again where it went out."""
     size, across = spread(rng, 0.24, 0.34), spread(rng, 0.25, 0.75)
-    start = spread(rng, 0, 1)
+    start = spread(rng, 0.0, 1.0)
     is_level, is_turned = bool(rng.integers(2)), bool(rng.integers(2))
     half = num_frames // 2
     width = 1 + size  # so that it is out of sight before it comes in again

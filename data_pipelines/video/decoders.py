@@ -1,13 +1,14 @@
 """Decoders besides PyAV: faster on some machines, checked by the times that PyAV reads."""
 
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float64
 
 from data_pipelines.errors import ConfigError
 from data_pipelines.video.errors import MissingDecoderError
+from data_pipelines.video.limits import Source
 from data_pipelines.video.opening import require_av
 from data_pipelines.video.runs_of_packets import MismatchError
 from data_pipelines.video.table import FrameTable
@@ -16,12 +17,12 @@ DecoderName = Literal["pyav", "torchcodec", "decord"]
 DECODERS: tuple[str, ...] = get_args(DecoderName)
 
 #: Gives the pixels of frames by their numbers.
-OtherDecoder = Callable[[BinaryIO, list[int], FrameTable], dict[int, np.ndarray]]
+OtherDecoder = Callable[[Source, list[int], FrameTable], dict[int, np.ndarray]]
 
 _CLOCK = 1e-3  # seconds; decord's times are 32-bit floats
 
 
-def other_decoder(name: DecoderName) -> OtherDecoder | None:
+def other_decoder(name: str) -> OtherDecoder | None:
     """The decoder of a name; None for PyAV.
 
     Raises:
@@ -51,7 +52,7 @@ def _require(name: str) -> None:
         ) from error
 
 
-def _torchcodec(source: BinaryIO, numbers: list[int], table: FrameTable) -> dict[int, np.ndarray]:
+def _torchcodec(source: Source, numbers: list[int], table: FrameTable) -> dict[int, np.ndarray]:
     """By torchcodec's exact mode, whose frames carry their times; frames come upright."""
     from torchcodec.decoders import VideoDecoder  # pyright: ignore[reportMissingImports]
 
@@ -69,7 +70,7 @@ def _torchcodec(source: BinaryIO, numbers: list[int], table: FrameTable) -> dict
     return dict(zip(numbers, batch.data.numpy(), strict=True))
 
 
-def _decord(source: BinaryIO, numbers: list[int], table: FrameTable) -> dict[int, np.ndarray]:
+def _decord(source: Source, numbers: list[int], table: FrameTable) -> dict[int, np.ndarray]:
     """By decord, in containers whose packets tell of their frames: elsewhere it gives others."""
     import decord
 

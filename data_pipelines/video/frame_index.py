@@ -11,12 +11,12 @@ import struct
 import zlib
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Int64
 
 from data_pipelines.errors import BadSampleError
+from data_pipelines.video.limits import Source
 from data_pipelines.video.table import FrameTable
 
 #: Of the member of a sample that holds the index of its video.
@@ -27,7 +27,8 @@ _VERSION = 1
 #: magic, version, flags, digest, width, height, frames, keys, packets, time base (numerator,
 #: denominator), first time stamp, end of the last frame
 _HEADER = struct.Struct("<8sHH32sIIIIIIIqq")
-_TIMED, _DECODED, _MIRRORED, _QUARTERS = 1, 2, 4, 3  # flags; quarter turns are shifted by 3
+_TIMED, _DECODED, _MIRRORED, _PROBE = 1, 2, 4, 32  # flags
+_QUARTERS = 3  # bits that quarter turns are shifted by
 _MAX_FRAMES = 1_000_000
 _MAX_TIME = 1 << 61  # ticks
 _EDGE = 1 << 16  # bytes that the digest reads at both ends
@@ -45,6 +46,7 @@ class FrameIndex:
         height: likewise.
         quarters: quarter turns clockwise that make it upright.
         is_mirrored: whether it is mirrored before that.
+        needs_probe: whether streams and times of the container are known only after some packets.
     """
 
     table: FrameTable
@@ -53,13 +55,15 @@ class FrameIndex:
     height: int
     quarters: int
     is_mirrored: bool
+    needs_probe: bool
 
     def to_bytes(self) -> bytes:
         """The stored form; ``from_bytes`` is its inverse."""
         table = self.table
         keys = np.flatnonzero(table.keys)
         flags = _TIMED * table.is_timed | _DECODED * table.is_decoded
-        flags |= _MIRRORED * self.is_mirrored | self.quarters << _QUARTERS
+        flags |= _MIRRORED * self.is_mirrored | _PROBE * self.needs_probe
+        flags |= self.quarters << _QUARTERS
         columns = (table.packets, table.pts, keys, table.dts[keys])
         steps = [np.diff(column, prepend=0).astype("<i8").tobytes() for column in columns]
         base = table.time_base
@@ -122,10 +126,11 @@ class FrameIndex:
             height=height,
             quarters=flags >> _QUARTERS & 0b11,
             is_mirrored=bool(flags & _MIRRORED),
+            needs_probe=bool(flags & _PROBE),
         )
 
 
-def digest_of(source: BinaryIO) -> bytes:
+def digest_of(source: Source) -> bytes:
     """What tells the bytes of one video from those of another: SHA-256 over size and pieces.
 
     Both ends and sixteen pieces in between: an index that has become stale is noticed without
@@ -149,8 +154,9 @@ def _pieces(size: int) -> list[tuple[int, int]]:
 def _columns(blob: bytes, lengths: tuple[int, ...]) -> list[Int64[np.ndarray, " rows"]]:
     """Running sums of the stored differences."""
     size = 8 * sum(lengths)
-    content = zlib.decompressobj().decompress(blob, size + 1)
-    if len(content) != size:
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(blob, size + 1)
+    if len(content) != size or not unpacking.eof or unpacking.unused_data:
         raise ValueError(f"{len(content)} bytes of columns, expected {size}")
     steps = np.frombuffer(content, dtype="<i8").astype(np.int64)
     bounds = np.cumsum((0, *lengths))

@@ -1,6 +1,10 @@
-"""What decoding one video may cost."""
+"""What is read, and what decoding one video may cost."""
 
+import io
 from dataclasses import dataclass
+
+#: Encoded bytes that can be read from any place: in memory, or a file.
+Source = io.BytesIO | io.BufferedReader
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,10 +1,10 @@
 """A container opened with nothing allowed but its own bytes."""
 
-from typing import Any, BinaryIO
+from typing import Any
 
 from data_pipelines.errors import BadSampleError, reason_of
 from data_pipelines.video.errors import MissingDecoderError
-from data_pipelines.video.limits import DecodeLimits
+from data_pipelines.video.limits import DecodeLimits, Source
 
 #: FFmpeg's demuxers that read one file. Playlists and descriptions (hls, dash, concat, sdp, imf)
 #: would have other files and addresses opened; still pictures are no videos.
@@ -13,6 +13,8 @@ _FORMATS = (
     "h263,h264,hevc,vvc,ivf,obu,av1,mjpeg,dv,vc1,nut,mxf,dirac,wtv,nuv,avs2,avs3,cavsvideo,amv,ea,"
     "4xm,bink,smk,roq,rpl,film_cpk,yuv4mpegpipe,y4m"
 )
+#: Containers whose header says everything about streams and times.
+_WITH_HEADER = {"mov", "matroska", "avi"}
 _BUFFER = 1 << 16  # bytes of one call from FFmpeg into Python
 
 
@@ -25,11 +27,11 @@ class OpenVideo:
         probe: decode the first frames to learn what headers do not say; False where a stored
             index says it.
     Raises:
-        BadSampleError: "broken video": no container, or none with a video.
+        BadSampleError: "broken video": no container, or none with a video; "too many pixels".
         MissingDecoderError: PyAV is missing.
     """
 
-    def __init__(self, source: BinaryIO, limits: DecodeLimits, *, probe: bool = True) -> None:
+    def __init__(self, source: Source, limits: DecodeLimits, *, probe: bool = True) -> None:
         av = require_av()
         options = {"max_pixels": str(limits.max_pixels), "threads": "1"}
         if not probe:
@@ -48,6 +50,8 @@ class OpenVideo:
             reason = getattr(error, "strerror", None) or reason_of(error)
             raise BadSampleError("broken video", reason) from error
         context = self.stream.codec_context
+        if context.width * context.height > limits.max_pixels:
+            raise BadSampleError("too many pixels", f"frames of {context.width} x {context.height}")
         context.options = {"max_pixels": str(limits.max_pixels)}
         context.thread_count = 1
         self.context = context
@@ -58,11 +62,29 @@ class OpenVideo:
         return self.container.format.name
 
     @property
+    def has_header(self) -> bool:
+        """Whether no packet has to be read to know streams and times."""
+        return not _WITH_HEADER.isdisjoint(self.format.split(","))
+
+    @property
     def codec(self) -> str:
         """FFmpeg's name of the codec, whichever decoder reads it."""
         return self.context.codec.canonical_name
 
+    @property
+    def has_foreign_codec(self) -> bool:
+        """Of Matroska: whether its codec is described as in AVI, with the times of AVI."""
+        return self.context.codec_tag.strip("\0") != ""
+
+    @property
+    def can_reorder(self) -> bool:
+        """Whether frames may be stored in another order than they are shown in."""
+        if self.codec == "mpeg4":  # its header tells
+            return self.context.has_b_frames
+        return self.context.codec.reorder
+
     def close(self) -> None:
+        """Free what FFmpeg holds."""
         self.container.close()
 
 

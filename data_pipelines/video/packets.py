@@ -17,6 +17,10 @@ NO_TIME = -(2**63)
 #: program, transport and raw streams few packets have a time of their own.
 _TOLD_BY_PACKETS = {"mov", "matroska", "avi", "flv", "asf"}
 
+#: Of these, the ones that store no times of showing: where frames are shown in another order than
+#: they are stored in, FFmpeg guesses.
+_WITHOUT_ORDER = {"avi", "asf"}
+
 _VP9_SUPERFRAME = 0b110
 
 
@@ -97,7 +101,7 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     Raises:
         BadSampleError: "no frames", "time stamps without sense".
     """
-    if not len(packets.pts) or _TOLD_BY_PACKETS.isdisjoint(video.format.split(",")):
+    if not len(packets.pts) or not _tells_order(video):
         return None
     shown = np.flatnonzero(packets.shown)
     pts = packets.pts[shown]
@@ -119,6 +123,14 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
         is_timed=True,
         is_decoded=False,
     )
+
+
+def _tells_order(video: OpenVideo) -> bool:
+    names = set(video.format.split(","))
+    if not names & _TOLD_BY_PACKETS:
+        return False
+    is_untold = names & _WITHOUT_ORDER or ("matroska" in names and video.has_foreign_codec)
+    return not (is_untold and video.can_reorder)
 
 
 def _seek_times(packets: Packets) -> Int64[np.ndarray, " packets"]:

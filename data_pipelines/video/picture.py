@@ -22,6 +22,7 @@ class Picture:
     def __init__(self, limits: DecodeLimits) -> None:
         self._limits = limits
         self._converter: Converter | None = None
+        self._num_frames = 1  # wanted at once
         self.size = (0, 0)
         self.upright = Upright()
 
@@ -40,12 +41,13 @@ class Picture:
         self.size = (index.width, index.height)
         self.upright = Upright.turned(index.quarters, is_mirrored=index.is_mirrored)
 
-    def check_room(self, num_frames: int) -> None:
-        """Refuse more output than allowed.
+    def make_room(self, num_frames: int) -> None:
+        """Refuse more output than allowed, now or as soon as the size of a frame is known.
 
         Raises:
             BadSampleError: "too many pixels".
         """
+        self._num_frames = num_frames
         width, height = self.size
         if (
             width * height > self._limits.max_pixels
@@ -67,5 +69,5 @@ class Picture:
             self._converter = Converter()
             self.size = (frame.width, frame.height)
             self.upright = Upright.of_frame(frame)
-            self.check_room(1)
+            self.make_room(self._num_frames)
         return self.upright.turn(self._converter.pixels(frame, self.size)).copy()

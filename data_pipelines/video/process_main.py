@@ -62,8 +62,10 @@ def _frames_at(reader: VideoReader, job: dict[str, Any]) -> tuple[dict[str, Any]
 
 
 def _sample(reader: VideoReader, job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
-    numbers = reader.choose(FrameSampling(**job["sampling"]), span=job["span"], draws=job["draws"])
-    return {"numbers": numbers, "seconds": reader.starts[numbers].tolist()}, reader.frames(numbers)
+    numbers, frames = reader.sample(
+        FrameSampling(**job["sampling"]), span=job["span"], draws=job["draws"]
+    )
+    return {"numbers": numbers, "seconds": reader.starts[numbers].tolist()}, frames
 
 
 def _index(reader: VideoReader, _job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:

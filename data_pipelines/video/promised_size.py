@@ -6,16 +6,16 @@ knows better: AVI, MP4 and Matroska name their lengths.
 
 import io
 import mmap
-from typing import BinaryIO
 
 from data_pipelines.errors import BadSampleError
+from data_pipelines.video.limits import Source
 
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _MAX_BOXES = 100_000  # at the top of an MP4; fragmented ones have thousands
 
 
-def refuse_truncated(source: BinaryIO) -> None:
+def refuse_truncated(source: Source) -> None:
     """Refuse a video that is shorter than it says.
 
     Raises:

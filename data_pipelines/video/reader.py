@@ -1,9 +1,9 @@
 """Frames of a video by number or by time: the frames asked for, or an error."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -13,7 +13,7 @@ from data_pipelines.video.decoders import DecoderName, other_decoder
 from data_pipelines.video.decoding import Decoding
 from data_pipelines.video.frame_index import FrameIndex, digest_of
 from data_pipelines.video.info import VideoInfo
-from data_pipelines.video.limits import DecodeLimits
+from data_pipelines.video.limits import DecodeLimits, Source
 from data_pipelines.video.opening import OpenVideo
 from data_pipelines.video.packets import read_packets, table_of_packets
 from data_pipelines.video.picture import Picture
@@ -54,7 +54,7 @@ class VideoReader:
 
     def __init__(
         self,
-        source: BinaryIO,
+        source: Source,
         *,
         decoder: DecoderName = "pyav",
         limits: DecodeLimits | None = None,
@@ -68,14 +68,9 @@ class VideoReader:
         self._index = index if index is not None and index.digest == digest_of(source) else None
         #: Whether anything else than was expected came back, so that all was decoded anew.
         self.was_redone = False
-        if self._index is not None:
-            self._picture.know(self._index)
-            self._video = OpenVideo(source, self._limits, probe=False)
-            self._table = self._index.table
-            self._refuse_frames()
-        else:
-            self._video = OpenVideo(source, self._limits)
-            self._table = self._read_through()
+        self._video, self._table = self._by_index() or self._without_index()
+        if len(self._table) > self._limits.max_frames:
+            raise BadSampleError("too many frames", f"over {self._limits.max_frames}")
 
     @classmethod
     def open(
@@ -95,7 +90,7 @@ class VideoReader:
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
-            source: BinaryIO = io.BytesIO(video)
+            source: Source = io.BytesIO(video)
         else:
             try:
                 source = Path(video).open("rb")  # noqa: SIM115
@@ -165,14 +160,7 @@ class VideoReader:
         for number in numbers:
             if not 0 <= number < len(self._table):
                 raise IndexError(f"no frame {number} in a video of {len(self._table)} frames")
-        self._picture.check_room(len(numbers))
-        try:
-            found = self._planned(set(numbers))
-        except MismatchError:
-            found = self._from_start(set(numbers))
-        if not numbers:
-            return np.zeros((0, *self._picture.upright_size[::-1], 3), dtype=np.uint8)
-        return np.stack([found[number] for number in numbers])
+        return self._stacked(numbers, self._found(numbers))
 
     def frames_at(self, seconds: Sequence[float]) -> UInt8[np.ndarray, "frames height width 3"]:
         """The frames that are shown at moments, in seconds from the first frame.
@@ -187,16 +175,25 @@ class VideoReader:
         """Seconds at which frames are shown, counted from the first."""
         return self._table.starts
 
-    def choose(
+    def sample(
         self,
         sampling: FrameSampling,
         *,
         span: tuple[float, float | None] | None = None,
         draws: list[float] | None = None,
-    ) -> list[int]:
-        """Numbers of the frames that a rule chooses; see ``choose_frames``."""
-        table = self._table
-        return choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
+    ) -> tuple[list[int], UInt8[np.ndarray, "frames height width 3"]]:
+        """Numbers of the frames that a rule chooses (see ``choose_frames``), and the frames.
+
+        Raises:
+            BadSampleError: as ``frames``, and "no frames" in the span.
+        """
+        while True:
+            table = self._table
+            numbers = choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
+            found = self._found(numbers)
+            if np.array_equal(self._table.pts, table.pts):
+                return numbers, self._stacked(numbers, found)
+            # Decoding showed that there are other frames than packets or an index said.
 
     def make_index(self) -> FrameIndex:
         """The index of this video, from decoding all of it once, whatever the container.
@@ -205,7 +202,7 @@ class VideoReader:
             BadSampleError: "broken frame index": the decoder does not tell its frames apart.
         """
         if not self._table.is_decoded or self._index is not None:
-            self._from_start(set())
+            self._from_start({0})
         if not self._picture.is_known:
             self.frames([0])
         if self._table.packets[0] < 0:
@@ -218,26 +215,75 @@ class VideoReader:
             height=picture.size[1],
             quarters=picture.upright.quarters,
             is_mirrored=picture.upright.is_mirrored,
+            needs_probe=not self._video.has_header,
         )
 
-    def _read_through(self) -> FrameTable:
-        packets = read_packets(self._video, self._limits)
-        table = table_of_packets(self._video, packets)
+    def _by_index(self) -> tuple[OpenVideo, FrameTable] | None:
+        """Open with what an index says; None where there is none or it is of no use."""
+        index = self._index
+        if index is None:
+            return None
+        try:
+            video = OpenVideo(self._source, self._limits, probe=index.needs_probe)
+        except BadSampleError:
+            self._index = None
+            return None
+        if (index.width, index.height) != (video.context.width, video.context.height):
+            self._index = None
+            return None
+        self._picture.know(index)
+        return video, index.table
+
+    def _without_index(self) -> tuple[OpenVideo, FrameTable]:
+        video = OpenVideo(self._source, self._limits)
+        packets = read_packets(video, self._limits)
+        table = table_of_packets(video, packets)
         if table is None:
             return self._scan()
         if packets.kept is not None:
             self._runs = KeptPackets(packets.kept)
-        return table
+        return video, table
 
-    def _scan(self, on_frame: Callable[[int, Any], None] | None = None) -> FrameTable:
+    def _scan(
+        self, on_frame: Callable[[int, Any], None] | None = None
+    ) -> tuple[OpenVideo, FrameTable]:
         """Decode all, from a container opened anew."""
-        self._video = OpenVideo(self._source, self._limits)
+        video = OpenVideo(self._source, self._limits)
         self._runs = None
-        return scan(self._video, self._limits, on_frame)
+        return video, scan(video, self._limits, on_frame)
 
-    def _refuse_frames(self) -> None:
-        if len(self._table) > self._limits.max_frames:
-            raise BadSampleError("too many frames", f"over {self._limits.max_frames}")
+    def _found(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
+        """By the index, else by the packets, else by decoding from the start.
+
+        Lacks frames that are not there, where the table said otherwise.
+        """
+        wanted = set(numbers)
+        self._picture.make_room(len(numbers))
+        try:
+            return self._planned(wanted)
+        except MismatchError:
+            self.was_redone = True
+        if self._index is not None:
+            self._index, self._picture = None, Picture(self._limits)
+            self._picture.make_room(len(numbers))
+            self._video, self._table = self._without_index()
+            try:
+                return self._planned({number for number in wanted if number < len(self._table)})
+            except MismatchError:
+                pass
+        return self._from_start(wanted)
+
+    def _stacked(
+        self, numbers: Sequence[int], found: Mapping[int, np.ndarray]
+    ) -> UInt8[np.ndarray, "frames height width 3"]:
+        if not numbers:
+            if not self._picture.is_known:
+                self._found([0])
+            return np.zeros((0, *self._picture.upright_size[::-1], 3), dtype=np.uint8)
+        if max(numbers) not in found:
+            end = len(self._table)
+            raise BadSampleError("broken video", f"it has {end} frames, and none {max(numbers)}")
+        return np.stack([found[number] for number in numbers])
 
     def _planned(self, wanted: set[int]) -> dict[int, np.ndarray]:
         if self._other is not None and self._table.is_timed and not self._table.is_decoded:
@@ -252,7 +298,8 @@ class VideoReader:
 
     def _sought(self) -> PacketRuns:
         self._video.close()
-        self._video = OpenVideo(self._source, self._limits, probe=self._index is None)
+        probe = self._index is None or self._index.needs_probe
+        self._video = OpenVideo(self._source, self._limits, probe=probe)
         return SoughtPackets(self._video, self._table)
 
     def _decoded(self, decoding: Decoding, source: PacketRuns, run: Run) -> dict[int, np.ndarray]:
@@ -260,14 +307,19 @@ class VideoReader:
         decoding.restart()
         found: dict[int, np.ndarray] = {}
         is_sound = run.key < 0
+        latest = -1
 
         def take(frames: list[Any]) -> None:
-            nonlocal is_sound
+            nonlocal is_sound, latest
             for frame in frames:
                 if frame.pts == run.first:
                     is_sound = is_sound or frame.key_frame
-                if frame.pts in run.wanted:
-                    found[run.wanted[frame.pts]] = self._picture.pixels(frame)
+                number = run.wanted.get(frame.pts)
+                if number is not None:
+                    if number <= latest:
+                        raise MismatchError("frames are shown in another order")
+                    latest = number
+                    found[number] = self._picture.pixels(frame)
 
         for packet in source.packets(run):
             needed = packet.number in run.wanted or packet.number == run.first
@@ -285,13 +337,8 @@ class VideoReader:
             if number in wanted:
                 found[number] = self._picture.pixels(frame)
 
-        self._index, self.was_redone = None, True
-        self._table = self._scan(take)
-        if len(found) < len(wanted):
-            raise BadSampleError(
-                "broken video",
-                f"it ends at frame {len(self._table)}, before frame {max(wanted)}",
-            )
+        self._index = None
+        self._video, self._table = self._scan(take)
         return found
 
 

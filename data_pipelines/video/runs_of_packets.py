@@ -50,12 +50,18 @@ class SoughtPackets:
     Args:
         video: opened, no packet read.
         table: of its frames, from elsewhere.
+    Raises:
+        MismatchError: the table is of another video.
     """
 
     def __init__(self, video: OpenVideo, table: FrameTable) -> None:
+        if table.is_timed and table.time_base != video.stream.time_base:
+            raise MismatchError(f"time base {video.stream.time_base}, not {table.time_base}")
+        if len(video.stream.index_entries) > table.num_packets:
+            raise MismatchError(f"more than {table.num_packets} packets")
         self._video = video
         self._table = table
-        self._can_seek = not _SEEKABLE.isdisjoint(video.format.split(","))
+        self._can_seek = table.is_timed and not _SEEKABLE.isdisjoint(video.format.split(","))
         self._times = np.full(table.num_packets, NO_TIME, dtype=np.int64)
         if table.is_timed:
             self._times[table.packets] = table.pts
