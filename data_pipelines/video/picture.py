@@ -42,13 +42,15 @@ class Picture:
         self.upright = Upright.turned(index.quarters, is_mirrored=index.is_mirrored)
 
     def make_room(self, num_frames: int) -> None:
-        """Refuse more output than allowed, now or as soon as the size of a frame is known.
+        """Refuse more output than allowed, now or as soon as a frame was seen.
 
         Raises:
             BadSampleError: "too many pixels".
         """
         self._num_frames = num_frames
         width, height = self.size
+        if self._converter is None:  # an index may say anything
+            return
         if (
             width * height > self._limits.max_pixels
             or 3 * width * height * num_frames > self._limits.max_output_bytes

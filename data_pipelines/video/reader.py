@@ -228,9 +228,6 @@ class VideoReader:
         except BadSampleError:
             self._index = None
             return None
-        if (index.width, index.height) != (video.context.width, video.context.height):
-            self._index = None
-            return None
         self._picture.know(index)
         return video, index.table
 
