@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data_pipelines.schema import Clip, Frames
 from data_pipelines.shards.stored_sample import StoredSample
+from data_pipelines.video.sampler import segment_frames
 from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.batches.crops import stacked
 from vlsuite.batches.curriculum import FrameCurriculum
@@ -25,7 +26,6 @@ from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer
 from vlsuite.batches.transforms import TrainTransform, channels, normalise
 from vlsuite.batches.video import decode_video
-from vlsuite.batches.video_process import frame_numbers
 from vlsuite.errors import BadSampleError
 
 
@@ -200,7 +200,7 @@ class _ReaderOfFrames:
 
 
 def _decoded(clip: Clip, num_frames: int, rng: np.random.Generator) -> list[PillowPicture]:
-    span = None if not clip.start and clip.end is None else (clip.start, clip.end or float("inf"))
+    span = None if not clip.start and clip.end is None else (clip.start, clip.end)
     frames = decode_video(clip.data, num_frames=num_frames, rng=rng, seconds=span)
     return [_picture(frame.permute(1, 2, 0).numpy()) for frame in frames]
 
@@ -209,7 +209,7 @@ def _chosen(
     frames: Frames, num_frames: int, rng: np.random.Generator
 ) -> list[JpegPicture | PillowPicture]:
     total = len(frames.images) if frames.pixels is None else len(frames.pixels)
-    numbers = frame_numbers(total, rng.random(num_frames).tolist())
+    numbers = segment_frames(total, num_frames, rng.random(num_frames).tolist())
     if frames.pixels is not None:
         return [_picture(frames.pixels[number]) for number in numbers]
     opened = [open_picture(frames.images[number].data) for number in numbers]
