@@ -93,12 +93,12 @@ class VideoReader:
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
-            source: Source = io.BytesIO(video)
-        else:
-            try:
-                source = Path(video).open("rb")  # noqa: SIM115
-            except OSError as error:
-                raise DataError(f"cannot read the video {video}: {error.strerror}") from error
+            refuse_truncated(video)
+            return cls(io.BytesIO(video), decoder=decoder, limits=limits, index=_usable(index))
+        try:
+            source = Path(video).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise DataError(f"cannot read the video {video}: {error.strerror}") from error
         try:
             refuse_truncated(source)
             return cls(source, decoder=decoder, limits=limits, index=_usable(index))
