@@ -11,21 +11,16 @@ from PIL import Image
 
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import open_image
+from data_pipelines.inspect_videos import VideoCounts, VideoTally, describe_videos
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
+from data_pipelines.shards.stored_sample import StoredSample
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
 
 _BAR = 40  # characters of the longest bar of the histogram
-
-
-class Pair(NamedTuple):
-    """An encoded image with its captions, as read from a shard."""
-
-    image: bytes
-    captions: tuple[str, ...]
 
 
 class Spread(NamedTuple):
@@ -51,6 +46,7 @@ class Inspection:
         caption_words: captions by their number of words.
         num_classes: distinct labels among the samples read.
         problems: what could not be read, one line each.
+        videos: what is known of videos and frames; None where there are none.
     """
 
     num_shards: int
@@ -65,6 +61,7 @@ class Inspection:
     caption_words: dict[int, int]
     num_classes: int
     problems: tuple[str, ...]
+    videos: VideoCounts | None = None
 
 
 def inspect_shards(
@@ -77,6 +74,7 @@ def inspect_shards(
 
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
+        MissingDecoderError: there are videos that json does not describe, and no decoder.
     """
     indexes = [ShardIndex.open(path) for path in find_shards(paths)]
     members, member_bytes = _count_members(indexes)
@@ -86,6 +84,7 @@ def inspect_shards(
     words: Counter[int] = Counter()
     sizes: list[tuple[int, int]] = []
     labels: set[int] = set()
+    videos = VideoTally()
     chosen = evenly_spaced(sum(map(len, indexes)), max_read)
     for number in progress(chosen):
         index, i = locate(indexes, number)
@@ -93,7 +92,8 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            kind, size = _header(image_of(row).data)
+            moving = videos.add(StoredSample(index.key(i), row))
+            kind, size = moving or _header(image_of(row).data)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -115,6 +115,7 @@ def inspect_shards(
         caption_words=dict(sorted(words.items())),
         num_classes=len(labels),
         problems=tuple(problems),
+        videos=videos.counts,
     )
 
 
@@ -132,6 +133,8 @@ def describe(inspection: Inspection) -> str:
         lines.append(f"width   {_listed(inspection.widths)} pixels (smallest, median, largest)")
         lines.append(f"height  {_listed(inspection.heights)} pixels")
     lines += [f"  {kind:<13} {number:>9,}" for kind, number in inspection.formats.items()]
+    if inspection.videos:
+        lines += describe_videos(inspection.videos)
     if inspection.num_classes:
         lines.append(f"classes {inspection.num_classes}")
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
@@ -159,15 +162,17 @@ def locate(indexes: Sequence[ShardIndex], number: int) -> tuple[ShardIndex, int]
     raise IndexError(number)
 
 
-def read_pairs(indexes: Sequence[ShardIndex], numbers: Iterable[int]) -> Iterator[Pair]:
-    """Images and captions of the given samples; those that lack either member are left out."""
+def read_samples(
+    indexes: Sequence[ShardIndex], numbers: Iterable[int]
+) -> Iterator[tuple[StoredSample, bool]]:
+    """The given samples, and whether each line of their txt is a caption."""
     for number in numbers:
         index, i = locate(indexes, number)
         try:
-            row = index.read(i)
-            yield Pair(image_of(row).data, captions_of(row, one_per_line=_one_per_line(index)))
+            sample = StoredSample(index.key(i), index.read(i))
         except DataError:
             continue
+        yield sample, _one_per_line(index)
 
 
 def _one_per_line(index: ShardIndex) -> bool:

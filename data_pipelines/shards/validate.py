@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.errors import DataError, ShardError
-from data_pipelines.image_formats import SUFFIX_OF_FORMAT
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX, SUFFIX_OF_FORMAT
 from data_pipelines.images import check_image
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 from data_pipelines.shards.pairs import captions_of, image_of, label_of, printable, uid_of
 from data_pipelines.skips import Skips
+from data_pipelines.video_shards.checking import check_moving_content, has_moving_content
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,7 @@ def validate(
         progress: wraps the shards as they are finished.
     Raises:
         ShardError: a path leads to no shard.
+        MissingDecoderError: there are videos, and this machine cannot read any.
     """
     shards = find_shards(paths)
     problems = Skips()
@@ -132,7 +134,10 @@ def _check_shard(path: Path) -> _ShardFindings:
 
 def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, str]]:
     """Kind and detail of each problem of one sample."""
-    problems = [*_check_image(members)]
+    is_moving = has_moving_content(members)
+    problems = check_moving_content(members) if is_moving else []
+    if not is_moving or any(suffix in FORMAT_OF_SUFFIX for suffix in members):
+        problems += _check_image(members)
     try:
         label = label_of(members)
     except DataError as error:

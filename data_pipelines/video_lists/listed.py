@@ -67,7 +67,9 @@ def csv_rows(path: Path, columns: Iterable[str], *, of: str) -> Iterator[dict[st
             rows = csv.DictReader(stream)
             missing = [name for name in columns if name not in (rows.fieldnames or ())]
             if missing:
-                raise DataError(f"{path} lacks the column {missing[0]}; it is no list of {of}")
+                raise DataError(
+                    f"{path} lacks the columns {' and '.join(missing)}; it is no list of {of}"
+                )
             for row in rows:
                 yield {str(k): v if isinstance(v, str) else "" for k, v in row.items()}
     except OSError as error:
