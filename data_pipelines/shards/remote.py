@@ -82,6 +82,11 @@ class CachedShard:
         """What tells this content from another."""
         return self.shard.stamp
 
+    @property
+    def index_path(self) -> Path:
+        """Where its index is stored."""
+        return self.cache.folder / "index" / f"{cache_name(self.url)}.npz"
+
     def fetch(self) -> Path:
         """Make sure that the copy is there, and mark it as used now.
 
@@ -109,7 +114,7 @@ class CachedShard:
             ShardError: the download fails for good, or it is no uncompressed tar.
             DataError: the cache folder is full or cannot be written.
         """
-        sidecar = self.cache.folder / "index" / f"{cache_name(self.url)}.npz"
+        sidecar = self.index_path
         layout = load_layout(sidecar, size=self.stamp.size, stamp=self.stamp)
         if layout is None:
             layout = self._layout_beside() or scan(self.fetch())
@@ -133,7 +138,13 @@ class CachedShard:
             content = _retrying(lambda: filesystem.cat_file(path + SUFFIX), self.url)
         except ShardError:
             return None  # few storages have one
-        return load_layout(io.BytesIO(content), size=self.stamp.size)
+        layout = load_layout(io.BytesIO(content), size=self.stamp.size)
+        if layout is None:
+            return None
+        # It may be older than the shard, which is not here to tell: the version that the storage
+        # tells counts too.
+        told = cache_name(layout.content, str(self.stamp.size), str(self.stamp.tag))
+        return layout._replace(content=told)
 
 
 def is_remote(pattern: str) -> bool:

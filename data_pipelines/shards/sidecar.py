@@ -1,9 +1,10 @@
 """What a walk over a shard found, stored so that it is done once.
 
 The file lies in the user's cache folder: a shard may be a stranger's, whose folder is read and not
-written to. One beside the shard (``<shard>.index.npz``, written by ``vlsuite data index``, to be
-handed on with it) is used where it fits. Either is trusted only while size and modification time
-of the shard are unchanged.
+written to. It is trusted only while the size of the shard and both times of its status are what
+they were: a program may set the time of modification, but not that of the last change. One beside
+the shard (``<shard>.index.npz``, written by ``vlsuite data index``, to be handed on with it) is
+used for shards that this machine has not seen yet, where size and time of modification fit.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ import numpy as np
 from data_pipelines.shards.scan import ShardLayout
 
 #: Raised when the meaning of a sidecar changes; older files are then rebuilt.
-SIDECAR_VERSION = 3
+SIDECAR_VERSION = 4
 
 #: Added to the name of a shard.
 SUFFIX = ".index.npz"
@@ -36,13 +37,15 @@ _UNREADABLE = (
     zlib.error,
 )
 _MARK = re.compile(r"[0-9a-f]{12}")
+_CONTENT = re.compile(r"([0-9a-f]{32})?")
+_WITHOUT_CONTENT = 3  # the version before
 
 
 class Stamp(NamedTuple):
     """What tells one content of a shard from another without reading it.
 
-    ``tag`` is the modification time in nanoseconds, or, on remote storage, a hash of whatever
-    the storage says about the version of a file.
+    ``tag`` follows from its times, or, on remote storage, from whatever the storage says about the
+    version of a file.
     """
 
     size: int
@@ -54,15 +57,28 @@ class Summary(NamedTuple):
 
     Attributes:
         mark: tells its content from that of other shards; see ``content_mark``.
+        content: tells its content from what it was before; see ``content_digest``.
     """
 
     num_samples: int
     problems: tuple[str, ...]
     mark: str = ""
+    content: str = ""
 
 
 def stamp_of(path: Path) -> Stamp:
     """The present stamp of a local shard.
+
+    Raises:
+        OSError: it is missing or unreadable.
+    """
+    status = path.stat()
+    times = cache_name(str(status.st_mtime_ns), str(status.st_ctime_ns))
+    return Stamp(status.st_size, int(times[:15], 16))
+
+
+def copied_stamp_of(path: Path) -> Stamp:
+    """What is left of the stamp where a shard is copied with its times: for indexes beside it.
 
     Raises:
         OSError: it is missing or unreadable.
@@ -116,10 +132,11 @@ def load_layout(
                 suffixes=unpack(stored["suffixes"]),
                 problems=unpack(stored["problems"]),
                 mark=_mark(stored),
+                content=_content(stored),
             )
     except _UNREADABLE:
         return None
-    return layout if _is_consistent(layout, size) else None
+    return layout if is_consistent(layout, size) else None
 
 
 def load_summary(file: Path, *, stamp: Stamp) -> Summary | None:
@@ -131,7 +148,8 @@ def load_summary(file: Path, *, stamp: Stamp) -> Summary | None:
             count = int(stored["stamp"][3])
             if count < 0:
                 return None
-            return Summary(count, unpack(stored["problems"]), _mark(stored))
+            told = unpack(stored["problems"])
+            return Summary(count, told, _mark(stored), _content(stored))
     except _UNREADABLE:
         return None
 
@@ -144,6 +162,7 @@ def save_layout(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
         "suffixes": pack(layout.suffixes),
         "problems": pack(layout.problems),
         "mark": np.frombuffer(layout.mark.encode("ascii"), dtype=np.uint8),
+        "content": np.frombuffer(layout.content.encode("ascii"), dtype=np.uint8),
     }
     return save_arrays(sidecar, fields)
 
@@ -186,14 +205,26 @@ def _mark(stored: Mapping[str, np.ndarray]) -> str:
     return mark
 
 
+def _content(stored: Mapping[str, np.ndarray]) -> str:
+    """Empty in files of earlier versions. Raises ``ValueError`` where it is none."""
+    if "content" not in stored:
+        return ""
+    content = stored["content"].tobytes().decode("ascii")
+    if not _CONTENT.fullmatch(content):
+        raise ValueError("no digest of a shard")
+    return content
+
+
 def _fits(stored: Mapping[str, np.ndarray], *, size: int, stamp: Stamp | None) -> bool:
     version, stored_size, tag, _count = stored["stamp"].tolist()
-    if version != SIDECAR_VERSION or stored_size != size:
+    # One that came with a remote shard spares its download; it is used as it is.
+    known = (SIDECAR_VERSION,) if stamp else (SIDECAR_VERSION, _WITHOUT_CONTENT)
+    if version not in known or stored_size != size:
         return False
     return stamp is None or stamp.tag == tag
 
 
-def _is_consistent(layout: ShardLayout, size: int) -> bool:
+def is_consistent(layout: ShardLayout, size: int) -> bool:
     """Whether every offset, count and name of a stored layout can belong to a file of ``size``."""
     arrays = (layout.starts, layout.offsets, layout.sizes, layout.suffix_ids, layout.key_ends)
     kinds = (np.int64, np.int64, np.int64, np.uint16, np.int64)

@@ -178,7 +178,12 @@ def test_broken_pictures_are_replaced_from_another_batch_and_counted(folder, tmp
     assert len({skip.uid for skip in skipped}) == 1
     assert skipped[0].shard == "shard-000000.tar"
     assert all(len(batch) == 8 for batch in batches)
-    whole = [batch for batch in batches if batch.skipped]
+    whole = [
+        batch
+        for number, batch in enumerate(batches)  # those across an epoch's end may repeat a sample
+        if batch.skipped and 8 * number // NUM_SAMPLES == (8 * number + 7) // NUM_SAMPLES
+    ]
+    assert whole
     assert all(len(set(batch.uids)) == 8 for batch in whole)
     again = _batches(broken, steps=25, workers=2)
     assert _uids(again) == _uids(batches)

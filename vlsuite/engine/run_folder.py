@@ -55,6 +55,7 @@ class RunFolder:
         self.export = path / "export"
         self.results = path / "results"
         self.uids = path / "uids"
+        self.shards = path / "shards"
         self.quarantine = path / "quarantine"
 
     def create(self, recipe: str, config: TrainConfig) -> None:

@@ -1,6 +1,7 @@
 """All that a run is made of, and all that is needed to continue it."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,9 @@ class TrainState:
         counts: samples by source, left out, mended.
         data: fingerprint of the training set that the position belongs to.
         uids: what names a sample without a uid; a run keeps its rule.
+        order: the rule of the order of samples (see ``Shuffling``); a run keeps it.
+        content: of the training shards, in one word.
+        train: patterns of the training shards.
         num_skipped: samples left out by all processes.
         num_warned: those this process has named on the terminal.
     """
@@ -78,6 +82,9 @@ class TrainState:
     counts: StreamCounts = field(default_factory=StreamCounts)
     data: str = ""
     uids: UidRule = "shard"
+    order: Mapping[str, Any] = field(default_factory=dict)
+    content: str = ""
+    train: Sequence[str] = ()
     num_skipped: int = 0
     num_warned: int = 0
 
@@ -196,6 +203,9 @@ class TrainState:
             counts=self.counts.to_dict(),
             data=self.data,
             uids=self.uids,
+            order=dict(self.order),
+            content=self.content,
+            train=list(self.train),
         )
         return take_snapshot(
             self.engine,
@@ -287,6 +297,7 @@ def _restore(state: TrainState, checkpoint: Checkpoint) -> None:
     state.counts = StreamCounts(progress.counts)
     state.data = progress.data
     state.uids = "shard" if progress.uids == "shard" else "key"
+    state.order, state.content, state.train = progress.order, progress.content, progress.train
     state.num_skipped = state.counts.skipped.total()
 
 
