@@ -107,6 +107,36 @@ def test_two_processes_read_what_one_reads(folder):
         assert torch.equal(whole.images, torch.cat([left.images, right.images]))
 
 
+NARROW = {"window_shards": 2, "window_samples": 12}
+
+
+def test_narrow_windows_hold_every_sample_once_an_epoch(folder):
+    uids = _uids(_batches(folder, steps=25, **NARROW))
+    for start in range(0, 4 * NUM_SAMPLES, NUM_SAMPLES):
+        assert len(set(uids[start : start + NUM_SAMPLES])) == NUM_SAMPLES
+    assert uids != _uids(_batches(folder, steps=25))
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_any_number_of_processes_and_workers_continue_anywhere(folder, world_size, workers):
+    expected = _uids(_batches(folder, steps=14, **NARROW))[9 * 8 :]
+    parts = [
+        _batches(
+            folder,
+            start=9 * 8,
+            steps=5,
+            rank=rank,
+            world_size=world_size,
+            micro=8 // world_size,
+            workers=workers,
+            **NARROW,
+        )
+        for rank in range(world_size)
+    ]
+    assert [uid for step in zip(*parts, strict=True) for uid in _uids(step)] == expected
+
+
 def test_micro_batches_are_the_batch_in_pieces(folder):
     assert _uids(_batches(folder)) == _uids(_batches(folder, micro=2))
 

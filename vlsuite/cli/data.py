@@ -51,6 +51,11 @@ class InspectOptions:
     paths: tuple[str, ...] = option(_PATHS_HELP, positional=True, metavar="PATH")
     contact_sheet: Path | None = option("draw pictures into it", default=None, metavar="PNG")
     pictures: int = option("on it", default=60, reader=positive)
+    batch_size: int = option(
+        "of a training run, to say how many shards a batch has samples of",
+        default=1024,
+        reader=positive,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +164,10 @@ def _inspect(args: argparse.Namespace) -> int:
     from data_pipelines.inspect import describe, inspect_shards
 
     options = read_options(args, InspectOptions)
-    print(describe(inspect_shards(options.paths, progress=_progress("samples"))))
+    found = inspect_shards(
+        options.paths, batch_size=options.batch_size, progress=_progress("samples")
+    )
+    print(describe(found))
     if options.contact_sheet:
         shown = write_contact_sheet(
             options.paths, options.contact_sheet, num_pictures=options.pictures
