@@ -14,6 +14,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -180,7 +181,8 @@ def save_arrays(path: Path, fields: Mapping[str, np.ndarray]) -> bool:
             stream.write(content.getbuffer())
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         return False
     return True
 
