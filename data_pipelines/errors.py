@@ -44,7 +44,7 @@ class ShardError(DataError):
     """A shard, its index or its manifest is missing, broken or inconsistent."""
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What a decoder says of broken bytes, in one line that is the same each time.
 
     libsndfile and Pillow put memory addresses into their messages; logs are compared byte by byte.

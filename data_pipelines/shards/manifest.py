@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import ShardError
+from data_pipelines.field_types import check_fields
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import write_file
 
@@ -113,7 +115,7 @@ class Manifest:
         """
         path = folder / MANIFEST_NAME
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
         except FileNotFoundError:
             raise ShardError(
                 f"{folder} has no {MANIFEST_NAME}: its build was interrupted, or the shards come "
@@ -166,7 +168,8 @@ def _from_json(path: Path, stored: object) -> Manifest:
         fields["shards"] = tuple(ShardEntry(**entry) for entry in fields["shards"])
         fields["files"] = tuple(FileEntry(**entry) for entry in fields["files"])
         manifest = Manifest(**fields)
-    except (TypeError, KeyError) as error:
+        check_fields(manifest)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ShardError(f"{path} lacks or misnames a field: {error}") from error
     for entry in (*manifest.shards, *manifest.files):
         name = PurePosixPath(entry.name)

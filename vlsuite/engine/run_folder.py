@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from data_pipelines import plugins
+from data_pipelines.bounded_json import read_json
 from data_pipelines.settings import from_dict, to_dict
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, RunFolderError
@@ -196,7 +197,7 @@ class RunFolder:
             RunFolderError: no run here.
         """
         try:
-            return str(json.loads(self.config.read_text(encoding="utf-8"))["recipe"])
+            return str(read_json(self.config)["recipe"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"{self.config} is not the config of a run: {error}; name a folder that "
@@ -212,7 +213,7 @@ class RunFolder:
         if not self.config.is_file():
             raise RunFolderError(f"nothing to resume: no run in {self.path}; leave out --resume")
         try:
-            stored = json.loads(self.config.read_text())
+            stored = read_json(self.config)
             config = from_dict(TrainConfig, stored["config"])
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise RunFolderError(
@@ -228,7 +229,7 @@ class RunFolder:
     def _imports_hint(self) -> str:
         """What the run was started with and this command was not; never imported by itself."""
         try:
-            named = json.loads(self.config.read_text()).get("imports", [])
+            named = read_json(self.config).get("imports", [])
         except (OSError, ValueError, AttributeError):
             return ""
         missing = [str(name) for name in named if name not in plugins.imported()]

@@ -1,6 +1,5 @@
 """Finished runs of a study, read back from their folders."""
 
-import json
 import math
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.studies.noise.cell import ARRAYS, RESULT
 from eval.studies.noise.grid import Cell
@@ -142,7 +142,7 @@ def _load(path: Path) -> CellRecord:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} cannot be read: {error}; delete its folder") from error
     if not isinstance(data, dict) or "digest" not in data:
