@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import ShardError
 from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text, masked_values
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import write_file
 
@@ -103,8 +104,10 @@ class Manifest:
         """
         head = {"format_version": FORMAT_VERSION, "tool": "vlsuite"}
         totals = {"samples": self.num_samples, "bytes": self.num_bytes, "shards": len(self.shards)}
-        text = json.dumps(head | asdict(self) | {"totals": totals}, indent=1, ensure_ascii=False)
-        write_file(folder / MANIFEST_NAME, (text + "\n").encode())
+        text = json.dumps(
+            head | masked_values(asdict(self)) | {"totals": totals}, indent=1, ensure_ascii=False
+        )
+        write_file(folder / MANIFEST_NAME, (json_text(text) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":

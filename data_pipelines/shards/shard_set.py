@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.arrays import read_arrays
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.file_lock import locked
 from data_pipelines.shards.find import find_shards, refuse_program
@@ -35,6 +35,9 @@ from data_pipelines.shards.sidecar import (
 
 #: Raised when the meaning of the stored file changes; older ones are then rebuilt.
 SET_VERSION = 2
+
+_KINDS = {"version": np.int64, "rows": np.int64, "problems": np.uint8, "marks": np.uint8}
+_MOST_BYTES = 1 << 30
 
 _FEW = 32  # shards that open quickly one by one
 _REPORT_EVERY = 5.0  # seconds
@@ -193,10 +196,10 @@ def _lock_of(store: Path) -> AbstractContextManager[None]:
 def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
     """Stored summaries by number, of the shards that still have the stamp stored with them."""
     try:
-        with np.load(store, allow_pickle=False) as stored:
-            version, rows = int(stored["version"]), stored["rows"]
-            lines, marks = unpack(stored["problems"]), unpack(stored["marks"])
-        if version != SET_VERSION or rows.shape != (len(stamps), 3) or rows.dtype != np.int64:
+        stored = read_arrays(store, _KINDS, most_bytes=_MOST_BYTES)
+        version, rows = int(stored["version"]), stored["rows"]
+        lines, marks = unpack(stored["problems"]), unpack(stored["marks"])
+        if version != SET_VERSION or rows.shape != (len(stamps), 3):
             return {}
         if len(marks) != len(stamps):
             return {}
@@ -204,7 +207,7 @@ def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
         for line in lines:
             number, _, text = line.partition(":")
             problems.setdefault(int(number), []).append(text)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError):
         return {}
     return {
         number: Summary(count, tuple(problems.get(number, ())), marks[number])

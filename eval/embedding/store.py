@@ -34,6 +34,7 @@ from safetensors.numpy import load_file, save
 from torch import Tensor
 
 from data_pipelines.bounded_json import read_json
+from data_pipelines.printable import printable
 from data_pipelines.shards.atomic import (
     TEMPORARY_SUFFIX,
     make_folder,
@@ -360,7 +361,11 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
             f"cannot write {path}: {error.strerror or error}; choose another folder with --cache"
         ) from error
     if not try_lock(descriptor):
-        print(f"waiting for another evaluation of {dataset.title} ...", file=sys.stderr, flush=True)
+        print(
+            printable(f"waiting for another evaluation of {dataset.title} ..."),
+            file=sys.stderr,
+            flush=True,
+        )
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield

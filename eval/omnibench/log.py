@@ -10,6 +10,7 @@ from typing import Any
 
 from data_pipelines.bounded_json import parsed_json
 from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text
 from data_pipelines.shards.atomic import make_folder
 from data_pipelines.shards.file_lock import release, try_lock
 from eval.errors import EvaluationError
@@ -45,7 +46,7 @@ class LogHeader:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        return json_text(json.dumps(asdict(self), ensure_ascii=False, sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)

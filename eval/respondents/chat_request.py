@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from data_pipelines.bounded_json import parsed_json
+from data_pipelines.printable import masked
 from data_pipelines.shards.stored_sample import printable
 from eval.respondents.cost import count_of, text_tokens
 from eval.respondents.endings import Ending, chosen_choice, ending_of, said_in
@@ -145,7 +146,7 @@ def error_text(body: bytes) -> str:
 
 def clean(text: str) -> str:
     """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
-    return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
+    return masked(printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split())))
 
 
 def _told(data: Any) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text
 from eval.errors import EvaluationError
 from eval.respondents.endings import Ending, ending_of
 
@@ -50,7 +51,7 @@ class Response:
             del kept["num_choices"]
         if self.text == "":
             kept["text"] = ""
-        return json.dumps(kept, ensure_ascii=False, sort_keys=True)
+        return json_text(json.dumps(kept, ensure_ascii=False, sort_keys=True))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: str) -> "Response":

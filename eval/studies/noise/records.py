@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,18 @@ def _load(path: Path) -> CellRecord:
             noise_share=data["noise_share"],
             result=data,
         )
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        ArithmeticError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise EvaluationError(
             f"{path.parent} is damaged ({type(error).__name__}: {error}); delete it and run the "
             "study again, which repeats this run only"
