@@ -8,7 +8,6 @@ in it is pickled.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.shards.atomic import sync_folder
 from vlsuite.engine.master_state import MOMENTS, MasterState, iterate_master_state
 from vlsuite.engine.run_folder import write_json
@@ -280,12 +280,12 @@ def _remove(path: Path) -> None:
 def _written(path: Path) -> float:
     try:
         return float(_read_state(path)["written"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return path.stat().st_mtime
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    state = json.loads((path / _STATE).read_text())
+    state = read_object(path / _STATE)
     if state.get("format") != FORMAT_VERSION:
         raise ValueError(f"format {state.get('format')}, this version reads {FORMAT_VERSION}")
     return state

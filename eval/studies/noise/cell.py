@@ -1,6 +1,5 @@
 """One run of the study: train, then measure retrieval and what was detected."""
 
-import json
 import time
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.noise.truth import read_truth
 from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
@@ -69,7 +69,10 @@ class StudyFolders:
     def is_done(self, cell: Cell, config: StudyConfig) -> bool:
         """Whether a run is finished, under these settings."""
         path = self.cell(cell) / RESULT
-        return path.is_file() and json.loads(path.read_text())["digest"] == config.digest
+        try:
+            return path.is_file() and read_object(path).get("digest") == config.digest
+        except (OSError, ValueError):
+            return False
 
 
 def pretrain(config: StudyConfig, folders: StudyFolders, seed: int) -> None:

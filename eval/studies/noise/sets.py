@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.image_formats import open_image
 from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
@@ -80,7 +82,7 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
     }
     path = folder / _PLAN
     if path.is_file():
-        if json.loads(path.read_text())["plan"] != plan:
+        if _stored_plan(path) != plan:
             raise EvaluationError(f"{folder} holds sets of other settings; choose another --out")
         return sets
     samples = list(_pairs(config.shards))
@@ -118,6 +120,14 @@ def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> 
             NoiseTarget(out_dir=part, clean_only=clean_only, overwrite=part.exists()),
         )
     return part
+
+
+def _stored_plan(path: Path) -> Any:
+    """Of the sets in a folder; None where it cannot be read."""
+    try:
+        return read_object(path).get("plan")
+    except (OSError, ValueError):
+        return None
 
 
 def _pairs(shards: Sequence[str]) -> Iterator[Sample]:

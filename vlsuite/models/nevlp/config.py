@@ -1,7 +1,6 @@
 """NEVLP as a model family: built from settings, from a checkpoint, or from its folder."""
 
 import dataclasses
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.settings import from_dict
 from vlsuite.batches.concepts import TaggerSettings, read_concepts
 from vlsuite.batches.tokenizer import CachedTokenizer
@@ -124,13 +124,13 @@ def _build_from_folder(folder: Path) -> TrainableNevlp:
         ModelError: a file is missing, damaged, or of another version.
     """
     try:
-        stored = json.loads((folder / DESCRIPTION).read_text())
+        stored = read_object(folder / DESCRIPTION)
         if stored["format"] != FORMAT:
             raise ValueError(f"format {stored['format']}, this version reads {FORMAT}")
         config = from_dict(NevlpConfig, stored["model"])
         scale = float(stored["logit_scale"])
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError) as error:
         raise ModelError(
             f"cannot read the NEVLP model in {folder}: {' '.join(str(error).split())[:200]}; "
             "export it again with 'vlsuite export RUN'"
