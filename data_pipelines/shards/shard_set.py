@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from data_pipelines.arrays import read_arrays
+from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.file_lock import locked
 from data_pipelines.shards.find import find_shards, refuse_program
@@ -192,7 +193,11 @@ def _pool_for(shards: Sequence[Shard]) -> Executor:
     if len(shards) < _FEW or cores == 1 or isinstance(shards[0], CachedShard):
         return ThreadPoolExecutor(8)
     # Forked: a fresh interpreter would run the caller's main module again.
-    return ProcessPoolExecutor(min(cores, 16), mp_context=multiprocessing.get_context("fork"))
+    return ProcessPoolExecutor(
+        min(cores, 16),
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=end_with_parent,
+    )
 
 
 def _reported(results: Iterable[Summary], total: int) -> Iterator[Summary]:

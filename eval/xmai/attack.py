@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from data_pipelines.bounded_json import read_object
+from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from eval.errors import EvaluationError
 from eval.progress import Progress
@@ -241,6 +242,7 @@ _failure: Exception | None = None
 def _start(source: CaptionSource, build: Builder, folder: Path, size: int) -> None:
     """Prepare a worker process. A failure is kept for the first portion to report."""
     global _here, _failure
+    end_with_parent()
     torch.set_num_threads(1)
     try:
         _here = _Worker(source, build(source), folder, size)

@@ -96,9 +96,9 @@ def evaluate(
     of_model, others = _of_model(options or {})
     with ExitStack() as stack:
         named_classes = stack.enter_context(_class_names_file(class_names))
-        chosen = names(tasks)
+        chosen = names(tasks, "tasks")
         benchmarks = chosen_benchmarks(
-            names(data),
+            names(data, "data"),
             tasks=chosen,
             split=split,
             class_names=named_classes,
@@ -230,7 +230,7 @@ def choices_of(
     """
     plain = {key: value for key, value in options.items() if not _is_of_task(key, value)}
     refuse_unknown(plain, (*_DATA_BESIDE, *_SHARED), what="option")
-    beside = {key: names(plain.pop(key)) for key in _DATA_BESIDE if key in plain}
+    beside = {key: names(plain.pop(key), key) for key in _DATA_BESIDE if key in plain}
     shared = apply_values(TaskChoices(), plain)
     return replace(
         shared,
@@ -338,7 +338,7 @@ def _class_names_file(given: Names | None) -> Iterator[str | None]:
     if given is None or isinstance(given, str | PathLike):
         yield None if given is None else os.fspath(given)
         return
-    listed = names(given)
+    listed = names(given, "class_names")
     if not listed or any("\n" in name or not name.strip() for name in listed):
         raise ConfigError("class_names: give one name a class, none of them empty or of two lines")
     with tempfile.TemporaryDirectory() as folder:

@@ -13,6 +13,7 @@ from data_pipelines.printable import printable
 from data_pipelines.settings import apply_overrides, differences
 from vlsuite.api.run import Run
 from vlsuite.api.setting_values import apply_values
+from vlsuite.api.several import folder as own_folder
 from vlsuite.api.several import names
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine import train_loop
@@ -73,7 +74,7 @@ def train(
     """
     if isinstance(data, Mapping):
         values = {"data": data, **values}
-    elif found := names(data):
+    elif found := names(data, "data"):
         if "" in found:
             raise ConfigError("data names an empty path; give folders or patterns of shards")
         values = {"data.train": list(found), **values}
@@ -177,7 +178,7 @@ def plan(
 def _folder(config: TrainConfig | str | None, out: str | PathLike | None) -> Path:
     if out is None and not isinstance(config, str):
         raise ConfigError("no run folder: name one with out=, for example out='runs/first'")
-    return Path("runs", str(config)) if out is None else Path(out)
+    return Path("runs", str(config)) if out is None else own_folder(out, "out")
 
 
 def _base(

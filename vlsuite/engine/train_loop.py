@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from vlsuite.batches.batch import Batch
@@ -97,13 +96,14 @@ def _train(
         record_content(shards, folder)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
-        try:
-            with guard.stop.interrupting() if ctx.world_size == 1 else nullcontext():
-                micro_batches = _timed_next(steps, clock)
-        except WaitInterruptedError:
-            guard.save(state)
+        micro_batches = _next_unless_stopped(steps, guard, clock)
+        guard.enter("waiting for another process")
+        agreed = agree(ctx, stop=guard.stop, alarm=guard.alarm, micro_batches=micro_batches)
+        if agreed.save or agreed.stop:
+            clock.saved(guard.save(state))
+        if agreed.stop:
             guard.finish_saving()
-            raise _asked_to_stop(state, guard, folder) from None
+            raise _asked_to_stop(state, guard, folder)
         guard.enter("computing a step or waiting for another process")
         losses = state.step_function(
             state.engine,
@@ -118,7 +118,6 @@ def _train(
         state.counts.add(micro_batches, shards.source_names)
         if uids:
             uids.record(state.step, micro_batches)
-        agreed = agree(ctx, stop=guard.stop, alarm=guard.alarm, micro_batches=micro_batches)
         check_skipped(state, agreed.num_skipped, micro_batches)
         if plan.due(config.logging.every, state.step):
             state.counts.merge(world_size=ctx.world_size)
@@ -128,11 +127,8 @@ def _train(
         if plan.due(config.validation.every, state.step):
             guard.rest()
             _evaluate(state, evaluators, report, clock)
-        if plan.due(config.checkpoint.every, state.step) or agreed.save or agreed.stop:
+        if plan.due(config.checkpoint.every, state.step):
             clock.saved(guard.save(state))
-        if agreed.stop and state.step < plan.total_steps:
-            guard.finish_saving()
-            raise _asked_to_stop(state, guard, folder)
     guard.rest()
     guard.finish_saving()
     state.export(folder.export)
@@ -166,16 +162,23 @@ def build_stream(
 
 
 def _asked_to_stop(state: TrainState, guard: RunGuard, folder: RunFolder) -> StopRequestedError:
-    asked = guard.stop.signal_name or "another process"
+    asked = guard.stop.reason or "another process"
     return StopRequestedError(
         f"stopped as asked ({asked}) and saved at step {state.step}; continue with --resume "
         f"--out {folder.path}"
     )
 
 
-def _timed_next(steps: Iterator[list[Batch]], clock: StepClock) -> list[Batch]:
+def _next_unless_stopped(
+    steps: Iterator[list[Batch]], guard: RunGuard, clock: StepClock
+) -> list[Batch]:
+    """The next step's micro-batches; none where this process is asked to stop meanwhile."""
     before = time.perf_counter()
-    micro_batches = next(steps)
+    try:
+        with guard.stop.interrupting():
+            micro_batches = next(steps)
+    except WaitInterruptedError:
+        return []
     clock.waited(time.perf_counter() - before)
     return micro_batches
 

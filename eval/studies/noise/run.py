@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of
@@ -110,7 +111,9 @@ def _pool(config: StudyConfig, jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(_PRELOADED))
     # a process group and a DeepSpeed engine are for one run a process
-    return ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
+    return ProcessPoolExecutor(
+        jobs, mp_context=context, max_tasks_per_child=1, initializer=end_with_parent
+    )
 
 
 def _logged(log: Path, function: Callable[..., None], arguments: tuple) -> None:

@@ -37,7 +37,7 @@ def carried_by_weights(
     Returns:
         ``PREPARATION`` keys; those that are missing stay at open_clip's defaults.
     Raises:
-        ModelError: the tags do not agree and ``like`` names none, or QuickGELU does not fit.
+        ModelError: neither a tag nor a file; the tags do not agree and ``like`` names none, or QuickGELU does not fit.
     """
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if tag:
@@ -47,6 +47,11 @@ def carried_by_weights(
                 f"model.pretrained_like={like} out, or give a weights file"
             )
         return _preparation(tag)
+    if not Path(pretrained).is_file():
+        raise ModelError(
+            f"'{pretrained}' is neither a tag of {name} nor a weights file; its tags are "
+            f"{_choices(name)}; write {name}:TAG or {name}:/path/to/weights"
+        )
     _check_torchscript(name, pretrained, quick_gelu=quick_gelu)
     if like is not None:
         chosen = _named(name, like)
@@ -193,7 +198,7 @@ def _agreed(name: str, pretrained: str, tags: list[dict[str, Any]]) -> dict[str,
 
 
 def _choices(name: str) -> str:
-    return ", ".join(_tags(name)) or "(no tag is published)"
+    return ", ".join(_tags(name)) or "(none)"
 
 
 def _check_activation(name: str, found: set[bool], quick_gelu: bool, source: str) -> None:
