@@ -103,6 +103,8 @@ class Report:
         computed with. ``samples_seen`` includes its samples.
         """
         state, plan = self._state, self._plan
+        for told in state.objective.notices():
+            say(told)
         steps = state.step - self._last_logged
         self._last_logged = state.step
         rate = steps / clock.seconds
