@@ -213,7 +213,7 @@ class RunFolder:
             raise RunFolderError(f"nothing to resume: no run in {self.path}; leave out --resume")
         try:
             stored = json.loads(self.config.read_text())
-            config = from_dict(TrainConfig, stored["config"])
+            config = from_dict(TrainConfig, _as_it_began(stored["config"]))
         except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise RunFolderError(
                 f"{self.config} is not a run config of this version: {error}{self._imports_hint()}"
@@ -233,6 +233,12 @@ class RunFolder:
             return ""
         missing = [str(name) for name in named if name not in plugins.imported()]
         return f"; it was started with --import {' --import '.join(missing)}" if missing else ""
+
+
+def _as_it_began(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run from before they existed, at what it did then where the default differs."""
+    then = {"clip_objective": False, "decayed": "matrices"}
+    return {**stored, "optim": {**then, **stored.get("optim", {})}}
 
 
 def write_json(path: Path, value: Any) -> None:
