@@ -51,6 +51,9 @@ class DataConfig:
             the refusal to continue names it.
         concepts: file of 'vlsuite data concepts' with what is in each training picture, for models
             that take it (nevlp); others ignore it.
+        image_tokens: folder of 'vlsuite data image-tokens' with what the frozen image tower says of
+            each training picture, for models that take it (nevlp): pictures are then neither
+            decoded nor augmented in training, nor does the tower run. Others ignore it.
         augment: random changes to the pictures.
     """
 
@@ -71,6 +74,7 @@ class DataConfig:
     cache_gb: float = 50.0
     accept_content: str | None = None
     concepts: str | None = None
+    image_tokens: str | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

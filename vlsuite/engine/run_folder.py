@@ -221,7 +221,7 @@ class RunFolder:
             raise RunFolderError(f"nothing to resume: no run in {self.path}; leave out --resume")
         try:
             stored = read_object(self.config)
-            settings = with_credentials(self.credentials, stored["config"])
+            settings = with_credentials(self.credentials, _as_it_began(stored["config"]))
             config = from_dict(TrainConfig, settings)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise RunFolderError(
@@ -242,6 +242,12 @@ class RunFolder:
             return ""
         missing = [str(name) for name in named if name not in plugins.imported()]
         return f"; it was started with --import {' --import '.join(missing)}" if missing else ""
+
+
+def _as_it_began(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run from before they existed, at what it did then where the default differs."""
+    then = {"clip_objective": False, "decayed": "matrices"}
+    return {**stored, "optim": {**then, **stored.get("optim", {})}}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,6 +22,7 @@ from vlsuite.engine.checkpoint import (
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
 from vlsuite.engine.distributed import Context
+from vlsuite.engine.joint_clipping import JointClipping
 from vlsuite.engine.master_state import (
     MOMENTS,
     create_moments,
@@ -54,6 +55,7 @@ class TrainState:
         engine: DeepSpeed engine around the module.
         objective: the loss and what it learns itself, outside ZeRO, the same on every process.
         objective_optimizer: AdamW of the objective's parameters.
+        clipping: cuts the objective's gradients with the engine's; None where they are not cut.
         step: optimizer updates done.
         samples_seen: over all processes; also the position in the data stream.
         learning_rate: that the last update was made with, 0 before the first of this process.
@@ -75,6 +77,7 @@ class TrainState:
     engine: Any
     objective: Objective
     objective_optimizer: torch.optim.Optimizer | None
+    clipping: JointClipping | None = None
     step: int = 0
     samples_seen: int = 0
     learning_rate: float = 0.0
@@ -121,6 +124,7 @@ class TrainState:
             engine=engine,
             objective=objective,
             objective_optimizer=_optimizer_of(objective, config),
+            clipping=_clipping_of(engine, objective, config),
         )
 
     def training_mode(self) -> None:
@@ -167,6 +171,8 @@ class TrainState:
         """Update the objective, unless fp16 overflow made the engine skip its own update."""
         self.scalars = self.objective.scalars()
         if self.engine.was_step_applied():
+            if self.clipping is not None:
+                self.clipping.cut_objective()
             if self.objective_optimizer is not None:
                 self.objective_optimizer.step()
             self.objective.clamp_()
@@ -260,6 +266,14 @@ def _optimizer_of(objective: Objective, config: TrainConfig) -> torch.optim.Opti
     return torch.optim.AdamW(
         parameters, betas=(beta1, beta2), eps=config.optim.eps, weight_decay=0.0
     )
+
+
+def _clipping_of(engine: Any, objective: Objective, config: TrainConfig) -> JointClipping | None:
+    """None where the engine clips alone, or not at all."""
+    norm, parameters = config.optim.grad_clip_norm, tuple(objective.parameters())
+    if norm is None or not parameters or not config.optim.clip_objective:
+        return None
+    return JointClipping(engine, parameters, max_norm=norm)
 
 
 def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:

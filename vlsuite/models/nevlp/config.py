@@ -57,14 +57,8 @@ class NevlpConfig(NevlpSettings, ModelFamily):
                 "model.language_model is not set; name a folder or a Hugging Face id of a causal "
                 "language model"
             )
-        tower = self.image_tower.build()
-        if tower.logit_scale is None:
-            raise ConfigError(
-                f"model.image_tower.name={self.image_tower.name} has no weights, and it is not "
-                "trained here; set model.image_tower.pretrained, or name 'local-dir:RUN/export'"
-            )
+        tower = self.build_tower()
         language = load_language_model(self.language_model, context_length=self.context_length)
-        tower.encoder.eval()
         width = _token_width(tower, self.image_layer, self.image_tower.name)
         encoder = NevlpEncoder(
             tower.encoder,
@@ -83,6 +77,22 @@ class NevlpConfig(NevlpSettings, ModelFamily):
             tokenizer=CachedTokenizer(language.texts),
             tagger=self._own_tagger(tower),
         )
+
+    def build_tower(self) -> BuiltModel:
+        """Load the CLIP whose image tower is frozen, in eval mode.
+
+        Raises:
+            ConfigError: it has no weights.
+            ModelError, UnknownNameError: it cannot be loaded.
+        """
+        tower = self.image_tower.build()
+        if tower.logit_scale is None:
+            raise ConfigError(
+                f"model.image_tower.name={self.image_tower.name} has no weights, and it is not "
+                "trained here; set model.image_tower.pretrained, or name 'local-dir:RUN/export'"
+            )
+        tower.encoder.eval()
+        return tower
 
     def rebuild(self, export: Path) -> TrainableNevlp:
         """See ``ModelFamily``: a frozen part that is gone is taken from the export's copy."""
