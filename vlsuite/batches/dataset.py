@@ -12,7 +12,7 @@ from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
 from vlsuite.batches.reading import Reading
-from vlsuite.batches.sample_reader import BatchFacts, SampleReader
+from vlsuite.batches.sample_reader import BatchFacts, PlacedReader, SampleReader
 from vlsuite.batches.sequence import Draw, SampleSequence
 from vlsuite.errors import DataError
 
@@ -64,6 +64,7 @@ class SampleDataset(Dataset[Batch]):
         self._shards = shards
         self._sequence = sequence
         self._reader = reader
+        self._reader_at = reader.at if isinstance(reader, PlacedReader) else None
         self._seed = seed & _MASK
         self._handler = handler
         self._uids = uids
@@ -115,7 +116,8 @@ class SampleDataset(Dataset[Batch]):
             members = part.read(draw.row)
             sample = StoredSample(address.key, members, name=part.name(draw.row))
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
-            content, mended = self._reader.read(sample, rng)
+            reader = self._reader_at(position) if self._reader_at else self._reader
+            content, mended = reader.read(sample, rng)
             named = sample if self._uids == "shard" else StoredSample(address.key, members)
             return _Usable(named.uid, draw.source, content, mended)
         except DataError as error:

@@ -6,11 +6,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from data_pipelines.shards.stored_sample import StoredSample
-from vlsuite.batches.batch import Batch
+from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.batches.concepts import ConceptTable, read_concepts
 from vlsuite.batches.crops import stacked
 from vlsuite.batches.data_config import DataConfig
@@ -21,21 +21,15 @@ from vlsuite.batches.transforms import TrainTransform, View, channels, normalise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairBatch(Batch):
-    """Row i of images belongs to row i of token_ids.
+class PairBatch(CaptionedBatch):
+    """Row i of images belongs to row i of token_ids; see also ``CaptionedBatch``.
 
     Attributes:
         images: 0 to 255, not normalised.
-        token_ids: cut after the longest caption of the batch where the model allows it.
-        caption_numbers: which of its sample's captions each row has.
-        identities: who or what the picture shows, where the sample's json has an "identity".
         concepts: words for what is in each picture, by row; empty without data.concepts.
     """
 
     images: UInt8[Tensor, "batch 3 height width"]
-    token_ids: Int[Tensor, "batch length"]
-    caption_numbers: tuple[int, ...]
-    identities: tuple[str | None, ...]
     concepts: tuple[tuple[str, ...], ...] = field(default=())
 
     def pixels(
