@@ -6,7 +6,6 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def read_arrays(
 
 
 def _read_arrays(
-    stream: IO[bytes],
+    stream: io.BufferedIOBase,
     kinds: Mapping[str, type | str],
     optional: Mapping[str, type | str],
     most_bytes: int,
@@ -95,11 +94,11 @@ def _read_arrays(
         raise DamagedArraysError(told or type(error).__name__) from error
 
 
-def _size(stream: IO[bytes]) -> int:
+def _size(stream: io.BufferedIOBase) -> int:
     return stream.seek(0, io.SEEK_END)
 
 
-def _check_end(stream: IO[bytes], size: int) -> None:
+def _check_end(stream: io.BufferedIOBase, size: int) -> None:
     """Before ``zipfile`` reads a directory that may list millions of members."""
     stream.seek(max(0, size - _END.size - _LONG_END_BYTES))
     tail = stream.read(_END.size + _LONG_END_BYTES)
@@ -125,7 +124,7 @@ def _member(archive: zipfile.ZipFile, name: str, kind: np.dtype) -> np.ndarray:
     return array
 
 
-def _array(stream: IO[bytes], num_bytes: int, *, most_values: int = _MAX_VALUES) -> np.ndarray:
+def _array(stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX_VALUES) -> np.ndarray:
     """The array of a file of ``num_bytes``; nothing is allocated that its bytes do not fill."""
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:

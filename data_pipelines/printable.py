@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO, cast
+from typing import Any
 
 # Control characters but for tab and line feed; marks of direction; separators of lines and
 # paragraphs; byte order marks; notes between lines; halves of characters, which no file can hold.
@@ -92,7 +92,7 @@ class PrintableStream:
         stream: where it goes.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.obeyed = stream  #: for own lines that are rewritten
 
     def write(self, text: str) -> int:
@@ -116,7 +116,7 @@ class PrintableStream:
 def printable_streams() -> Iterator[None]:
     """Standard output and error as ``PrintableStream`` inside the block."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(TextIO, _wrapped(stream)) for stream in before)
+    sys.stdout, sys.stderr = (_wrapped(stream) for stream in before)
     try:
         yield
     finally:
