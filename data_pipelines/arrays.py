@@ -124,7 +124,9 @@ def _member(archive: zipfile.ZipFile, name: str, kind: np.dtype) -> np.ndarray:
     return array
 
 
-def _array(stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX_VALUES) -> np.ndarray:
+def _array(
+    stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX_VALUES
+) -> np.ndarray:
     """The array of a file of ``num_bytes``; nothing is allocated that its bytes do not fill."""
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:
