@@ -6,26 +6,27 @@ that are neighbours in one (nearer than 16 rows), and those that are in one batc
 epoch. Beside it stands what a permutation drawn at random gives, exactly, and the order that runs
 had before windows were a setting, ten shards at a time.
 
-Then by reading samples, undecoded, from real tars in fresh processes that alternate: all of them
-in one process, and every sixteenth batch's share as one of 16 processes does, where fewer
-neighbours are read together. The tars are hard links of one (which no part of the reading can tell
-from different files) in a warm page cache, so that what is measured is our own work.
+Then by reading samples, undecoded, from real tars in fresh processes that alternate, as one process
+alone does, and as one of 16 does, which reads fewer neighbours together. Samples are counted over
+seconds of processor time, at first (where each shard is opened) and at best. The tars are hard
+links of one (which no part of the reading can tell from different files) in a warm page cache, so
+that what is measured is our own work.
 """
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
+
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from benchmarks.support.shuffle_orders import Mixing, full_shuffle, measure
-from benchmarks.support.shuffle_reading import RULES
+from benchmarks.support.shuffle_reading import RULES, Reading, read
 
 _COUNTS = (20, 100, 1_000, 10_000)
 _PROCESSES = (1, 16)
@@ -70,10 +71,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/")
     args = parser.parse_args()
     args.shards, args.per_shard, args.batches = _COUNTS, 10_000, 16
-    args.read_shards, args.read_per_shard, args.steps, args.rounds = 1_000, 1_000, 40, 3
+    args.read_shards, args.read_per_shard, args.steps, args.rounds = 500, 1_000, 40, 3
     if args.quick:
         args.shards, args.per_shard = _COUNTS[:3], 2_000
-        args.read_shards, args.steps, args.rounds = 100, 4, 1
+        args.read_shards, args.read_per_shard, args.steps, args.rounds = 40, 500, 3, 1
     return args
 
 
@@ -94,12 +95,17 @@ def _rounded(mixing: Mixing) -> dict[str, float]:
 def _reading(args: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        torch.set_num_threads(1)
         _make_set(folder, args)
         rounds: dict[tuple[int, str], list[dict[str, float]]] = {}
         for number in range(args.rounds + 1):  # the first one makes the indexes and is left out
             for size in _PROCESSES:
                 for rule in RULES:
-                    found = _launch(folder, rule, size, args)
+                    steps = args.steps * (4 if size > 1 else 1)
+                    found = read(
+                        Reading(folder / "shards", rule, size, args.batch, steps, args.seed)
+                    )
                     if number:
                         rounds.setdefault((size, rule), []).append(found)
     return {
@@ -111,8 +117,8 @@ def _reading(args: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]
 def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
     return {
         **{name: median(found[name] for found in rounds) for name in rounds[0]},
-        "samples_per_s_low": min(found["samples_per_s"] for found in rounds),
-        "samples_per_s_high": max(found["samples_per_s"] for found in rounds),
+        "samples_per_cpu_s_low": min(found["samples_per_cpu_s"] for found in rounds),
+        "samples_per_cpu_s_high": max(found["samples_per_cpu_s"] for found in rounds),
     }
 
 
@@ -131,21 +137,6 @@ def _make_set(folder: Path, args: argparse.Namespace) -> None:
             writer.write({"__key__": key, "jpg": picture, "txt": f"picture {number}"})
     for number in range(args.read_shards):
         os.link(folder / "one.tar", folder / "shards" / f"{number:06d}.tar")
-
-
-def _launch(folder: Path, rule: str, world_size: int, args: argparse.Namespace) -> dict[str, float]:
-    steps = args.steps * (4 if world_size > 1 else 1)
-    command = [
-        *(sys.executable, "-m", "benchmarks.support.shuffle_reading", str(folder / "shards")),
-        *(f"--rule={rule}", f"--world-size={world_size}", f"--batch={args.batch}"),
-        *(f"--steps={steps}", f"--seed={args.seed}"),
-    ]
-    env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
-    if done.returncode:
-        print(done.stderr[-3000:], file=sys.stderr)
-        raise SystemExit("reading failed, see above")
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _show_mixing(mixing: dict[str, dict[str, dict[str, float]]], args: argparse.Namespace) -> None:
@@ -167,14 +158,14 @@ def _show_mixing(mixing: dict[str, dict[str, dict[str, float]]], args: argparse.
 def _show_reading(reading: dict[str, Any], args: argparse.Namespace) -> None:
     print(
         f"\nreading from {args.read_shards:,} tars of {args.read_per_shard:,} samples\n"
-        f"{'process':>10} {'order':12}{'samples/s':>10}{'at first':>10}{'open files':>12}"
+        f"{'process':>10} {'order':12}{'a CPU s':>10}{'at first':>10}{'open files':>12}"
         f"{'first batch, s':>16}{'memory added, MB':>18}"
     )
     for who, rules in reading.items():
         for rule, found in rules.items():
             print(
-                f"{who:>10} {rule:12}{found['samples_per_s']:>10,}"
-                f"{found['samples_per_s_at_first']:>10,}{found['open_files']:>12}"
+                f"{who:>10} {rule:12}{found['samples_per_cpu_s']:>10,}"
+                f"{found['samples_per_cpu_s_at_first']:>10,}{found['open_files']:>12}"
                 f"{found['first_batch_s']:>16}{found['added_rss_mb']:>18}"
             )
 

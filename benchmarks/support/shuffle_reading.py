@@ -1,18 +1,16 @@
-"""What reading in an order costs: samples a second, open files, memory; run in a fresh process.
+"""What reading in an order costs: processor time, open files, memory; each in a process of its own.
 
-Samples are read and handed on undecoded, in the process itself, as rank 0 of some: what is measured
-is finding, opening and reading alone.
+Samples are read and handed on undecoded: what is measured is finding, opening and reading alone.
 """
 
-import argparse
-import json
+import multiprocessing
 import os
-import resource
 import time
 from collections.abc import Sequence
 from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -40,60 +38,88 @@ class _Bytes:
         )
 
 
-def main() -> None:
-    """Print one JSON object."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--rule", choices=RULES)
-    parser.add_argument("--world-size", type=int)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--steps", type=int)
-    parser.add_argument("--seed", type=int)
-    args = parser.parse_args()
-    print(json.dumps(_read(args)))
+class Reading(NamedTuple):
+    """One measurement.
+
+    Attributes:
+        folder: of the tars.
+        rule: of ``RULES``.
+        world_size: processes that share the batches; the first of them reads.
+        batch_size: global.
+        steps: batches in each of three parts that are timed apart.
+        seed: of the order.
+    """
+
+    folder: Path
+    rule: str
+    world_size: int
+    batch_size: int
+    steps: int
+    seed: int
 
 
-def _read(args: argparse.Namespace) -> dict[str, float]:
-    begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    steps = _stream(args).from_position(0)
-    size = args.batch // args.world_size
-    rates, open_files, started = [], 0, time.perf_counter()
+def read(what: Reading) -> dict[str, float]:
+    """Read in a forked process, which has imported everything already.
+
+    Raises:
+        RuntimeError: it failed; its standard error says why.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_read, args=(what, sender))
+    process.start()
+    sender.close()
+    try:
+        return receiver.recv()
+    except EOFError:
+        raise RuntimeError("reading failed, see above") from None
+    finally:
+        process.join()
+
+
+def _read(what: Reading, sender: Connection) -> None:
+    stream = _stream(what)
+    begun = peak = _rss_mb()
+    started = time.perf_counter()
+    steps = stream.from_position(0)
     next(steps)
     first_batch = time.perf_counter() - started
-    for part in range(3):
-        started, count = time.perf_counter(), 0
-        for _ in islice(steps, args.steps):
-            count += size
-            open_files = max(open_files, _open_files(args.folder))
-        rates.append(count / (time.perf_counter() - started))
-        if part == 0:
-            first = rates[0]
-    return {
-        "first_batch_s": round(first_batch, 3),
-        "samples_per_s": round(max(rates)),
-        "samples_per_s_at_first": round(first),
-        "open_files": open_files,
-        "added_rss_mb": round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begun) / 1024),
-    }
+    rates, open_files = [], 0
+    for _ in range(3):
+        started = time.process_time()
+        for _ in islice(steps, what.steps):
+            open_files = max(open_files, _open_files(what.folder))
+            peak = max(peak, _rss_mb())
+        seconds = time.process_time() - started
+        rates.append(what.steps * what.batch_size // what.world_size / seconds)
+    sender.send(
+        {
+            "first_batch_s": round(first_batch, 3),
+            "samples_per_cpu_s": round(max(rates)),
+            "samples_per_cpu_s_at_first": round(rates[0]),
+            "open_files": open_files,
+            "added_rss_mb": peak - begun,
+        }
+    )
 
 
-def _stream(args: argparse.Namespace) -> TrainStream:
-    shards = 60 if args.rule == "60 shards" else None
-    config = DataConfig(train=(str(args.folder),), num_workers=0, window_shards=shards)
+def _stream(what: Reading) -> TrainStream:
+    shards = 60 if what.rule == "60 shards" else None
+    config = DataConfig(train=(str(what.folder),), num_workers=0, window_shards=shards)
     opened = PairShards.open(config)
     return TrainStream(
         config,
         opened,
         place=Place(
             rank=0,
-            world_size=args.world_size,
-            global_batch_size=args.batch,
-            micro_batch_size=args.batch // args.world_size,
+            world_size=what.world_size,
+            global_batch_size=what.batch_size,
+            micro_batch_size=what.batch_size // what.world_size,
         ),
         reader=_Bytes(),
-        seed=args.seed,
+        seed=what.seed,
         pin_memory=False,
-        shuffling=Shuffling((None, 0), ()) if args.rule == "before" else None,
+        shuffling=Shuffling((None, 0), ()) if what.rule == "before" else None,
     )
 
 
@@ -108,5 +134,7 @@ def _open_files(folder: Path) -> int:
     return found
 
 
-if __name__ == "__main__":
-    main()
+def _rss_mb() -> int:
+    """Memory of this process now."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
