@@ -25,11 +25,39 @@ from vlsuite.engine.run_folder import write_json
 RESULT, TABLE = "trial.json", "tuning.json"
 
 
-def trials_of(config: StudyConfig, methods: Iterable[str]) -> list[Trial]:
-    """What has to be run; nothing where the rate is given."""
+def next_trials(config: StudyConfig, folders: StudyFolders, methods: Iterable[str]) -> list[Trial]:
+    """What has to be run next; nothing where the rate is given or every method's best is known.
+
+    A method begins with the two middle rates of the grid and goes on outwards while its best is the
+    last rate tried on a side that the grid has more of.
+    """
     if config.lr is not None:
         return []
-    return [Trial(method, lr) for method in dict.fromkeys(methods) for lr in config.lr_grid]
+    return [trial for method in dict.fromkeys(methods) for trial in _next(config, folders, method)]
+
+
+def _next(config: StudyConfig, folders: StudyFolders, method: str) -> list[Trial]:
+    grid = sorted(config.lr_grid)
+    known = {lr: _mrr(config, folders, Trial(method, lr)) for lr in grid}
+    middle = grid[(len(grid) - 1) // 2 : len(grid) // 2 + 1]
+    wanted = [lr for lr in middle if known[lr] is None]
+    if not wanted:
+        tried = {lr: mrr for lr, mrr in known.items() if mrr is not None}
+        place = grid.index(_best(tried))
+        beside = grid[max(0, place - 1) : place + 2]
+        wanted = [lr for lr in beside if known[lr] is None]
+    return [Trial(method, lr) for lr in wanted]
+
+
+def _best(figures: Mapping[float, float]) -> float:
+    """The rate of the highest figure, the lower one of equals."""
+    return max(figures, key=lambda lr: (figures[lr], -lr))
+
+
+def _mrr(config: StudyConfig, folders: StudyFolders, trial: Trial) -> float | None:
+    if not is_tried(folders, trial, config):
+        return None
+    return json.loads((folders.trial(trial) / RESULT).read_text())["mrr"]
 
 
 def is_tried(folders: StudyFolders, trial: Trial, config: StudyConfig) -> bool:
@@ -85,7 +113,7 @@ def write_tuning(config: StudyConfig, folders: StudyFolders) -> dict[str, Any]:
         "grid": list(config.lr_grid),
         "chosen_by": "mean reciprocal rank of noisy validation pairs, both directions",
         "methods": {
-            method: _choice([one for one in own if one["method"] == method])
+            method: _choice([one for one in own if one["method"] == method], config.lr_grid)
             for method in dict.fromkeys(one["method"] for one in own)
         },
     }
@@ -99,13 +127,11 @@ def read_tuning(out: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def _choice(trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The best rate, the lower one of equals, with all figures."""
-    best = max(trials, key=lambda one: (one["mrr"], -one["lr"]))
-    ends = {min(one["lr"] for one in trials), max(one["lr"] for one in trials)}
+def _choice(trials: Sequence[Mapping[str, Any]], grid: Sequence[float]) -> dict[str, Any]:
+    best = _best({one["lr"]: one["mrr"] for one in trials})
     return {
-        "lr": best["lr"],
-        "at_edge": best["lr"] in ends,
+        "lr": best,
+        "at_edge": best in (min(grid), max(grid)),
         "validation": [
             {name: one[name] for name in ("lr", "mrr", "r1", "pairs", "steps")} for one in trials
         ],
