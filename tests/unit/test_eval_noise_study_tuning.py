@@ -23,15 +23,23 @@ from eval.studies.noise.tuning import (
 )
 from eval.zero_shot.retrieval import CosinePlaces
 
-CONFIG = StudyConfig(shards=("pairs",), lr_grid=(1e-4, 3e-4, 1e-3))
+CONFIG = StudyConfig(shards=("pairs",), lr_grid=(1e-4, 3e-4, 1e-3), tune_rates=(0.5,))
 
 
-def write_trial(out: Path, method: str, lr: float, mrr: float, *, config: StudyConfig = CONFIG):
-    folder = StudyFolders(out).trial(Trial(method, lr))
+def write_trial(
+    out: Path,
+    method: str,
+    lr: float,
+    mrr: float,
+    *,
+    rate: float = 0.5,
+    config: StudyConfig = CONFIG,
+):
+    folder = StudyFolders(out).trial(Trial(method, lr, rate))
     folder.mkdir(parents=True, exist_ok=True)
     found = {"mrr": mrr, "r1": mrr / 2, "pairs": 100, "steps": 7, "seconds": 1.0}
-    text = json.dumps({"method": method, "lr": lr, "digest": config.digest, **found})
-    (folder / "trial.json").write_text(text)
+    known = {"method": method, "lr": lr, "rate": rate, "digest": config.trial_digest}
+    (folder / "trial.json").write_text(json.dumps(known | found))
 
 
 def test_the_best_rate_is_chosen_and_the_whole_grid_is_kept(tmp_path: Path):
@@ -45,17 +53,32 @@ def test_the_best_rate_is_chosen_and_the_whole_grid_is_kept(tmp_path: Path):
     assert not found["methods"]["rde"]["at_edge"]
     assert found["methods"]["infonce"]["lr"] == 1e-4, "the lower one of equals"
     assert found["methods"]["infonce"]["at_edge"]
-    figures = [one["mrr"] for one in found["methods"]["rde"]["validation"]]
-    assert figures == [0.2, 0.3, 0.1]
-    assert (found["rate"], found["seed"]) == (0.5, 1000)
+    figures = [one["figure"] for one in found["methods"]["rde"]["validation"]]
+    assert figures == pytest.approx([0.2, 0.3, 0.1])
+    assert (found["rates"], found["seed"]) == ([0.5], 1000)
+
+
+def test_one_rate_serves_all_shares_of_wrong_captions(tmp_path: Path):
+    """Geometric means: 0.2 and 0.08 against 0.18 and 0.1, whose plain means are equal."""
+    config = StudyConfig(shards=("pairs",), lr_grid=(1e-4, 3e-4))
+    for lr, of_clean, of_noisy in ((1e-4, 0.2, 0.08), (3e-4, 0.18, 0.1)):
+        write_trial(tmp_path, "rde", lr, of_clean, rate=0.0, config=config)
+        write_trial(tmp_path, "rde", lr, of_noisy, rate=0.5, config=config)
+        write_trial(tmp_path, "oracle", lr, of_noisy, rate=0.5, config=config)
+    folders = StudyFolders(tmp_path)
+    assert next_trials(config, folders, ["rde", "oracle"]) == []
+    chosen = write_tuning(config, folders)["methods"]
+    assert chosen["rde"]["lr"] == 3e-4
+    assert [one["rate"] for one in chosen["rde"]["validation"][0]["trials"]] == [0.0, 0.5]
+    assert [one["rate"] for one in chosen["oracle"]["validation"][0]["trials"]] == [0.5]
 
 
 def test_trials_of_other_settings_do_not_count(tmp_path: Path):
-    other = StudyConfig(shards=("pairs",), lr_grid=(1e-4,), epochs=2.0)
+    other = StudyConfig(shards=("pairs",), lr_grid=(1e-4,), epochs=2.0, tune_rates=(0.5,))
     write_trial(tmp_path, "rde", 1e-4, 0.9, config=other)
     folders = StudyFolders(tmp_path)
-    assert not is_tried(folders, Trial("rde", 1e-4), CONFIG)
-    assert is_tried(folders, Trial("rde", 1e-4), other)
+    assert not is_tried(folders, Trial("rde", 1e-4, 0.5), CONFIG)
+    assert is_tried(folders, Trial("rde", 1e-4, 0.5), other)
     assert write_tuning(CONFIG, folders)["methods"] == {}
 
 
@@ -66,19 +89,15 @@ def test_a_given_rate_needs_no_trial(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("best", "order"),
+    ("grid", "best", "order"),
     [
-        (3e-5, [[1e-4, 3e-4], [3e-5], [1e-5]]),
-        (1e-4, [[1e-4, 3e-4], [3e-5]]),
-        (1e-3, [[1e-4, 3e-4], [1e-3]]),
+        ((1e-5, 3e-5, 1e-4, 3e-4, 1e-3), 3e-5, [[1e-4], [3e-5, 3e-4], [1e-5]]),
+        ((3e-5, 1e-4, 3e-4, 1e-3), 1e-4, [[1e-4, 3e-4], [3e-5]]),
+        ((3e-5, 1e-4, 3e-4, 1e-3), 1e-3, [[1e-4, 3e-4], [1e-3]]),
     ],
 )
-def test_the_grid_is_searched_outwards_from_its_middle(tmp_path: Path, best, order):
-    config = StudyConfig(
-        shards=("pairs",), lr_grid=(1e-5, 3e-5, 1e-4, 3e-4, 1e-3)[1 - (best == 3e-5) :]
-    )
-    if best == 3e-5:
-        order = [[1e-4], [3e-5, 3e-4], [1e-5]]
+def test_the_grid_is_searched_outwards_from_its_middle(tmp_path: Path, grid, best, order):
+    config = StudyConfig(shards=("pairs",), lr_grid=grid, tune_rates=(0.5,))
     found = []
     while trials := next_trials(config, StudyFolders(tmp_path), ["rde", "rde"]):
         found.append([trial.lr for trial in trials])
@@ -95,8 +114,8 @@ def test_settings_that_choose_nothing_are_refused():
     for settings in ({"lr_grid": ()}, {"validation_share": 0.0}, {"lr_grid": (-1e-4,)}):
         with pytest.raises(EvaluationError, match="rate"):
             StudyConfig(shards=("pairs",), **settings)
-    with pytest.raises(EvaluationError, match="tune_rate"):
-        StudyConfig(shards=("pairs",), tune_rate=1.0)
+    with pytest.raises(EvaluationError, match="tune_rates"):
+        StudyConfig(shards=("pairs",), tune_rates=(1.0,))
 
 
 def test_figures_are_means_of_both_directions():
@@ -147,9 +166,9 @@ def test_the_goals_have_three_seeds_where_they_are_judged():
 
 def test_the_report_shows_the_grid():
     tuning = {
-        "rate": 0.5, "seed": 9, "grid": [1e-4, 1e-3], "chosen_by": "a figure",
+        "rates": [0.5], "seed": 9, "grid": [1e-4, 1e-3], "chosen_by": "a figure",
         "methods": {
-            "rde": {"lr": 1e-3, "at_edge": True, "validation": [{"lr": 1e-3, "mrr": 0.25}]}
+            "rde": {"lr": 1e-3, "at_edge": True, "validation": [{"lr": 1e-3, "figure": 0.25}]}
         },
     }  # fmt: skip
     summary = {

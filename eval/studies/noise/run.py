@@ -59,7 +59,8 @@ def run_study(
             _run_all(pool, starts, out, what="start")
         _make_noise(sets, wanted)
         if trials:
-            make_noisy_validation(sets, rate=config.tune_rate, seed=config.tune_seed)
+            for rate in sorted({trial.rate for trial in trials}):
+                make_noisy_validation(sets, rate=rate, seed=config.tune_seed)
         while trials:
             tasks = [(trial.name, train_trial, (config, folders, trial)) for trial in trials]
             _run_all(pool, tasks, out, what="learning rate")
