@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,7 +115,9 @@ def _member(archive: zipfile.ZipFile, name: str, kind: np.dtype) -> np.ndarray:
     return array
 
 
-def _array(stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX_VALUES) -> np.ndarray:
+def _array(
+    stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX_VALUES
+) -> np.ndarray:
     """The array of a file of ``num_bytes``; nothing is allocated that its bytes do not fill."""
     version = np.lib.format.read_magic(stream)
     if version not in _READERS:
@@ -135,6 +138,7 @@ def _array(stream: io.BufferedIOBase, num_bytes: int, *, most_values: int = _MAX
 # Python's parser over a header of unknown make, and zipfile over fields of unknown make.
 _HEADER_TROUBLE = (
     SyntaxError,
+    tokenize.TokenError,
     TypeError,
     MemoryError,
     OverflowError,
