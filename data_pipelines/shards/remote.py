@@ -211,7 +211,7 @@ def _described(url: str, info: dict[str, Any]) -> RemoteShard:
     version = next((info[field] for field in _VERSION_FIELDS if info.get(field)), "")
     if isinstance(version, datetime):
         version = version.isoformat()
-    if not isinstance(size, int) or not 0 <= size < 1 << 62:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 62:
         raise ShardError(f"{url}: the server tells no possible size; copy it to local disk")
     return RemoteShard(url, Stamp(size, int(cache_name(str(version))[:15], 16)))
 
