@@ -101,7 +101,7 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     Raises:
         BadSampleError: "no frames", "time stamps without sense".
     """
-    if not len(packets.pts) or not _tells_order(video):
+    if not len(packets.pts) or not tells_order(video):
         return None
     shown = np.flatnonzero(packets.shown)
     pts = packets.pts[shown]
@@ -125,7 +125,8 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     )
 
 
-def _tells_order(video: OpenVideo) -> bool:
+def tells_order(video: OpenVideo) -> bool:
+    """Whether packets of the container say when their frames are shown."""
     names = set(video.format.split(","))
     if not names & _TOLD_BY_PACKETS:
         return False

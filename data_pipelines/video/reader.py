@@ -17,7 +17,7 @@ from data_pipelines.video.gathered import Gathered
 from data_pipelines.video.info import VideoInfo
 from data_pipelines.video.limits import DecodeLimits, Source
 from data_pipelines.video.opening import OpenVideo
-from data_pipelines.video.packets import read_packets, table_of_packets
+from data_pipelines.video.packets import read_packets, table_of_packets, tells_order
 from data_pipelines.video.picture import Picture
 from data_pipelines.video.plan import plan
 from data_pipelines.video.promised_size import refuse_truncated
@@ -261,10 +261,12 @@ class VideoReader:
         Lacks frames that are not there, where the table said otherwise.
         """
         self._picture.make_room(len(numbers))
-        try:
-            return self._planned(numbers)
-        except MismatchError:
-            self.was_redone = True
+        for attempt in (self._by_other, self._planned):
+            try:
+                if (gathered := attempt(numbers)) is not None:
+                    return gathered
+            except MismatchError:
+                self.was_redone = True
         if self._index is not None:
             self._index, self._picture = None, Picture(self._limits)
             self._picture.make_room(len(numbers))
@@ -275,15 +277,24 @@ class VideoReader:
                 pass
         return self._from_start(numbers)
 
+    def _by_other(self, numbers: Sequence[int]) -> Gathered | None:
+        """By another decoder than PyAV; None where there is none, or no telling what it gives.
+
+        Raises ``MismatchError`` where anything else than expected comes back.
+        """
+        table = self._table
+        if self._other is None or not table.is_timed or not tells_order(self._video):
+            return None
+        gathered = Gathered(numbers, self._picture)
+        for number, pixels in self._other(self._source, sorted(set(numbers)), table).items():
+            gathered.add_pixels(number, pixels)
+        return gathered
+
     def _planned(self, numbers: Sequence[int]) -> Gathered:
         """Raises ``MismatchError`` where anything else than expected comes back."""
         table = self._table
         gathered = Gathered(numbers, self._picture)
         wanted = sorted(number for number in set(numbers) if number < len(table))
-        if self._other is not None and table.is_timed and not table.is_decoded:
-            for number, pixels in self._other(self._source, wanted, table).items():
-                gathered.add_pixels(number, pixels)
-            return gathered
         source = self._runs or self._sought()
         decoding = Decoding(self._video)
         for run in plan(table, wanted):
