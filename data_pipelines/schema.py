@@ -40,7 +40,10 @@ JsonValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | N
 #: Encoded image formats that shards of ours hold, by the suffix of their member.
 IMAGE_SUFFIXES = ("png", "jpg", "webp")
 #: Encoded video formats.
-VIDEO_SUFFIXES = ("mp4", "webm", "mkv", "mov", "avi")
+VIDEO_SUFFIXES = (
+    *("mp4", "webm", "mkv", "mov", "avi", "m4v", "3gp"),
+    *("mpg", "mpeg", "ts", "vob", "flv", "wmv"),
+)
 #: Encoded sound formats.
 SOUND_SUFFIXES = ("wav", "flac", "mp3", "ogg")
 

@@ -60,7 +60,7 @@ class Picture:
             )
 
     def pixels(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:
-        """Upright pixels of their own.
+        """Upright pixels, of use only until the next call.
 
         Raises:
             BadSampleError: "broken video", "too many pixels".
@@ -72,4 +72,4 @@ class Picture:
             self.size = (frame.width, frame.height)
             self.upright = Upright.of_frame(frame)
             self.make_room(self._num_frames)
-        return self.upright.turn(self._converter.pixels(frame, self.size)).copy()
+        return self.upright.turn(self._converter.pixels(frame, self.size))

@@ -1,32 +1,21 @@
 """Frames of a video by number or by time: the frames asked for, or an error."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.video.access import FrameAccess, are_alike
 from data_pipelines.video.decoders import DecoderName, other_decoder
-from data_pipelines.video.decoding import Decoding
 from data_pipelines.video.frame_index import FrameIndex, digest_of
 from data_pipelines.video.info import VideoInfo
 from data_pipelines.video.limits import DecodeLimits, Source
-from data_pipelines.video.opening import OpenVideo
-from data_pipelines.video.packets import read_packets, table_of_packets
-from data_pipelines.video.picture import Picture
-from data_pipelines.video.plan import Run, plan
 from data_pipelines.video.promised_size import refuse_truncated
-from data_pipelines.video.runs_of_packets import (
-    KeptPackets,
-    MismatchError,
-    PacketRuns,
-    SoughtPackets,
-)
 from data_pipelines.video.sampler import FrameSampling, choose_frames, frame_at
-from data_pipelines.video.scan import scan
 from data_pipelines.video.table import FrameTable
 
 
@@ -61,16 +50,9 @@ class VideoReader:
         index: FrameIndex | None = None,
     ) -> None:
         self._source = source
-        self._limits = limits or DecodeLimits()
-        self._other = other_decoder(decoder)
-        self._picture = Picture(self._limits)
-        self._runs: PacketRuns | None = None
-        self._index = index if index is not None and index.digest == digest_of(source) else None
-        #: Whether anything else than was expected came back, so that all was decoded anew.
-        self.was_redone = False
-        self._video, self._table = self._by_index() or self._without_index()
-        if len(self._table) > self._limits.max_frames:
-            raise BadSampleError("too many frames", f"over {self._limits.max_frames}")
+        other = other_decoder(decoder)
+        fitting = index if index is not None and index.digest == digest_of(source) else None
+        self._access = FrameAccess(source, limits or DecodeLimits(), index=fitting, other=other)
 
     @classmethod
     def open(
@@ -90,12 +72,12 @@ class VideoReader:
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
-            source: Source = io.BytesIO(video)
-        else:
-            try:
-                source = Path(video).open("rb")  # noqa: SIM115
-            except OSError as error:
-                raise DataError(f"cannot read the video {video}: {error.strerror}") from error
+            refuse_truncated(video)
+            return cls(io.BytesIO(video), decoder=decoder, limits=limits, index=_usable(index))
+        try:
+            source = Path(video).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise DataError(f"cannot read the video {video}: {error.strerror}") from error
         try:
             refuse_truncated(source)
             return cls(source, decoder=decoder, limits=limits, index=_usable(index))
@@ -111,17 +93,27 @@ class VideoReader:
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self._table)
+        return len(self._access.table)
 
     def close(self) -> None:
         """Free the decoder; the reader is of no more use."""
-        self._video.close()
+        self._access.video.close()
         self._source.close()
 
     @property
     def uses_index(self) -> bool:
         """Whether the index that was given fits this video and has led to the right frames."""
-        return self._index is not None
+        return self._access.index is not None
+
+    @property
+    def was_redone(self) -> bool:
+        """Whether anything else than was expected came back, and was decoded again."""
+        return self._access.was_redone
+
+    @property
+    def starts(self) -> Float64[np.ndarray, " frames"]:
+        """Seconds at which frames are shown, counted from the first."""
+        return self._access.table.starts
 
     @property
     def info(self) -> VideoInfo:
@@ -130,9 +122,9 @@ class VideoReader:
         Raises:
             BadSampleError: "broken video".
         """
-        if not self._picture.is_known:
+        if not self._access.picture.is_known:
             self.frames([0])
-        table, picture = self._table, self._picture
+        table, picture, video = self._access.table, self._access.picture, self._access.video
         width, height = picture.upright_size
         return VideoInfo(
             frames=len(table),
@@ -143,8 +135,8 @@ class VideoReader:
             height=height,
             rotation=picture.upright.degrees,
             is_mirrored=picture.upright.is_mirrored,
-            container=self._video.format,
-            codec=self._video.codec,
+            container=video.format,
+            codec=video.codec,
             is_timed=table.is_timed,
             starts=table.starts,
         )
@@ -158,22 +150,19 @@ class VideoReader:
         """
         numbers = [int(number) for number in indices]
         for number in numbers:
-            if not 0 <= number < len(self._table):
-                raise IndexError(f"no frame {number} in a video of {len(self._table)} frames")
-        return self._stacked(numbers, self._found(numbers))
+            if not 0 <= number < len(self):
+                raise IndexError(f"no frame {number} in a video of {len(self)} frames")
+        if not numbers and not self._access.picture.is_known:
+            self._access.gathered([0])
+        return self._access.gathered(numbers).frames(len(self))
 
     def frames_at(self, seconds: Sequence[float]) -> UInt8[np.ndarray, "frames height width 3"]:
         """The frames that are shown at moments, in seconds from the first frame.
 
         Moments before the first and after the last frame give those.
         """
-        starts = self._table.starts
+        starts = self.starts
         return self.frames(frame_at(starts, moment) for moment in seconds)
-
-    @property
-    def starts(self) -> Float64[np.ndarray, " frames"]:
-        """Seconds at which frames are shown, counted from the first."""
-        return self._table.starts
 
     def sample(
         self,
@@ -187,12 +176,25 @@ class VideoReader:
         Raises:
             BadSampleError: as ``frames``, and "no frames" in the span.
         """
+        access = self._access
+
+        def chosen(table: FrameTable) -> list[int]:
+            return choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
+
+        guess = access.first_guess()
+        if guess is not None:
+            numbers = []
+            with suppress(BadSampleError):  # the guess may not reach the span
+                numbers = chosen(guess)
+            gathered = access.from_start(numbers)
+            if numbers and are_alike(access.table, guess):
+                return numbers, gathered.frames(len(guess))
         while True:
-            table = self._table
-            numbers = choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
-            found = self._found(numbers)
-            if np.array_equal(self._table.pts, table.pts):
-                return numbers, self._stacked(numbers, found)
+            table = access.table
+            numbers = chosen(table)
+            gathered = access.gathered(numbers)
+            if are_alike(access.table, table):
+                return numbers, gathered.frames(len(table))
             # Decoding showed that there are other frames than packets or an index said.
 
     def make_index(self) -> FrameIndex:
@@ -201,142 +203,23 @@ class VideoReader:
         Raises:
             BadSampleError: "broken frame index": the decoder does not tell its frames apart.
         """
-        if not self._table.is_decoded or self._index is not None:
-            self._from_start({0})
-        if not self._picture.is_known:
+        access = self._access
+        if not access.table.is_decoded or access.index is not None:
+            access.from_start([0])
+        if not access.picture.is_known:
             self.frames([0])
-        if self._table.packets[0] < 0:
+        if access.table.packets[0] < 0:
             raise BadSampleError("broken frame index", "the frames have no packets of their own")
-        picture = self._picture
+        picture = access.picture
         return FrameIndex(
-            table=self._table,
+            table=access.table,
             digest=digest_of(self._source),
             width=picture.size[0],
             height=picture.size[1],
             quarters=picture.upright.quarters,
             is_mirrored=picture.upright.is_mirrored,
-            needs_probe=not self._video.has_header,
+            needs_probe=not access.video.has_header,
         )
-
-    def _by_index(self) -> tuple[OpenVideo, FrameTable] | None:
-        """Open with what an index says; None where there is none or it is of no use."""
-        index = self._index
-        if index is None:
-            return None
-        try:
-            video = OpenVideo(self._source, self._limits, probe=index.needs_probe)
-        except BadSampleError:
-            self._index = None
-            return None
-        self._picture.know(index)
-        return video, index.table
-
-    def _without_index(self) -> tuple[OpenVideo, FrameTable]:
-        video = OpenVideo(self._source, self._limits)
-        packets = read_packets(video, self._limits)
-        table = table_of_packets(video, packets)
-        if table is None:
-            return self._scan()
-        if packets.kept is not None:
-            self._runs = KeptPackets(packets.kept)
-        return video, table
-
-    def _scan(
-        self, on_frame: Callable[[int, Any], None] | None = None
-    ) -> tuple[OpenVideo, FrameTable]:
-        """Decode all, from a container opened anew."""
-        video = OpenVideo(self._source, self._limits)
-        self._runs = None
-        return video, scan(video, self._limits, on_frame)
-
-    def _found(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
-        """By the index, else by the packets, else by decoding from the start.
-
-        Lacks frames that are not there, where the table said otherwise.
-        """
-        wanted = set(numbers)
-        self._picture.make_room(len(numbers))
-        try:
-            return self._planned(wanted)
-        except MismatchError:
-            self.was_redone = True
-        if self._index is not None:
-            self._index, self._picture = None, Picture(self._limits)
-            self._picture.make_room(len(numbers))
-            self._video, self._table = self._without_index()
-            try:
-                return self._planned({number for number in wanted if number < len(self._table)})
-            except MismatchError:
-                pass
-        return self._from_start(wanted)
-
-    def _stacked(
-        self, numbers: Sequence[int], found: Mapping[int, np.ndarray]
-    ) -> UInt8[np.ndarray, "frames height width 3"]:
-        if not numbers:
-            if not self._picture.is_known:
-                self._found([0])
-            return np.zeros((0, *self._picture.upright_size[::-1], 3), dtype=np.uint8)
-        if max(numbers) not in found:
-            end = len(self._table)
-            raise BadSampleError("broken video", f"it has {end} frames, and none {max(numbers)}")
-        return np.stack([found[number] for number in numbers])
-
-    def _planned(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        if self._other is not None and self._table.is_timed and not self._table.is_decoded:
-            return self._other(self._source, sorted(wanted), self._table)
-        runs = plan(self._table, wanted)
-        source = self._runs or self._sought()
-        decoding = Decoding(self._video)
-        found: dict[int, np.ndarray] = {}
-        for run in runs:
-            found |= self._decoded(decoding, source, run)
-        return found
-
-    def _sought(self) -> PacketRuns:
-        self._video.close()
-        probe = self._index is None or self._index.needs_probe
-        self._video = OpenVideo(self._source, self._limits, probe=probe)
-        return SoughtPackets(self._video, self._table)
-
-    def _decoded(self, decoding: Decoding, source: PacketRuns, run: Run) -> dict[int, np.ndarray]:
-        """Raises ``MismatchError`` if any frame is missing or the start was no key frame."""
-        decoding.restart()
-        found: dict[int, np.ndarray] = {}
-        is_sound = run.key < 0
-        latest = -1
-
-        def take(frames: list[Any]) -> None:
-            nonlocal is_sound, latest
-            for frame in frames:
-                if frame.pts == run.first:
-                    is_sound = is_sound or frame.key_frame
-                number = run.wanted.get(frame.pts)
-                if number is not None:
-                    if number <= latest:
-                        raise MismatchError("frames are shown in another order")
-                    latest = number
-                    found[number] = self._picture.pixels(frame)
-
-        for packet in source.packets(run):
-            needed = packet.number in run.wanted or packet.number == run.first
-            take(decoding.frames(packet, needed=needed))
-        take(decoding.rest())
-        if len(found) < len(run.wanted) or not is_sound or decoding.num_failures:
-            raise MismatchError(f"{len(found)} of {len(run.wanted)} frames came back")
-        return found
-
-    def _from_start(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        """Decode all of it, count the frames, and keep those that are wanted."""
-        found: dict[int, np.ndarray] = {}
-
-        def take(number: int, frame: Any) -> None:
-            if number in wanted:
-                found[number] = self._picture.pixels(frame)
-
-        self._index = None
-        self._video, self._table = self._scan(take)
-        return found
 
 
 def make_index(video: bytes | str | Path, *, limits: DecodeLimits | None = None) -> bytes:
