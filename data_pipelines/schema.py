@@ -13,8 +13,8 @@ uid        "uid" of json, else name and content of the shard, and the key
 identity   "identity" of json: who or what the picture shows
 question   "question" and "answers" of json
 factors    the object "factors" of json: what is unusual about the picture
-clips      mp4, webm, mkv, mov, avi, mpg, mpeg or m4v, with the list "clips" of json:
-           {"start", "end", "caption"}, seconds; without it one clip, the whole video
+clips      mp4, webm, mkv, mov or avi, with the list "clips" of json: {"start", "end",
+           "caption"}, seconds; without it one clip, the whole video
 frames     frame.0.jpg, frame.1.jpg... (jpg, jpeg, png or webp), or frames.npy: uint8,
            frames x height x width x 3
 sound      wav, flac, mp3 or ogg
@@ -40,7 +40,10 @@ JsonValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | N
 #: Encoded image formats that shards of ours hold, by the suffix of their member.
 IMAGE_SUFFIXES = ("png", "jpg", "webp")
 #: Encoded video formats.
-VIDEO_SUFFIXES = ("mp4", "webm", "mkv", "mov", "avi", "mpg", "mpeg", "m4v")
+VIDEO_SUFFIXES = (
+    *("mp4", "webm", "mkv", "mov", "avi", "m4v", "3gp"),
+    *("mpg", "mpeg", "ts", "vob", "flv", "wmv"),
+)
 #: Encoded sound formats.
 SOUND_SUFFIXES = ("wav", "flac", "mp3", "ogg")
 

@@ -31,8 +31,8 @@ _TIMED, _DECODED, _MIRRORED, _PROBE = 1, 2, 4, 32  # flags
 _QUARTERS = 3  # bits that quarter turns are shifted by
 _MAX_FRAMES = 1_000_000
 _MAX_TIME = 1 << 61  # ticks
-_EDGE = 1 << 16  # bytes that the digest reads at both ends
-_PIECE, _NUM_PIECES = 1 << 12, 16  # and in between
+_EDGE = 1 << 14  # bytes that the digest reads at both ends
+_PIECE, _NUM_PIECES = 1 << 10, 16  # and in between
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

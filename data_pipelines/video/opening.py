@@ -33,6 +33,8 @@ class OpenVideo:
 
     def __init__(self, source: Source, limits: DecodeLimits, *, probe: bool = True) -> None:
         av = require_av()
+        from av.stream import Discard
+
         options = {"max_pixels": str(limits.max_pixels), "threads": "1"}
         if not probe:
             options |= {"codec_whitelist": "none", "probesize": "32", "analyzeduration": "1"}
@@ -49,6 +51,9 @@ class OpenVideo:
         except (av.error.FFmpegError, ValueError, OSError) as error:
             reason = getattr(error, "strerror", None) or reason_of(error)
             raise BadSampleError("broken video", reason) from error
+        for other in self.container.streams:
+            if other.index != self.stream.index:
+                other.discard = Discard.all  # sound is not even read
         context = self.stream.codec_context
         if context.width * context.height > limits.max_pixels:
             raise BadSampleError("too many pixels", f"frames of {context.width} x {context.height}")

@@ -42,13 +42,15 @@ class Picture:
         self.upright = Upright.turned(index.quarters, is_mirrored=index.is_mirrored)
 
     def make_room(self, num_frames: int) -> None:
-        """Refuse more output than allowed, now or as soon as the size of a frame is known.
+        """Refuse more output than allowed, now or as soon as a frame was seen.
 
         Raises:
             BadSampleError: "too many pixels".
         """
         self._num_frames = num_frames
         width, height = self.size
+        if self._converter is None:  # an index may say anything
+            return
         if (
             width * height > self._limits.max_pixels
             or 3 * width * height * num_frames > self._limits.max_output_bytes
@@ -58,7 +60,7 @@ class Picture:
             )
 
     def pixels(self, frame: Any) -> UInt8[np.ndarray, "height width 3"]:
-        """Upright pixels of their own.
+        """Upright pixels, of use only until the next call.
 
         Raises:
             BadSampleError: "broken video", "too many pixels".
@@ -70,4 +72,4 @@ class Picture:
             self.size = (frame.width, frame.height)
             self.upright = Upright.of_frame(frame)
             self.make_room(self._num_frames)
-        return self.upright.turn(self._converter.pixels(frame, self.size)).copy()
+        return self.upright.turn(self._converter.pixels(frame, self.size))

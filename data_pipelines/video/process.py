@@ -103,6 +103,11 @@ class VideoProcess:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that decodes now; None before the first video."""
+        return None if self._process is None else self._process.pid
+
     def check(self) -> None:
         """Find out before the first video whether this machine can read any.
 

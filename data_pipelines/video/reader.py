@@ -1,7 +1,7 @@
 """Frames of a video by number or by time: the frames asked for, or an error."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,17 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.video.decode_run import decode_run
 from data_pipelines.video.decoders import DecoderName, other_decoder
 from data_pipelines.video.decoding import Decoding
 from data_pipelines.video.frame_index import FrameIndex, digest_of
+from data_pipelines.video.gathered import Gathered
 from data_pipelines.video.info import VideoInfo
 from data_pipelines.video.limits import DecodeLimits, Source
 from data_pipelines.video.opening import OpenVideo
 from data_pipelines.video.packets import read_packets, table_of_packets
 from data_pipelines.video.picture import Picture
-from data_pipelines.video.plan import Run, plan
+from data_pipelines.video.plan import plan
 from data_pipelines.video.promised_size import refuse_truncated
 from data_pipelines.video.runs_of_packets import (
     KeptPackets,
@@ -65,6 +67,7 @@ class VideoReader:
         self._other = other_decoder(decoder)
         self._picture = Picture(self._limits)
         self._runs: PacketRuns | None = None
+        self._is_fresh = False  # whether no packet of the open container was read
         self._index = index if index is not None and index.digest == digest_of(source) else None
         #: Whether anything else than was expected came back, so that all was decoded anew.
         self.was_redone = False
@@ -90,12 +93,12 @@ class VideoReader:
             DataError: there is no such file.
         """
         if isinstance(video, bytes):
-            source: Source = io.BytesIO(video)
-        else:
-            try:
-                source = Path(video).open("rb")  # noqa: SIM115
-            except OSError as error:
-                raise DataError(f"cannot read the video {video}: {error.strerror}") from error
+            refuse_truncated(video)
+            return cls(io.BytesIO(video), decoder=decoder, limits=limits, index=_usable(index))
+        try:
+            source = Path(video).open("rb")  # noqa: SIM115
+        except OSError as error:
+            raise DataError(f"cannot read the video {video}: {error.strerror}") from error
         try:
             refuse_truncated(source)
             return cls(source, decoder=decoder, limits=limits, index=_usable(index))
@@ -160,7 +163,9 @@ class VideoReader:
         for number in numbers:
             if not 0 <= number < len(self._table):
                 raise IndexError(f"no frame {number} in a video of {len(self._table)} frames")
-        return self._stacked(numbers, self._found(numbers))
+        if not numbers and not self._picture.is_known:
+            self._gathered([0])
+        return self._gathered(numbers).frames(len(self._table))
 
     def frames_at(self, seconds: Sequence[float]) -> UInt8[np.ndarray, "frames height width 3"]:
         """The frames that are shown at moments, in seconds from the first frame.
@@ -190,9 +195,9 @@ class VideoReader:
         while True:
             table = self._table
             numbers = choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
-            found = self._found(numbers)
+            gathered = self._gathered(numbers)
             if np.array_equal(self._table.pts, table.pts):
-                return numbers, self._stacked(numbers, found)
+                return numbers, gathered.frames(len(table))
             # Decoding showed that there are other frames than packets or an index said.
 
     def make_index(self) -> FrameIndex:
@@ -202,7 +207,7 @@ class VideoReader:
             BadSampleError: "broken frame index": the decoder does not tell its frames apart.
         """
         if not self._table.is_decoded or self._index is not None:
-            self._from_start({0})
+            self._from_start([0])
         if not self._picture.is_known:
             self.frames([0])
         if self._table.packets[0] < 0:
@@ -228,10 +233,8 @@ class VideoReader:
         except BadSampleError:
             self._index = None
             return None
-        if (index.width, index.height) != (video.context.width, video.context.height):
-            self._index = None
-            return None
         self._picture.know(index)
+        self._is_fresh = True
         return video, index.table
 
     def _without_index(self) -> tuple[OpenVideo, FrameTable]:
@@ -252,15 +255,14 @@ class VideoReader:
         self._runs = None
         return video, scan(video, self._limits, on_frame)
 
-    def _found(self, numbers: Sequence[int]) -> dict[int, np.ndarray]:
+    def _gathered(self, numbers: Sequence[int]) -> Gathered:
         """By the index, else by the packets, else by decoding from the start.
 
         Lacks frames that are not there, where the table said otherwise.
         """
-        wanted = set(numbers)
         self._picture.make_room(len(numbers))
         try:
-            return self._planned(wanted)
+            return self._planned(numbers)
         except MismatchError:
             self.was_redone = True
         if self._index is not None:
@@ -268,78 +270,40 @@ class VideoReader:
             self._picture.make_room(len(numbers))
             self._video, self._table = self._without_index()
             try:
-                return self._planned({number for number in wanted if number < len(self._table)})
+                return self._planned(numbers)
             except MismatchError:
                 pass
-        return self._from_start(wanted)
+        return self._from_start(numbers)
 
-    def _stacked(
-        self, numbers: Sequence[int], found: Mapping[int, np.ndarray]
-    ) -> UInt8[np.ndarray, "frames height width 3"]:
-        if not numbers:
-            if not self._picture.is_known:
-                self._found([0])
-            return np.zeros((0, *self._picture.upright_size[::-1], 3), dtype=np.uint8)
-        if max(numbers) not in found:
-            end = len(self._table)
-            raise BadSampleError("broken video", f"it has {end} frames, and none {max(numbers)}")
-        return np.stack([found[number] for number in numbers])
-
-    def _planned(self, wanted: set[int]) -> dict[int, np.ndarray]:
-        if self._other is not None and self._table.is_timed and not self._table.is_decoded:
-            return self._other(self._source, sorted(wanted), self._table)
-        runs = plan(self._table, wanted)
+    def _planned(self, numbers: Sequence[int]) -> Gathered:
+        """Raises ``MismatchError`` where anything else than expected comes back."""
+        table = self._table
+        gathered = Gathered(numbers, self._picture)
+        wanted = sorted(number for number in set(numbers) if number < len(table))
+        if self._other is not None and table.is_timed and not table.is_decoded:
+            for number, pixels in self._other(self._source, wanted, table).items():
+                gathered.add_pixels(number, pixels)
+            return gathered
         source = self._runs or self._sought()
         decoding = Decoding(self._video)
-        found: dict[int, np.ndarray] = {}
-        for run in runs:
-            found |= self._decoded(decoding, source, run)
-        return found
+        for run in plan(table, wanted):
+            decode_run(decoding, source.packets(run), run, gathered)
+        return gathered
 
     def _sought(self) -> PacketRuns:
-        self._video.close()
-        probe = self._index is None or self._index.needs_probe
-        self._video = OpenVideo(self._source, self._limits, probe=probe)
+        if not self._is_fresh:
+            self._video.close()
+            probe = self._index is None or self._index.needs_probe
+            self._video = OpenVideo(self._source, self._limits, probe=probe)
+        self._is_fresh = False
         return SoughtPackets(self._video, self._table)
 
-    def _decoded(self, decoding: Decoding, source: PacketRuns, run: Run) -> dict[int, np.ndarray]:
-        """Raises ``MismatchError`` if any frame is missing or the start was no key frame."""
-        decoding.restart()
-        found: dict[int, np.ndarray] = {}
-        is_sound = run.key < 0
-        latest = -1
-
-        def take(frames: list[Any]) -> None:
-            nonlocal is_sound, latest
-            for frame in frames:
-                if frame.pts == run.first:
-                    is_sound = is_sound or frame.key_frame
-                number = run.wanted.get(frame.pts)
-                if number is not None:
-                    if number <= latest:
-                        raise MismatchError("frames are shown in another order")
-                    latest = number
-                    found[number] = self._picture.pixels(frame)
-
-        for packet in source.packets(run):
-            needed = packet.number in run.wanted or packet.number == run.first
-            take(decoding.frames(packet, needed=needed))
-        take(decoding.rest())
-        if len(found) < len(run.wanted) or not is_sound or decoding.num_failures:
-            raise MismatchError(f"{len(found)} of {len(run.wanted)} frames came back")
-        return found
-
-    def _from_start(self, wanted: set[int]) -> dict[int, np.ndarray]:
+    def _from_start(self, numbers: Sequence[int]) -> Gathered:
         """Decode all of it, count the frames, and keep those that are wanted."""
-        found: dict[int, np.ndarray] = {}
-
-        def take(number: int, frame: Any) -> None:
-            if number in wanted:
-                found[number] = self._picture.pixels(frame)
-
         self._index = None
-        self._video, self._table = self._scan(take)
-        return found
+        gathered = Gathered(numbers, self._picture)
+        self._video, self._table = self._scan(gathered.add)
+        return gathered
 
 
 def make_index(video: bytes | str | Path, *, limits: DecodeLimits | None = None) -> bytes:
