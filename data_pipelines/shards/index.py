@@ -16,12 +16,14 @@ from data_pipelines.shards.sidecar import (
     Stamp,
     Summary,
     beside,
+    copied_stamp_of,
     load_layout,
     load_summary,
     save_layout,
     sidecar_paths,
     stamp_of,
 )
+from data_pipelines.shards.stored_rows import StoredRows, locate
 
 #: Bytes that reading a shard from start to end asks for at once.
 READ_SIZE = 4 << 20
@@ -59,14 +61,15 @@ class ShardIndex:
         if isinstance(shard, CachedShard):
             _HANDLES.close_deleted()
             return cls(shard.path, shard.layout(), remote=shard)
-        path = Path(shard)
-        stamp = _stamp(path)
-        layout = _load(path, stamp) if stamp else None
-        if layout is None:
-            layout = scan(path)
-            if stamp:
-                _save(path, layout, stamp)
-        return cls(path, layout)
+        return cls(Path(shard), _layout_of(Path(shard)))
+
+    @classmethod
+    def over(cls, shard: Path | CachedShard, layout: ShardLayout) -> "ShardIndex":
+        """The samples of a layout that is known, of a whole shard or of a part of one."""
+        if isinstance(shard, CachedShard):
+            _HANDLES.close_deleted()
+            return cls(shard.path, layout, remote=shard)
+        return cls(shard, layout)
 
     def __len__(self) -> int:
         return len(self.layout.key_ends)
@@ -122,15 +125,18 @@ class ShardIndex:
         Of samples of one key (WebDataset would take them for one), all but the first get their
         number behind it: "00007-5f1c09aa31be/000123#2".
         """
-        number = self._repeats.get(i)
+        number = self.repeats.get(i)
         return f"{self.mark}/{self.key(i)}" + (f"#{number}" if number else "")
 
     @cached_property
-    def _repeats(self) -> dict[int, int]:
+    def repeats(self) -> dict[int, int]:
         """Which one of equal keys each sample has that is not the first of them."""
+        keys = self.keys
+        if len(set(keys)) == len(keys):
+            return {}
         counts: Counter[str] = Counter()
         found = {}
-        for i, key in enumerate(self.keys):
+        for i, key in enumerate(keys):
             counts[key] += 1
             if counts[key] > 1:
                 found[i] = counts[key]
@@ -198,27 +204,56 @@ def store_beside(path: Path) -> Path:
     Raises:
         ShardError: the shard cannot be read, or its folder not be written.
     """
-    stamp = _stamp(path)
     layout = ShardIndex.open(path).layout
+    try:
+        stamp = copied_stamp_of(path)
+    except OSError:
+        stamp = None
     if stamp is None or not save_layout(beside(path), layout, stamp):
         raise ShardError(f"cannot write {beside(path)}; check the permissions of the folder")
     return beside(path)
 
 
-def summarise(shard: Path | CachedShard) -> Summary:
+def stored_rows(shard: Path | CachedShard, layout: ShardLayout) -> StoredRows | None:
+    """Where parts of a layout can be read again; None where it is stored nowhere.
+
+    Args:
+        layout: of the shard as it is now.
+    """
+    if isinstance(shard, CachedShard):
+        files = [(shard.index_path, shard.stamp)]
+    elif (stamp := _stamp(shard)) is None:
+        return None
+    else:
+        copy, own = sidecar_paths(shard)
+        files = [(own, stamp), (copy, copied_stamp_of(shard))]
+    for file, stamp in files:
+        summary = load_summary(file, stamp=stamp)
+        if summary and (summary.mark, summary.content) == (layout.mark, layout.content):
+            return locate(file, layout)
+    return None
+
+
+def summarise(
+    shard: Path | CachedShard, *, is_new: bool = False, has_changed: bool = False
+) -> Summary:
     """Number of samples and problems of a shard, without its layout where a sidecar has them.
 
+    Args:
+        is_new: the caller remembers the result and has no earlier one; an index beside a local
+            shard is then taken as it is.
+        has_changed: the caller has an earlier result; no index beside a local shard is used.
     Raises:
         ShardError: the file is missing, unreadable, or no uncompressed tar.
     """
-    stamp = _stamp(shard) if isinstance(shard, Path) else None
-    if isinstance(shard, Path) and stamp:
-        for sidecar in sidecar_paths(shard):
-            summary = load_summary(sidecar, stamp=stamp)
-            if summary is not None:
-                return summary
-    index = ShardIndex.open(shard)
-    return Summary(len(index), index.problems, index.layout.mark)
+    if isinstance(shard, CachedShard):
+        layout = ShardIndex.open(shard).layout
+    else:
+        summary = _summary_of(shard, is_new=is_new)
+        if summary is not None:
+            return summary
+        layout = _layout_of(shard, has_changed=has_changed)
+    return Summary(len(layout.key_ends), layout.problems, layout.mark, layout.content)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -229,9 +264,37 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _load(path: Path, stamp: Stamp) -> ShardLayout | None:
-    layouts = (load_layout(file, size=stamp.size, stamp=stamp) for file in sidecar_paths(path))
-    return next((layout for layout in layouts if layout is not None), None)
+def _summary_of(path: Path, *, is_new: bool) -> Summary | None:
+    stamp = _stamp(path)
+    if stamp is None:
+        return None
+    copy, own = sidecar_paths(path)
+    summary = load_summary(own, stamp=stamp)
+    if summary is None and is_new and not own.exists():
+        summary = load_summary(copy, stamp=copied_stamp_of(path))
+    return summary
+
+
+def _layout_of(path: Path, *, has_changed: bool = False) -> ShardLayout:
+    """The layout of a local shard: as this machine stored it, else as it lies beside a shard that
+    this machine has not seen, else by walking over it.
+
+    Raises:
+        ShardError: the file is missing, unreadable, or no uncompressed tar.
+    """
+    stamp = _stamp(path)
+    if stamp is None:
+        return scan(path)
+    copy, own = sidecar_paths(path)
+    layout = load_layout(own, size=stamp.size, stamp=stamp)
+    if layout is not None:
+        return layout
+    if not has_changed and not own.exists():
+        layout = load_layout(copy, size=stamp.size, stamp=copied_stamp_of(path))
+    if layout is None:
+        layout = scan(path)
+    _save(path, layout, stamp)
+    return layout
 
 
 def _save(path: Path, layout: ShardLayout, stamp: Stamp) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
@@ -40,8 +41,8 @@ class ResponseCache:
                 "its permissions or choose another --cache"
             ) from error
         try:
-            answer = json.loads(data)
-        except (ValueError, RecursionError):
+            answer = parsed_json(data)
+        except ValueError:
             return None
         if not isinstance(answer, dict):
             return None
