@@ -16,24 +16,18 @@ from data_pipelines.schema import VIDEO_SUFFIXES
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
-<<<<<<< HEAD
-from data_pipelines.video.process import shared_process
-from data_pipelines.video.strip import frame_strip
-=======
 from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
 from data_pipelines.shards.spread import distinct_shards, expected_shards
->>>>>>> main
+from data_pipelines.video.process import shared_process
+from data_pipelines.video.strip import frame_strip
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
 
-<<<<<<< HEAD
 _FRAME = 72  # height in pixels of a frame of a video on a contact sheet
-=======
 #: Samples of a training batch, where nothing else is asked.
 DEFAULT_BATCH = 1024
 
->>>>>>> main
 _BAR = 40  # characters of the longest bar of the histogram
 
 
