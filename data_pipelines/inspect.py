@@ -1,7 +1,7 @@
 """What a set of shards holds, in numbers: counts, bytes, picture sizes, caption lengths."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,16 +10,21 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.errors import DataError
-from data_pipelines.image_formats import open_image
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX, open_image
+from data_pipelines.images import encode_png
+from data_pipelines.schema import VIDEO_SUFFIXES
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
 from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
 from data_pipelines.shards.spread import distinct_shards, expected_shards
+from data_pipelines.video.process import shared_process
+from data_pipelines.video.strip import frame_strip
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
 
+_FRAME = 72  # height in pixels of a frame of a video on a contact sheet
 #: Samples of a training batch, where nothing else is asked.
 DEFAULT_BATCH = 1024
 
@@ -113,7 +118,7 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            kind, size = _header(image_of(row).data)
+            kind, size = _header(row)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -212,9 +217,19 @@ def read_pairs(indexes: Sequence[ShardIndex], numbers: Iterable[int]) -> Iterato
         index, i = locate(indexes, number)
         try:
             row = index.read(i)
-            yield Pair(image_of(row).data, captions_of(row, one_per_line=_one_per_line(index)))
+            captions = captions_of(row, one_per_line=_one_per_line(index))
+            yield Pair(_shown(row), captions)
         except DataError:
             continue
+
+
+def _shown(row: Mapping[str, bytes]) -> bytes:
+    """The picture, or four frames of the video as one."""
+    video = video_of(row)
+    if video is None:
+        return image_of(row).data
+    strip = frame_strip(shared_process(), video, num_frames=4, height=_FRAME, columns=2)
+    return encode_png(strip)
 
 
 def _one_per_line(index: ShardIndex) -> bool:
@@ -232,10 +247,20 @@ def _count_members(indexes: Sequence[ShardIndex]) -> tuple[Counter[str], Counter
     return numbers, sizes
 
 
-def _header(data: bytes) -> tuple[str, tuple[int, int]]:
-    """Format with colour mode, and size in pixels, without decoding the pixels."""
+def video_of(row: Mapping[str, bytes]) -> bytes | None:
+    """The video of a sample that has no picture."""
+    if any(suffix in FORMAT_OF_SUFFIX for suffix in row):
+        return None
+    return next((row[suffix] for suffix in VIDEO_SUFFIXES if suffix in row), None)
+
+
+def _header(row: Mapping[str, bytes]) -> tuple[str, tuple[int, int]]:
+    """Format with colour mode (of a video the coding), and size, without decoding all pixels."""
+    if (video := video_of(row)) is not None:
+        info = shared_process().info(video)
+        return f"video {info.codec}", (info.width, info.height)
     try:
-        with open_image(data) as image:
+        with open_image(image_of(row).data) as image:
             return f"{image.format} {image.mode}", image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"unreadable image: {error}") from error

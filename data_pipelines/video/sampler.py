@@ -12,10 +12,12 @@ from data_pipelines.video.info import VideoInfo
 
 #: "segments": one frame of each of equal stretches of frames, drawn, or the middle one (Wang et
 #: al. 2016, TSN, arXiv 1608.00859, section 3.1, cut as Frozen in Time, arXiv 2104.00650, cuts).
+#: "mirrored": the middles of "segments", taken so that a video played backwards gives the same
+#: frames in the other order (but for the middle one of an odd number): for questions of order.
 #: "uniform": evenly spaced frame numbers, the first and the last among them.
 #: "time": the frame shown in each of equal stretches of seconds, at a drawn moment or the middle
 #: one: the same as "segments" but where the frame rate varies.
-Sampler = Literal["segments", "uniform", "time"]
+Sampler = Literal["segments", "mirrored", "uniform", "time"]
 SAMPLERS: tuple[str, ...] = get_args(Sampler)
 
 _CLOCK = 1e-3  # seconds; some containers count in whole milliseconds
@@ -40,8 +42,10 @@ class FrameSampling:
             raise ConfigError(f"no frame sampler '{self.sampler}'; choose {', '.join(SAMPLERS)}")
         if self.num_frames < 1:
             raise ConfigError(f"num_frames is {self.num_frames}; take at least 1")
-        if self.sampler == "uniform" and self.is_random:
-            raise ConfigError("the sampler 'uniform' draws nothing; choose 'segments' or 'time'")
+        if self.sampler in ("mirrored", "uniform") and self.is_random:
+            raise ConfigError(
+                f"the sampler '{self.sampler}' draws nothing; choose 'segments' or 'time'"
+            )
 
     def to_json(self) -> dict[str, str | int | bool]:
         """Plain values, ready for ``json.dumps``."""
@@ -100,6 +104,8 @@ def choose_frames(
     if sampling.sampler == "uniform":
         places = np.linspace(first, after - 1, num=sampling.num_frames)
         return np.floor(places + 0.5).astype(int).tolist()
+    if sampling.sampler == "mirrored":
+        return [first + number for number in mirrored_frames(after - first, sampling.num_frames)]
     return [first + number for number in segment_frames(after - first, sampling.num_frames, draws)]
 
 
@@ -120,6 +126,18 @@ def segment_frames(total: int, num_frames: int, draws: list[float] | None = None
         middle = (first + last) // 2
         numbers.append(middle if draws is None else first + int(draws[i] * (last - first + 1)))
     return [min(number, total - 1) for number in numbers]
+
+
+def mirrored_frames(total: int, num_frames: int) -> list[int]:
+    """The middles of ``segment_frames`` in the first half, and their mirror images in the second.
+
+    Args:
+        total: at least 1.
+    """
+    middles = segment_frames(total, num_frames)
+    mirrored = [total - 1 - number for number in reversed(middles)]
+    half = (num_frames + 1) // 2
+    return middles[:half] + mirrored[half:]
 
 
 def frames_of_span(

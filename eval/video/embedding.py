@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
 from data_pipelines.video.process import VideoProcess
-from data_pipelines.video.sampler import FrameSampling
+from data_pipelines.video.sampler import FrameSampling, Sampler
 from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
 from eval.data.views import ImageTransform
 from eval.embedding.embedder import refuse_not_finite
@@ -46,36 +46,30 @@ class ClipEmbeddings(NamedTuple):
     sampling: FrameSampling
 
 
-def sampling_of(
-    model: EmbeddingModel, options: VideoOptions, num_frames: int | None
-) -> FrameSampling:
-    """How frames of each clip are chosen.
-
-    Args:
-        num_frames: None takes the model's own.
-    """
-    frames = as_clip_model(model).clip_frames if num_frames is None else num_frames
-    return FrameSampling(sampler=options.sampler, num_frames=frames)
-
-
 def embed_clips(
     model: EmbeddingModel,
     found: ClipSet,
     embedder: Embedder,
     *,
-    options: VideoOptions,
+    sampler: Sampler,
     num_frames: int | None,
+    options: VideoOptions,
 ) -> ClipEmbeddings:
     """Embed every clip that can be decoded, by the model and by the mean of its pictures.
 
     What was computed before for the same weights, clips, sampler and frames is remembered.
 
+    Args:
+        num_frames: of a clip; None takes the model's own.
+
     Raises:
         MissingDecoderError: this machine cannot read videos.
         EvaluationError: no clip can be decoded, or the model gives NaN.
     """
-    sampling = sampling_of(model, options, num_frames)
-    towers: dict[str, ClipEmbeddingModel] = {"": as_clip_model(model)}
+    shown = as_clip_model(model)
+    frames = shown.clip_frames if num_frames is None else num_frames
+    sampling = FrameSampling(sampler=sampler, num_frames=frames)
+    towers: dict[str, ClipEmbeddingModel] = {"": shown}
     if isinstance(model, ClipEmbeddingModel) and not isinstance(model, MeanPooled):
         towers[BASELINE] = MeanPooled(model)
     told = [found.fingerprint().hex(), sampling.to_json(), list(towers)]

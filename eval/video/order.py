@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
@@ -138,11 +139,15 @@ class VideoOrder:
         """Of the task, with the number of frames where there are several."""
         return f"video_order:{self.num_frames}_frames" if self.named_frames else "video_order"
 
+    @property
+    def _sampler(self) -> Sampler:
+        return self.options.sampler_or("mirrored")
+
     def settings(self) -> Settings:
         """What the result depends on besides model and data."""
         return {
             "frames": self.num_frames,
-            "sampler": self.options.sampler,
+            "sampler": self._sampler,
             "question": self.options.question,
             "seed": self.seed,
         }
@@ -160,7 +165,12 @@ class VideoOrder:
         found = clips_of(self.dataset)
         assert found is not None
         embedded = embed_clips(
-            model, found, embedder, options=self.options, num_frames=self.num_frames
+            model,
+            found,
+            embedder,
+            sampler=self._sampler,
+            num_frames=self.num_frames,
+            options=self.options,
         )
         place = {row: number for number, row in enumerate(embedded.rows.tolist())}
         texts = _Texts(found, self.options, model, embedder)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
@@ -29,7 +30,7 @@ from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
-from eval.video.embedding import ClipEmbeddings, embed_clips, sampling_of
+from eval.video.embedding import ClipEmbeddings, embed_clips
 from eval.video.options import VideoOptions
 
 RECALL_AT = (1, 5, 10)
@@ -136,11 +137,15 @@ class VideoRetrieval:
             f"video_retrieval:{self.num_frames}_frames" if self.named_frames else "video_retrieval"
         )
 
+    @property
+    def _sampler(self) -> Sampler:
+        return self.options.sampler_or("segments")
+
     def settings(self) -> Settings:
         """What the result depends on besides model and data."""
         return {
             "frames": self.num_frames,
-            "sampler": self.options.sampler,
+            "sampler": self._sampler,
             "captions_per_video": self.captions_per_video,
             "seed": self.seed,
         }
@@ -153,7 +158,12 @@ class VideoRetrieval:
         """Embed videos and captions, then rank each against the other."""
         found = _captioned(self.dataset)
         embedded = embed_clips(
-            model, found, embedder, options=self.options, num_frames=self.num_frames
+            model,
+            found,
+            embedder,
+            sampler=self._sampler,
+            num_frames=self.num_frames,
+            options=self.options,
         )
         captions = _captions(found, embedded, self.captions_per_video)
         texts = embedder.texts(model, captions.texts).to(model.device)
@@ -189,10 +199,6 @@ class VideoRetrieval:
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )
-
-    def sampling(self, model: EmbeddingModel) -> Settings:
-        """How the frames of a clip are chosen for a model."""
-        return dict(sampling_of(model, self.options, self.num_frames).to_json())
 
 
 def _all_clips(dataset: EvalDataset) -> ClipSet:
@@ -282,7 +288,8 @@ def median_rank(
                 for weights in image_weights(count, seed=seed)
             ]
         )
-        limits = resampled_limits(value, resampled, units=count, bounds=(1.0, float(gallery)))
+        bounds = (1.0, float(gallery))
+        limits = resampled_limits(value, resampled, units=float(count), bounds=bounds)
     return scored(value, limits, len(ranks), unit="number", lower_is_better=True)
 
 
