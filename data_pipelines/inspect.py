@@ -15,10 +15,15 @@ from data_pipelines.inspect_videos import VideoCounts, VideoTally, describe_vide
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
+from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
+from data_pipelines.shards.spread import distinct_shards, expected_shards
 from data_pipelines.shards.stored_sample import StoredSample
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
+
+#: Samples of a training batch, where nothing else is asked.
+DEFAULT_BATCH = 1024
 
 _BAR = 40  # characters of the longest bar of the histogram
 
@@ -29,6 +34,15 @@ class Spread(NamedTuple):
     low: int
     median: int
     high: int
+
+
+class BatchSpread(NamedTuple):
+    """Shards that a training batch has samples of, on average: in the order that training takes
+    where nothing else is set, and in a full shuffle."""
+
+    batch_size: int
+    found: float
+    full_shuffle: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +61,7 @@ class Inspection:
         num_classes: distinct labels among the samples read.
         problems: what could not be read, one line each.
         videos: what is known of videos and frames; None where there are none.
+        spread: of a training batch over the shards; None without samples.
     """
 
     num_shards: int
@@ -62,16 +77,21 @@ class Inspection:
     num_classes: int
     problems: tuple[str, ...]
     videos: VideoCounts | None = None
+    spread: BatchSpread | None = None
 
 
 def inspect_shards(
     paths: Iterable[str | Path],
     *,
     max_read: int = DEFAULT_MAX_READ,
+    batch_size: int = DEFAULT_BATCH,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Inspection:
     """Describe the shards behind ``paths`` (see ``find_shards``).
 
+    Args:
+        max_read: samples whose content is read.
+        batch_size: of a training run, for its spread over the shards.
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
         MissingDecoderError: there are videos that json does not describe, and no decoder.
@@ -116,7 +136,28 @@ def inspect_shards(
         num_classes=len(labels),
         problems=tuple(problems),
         videos=videos.counts,
+        spread=batch_spread([len(index) for index in indexes], batch_size),
     )
+
+
+def batch_spread(lengths: Sequence[int], batch_size: int) -> BatchSpread | None:
+    """How many shards a training batch has samples of; None where there are no samples.
+
+    Args:
+        lengths: samples of each shard.
+        batch_size: samples; the whole set where that is smaller.
+    """
+    size = min(batch_size, sum(lengths))
+    if not size:
+        return None
+    order = SlicedOrder(lengths, seed=0, window=choose_window(len(lengths)))
+    ends = np.cumsum(lengths)
+    found = distinct_shards(
+        lambda place: int(np.searchsorted(ends, order(0, place), side="right")),
+        num_samples=len(order),
+        batch_size=size,
+    )
+    return BatchSpread(size, found, expected_shards(lengths, size))
 
 
 def describe(inspection: Inspection) -> str:
@@ -140,6 +181,12 @@ def describe(inspection: Inspection) -> str:
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
     lines.append(f"captions a sample (samples x captions): {shown or 'none'}")
     lines += _histogram(inspection.caption_words)
+    if inspection.spread:
+        size, found, full_shuffle = inspection.spread
+        lines.append(
+            f"a training batch of {size:,} has samples of {found:,.1f} shards (a full shuffle: "
+            f"{full_shuffle:,.1f})"
+        )
     if inspection.problems:
         lines.append(f"{len(inspection.problems)} problems, see 'vlsuite data validate':")
         lines += [f"  {problem}" for problem in inspection.problems[:5]]

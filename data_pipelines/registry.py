@@ -95,6 +95,8 @@ class Registry(Generic[T]):
             UnknownNameError: no such name (the message lists the closest ones), or its module
                 cannot be imported (the message says why).
         """
+        if not isinstance(name, str):
+            raise UnknownNameError(f"a {self._kind} is named by a string, not by {name!r}")
         if name not in self._entries:
             self._import(self._modules().get(name, ()))
         if name not in self._entries:

@@ -13,7 +13,7 @@ Wherever several names, paths or texts are taken, a single string counts as one 
 user can mend is a ``vlsuite.errors.UserError``, whose message is one line.
 """
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # not imported: a typing.py in the working folder would be found first
 
 if TYPE_CHECKING:
     from vlsuite.api.building import build_shards
@@ -52,12 +52,16 @@ _MODULE_OF = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name the first time it is asked for (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(_unknown(name), name=name)
     from importlib import import_module
 
+    from vlsuite.own_packages import shadowed
+
+    if problem := shadowed():
+        raise ImportError(problem)
     value = getattr(import_module(f"vlsuite.api.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value

@@ -32,6 +32,12 @@ class Kind(NamedTuple):
     needs_turning: bool = False
 
 
+def _one(name: str) -> str:
+    """With its article: "an onion"."""
+    has_vowel = name[0] in "aeiou" and not name.startswith(("uni", "eu", "one"))
+    return f"{'an' if has_vowel else 'a'} {name}"
+
+
 def _size(rng: np.random.Generator) -> float:
     return spread(rng, 0.28, 0.42)
 
@@ -53,7 +59,7 @@ def _direction(names: tuple[str, ...], num_frames: int, rng: np.random.Generator
         num_frames,
         frame,
         (f"the {a} moves {to}", f"the {a} moves {back}"),
-        (f"a {a} that goes {to}", f"a {a} that goes {back}"),
+        (f"{_one(a)} that goes {to}", f"{_one(a)} that goes {back}"),
     )
 
 
@@ -71,7 +77,7 @@ def _turning(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) 
         num_frames,
         frame,
         (f"the {a} turns clockwise", f"the {a} turns anticlockwise"),
-        (f"a {a} that rotates clockwise", f"a {a} that rotates anticlockwise"),
+        (f"{_one(a)} that rotates clockwise", f"{_one(a)} that rotates anticlockwise"),
     )
 
 
@@ -88,7 +94,7 @@ def _size_change(names: tuple[str, ...], num_frames: int, rng: np.random.Generat
         num_frames,
         frame,
         (f"the {a} grows", f"the {a} shrinks"),
-        (f"a {a} that becomes larger", f"a {a} that becomes smaller"),
+        (f"{_one(a)} that becomes larger", f"{_one(a)} that becomes smaller"),
     )
 
 
@@ -105,7 +111,7 @@ def _presence(names: tuple[str, ...], num_frames: int, rng: np.random.Generator)
         num_frames,
         frame,
         (f"the {a} appears", f"the {a} vanishes"),
-        (f"a {a} that comes into view", f"a {a} that goes out of view"),
+        (f"{_one(a)} that comes into view", f"{_one(a)} that goes out of view"),
     )
 
 
@@ -125,7 +131,7 @@ def _pace(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -> 
         num_frames,
         frame,
         (f"the {a} speeds up", f"the {a} slows down"),
-        (f"a {a} that becomes faster", f"a {a} that becomes slower"),
+        (f"{_one(a)} that becomes faster", f"{_one(a)} that becomes slower"),
     )
 
 
@@ -165,7 +171,10 @@ def _meeting(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) 
         num_frames,
         frame,
         (f"the {a} and the {b} come together", f"the {a} and the {b} move apart"),
-        (f"a {a} and a {b} approach each other", f"a {a} and a {b} get away from each other"),
+        (
+            f"{_one(a)} and {_one(b)} approach each other",
+            f"{_one(a)} and {_one(b)} get away from each other",
+        ),
     )
 
 
@@ -191,7 +200,10 @@ def _path(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -> 
             f"the {a} goes {level} and comes back, then {steep} and back",
             f"the {a} goes {steep} and comes back, then {level} and back",
         ),
-        (f"a {a} that moves {level} before {steep}", f"a {a} that moves {steep} before {level}"),
+        (
+            f"{_one(a)} that moves {level} before it moves {steep}",
+            f"{_one(a)} that moves {steep} before it moves {level}",
+        ),
     )
 
 
@@ -215,7 +227,7 @@ def _count(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) ->
         clips[1],
         (
             tuple(f"the {a} shows up {_TIMES[count]}" for count in counts),
-            tuple(f"a {a} that is seen {_TIMES[count]}" for count in counts),
+            tuple(f"{_one(a)} that is seen {_TIMES[count]}" for count in counts),
         ),
     )
 
@@ -251,7 +263,7 @@ def _passes(names: tuple[str, ...], num_frames: int, rng: np.random.Generator) -
         twice,
         (
             (f"the {a} crosses the picture once", f"the {a} crosses the picture and comes back"),
-            (f"a {a} that goes one way", f"a {a} that goes there and back"),
+            (f"{_one(a)} that goes one way", f"{_one(a)} that goes there and back"),
         ),
     )
 

@@ -31,7 +31,7 @@ _NAME = re.compile(r"[a-z]+(?:[ -][a-z]+)*")
 #: Words that would give an answer away, or say something of another thing.
 _TELLING = re.compile(
     "left|right|up|down|upwards|downwards|upside|rightwards|leftwards|north|south|east|west|middle|"
-    "clockwise|counterclockwise|anticlockwise|clock|oclock|hour|thirty|arrows?|button|symbol|sign|"
+    "clockwise|counterclockwise|anticlockwise|clock|hour|thirty|arrows?|button|symbol|sign|"
     "mark|one|two|three|first|last|top|back|end|soon|on|fast|forward|reverse|play|pause|stop|"
     "repeat|shuffle|moon|sun"
 )

@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX, SUFFIX_OF_FORMAT
 from data_pipelines.images import check_image
@@ -106,7 +107,9 @@ def _findings(shards: Sequence[Path], workers: int) -> Iterable[_ShardFindings]:
         yield from map(_check_shard, shards)
         return
     # Spawned, not forked: the caller may run threads.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         yield from pool.map(_check_shard, shards)
 
 

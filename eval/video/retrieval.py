@@ -288,7 +288,8 @@ def median_rank(
                 for weights in image_weights(count, seed=seed)
             ]
         )
-        limits = resampled_limits(value, resampled, units=float(count), bounds=(1.0, float(gallery)))
+        bounds = (1.0, float(gallery))
+        limits = resampled_limits(value, resampled, units=float(count), bounds=bounds)
     return scored(value, limits, len(ranks), unit="number", lower_is_better=True)
 
 

@@ -55,8 +55,8 @@ def test_every_launcher_trains_the_same_run(shards, tmp_path):
             BIN / "torchrun",
             "--nproc-per-node",
             "2",
-            "-m",
-            "vlsuite",
+            "--no-python",
+            BIN / "vlsuite",
             *_train(shards, tmp_path / "a"),
         ],
         tmp_path / "a",
@@ -64,7 +64,13 @@ def test_every_launcher_trains_the_same_run(shards, tmp_path):
     deepspeed = _losses(
         [
             *(BIN / "deepspeed", "--hostfile", hostfile, "--no_ssh", "--node_rank", "0"),
-            *("--master_addr", "127.0.0.1", "--module", "vlsuite", *_train(shards, tmp_path / "b")),
+            *(
+                "--master_addr",
+                "127.0.0.1",
+                "--no_python",
+                BIN / "vlsuite",
+                *_train(shards, tmp_path / "b"),
+            ),
         ],
         tmp_path / "b",
     )

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, get_type_hints
 
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.sources.source import Source, Target, command_line, sources
 from vlsuite.api.setting_values import converted, refuse_unknown
+from vlsuite.api.several import folder
 from vlsuite.errors import ConfigError
 
 
@@ -57,7 +57,7 @@ def build_shards(
         command = f"{type(source).__module__}.{name}"
     own_split = {entry.name: getattr(chosen, entry.name) for entry in fields(chosen)}.get("split")
     target = Target(
-        out_dir=Path(out),
+        out_dir=folder(out, "out"),
         overwrite=overwrite,
         layout=layout,
         split=own_split or options.get("split", "test"),

@@ -11,6 +11,7 @@ from eval.report.compare import DATA, PAGE, Written, build_comparison
 from eval.report.sides import Side, read_side, told_apart
 from eval.results import EvalResult, file_name_part
 from vlsuite.api.evaluation import Names, evaluate
+from vlsuite.api.several import folder as own_folder
 from vlsuite.api.several import names
 from vlsuite.errors import ConfigError
 
@@ -47,10 +48,10 @@ def compare(
         print(vlsuite.compare(["runs/a", "runs/b"]).text)
         vlsuite.compare(["runs/a", "ViT-B-32:openai"], "data/emoji", tasks="zero_shot", out="ab")
     """
-    given = list(names(models)) if isinstance(models, str | PathLike) else list(models)
+    given = _listed(models)
     if len(given) < 2:
         raise ConfigError("compare needs two models or results at least, as in compare([A, B])")
-    folder, paths = Path(out), names(data)
+    folder, paths = own_folder(out, "out"), names(data, "data")
     if paths:
         sides = _measured(given, paths, folder / "results", seed=seed, settings=settings)
     elif settings:
@@ -63,6 +64,12 @@ def compare(
     if ranks().rank:
         return Written("", folder / PAGE, folder / DATA)
     return build_comparison(sides, folder, seed=seed)
+
+
+def _listed(models: Any) -> list[Any]:
+    if isinstance(models, str | PathLike) or not isinstance(models, Iterable):
+        return list(names(models, "models"))
+    return list(models)
 
 
 def refuse_shared_files(models: Sequence[str]) -> None:
@@ -87,11 +94,22 @@ def _measured(
     seed: int,
     settings: Mapping[str, Any],
 ) -> list[Side]:
-    called = [os.fspath(m) if isinstance(m, str | PathLike) else str(m.name) for m in models]
+    called = [_called(model, place) for place, model in enumerate(models)]
     refuse_shared_files(called)
     for model in models:
         evaluate(model, data, out=out, seed=seed, **settings)
     return [read_side(out, model=name) for name in called] if not ranks().rank else []
+
+
+def _called(model: Any, place: int) -> str:
+    if isinstance(model, str | PathLike):
+        return os.fspath(model)
+    if not hasattr(model, "name"):
+        raise ConfigError(
+            f"models[{place}] is a {type(model).__name__}; give names of models, or objects with a "
+            "name as eval.contract describes them"
+        )
+    return str(model.name)
 
 
 def _finished(given: Any) -> Side:

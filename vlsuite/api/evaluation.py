@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from data_pipelines.printable import printable
 from eval.contract import Benchmark, EmbeddingModel, Model
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
@@ -95,9 +96,9 @@ def evaluate(
     of_model, others = _of_model(options or {})
     with ExitStack() as stack:
         named_classes = stack.enter_context(_class_names_file(class_names))
-        chosen = names(tasks)
+        chosen = names(tasks, "tasks")
         benchmarks = chosen_benchmarks(
-            names(data),
+            names(data, "data"),
             tasks=chosen,
             split=split,
             class_names=named_classes,
@@ -184,7 +185,7 @@ class Measuring:
             )
         finally:
             if line := account_line(model):
-                print(line, file=sys.stderr)
+                print(printable(line), file=sys.stderr)
 
 
 def chosen_benchmarks(
@@ -208,9 +209,9 @@ def chosen_benchmarks(
         choices=choices,
     )
     for line in selection.warnings():
-        print(f"warning: {line}", file=sys.stderr)
+        print(printable(f"warning: {line}"), file=sys.stderr)
     for line in selection.not_possible:
-        print(f"not measured: {line}", file=sys.stderr)
+        print(printable(f"not measured: {line}"), file=sys.stderr)
     return selection.benchmarks
 
 
@@ -229,7 +230,7 @@ def choices_of(
     """
     plain = {key: value for key, value in options.items() if not _is_of_task(key, value)}
     refuse_unknown(plain, (*_DATA_BESIDE, *_SHARED), what="option")
-    beside = {key: names(plain.pop(key)) for key in _DATA_BESIDE if key in plain}
+    beside = {key: names(plain.pop(key), key) for key in _DATA_BESIDE if key in plain}
     shared = apply_values(TaskChoices(), plain)
     return replace(
         shared,
@@ -271,7 +272,7 @@ def _warn_of_training_shards(model: str, benchmarks: list[Benchmark]) -> None:
         return
     run, patterns = found
     for line in trained_on_warnings(opened_datasets(benchmarks), patterns, whose=run):
-        print(f"warning: {line}", file=sys.stderr)
+        print(printable(f"warning: {line}"), file=sys.stderr)
 
 
 def _of_model(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -337,7 +338,7 @@ def _class_names_file(given: Names | None) -> Iterator[str | None]:
     if given is None or isinstance(given, str | PathLike):
         yield None if given is None else os.fspath(given)
         return
-    listed = names(given)
+    listed = names(given, "class_names")
     if not listed or any("\n" in name or not name.strip() for name in listed):
         raise ConfigError("class_names: give one name a class, none of them empty or of two lines")
     with tempfile.TemporaryDirectory() as folder:

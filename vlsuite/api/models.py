@@ -15,6 +15,7 @@ from torch import Tensor
 from data_pipelines.images import on_white
 from eval import opening
 from vlsuite.api.setting_values import apply_values
+from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError, ConfigError, DataError
@@ -46,14 +47,14 @@ def load_model(
     Raises:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture or kind of model.
-        ConfigError: no such device, or a setting that this kind of model does not have.
+        ConfigError: no such device, a setting that this kind of model does not have, or no name.
 
     Example::
 
         model = vlsuite.load_model("runs/first")
         text_embeds = model.embed_texts(["a red apple", "a green apple"])
     """
-    text, on = os.fspath(name), chosen_device(device)
+    text, on = one_name(name, "name"), chosen_device(device)
     if not isinstance(settings, Mapping):
         return opening.open_model(text, device=on, settings=tuple(settings or ()))
     if not settings:
@@ -87,9 +88,13 @@ def embed_images(
         print(embeds @ vlsuite.embed_texts(model, "a photo of a dog").T)
     """
     _refuse_unable(model, "embed_images", "image_transform", "device", "embed_dim")
-    if batch_size < 1:
-        raise ConfigError(f"batch_size={batch_size} must be at least 1")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ConfigError(f"batch_size={batch_size!r} must be a whole number, at least 1")
     is_one = isinstance(pictures, str | os.PathLike | bytes | Image.Image)
+    if not is_one and not isinstance(pictures, Iterable):
+        raise ConfigError(
+            f"pictures is a {type(pictures).__name__}; give paths, encoded bytes or PIL pictures"
+        )
     rows = [
         model.embed_images(batch.to(model.device))
         for batch in _batches(model, [pictures] if is_one else pictures, batch_size)
@@ -106,7 +111,7 @@ def embed_texts(model: Any, texts: str | Iterable[str]) -> Float[Tensor, "texts 
     Returns:
         Unit-norm rows in the order given, on the model's device.
     Raises:
-        ConfigError: the model embeds no texts.
+        ConfigError: the model embeds no texts, or what is given is no text.
 
     Example::
 
@@ -114,7 +119,7 @@ def embed_texts(model: Any, texts: str | Iterable[str]) -> Float[Tensor, "texts 
         embeds = vlsuite.embed_texts(model, ["a photo of a cat", "a photo of a dog"])
     """
     _refuse_unable(model, "embed_texts")
-    return model.embed_texts(list(names(texts)))
+    return model.embed_texts(list(names(texts, "texts")))
 
 
 def chosen_device(device: str | torch.device | None) -> torch.device:

@@ -174,7 +174,7 @@ def open_shards(paths: str | PathLike | Iterable[str | PathLike]) -> Shards:
             sample.image.thumbnail((64, 64))
     """
     cache = ShardCache(folder=cache_folder() / "shards", max_bytes=_CACHE_BYTES)
-    found = dict.fromkeys(shard for path in names(paths) for shard in find(path, cache))
+    found = dict.fromkeys(shard for path in names(paths, "paths") for shard in find(path, cache))
     if not found:
         raise ShardError("no shards: name a tar, a folder of tars or a pattern")
     return Shards(list(found))

@@ -9,9 +9,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from data_pipelines.printable import printable
 from data_pipelines.settings import apply_overrides, differences
 from vlsuite.api.run import Run
 from vlsuite.api.setting_values import apply_values
+from vlsuite.api.several import folder as own_folder
 from vlsuite.api.several import names
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine import train_loop
@@ -72,7 +74,7 @@ def train(
     """
     if isinstance(data, Mapping):
         values = {"data": data, **values}
-    elif found := names(data):
+    elif found := names(data, "data"):
         if "" in found:
             raise ConfigError("data names an empty path; give folders or patterns of shards")
         values = {"data.train": list(found), **values}
@@ -122,7 +124,7 @@ class PlannedRun:
             return
         self.folder.change(self.recipe, self.config, self.changes, step=step)
         for key, (old, new) in self.changes.items():
-            print(f"changed from step {step} on: {key}: {old} -> {new}", file=sys.stderr)
+            print(printable(f"changed from step {step} on: {key}: {old} -> {new}"), file=sys.stderr)
 
     def _train(self) -> TrainState:
         config = self.config
@@ -176,7 +178,7 @@ def plan(
 def _folder(config: TrainConfig | str | None, out: str | PathLike | None) -> Path:
     if out is None and not isinstance(config, str):
         raise ConfigError("no run folder: name one with out=, for example out='runs/first'")
-    return Path("runs", str(config)) if out is None else Path(out)
+    return Path("runs", str(config)) if out is None else own_folder(out, "out")
 
 
 def _base(
@@ -214,7 +216,7 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
 
         datasets = [evaluator.dataset for evaluator in made]
         for line in trained_on_warnings(datasets, config.data.train, whose="this run"):
-            print(f"warning: {line}", file=sys.stderr)
+            print(printable(f"warning: {line}"), file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
         return lambda model: [result.to_dict() for result in evaluator(model)]

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from data_pipelines.shards.shard_set import ShardSet
+from data_pipelines.shards.shard_parts import ShardParts
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
@@ -52,7 +52,7 @@ class SampleDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        shards: ShardSet,
+        shards: ShardParts,
         *,
         sequence: SampleSequence,
         reader: SampleReader,
@@ -107,13 +107,14 @@ class SampleDataset(Dataset[Batch]):
         )
 
     def _try(self, draw: Draw, position: int) -> _Usable | Skipped:
-        address = SampleAddress(self._shards.name(draw.shard), draw.row, f"sample {draw.row}")
+        shard_name = self._shards.shards.name(draw.shard)
+        address = SampleAddress(shard_name, draw.row, f"sample {draw.row}")
         members = None
         try:
-            index = self._shards[draw.shard]
-            address = address._replace(key=index.key(draw.row))
-            members = index.read(draw.row)
-            sample = StoredSample(address.key, members, name=index.name(draw.row))
+            part = self._shards.part(draw.shard, draw.row)
+            address = address._replace(key=part.key(draw.row))
+            members = part.read(draw.row)
+            sample = StoredSample(address.key, members, name=part.name(draw.row))
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
             reader = self._reader_at(position) if self._reader_at else self._reader
             content, mended = reader.read(sample, rng)

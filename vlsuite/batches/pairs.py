@@ -1,6 +1,6 @@
 """Batches of pictures with captions: what dual encoders and their like are trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import TrainTransform, channels, normalise
+from vlsuite.batches.transforms import TrainTransform, View, channels, normalise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +61,7 @@ def pair_reader(
     preprocess: dict[str, Any],
     tokenizer: CachedTokenizer,
     end_of_text: EndOfText | None,
+    make: Callable[..., "PairReader"] | None = None,
 ) -> "PairReader":
     """The reader that a run's settings ask for.
 
@@ -69,6 +70,7 @@ def pair_reader(
         preprocess: of the model's pictures: size, interpolation.
         tokenizer: of the model.
         end_of_text: behind which the model allows token ids to be cut; None: nowhere.
+        make: takes the arguments of ``PairReader``; None: that itself.
     Raises:
         DataError: the file of concepts cannot be read.
     """
@@ -77,7 +79,7 @@ def pair_reader(
         size=preprocess["size"],
         interpolation=preprocess.get("interpolation", "bicubic"),
     )
-    return PairReader(
+    return (make or PairReader)(
         transform=transform,
         tokenizer=tokenizer,
         caption=data.caption,
@@ -117,7 +119,7 @@ class PairReader:
         captions = sample.captions
         texts = captions.texts
         pick = int(rng.integers(len(texts))) if self._caption == "random" else 0
-        view = self._transform.view(sample.image.data, rng)
+        view = self.view(sample, rng)
         pair = Pair(
             uid=sample.uid,
             pixels=view.pixels,
@@ -128,16 +130,24 @@ class PairReader:
         )
         return Read(pair, (*captions.mended, *view.mended))
 
+    def view(self, sample: StoredSample, rng: np.random.Generator) -> View:
+        """The picture as it is shown this time."""
+        return self._transform.view(sample.image.data, rng)
+
     def collate(self, contents: Sequence[Pair], facts: BatchFacts) -> PairBatch:
         """See ``SampleReader``."""
+        images = stacked([pair.pixels for pair in contents])
+        return PairBatch(images=images, **self.columns(contents, facts))
+
+    def columns(self, contents: Sequence[Pair], facts: BatchFacts) -> dict[str, Any]:
+        """Fields of the batch besides its pictures."""
         token_ids = self._tokenizer([pair.caption for pair in contents])
         if self._end_of_text is not None:
             token_ids = self._end_of_text.cut(token_ids).contiguous()
-        return PairBatch(
-            images=stacked([pair.pixels for pair in contents]),
-            token_ids=token_ids,
-            caption_numbers=tuple(pair.caption_number for pair in contents),
-            identities=tuple(pair.identity for pair in contents),
-            concepts=() if self._concepts is None else tuple(pair.concepts for pair in contents),
+        return {
+            "token_ids": token_ids,
+            "caption_numbers": tuple(pair.caption_number for pair in contents),
+            "identities": tuple(pair.identity for pair in contents),
+            "concepts": () if self._concepts is None else tuple(pair.concepts for pair in contents),
             **facts._asdict(),
-        )
+        }

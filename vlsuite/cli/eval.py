@@ -32,7 +32,7 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval transformers:Qwen/Qwen2.5-Omni-7B --data wds_coco --task captioning
   vlsuite eval http://127.0.0.1:8000/v1#NAME --data wds_vqa --set model.max_side=896
   vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
-  torchrun --nproc-per-node 8 -m vlsuite eval ViT-L-14:openai --data wds_imagenet1k
+  torchrun --nproc-per-node 8 --no-python vlsuite eval ViT-L-14:openai --data wds_imagenet1k
 
 Pictures are decoded and embedded once for all tasks; embeddings are kept (--cache), so a second
 command, other prompts or an interrupted evaluation start where the first one stopped.

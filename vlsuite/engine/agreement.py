@@ -1,10 +1,11 @@
-"""What all processes must know at the end of a step, so that they act alike.
+"""What all processes must know before a step, so that they act alike.
 
 A signal reaches processes at different moments, only one of them watches the clock, and each
 sees only its own bad samples. One small sum over all processes a step settles the three.
 """
 
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,25 +31,29 @@ class WaitInterruptedError(BaseException):
 
 
 class StopRequest:
-    """Whether this process was asked to stop; a step that is being computed is always finished."""
+    """Whether this process was asked to stop; a step that is being computed is always finished.
+
+    Attributes:
+        reason: the signal's name, or what :meth:`ask` was told; None: go on.
+    """
 
     def __init__(self) -> None:
-        self.signal_name: str | None = None
+        self.reason: str | None = None
         self._may_interrupt = False
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
         """Leave the block at once when a stop signal comes, or came before.
 
-        For a wait that may be long and leaves the state as it is, in a run of one process: of
-        several, the others would wait for this one.
+        For a wait that may be long and leaves the state as it is. Of several processes, each goes
+        on to ``agree`` then, where the others meet it.
 
         Raises:
             WaitInterruptedError: one came.
         """
         self._may_interrupt = True
         try:
-            if self.signal_name is not None:
+            if self.reason is not None:
                 raise WaitInterruptedError
             yield
         finally:
@@ -64,8 +69,14 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def ask(self, reason: str) -> None:
+        """Stop as after SIGTERM; from any thread, while this listens."""
+        self.reason = reason
+        # to the main thread by name: only there does it interrupt a wait
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.signal_name = signal.Signals(number).name
+        self.reason = self.reason or signal.Signals(number).name
         if self._may_interrupt:
             self._may_interrupt = False  # once: what cleans up after it is not interrupted
             raise WaitInterruptedError
@@ -99,15 +110,16 @@ class Agreed(NamedTuple):
 def agree(
     ctx: Context, *, stop: StopRequest, alarm: Alarm, micro_batches: Sequence[Batch]
 ) -> Agreed:
-    """Share this step's facts; every process calls, after every step.
+    """Share the facts of the next step; every process calls, before every step.
 
     Args:
-        micro_batches: of this process; their replaced samples are counted.
+        micro_batches: of this process; their replaced samples are counted. Empty where it was asked
+            to stop before it had them: then ``stop`` is true everywhere and no step follows.
     """
     num_skipped = sum(len(batch.unusable) for batch in micro_batches)
     is_due = ctx.is_first and alarm.is_due
     facts = torch.tensor(
-        [stop.signal_name is not None, is_due, num_skipped], dtype=torch.int64, device=ctx.device
+        [stop.reason is not None, is_due, num_skipped], dtype=torch.int64, device=ctx.device
     )
     if ctx.world_size > 1:
         dist.all_reduce(facts)

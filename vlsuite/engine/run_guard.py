@@ -9,6 +9,7 @@ from vlsuite.engine.agreement import Alarm, StopRequest
 from vlsuite.engine.checkpoint_writer import CheckpointWriter
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
+from vlsuite.engine.launcher import launcher_process, watched
 from vlsuite.engine.metrics_log import say
 from vlsuite.engine.peers import peers_lost_as_error
 from vlsuite.engine.run_folder import RunFolder
@@ -49,6 +50,9 @@ class RunGuard:
             self._exits.enter_context(self._folder.held())
         self._exits.callback(self._finish_after_error)
         self._exits.enter_context(self.stop.listening())
+        self._exits.enter_context(
+            watched(lambda: self.stop.ask("its launcher is gone"), launcher=launcher_process())
+        )
         self._exits.enter_context(self._watchdog.watching())
         return self
 

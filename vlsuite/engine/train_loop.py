@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.shuffling import Shuffling, continued
 from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.engine.agreement import WaitInterruptedError, agree
 from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.data_identity import check_content, record_content
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
 from vlsuite.engine.resolved import keep_resolved
@@ -75,28 +76,34 @@ def _train(
     )
     state = restore_latest(config, ctx, folder.checkpoints)
     keep_resolved(state.built, folder, continues=state.step > 0, is_first=ctx.is_first)
-    state.train_on(shards.fingerprint(config.global_batch_size, config.seed))
+    check_content(state, shards, folder)
+    shuffling = continued(state.order, shards.shuffling) if state.step else shards.shuffling
+    state.order = shuffling.to_dict()
+    state.train_on(shards.fingerprint(config.global_batch_size, config.seed, shuffling))
     uids = UidLog(folder.uids, ctx, step=state.step) if config.logging.uids else None
     state.training_mode()
     report = Report(state, folder, plan) if ctx.is_first else None
     if report:
         guard.at_end(report.close)
-        report.introduce(shards)
+        report.introduce(shards, shuffling)
         if state.uids == "key" and shards.has_plain_keys():
             say(_KEYS_ALONE)
     clock = StepClock()
-    steps = build_stream(state, shards, folder).from_position(state.samples_seen)
+    steps = build_stream(state, shards, folder, shuffling).from_position(state.samples_seen)
     if claim and ctx.is_first:
         claim(state.step)
+    if ctx.is_first:
+        record_content(shards, folder)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
-        try:
-            with guard.stop.interrupting() if ctx.world_size == 1 else nullcontext():
-                micro_batches = _timed_next(steps, clock)
-        except WaitInterruptedError:
-            guard.save(state)
+        micro_batches = _next_unless_stopped(steps, guard, clock)
+        guard.enter("waiting for another process")
+        agreed = agree(ctx, stop=guard.stop, alarm=guard.alarm, micro_batches=micro_batches)
+        if agreed.save or agreed.stop:
+            clock.saved(guard.save(state))
+        if agreed.stop:
             guard.finish_saving()
-            raise _asked_to_stop(state, guard, folder) from None
+            raise _asked_to_stop(state, guard, folder)
         guard.enter("computing a step or waiting for another process")
         losses = state.step_function(
             state.engine,
@@ -111,7 +118,6 @@ def _train(
         state.counts.add(micro_batches, shards.source_names)
         if uids:
             uids.record(state.step, micro_batches)
-        agreed = agree(ctx, stop=guard.stop, alarm=guard.alarm, micro_batches=micro_batches)
         check_skipped(state, agreed.num_skipped, micro_batches)
         if plan.due(config.logging.every, state.step):
             state.counts.merge(world_size=ctx.world_size)
@@ -121,11 +127,8 @@ def _train(
         if plan.due(config.validation.every, state.step):
             guard.rest()
             _evaluate(state, evaluators, report, clock)
-        if plan.due(config.checkpoint.every, state.step) or agreed.save or agreed.stop:
+        if plan.due(config.checkpoint.every, state.step):
             clock.saved(guard.save(state))
-        if agreed.stop and state.step < plan.total_steps:
-            guard.finish_saving()
-            raise _asked_to_stop(state, guard, folder)
     guard.rest()
     guard.finish_saving()
     state.export(folder.export)
@@ -134,7 +137,9 @@ def _train(
     return state
 
 
-def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> TrainStream:
+def build_stream(
+    state: TrainState, shards: PairShards, folder: RunFolder, shuffling: Shuffling
+) -> TrainStream:
     """This process's part of the training sequence."""
     config = state.config
     place = Place(
@@ -152,20 +157,28 @@ def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> Tr
         pin_memory=state.ctx.device.type == "cuda",
         quarantine=folder.quarantine,
         uids=state.uids,
+        shuffling=shuffling,
     )
 
 
 def _asked_to_stop(state: TrainState, guard: RunGuard, folder: RunFolder) -> StopRequestedError:
-    asked = guard.stop.signal_name or "another process"
+    asked = guard.stop.reason or "another process"
     return StopRequestedError(
         f"stopped as asked ({asked}) and saved at step {state.step}; continue with --resume "
         f"--out {folder.path}"
     )
 
 
-def _timed_next(steps: Iterator[list[Batch]], clock: StepClock) -> list[Batch]:
+def _next_unless_stopped(
+    steps: Iterator[list[Batch]], guard: RunGuard, clock: StepClock
+) -> list[Batch]:
+    """The next step's micro-batches; none where this process is asked to stop meanwhile."""
     before = time.perf_counter()
-    micro_batches = next(steps)
+    try:
+        with guard.stop.interrupting():
+            micro_batches = next(steps)
+    except WaitInterruptedError:
+        return []
     clock.waited(time.perf_counter() - before)
     return micro_batches
 
