@@ -1,11 +1,11 @@
 """What a list says of a video, and the reading of the files that lists are kept in."""
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data_pipelines.bounded_json import read_annotations
 from data_pipelines.errors import DataError
 from data_pipelines.skips import Skips
 from data_pipelines.text_lines import lines_of
@@ -85,9 +85,11 @@ def json_of(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(text_of(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON: {error}; check the file") from error
+        return read_annotations(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except ValueError as error:
+        raise DataError(f"{path} is no list of videos: {error}; check the file") from error
 
 
 def lines_of_file(path: Path) -> list[str]:
