@@ -85,7 +85,7 @@ def _nested_icc() -> bytes:
 
 _FILES: dict[str, Callable[[], bytes]] = {
     "eps": lambda: _EPS,
-    "eps_dos_header": lambda: struct.pack("<4s6IH", b"\xc5\xd0\xd3\xc6", 30, 200, 0, 0, 0, 0, 0) + _EPS,
+    "eps_dos_header": lambda: struct.pack("<4s6IH", b"\xc5\xd0\xd3\xc6", 30, 200, *[0] * 5) + _EPS,
     "svg": lambda: _SVG,
     "pdf": lambda: b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF",
     "wmf": lambda: b"\xd7\xcd\xc6\x9a" + b"\0" * 80,
