@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import load_image
@@ -87,7 +88,7 @@ class ImageFolder(Source):
     def _sidecar(self, path: Path, skips: Skips) -> tuple[str, ...]:
         sidecar = path.with_suffix(".txt")
         try:
-            lines = lines_of(sidecar.read_bytes().decode("utf-8-sig"))
+            lines = lines_of(media_bytes(sidecar).decode("utf-8-sig"))
         except FileNotFoundError:
             skips.add("no caption file", f"{path} (wanted {sidecar.name})")
             return ()

@@ -338,7 +338,7 @@ class _Place:
 
     def _load_part(self, start: int) -> dict[str, np.ndarray]:
         part = _read_part(self._part(start))
-        if part is None:
+        if part is None or not _fits_together(part):
             raise EvaluationError(
                 f"{self._part(start)} is missing or damaged; with several hosts give a folder "
                 "that all of them see: --cache DIR"
@@ -373,12 +373,18 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
         release(descriptor)
 
 
+def _fits_together(part: Mapping[str, np.ndarray]) -> bool:
+    """Whether it holds embeddings in rows, and whether each is good."""
+    if not {"embeds", "is_good"} <= part.keys():
+        return False
+    embeds, is_good = part["embeds"], part["is_good"]
+    return embeds.ndim == 2 and is_good.shape == embeds.shape[:1] and is_good.dtype == bool
+
+
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """None for a part that is not there or was damaged: it is computed again."""
     try:
-        part = load_file(path)
-        rows = {len(part[name]) for name in ("embeds", "is_good")}
-        return part if len(rows) == 1 and part["embeds"].ndim == 2 else None
+        return load_file(path)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError):
         return None
 
