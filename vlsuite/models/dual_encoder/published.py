@@ -36,7 +36,8 @@ def carried_by_weights(
     Returns:
         ``PREPARATION`` keys; those that are missing stay at open_clip's defaults.
     Raises:
-        ModelError: neither a tag nor a file; the tags do not agree and ``like`` names none, or QuickGELU does not fit.
+        ModelError: neither a tag nor a file; the tags do not agree and ``like`` names none, or
+            QuickGELU does not fit.
     """
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if tag:
