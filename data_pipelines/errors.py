@@ -6,6 +6,8 @@ it without a traceback and exits with code 2. ``vlsuite.errors`` extends this fa
 
 import re
 
+from data_pipelines.printable import one_line
+
 _ADDRESS = re.compile(r"<[^<>]* at 0x[0-9a-fA-F]+>")
 
 
@@ -14,6 +16,10 @@ class UserError(Exception):
 
     #: What the command line returns to the shell.
     exit_code = 2
+
+    def __str__(self) -> str:
+        """In one line that a terminal, a log or a page can have: much of it is from outside."""
+        return one_line(super().__str__())
 
 
 class DataError(UserError):
@@ -44,11 +50,11 @@ class ShardError(DataError):
     """A shard, its index or its manifest is missing, broken or inconsistent."""
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What a decoder says of broken bytes, in one line that is the same each time.
 
     libsndfile and Pillow put memory addresses into their messages; logs are compared byte by byte.
     """
     told = getattr(error, "error_string", None) or str(error)
-    told = _ADDRESS.sub("<data>", " ".join(str(told).split()))
+    told = one_line(_ADDRESS.sub("<data>", " ".join(str(told).split())))
     return told[:200] or type(error).__name__

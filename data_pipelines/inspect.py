@@ -1,7 +1,7 @@
 """What a set of shards holds, in numbers: counts, bytes, picture sizes, caption lengths."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,13 +10,23 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.errors import DataError
-from data_pipelines.image_formats import open_image
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX, open_image
+from data_pipelines.images import encode_png
+from data_pipelines.schema import VIDEO_SUFFIXES
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
+from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
+from data_pipelines.shards.spread import distinct_shards, expected_shards
+from data_pipelines.video.process import shared_process
+from data_pipelines.video.strip import frame_strip
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
+
+_FRAME = 72  # height in pixels of a frame of a video on a contact sheet
+#: Samples of a training batch, where nothing else is asked.
+DEFAULT_BATCH = 1024
 
 _BAR = 40  # characters of the longest bar of the histogram
 
@@ -36,6 +46,15 @@ class Spread(NamedTuple):
     high: int
 
 
+class BatchSpread(NamedTuple):
+    """Shards that a training batch has samples of, on average: in the order that training takes
+    where nothing else is set, and in a full shuffle."""
+
+    batch_size: int
+    found: float
+    full_shuffle: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inspection:
     """What a set of shards holds.
@@ -51,6 +70,7 @@ class Inspection:
         caption_words: captions by their number of words.
         num_classes: distinct labels among the samples read.
         problems: what could not be read, one line each.
+        spread: of a training batch over the shards; None without samples.
     """
 
     num_shards: int
@@ -65,16 +85,21 @@ class Inspection:
     caption_words: dict[int, int]
     num_classes: int
     problems: tuple[str, ...]
+    spread: BatchSpread | None = None
 
 
 def inspect_shards(
     paths: Iterable[str | Path],
     *,
     max_read: int = DEFAULT_MAX_READ,
+    batch_size: int = DEFAULT_BATCH,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Inspection:
     """Describe the shards behind ``paths`` (see ``find_shards``).
 
+    Args:
+        max_read: samples whose content is read.
+        batch_size: of a training run, for its spread over the shards.
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
     """
@@ -93,7 +118,7 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            kind, size = _header(image_of(row).data)
+            kind, size = _header(row)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -115,7 +140,28 @@ def inspect_shards(
         caption_words=dict(sorted(words.items())),
         num_classes=len(labels),
         problems=tuple(problems),
+        spread=batch_spread([len(index) for index in indexes], batch_size),
     )
+
+
+def batch_spread(lengths: Sequence[int], batch_size: int) -> BatchSpread | None:
+    """How many shards a training batch has samples of; None where there are no samples.
+
+    Args:
+        lengths: samples of each shard.
+        batch_size: samples; the whole set where that is smaller.
+    """
+    size = min(batch_size, sum(lengths))
+    if not size:
+        return None
+    order = SlicedOrder(lengths, seed=0, window=choose_window(len(lengths)))
+    ends = np.cumsum(lengths)
+    found = distinct_shards(
+        lambda place: int(np.searchsorted(ends, order(0, place), side="right")),
+        num_samples=len(order),
+        batch_size=size,
+    )
+    return BatchSpread(size, found, expected_shards(lengths, size))
 
 
 def describe(inspection: Inspection) -> str:
@@ -137,6 +183,12 @@ def describe(inspection: Inspection) -> str:
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
     lines.append(f"captions a sample (samples x captions): {shown or 'none'}")
     lines += _histogram(inspection.caption_words)
+    if inspection.spread:
+        size, found, full_shuffle = inspection.spread
+        lines.append(
+            f"a training batch of {size:,} has samples of {found:,.1f} shards (a full shuffle: "
+            f"{full_shuffle:,.1f})"
+        )
     if inspection.problems:
         lines.append(f"{len(inspection.problems)} problems, see 'vlsuite data validate':")
         lines += [f"  {problem}" for problem in inspection.problems[:5]]
@@ -165,9 +217,19 @@ def read_pairs(indexes: Sequence[ShardIndex], numbers: Iterable[int]) -> Iterato
         index, i = locate(indexes, number)
         try:
             row = index.read(i)
-            yield Pair(image_of(row).data, captions_of(row, one_per_line=_one_per_line(index)))
+            captions = captions_of(row, one_per_line=_one_per_line(index))
+            yield Pair(_shown(row), captions)
         except DataError:
             continue
+
+
+def _shown(row: Mapping[str, bytes]) -> bytes:
+    """The picture, or four frames of the video as one."""
+    video = video_of(row)
+    if video is None:
+        return image_of(row).data
+    strip = frame_strip(shared_process(), video, num_frames=4, height=_FRAME, columns=2)
+    return encode_png(strip)
 
 
 def _one_per_line(index: ShardIndex) -> bool:
@@ -185,10 +247,20 @@ def _count_members(indexes: Sequence[ShardIndex]) -> tuple[Counter[str], Counter
     return numbers, sizes
 
 
-def _header(data: bytes) -> tuple[str, tuple[int, int]]:
-    """Format with colour mode, and size in pixels, without decoding the pixels."""
+def video_of(row: Mapping[str, bytes]) -> bytes | None:
+    """The video of a sample that has no picture."""
+    if any(suffix in FORMAT_OF_SUFFIX for suffix in row):
+        return None
+    return next((row[suffix] for suffix in VIDEO_SUFFIXES if suffix in row), None)
+
+
+def _header(row: Mapping[str, bytes]) -> tuple[str, tuple[int, int]]:
+    """Format with colour mode (of a video the coding), and size, without decoding all pixels."""
+    if (video := video_of(row)) is not None:
+        info = shared_process().info(video)
+        return f"video {info.codec}", (info.width, info.height)
     try:
-        with open_image(data) as image:
+        with open_image(image_of(row).data) as image:
             return f"{image.format} {image.mode}", image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"unreadable image: {error}") from error

@@ -40,7 +40,10 @@ JsonValue: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any] | N
 #: Encoded image formats that shards of ours hold, by the suffix of their member.
 IMAGE_SUFFIXES = ("png", "jpg", "webp")
 #: Encoded video formats.
-VIDEO_SUFFIXES = ("mp4", "webm", "mkv", "mov", "avi")
+VIDEO_SUFFIXES = (
+    *("mp4", "webm", "mkv", "mov", "avi", "m4v", "3gp"),
+    *("mpg", "mpeg", "ts", "vob", "flv", "wmv"),
+)
 #: Encoded sound formats.
 SOUND_SUFFIXES = ("wav", "flac", "mp3", "ogg")
 
@@ -136,12 +139,12 @@ class Mask(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """An encoded image and what is known about it.
+    """An encoded image or video and what is known about it.
 
     Args:
         uid: permanent id, 32 lower-case hexadecimal digits (see ``make_uid``).
         image: encoded bytes, never decoded pixels.
-        image_suffix: "png", "jpg" or "webp".
+        image_suffix: "png", "jpg" or "webp", or that of a video ("mp4").
         captions: descriptions of the image, best first; may be empty when ``label`` is set.
         label: class index in the class list of its split, or None.
         provenance: where the sample comes from; stored as JSON beside the image.
@@ -160,8 +163,8 @@ class Sample:
     def __post_init__(self) -> None:
         if not is_uid(self.uid):
             raise DataError(f"uid '{self.uid}' is not 32 hexadecimal digits; build it by make_uid")
-        if self.image_suffix not in IMAGE_SUFFIXES:
-            known = ", ".join(IMAGE_SUFFIXES)
+        if self.image_suffix not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+            known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
             raise DataError(f"sample {self.uid}: suffix '{self.image_suffix}' is none of {known}")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from data_pipelines.errors import ConfigError
+from data_pipelines.field_types import fits, shown, type_name
 from data_pipelines.registry import Registry
 from data_pipelines.texts import listed
 
@@ -88,6 +89,8 @@ def from_dict(cls: type[C], data: dict[str, Any], *, where: str = "") -> C:
     fields = {f.name: f for f in _fields(cls)}
     hints = typing.get_type_hints(cls)
     values = {}
+    if not isinstance(data, dict):
+        raise ConfigError(f"setting '{where or 'config'}' is {shown(data)}, not an object")
     for key, value in data.items():
         path = f"{where}{key}"
         if key not in fields:
@@ -168,18 +171,19 @@ def _is_integral(text: str) -> bool:
 
 
 def _from_json(value: Any, kind: Any, field: dataclasses.Field, *, where: str) -> Any:
-    if "registry" in field.metadata:
-        rest = {k: v for k, v in value.items() if k != _NAME_KEY}
-        return from_dict(field.metadata["registry"].get(value[_NAME_KEY]), rest, where=f"{where}.")
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return from_dict(kind, value, where=f"{where}.")
-    if value is None:
-        return None
-    if typing.get_origin(kind) is tuple:
-        return tuple(value)
-    inner = [a for a in typing.get_args(kind) if a is not type(None)] or [kind]
-    is_text_type = isinstance(inner[0], type) and issubclass(inner[0], str | Path)
-    return inner[0](value) if is_text_type else value
+    is_component = "registry" in field.metadata
+    if is_component or (dataclasses.is_dataclass(kind) and isinstance(kind, type)):
+        if not isinstance(value, dict):
+            raise ConfigError(f"setting '{where}' is {shown(value)}, not an object")
+        cls = field.metadata["registry"].get(str(value[_NAME_KEY])) if is_component else kind
+        rest = {k: v for k, v in value.items() if not (is_component and k == _NAME_KEY)}
+        return from_dict(cls, rest, where=f"{where}.")
+    inner = next((a for a in typing.get_args(kind) if a is not type(None)), kind)
+    if isinstance(inner, type) and issubclass(inner, str | Path) and isinstance(value, str):
+        return inner(value)
+    if not fits(value, kind):
+        raise ConfigError(f"setting '{where}' is {shown(value)}, not {type_name(kind)}")
+    return tuple(value) if isinstance(value, list) and typing.get_origin(kind) is tuple else value
 
 
 def _unknown(where: str, key: str, known: dict[str, Any]) -> str:

@@ -12,13 +12,13 @@ registers, and such a package is code that its user installed.
 
 import importlib
 import importlib.util
-import json
 import os
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import DataError
 
 _CONFIG, _META = "config.cfg", "meta.json"
@@ -184,7 +184,7 @@ def _first_line(error: BaseException) -> str:
 
 def _made_with(folder: Path) -> str:
     try:
-        version = json.loads((folder / _META).read_bytes()).get("spacy_version")
+        version = read_json(folder / _META).get("spacy_version")
     except (OSError, ValueError, AttributeError):
         version = None
     return f"spaCy {version}" if version else "a spaCy that it does not name"

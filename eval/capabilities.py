@@ -9,6 +9,7 @@ import torch
 from eval.contract import (
     Answerer,
     Captioner,
+    ClipEmbeddingModel,
     DifferentiableModel,
     EmbeddingModel,
     Instructed,
@@ -32,6 +33,10 @@ class Capability(NamedTuple):
 
 
 EMBEDS = Capability((EmbeddingModel,), "does not embed pictures and texts")
+#: Any model that embeds pictures embeds clips too: as the mean of their frames.
+EMBEDS_CLIPS = Capability(
+    (ClipEmbeddingModel, EmbeddingModel), "embeds neither clips nor pictures with texts"
+)
 MATCHES = Capability((Matcher,), "does not match pictures with texts, it only embeds them")
 GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
 WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")

@@ -85,6 +85,22 @@ class EmbeddingModel(PictureModel, Protocol):
 
 
 @runtime_checkable
+class ClipEmbeddingModel(EmbeddingModel, Protocol):
+    """An ``EmbeddingModel`` of whole clips; ``eval.video.mean_pooled`` makes one of any other."""
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with by default."""
+        ...
+
+    def embed_clips(
+        self, clips: UInt8[Tensor, "batch frames 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of frames in [0, 255], any number the model can take."""
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json, read_json
 from eval.errors import EvaluationError
 from eval.opening import ARCHITECTURE, FOLDER, parsed
 from vlsuite.export.run_history import data_sources
@@ -115,7 +116,7 @@ def _of_tag(architecture: str, tag: str) -> dict[str, str]:
 def _of_run(folder: Path) -> dict[str, str]:
     """From the config of a run, and from the manifest of its data where that is still there."""
     try:
-        config: Any = json.loads((folder / "config.json").read_text(encoding="utf-8"))["config"]
+        config: Any = read_json(folder / "config.json")["config"]
         model, data = config["model"], config["data"]
         started_from = model.get("pretrained")
         objective = str(config["objective"]["kind"])
@@ -139,8 +140,8 @@ def _length(folder: Path, config: Mapping[str, Any]) -> str:
         with (folder / "metrics.jsonl").open(encoding="utf-8") as lines:
             for line in lines:
                 if '"samples_seen"' in line:
-                    seen = max(seen, int(json.loads(line)["samples_seen"]))
-    except (OSError, ValueError, KeyError, TypeError):
+                    seen = max(seen, int(parsed_json(line)["samples_seen"]))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         seen = 0
     return f"{seen:,} samples" if seen else str(config.get("duration", UNKNOWN))
 

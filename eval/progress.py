@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from data_pipelines.printable import one_line
+
 
 class Progress:
     """Counts work done and now and then says how far it is.
@@ -57,7 +59,10 @@ class Progress:
             f"{self._what}: {self._done:,}/{self._total:,} {self._unit}, "
             f"{rate:,.0f} {self._unit}/s, {duration(left)} left"
         )
-        self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        if self._terminal:
+            getattr(self._stream, "obeyed", self._stream).write(f"\r\x1b[K{one_line(line)}")
+        else:
+            self._stream.write(f"{one_line(line)}\n")
         self._stream.flush()
 
 

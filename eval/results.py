@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
@@ -287,7 +288,7 @@ class EvalResult:
             fields["per_unit"] = {k: PerUnit(**v) for k, v in data.get("per_unit", {}).items()}
             fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
             return cls(**fields)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(
                 f"not a result: {error!r}; run 'vlsuite eval' again to replace it"
             ) from error
@@ -306,7 +307,7 @@ def load_result(path: Path) -> EvalResult:
         EvaluationError: unreadable, no JSON, or no result of this version; names the file.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if not isinstance(data, dict):
             raise EvaluationError("the file holds no JSON object")
         return EvalResult.from_dict(data)

@@ -27,6 +27,7 @@ TASK_PACKAGES = (
     "eval.safety",
     "eval.omnibench",
     "eval.xmai",
+    "eval.video",
 )
 
 #: Dataclasses of the choices of single tasks, by group; every field has a default.

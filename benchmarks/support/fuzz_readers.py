@@ -13,9 +13,9 @@ from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import Manifest, Origin, ShardEntry
 from data_pipelines.shards.pairs import image_of, read_captions, uid_of
 from data_pipelines.shards.text import MAX_CAPTION_BYTES
+from data_pipelines.video.process import ProcessLimits, VideoProcess
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.transforms import AugmentConfig, TrainTransform
-from vlsuite.batches.video import VideoDecoder, VideoLimits
 from vlsuite.errors import BadSampleError, DataError
 
 _SIZE = (32, 32)
@@ -37,7 +37,7 @@ class Readers:
         Manifest(origin=Origin(), layout="pairs", shards=(entry,)).save(folder)
         self._handler = BadInputHandler("skip")
         self._transform = TrainTransform(AugmentConfig(), size=_SIZE, interpolation="bicubic")
-        self._decoder = VideoDecoder(VideoLimits(seconds=seconds))
+        self._decoder = VideoProcess(ProcessLimits(seconds=seconds))
         self._num_samples = num_tar_samples
         stream = io.BytesIO()
         Image.new("RGB", (8, 8)).save(stream, "PNG")
@@ -66,7 +66,7 @@ class Readers:
         return "delivered, mended" if view.mended else "delivered"
 
     def _video(self, data: bytes, rng: np.random.Generator) -> str:
-        frames = self._decoder.decode(data, num_frames=_FRAMES, rng=rng)
+        frames = self._decoder.sample(data, _FRAMES, generator=rng).frames
         return "delivered" if len(frames) == _FRAMES else f"error {len(frames)} frames"
 
     def _text(self, data: bytes, rng: np.random.Generator) -> str:

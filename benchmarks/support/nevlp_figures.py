@@ -1,5 +1,6 @@
 """What ``nevlp_study`` measures of trained NEVLP models."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ import torch
 from jaxtyping import Bool, Int64
 from safetensors.torch import load_file
 
+from benchmarks.support.twin_galleries import galleries, part_of, twin_groups
+from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
@@ -21,7 +24,7 @@ from eval.metrics.paired import paired_means
 from eval.metrics.ranking import best_entries
 from eval.metrics.reranking import reranked_places
 from eval.results import Score
-from eval.zero_shot.retrieval import cosine_places, gallery_of
+from eval.zero_shot.retrieval import CosinePlaces, Gallery, cosine_places, gallery_of
 from vlsuite.models.nevlp.causal_lm import load_language_model
 from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.models.opening import open_model
@@ -30,11 +33,14 @@ _MAX_TOKENS = 20
 
 
 class Hits(NamedTuple):
-    """Whether each query's best answer is right, by cosine and after matching; its image."""
+    """Whether each query's best answer is right, by cosine and after matching.
+
+    ``groups`` names each query's group of twins: what is asked about them is not independent.
+    """
 
     before: Bool[np.ndarray, " queries"]
     after: Bool[np.ndarray, " queries"]
-    images: Int64[np.ndarray, " queries"]
+    groups: Int64[np.ndarray, " queries"]
 
 
 def open_run(run: Path) -> Nevlp:
@@ -77,40 +83,63 @@ def retrieval_hits(
     """First places in both directions, by cosine and by matching log-odds plus cosine.
 
     Args:
+        folder: of emoji; asked about in galleries without twins (see ``twin_galleries``).
+        candidates: of each query that are matched.
         scaled: the cosine is multiplied by the logit scale first (see ``eval.matching.rerank``).
     """
     dataset, embedder = open_dataset(str(folder)), _embedder()
-    gallery = gallery_of(
+    everything = gallery_of(
         dataset, embedder.images(model, dataset), model, embedder, captions_per_image=None
     )
+    groups = twin_groups(dataset)[everything.image_rows]
+    found = []
+    for chosen in galleries(groups):
+        gallery = part_of(everything, chosen)
+        after = _after_matching(model, dataset, gallery, candidates=candidates, scaled=scaled)
+        before, own = cosine_places(gallery), groups[chosen]
+        found.append(
+            {
+                "image_to_text": Hits(before.image_to_text == 0, after.image_to_text == 0, own),
+                "text_to_image": Hits(
+                    before.text_to_image == 0, after.text_to_image == 0, own[gallery.owners]
+                ),
+            }
+        )
+    return {name: joined([one[name] for one in found]) for name in found[0]}
+
+
+def joined(parts: Sequence[Hits]) -> Hits:
+    """The queries of several galleries, or of several models, after one another."""
+    return Hits(*(np.concatenate(values) for values in zip(*parts, strict=True)))
+
+
+def _after_matching(
+    model: Nevlp, dataset: EvalDataset, gallery: Gallery, *, candidates: int, scaled: bool
+) -> CosinePlaces:
     images, texts, owners = gallery.image_embeds, gallery.text_embeds, gallery.owners
     of_images = best_entries(images, texts, count=candidates).cpu().numpy()
     of_texts = best_entries(texts, images, count=candidates).cpu().numpy()
     pairs = union_of(of_images, of_texts)
-    logits = pair_logits(model, embedder, dataset, gallery.image_rows, gallery.captions, pairs)
+    logits = pair_logits(model, _embedder(), dataset, gallery.image_rows, gallery.captions, pairs)
     cosines = (images[pairs.images] * texts[pairs.texts]).sum(dim=1).cpu().numpy()
     scores = logits + cosines * (model.logit_scale if scaled else 1.0)
     places = cosine_places(gallery)
     own_images = np.broadcast_to(np.arange(len(of_images))[:, None], of_images.shape)
     own_texts = np.broadcast_to(np.arange(len(of_texts))[:, None], of_texts.shape)
-    after_images = reranked_places(
-        of_images,
-        scores[pairs.places(own_images, of_images)],
-        owners[of_images] == own_images,
-        places.image_to_text,
-    )
-    after_texts = reranked_places(
-        of_texts,
-        scores[pairs.places(of_texts, own_texts)],
-        of_texts == owners[:, None],
-        places.text_to_image,
-    )
-    return {
-        "image_to_text": Hits(
-            places.image_to_text == 0, after_images == 0, np.arange(len(after_images))
+    return CosinePlaces(
+        reranked_places(
+            of_images,
+            scores[pairs.places(own_images, of_images)],
+            owners[of_images] == own_images,
+            places.image_to_text,
         ),
-        "text_to_image": Hits(places.text_to_image == 0, after_texts == 0, owners),
-    }
+        reranked_places(
+            of_texts,
+            scores[pairs.places(of_texts, own_texts)],
+            of_texts == owners[:, None],
+            places.text_to_image,
+        ),
+    )
 
 
 def rerank_figures(hits: dict[str, Hits], *, seed: int) -> dict[str, Any]:
@@ -119,7 +148,7 @@ def rerank_figures(hits: dict[str, Hits], *, seed: int) -> dict[str, Any]:
         direction: {
             "before": round(100 * float(own.before.mean()), 2),
             "after": round(100 * float(own.after.mean()), 2),
-            "gain": _difference(own.after, own.before, own.images, seed=seed),
+            "gain": _difference(own.after, own.before, own.groups, seed=seed),
         }
         for direction, own in hits.items()
     }
@@ -133,10 +162,22 @@ def concept_figures(
         direction: {
             "with": round(100 * float(own.after.mean()), 2),
             "without": round(100 * float(without[direction].after.mean()), 2),
-            "gain": _difference(own.after, without[direction].after, own.images, seed=seed),
+            "gain": _difference(own.after, without[direction].after, own.groups, seed=seed),
         }
         for direction, own in with_concepts.items()
     }
+
+
+def training_figures(run: Path) -> dict[str, float]:
+    """Mean terms of the loss over the last tenth of a run.
+
+    An "itm" of H(1/3) = 0.6365 would say that matching learned nothing but its prior.
+    """
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    logged = [line for line in lines if line["kind"] == "train"]
+    last = logged[-max(1, len(logged) // 10) :]
+    names = ("itc", "itm", "itm_correct", "itg")
+    return {name: round(float(np.mean([line[name] for line in last])), 4) for name in names}
 
 
 def frozen_parts_identical(run: Path, image_tower: Path, language_model: Path) -> bool:
@@ -174,10 +215,10 @@ def _written_blind(language_model: Path, count: int, *, seed: int) -> dict[str, 
 
 
 def _difference(
-    first: np.ndarray, second: np.ndarray, images: np.ndarray, *, seed: int
+    first: np.ndarray, second: np.ndarray, groups: np.ndarray, *, seed: int
 ) -> Sequence[float]:
     found = paired_means(
-        first.astype(np.float64), second.astype(np.float64), images=images, unit="points", seed=seed
+        first.astype(np.float64), second.astype(np.float64), images=groups, unit="points", seed=seed
     )
     return [round(100 * value, 2) for value in (found.value, found.low, found.high)]
 

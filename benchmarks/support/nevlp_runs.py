@@ -1,7 +1,8 @@
 """Data and trained models of ``nevlp_study``, made where they are not there yet."""
 
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,12 @@ from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of
 from vlsuite.cli.main import main
+from vlsuite.models.nevlp.image_tokens import ABOUT
 
 CAPTIONS = ("clean", "partial")
+
+#: Of the negatives after the easy part; the recipe's 5 before.
+HARD_MINING_SCALE = 15.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,13 +29,17 @@ class Sizes:
         tower: duration of the CLIP that becomes the frozen image tower.
         language_steps: of the language model.
         nevlp: duration of each NEVLP model.
+        easy: its part with easy negatives.
         width: of the language model and of the querying transformer.
+        views: augmented views of each training picture whose image tokens are kept.
     """
 
     tower: str
     language_steps: int
     nevlp: str
+    easy: str
     width: int
+    views: int
 
 
 class Study:
@@ -39,7 +48,7 @@ class Study:
     Args:
         work: the folder.
         sizes: of the trainings.
-        seed: of all of them.
+        seed: of the frozen parts.
         image_tower: run of a CLIP to freeze; None trains one on the emoji.
     """
 
@@ -66,12 +75,17 @@ class Study:
         """Of the training set with "clean" or "partial" captions."""
         return self.data / "train" if captions == "clean" else self._work / "partial"
 
-    def run(self, captions: str, *, concepts: bool) -> Path:
-        """Of a NEVLP model."""
-        return self._work / f"{captions}-{'concepts' if concepts else 'plain'}"
+    @property
+    def image_tokens(self) -> Path:
+        """What the frozen tower says of the training pictures, kept for all NEVLP models."""
+        return self._work / "image_tokens"
 
-    def make_all(self) -> None:
-        """Data, tower, language model, concepts, and the four NEVLP models.
+    def run(self, captions: str, *, concepts: bool, seed: int) -> Path:
+        """Of a NEVLP model."""
+        return self._work / f"{captions}-{'concepts' if concepts else 'plain'}-{seed}"
+
+    def make_all(self, seeds: Sequence[int]) -> None:
+        """Data, tower, language model, concepts, and four NEVLP models of each seed.
 
         Raises:
             BenchmarkError: a command of vlsuite failed.
@@ -93,8 +107,14 @@ class Study:
                 steps=self._sizes.language_steps,
                 seed=self._seed,
             )
+        if not (self.image_tokens / ABOUT).exists():
+            words = _words(self._of_tower() | {"data.train": self.data / "train"})
+            views = ("--views", self._sizes.views)
+            _vlsuite("data", "image-tokens", *words, *views, "--out", self.image_tokens)
         for captions in CAPTIONS:
-            self._make_pair_of_models(captions)
+            for concepts in (True, False):
+                for seed in seeds:
+                    self.make_model(captions, concepts=concepts, seed=seed)
 
     def _make_tower(self) -> None:
         if (self.image_tower / "export").exists():
@@ -107,41 +127,59 @@ class Study:
             "data.train": train,
             "duration": self._sizes.tower,
         }
-        self._train("emoji", self.image_tower, settings)
+        self._train("emoji", self.image_tower, settings, seed=self._seed)
 
-    def _make_pair_of_models(self, captions: str) -> None:
-        """With concepts and without; the concepts are words of the captions trained on."""
-        shards, tags = self.train_shards(captions), self._work / f"concepts-{captions}.jsonl"
-        if not tags.exists():
-            named = ("--model", self.image_tower, "--from-captions", 20)
-            _vlsuite("data", "concepts", shards, *named, "--out", tags)
-        width = self._sizes.width
-        settings: dict[str, object] = {
-            "model.image_tower.name": f"local-dir:{self.image_tower / 'export'}",
+    def _of_tower(self) -> dict[str, object]:
+        return {"model.image_tower.name": f"local-dir:{self.image_tower / 'export'}"}
+
+    def make_model(self, captions: str, *, concepts: bool, seed: int) -> None:
+        """One NEVLP model; its frozen parts, concepts and image tokens are there or made.
+
+        Matching begins with easy negatives and goes on with hard ones: a head that starts from
+        nothing learns nothing of pairs that nearly belong together.
+        """
+        out = self.run(captions, concepts=concepts, seed=seed)
+        finished = out.with_name(f"{out.name}.finished")
+        if finished.exists():
+            return
+        settings = self._of_model(captions, concepts=concepts)
+        easy = {"duration": self._sizes.easy, "optim.schedule": "constant"}
+        if not _has_duration(out, self._sizes.nevlp):
+            self._train("nevlp", out, settings | easy, seed=seed)
+        hard = {"duration": self._sizes.nevlp, "optim.schedule": "cosine"}
+        hard |= {"model.mining_scale": HARD_MINING_SCALE}
+        self._train("nevlp", out, settings | hard, seed=seed)
+        finished.touch()
+
+    def _of_model(self, captions: str, *, concepts: bool) -> dict[str, object]:
+        """Settings; the concepts are words of the captions trained on."""
+        shards, width = self.train_shards(captions), self._sizes.width
+        settings: dict[str, object] = self._of_tower() | {
+            "data.image_tokens": self.image_tokens,
             "model.language_model": self.language_model,
             "model.querying.width": width,
+            "model.querying.dropout": 0.1,
             "model.embed_dim": width,
+            "optim.lr": 1e-3,
             "data.train": shards,
-            "duration": self._sizes.nevlp,
         }
-        for concepts in (True, False):
-            own: dict[str, object] = {}
-            if concepts:
-                own = {"data.concepts": tags, "model.concepts": tags}
-            out = self.run(captions, concepts=concepts)
-            if not (out / "export" / "nevlp_config.json").exists():
-                self._train("nevlp", out, settings | own)
+        if concepts:
+            tags = self._work / f"concepts-{captions}.jsonl"
+            if not tags.exists():
+                named = ("--model", self.image_tower, "--from-captions", 20)
+                _vlsuite("data", "concepts", shards, *named, "--out", tags)
+            settings |= {"data.concepts": tags, "model.concepts": tags}
+        return settings
 
-    def _train(self, recipe: str, out: Path, settings: dict[str, object]) -> None:
+    def _train(self, recipe: str, out: Path, settings: dict[str, object], *, seed: int) -> None:
         settings = {
-            "seed": self._seed,
+            "seed": seed,
             "threads": 1,
             "data.num_workers": 0,
-            "checkpoint.every": "2epochs",
+            "checkpoint.every": "8epochs",
             **settings,
         }
-        words = [word for k, v in settings.items() for word in ("--set", f"{k}={v}")]
-        _vlsuite("train", recipe, "--auto-resume", "--out", out, *words)
+        _vlsuite("train", recipe, "--auto-resume", "--out", out, *_words(settings))
 
     def _documents(self) -> Iterator[tuple[str, ...]]:
         """Training captions, those of a picture together."""
@@ -149,6 +187,15 @@ class Study:
             index = ShardIndex.open(path)
             for row in range(len(index)):
                 yield captions_of(index.read(row), one_per_line=False)
+
+
+def _has_duration(run: Path, duration: str) -> bool:
+    config = run / "config.json"
+    return config.is_file() and json.loads(config.read_text())["config"]["duration"] == duration
+
+
+def _words(settings: dict[str, object]) -> list[str]:
+    return [word for k, v in settings.items() for word in ("--set", f"{k}={v}")]
 
 
 def _vlsuite(*words: object) -> None:

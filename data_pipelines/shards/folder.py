@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, make_folder, write_file
 from data_pipelines.shards.file_lock import open_lock, release, try_lock
@@ -186,7 +187,7 @@ def _marked(folder: Path) -> dict[str, list[str]]:
         DataError: an earlier version left the marker, which did not say what is its own.
     """
     try:
-        stored = json.loads((folder / MARKER_NAME).read_text(encoding="utf-8"))
+        stored = read_json(folder / MARKER_NAME)
         listed = {kind: [str(name) for name in stored[kind]] for kind in ("old", "new")}
     except (OSError, ValueError, TypeError, KeyError):
         raise DataError(

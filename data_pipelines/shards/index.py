@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from data_pipelines.shards.sidecar import (
     Stamp,
     Summary,
     beside,
+    copied_stamp_of,
     load_layout,
     load_summary,
     save_layout,
@@ -38,13 +40,20 @@ class ShardIndex:
         path: the tar.
         layout: where its samples lie (see ``ShardIndex.open``).
         remote: where the tar comes from if ``path`` is a copy that may vanish.
+        stored: file that holds the layout; None where there is none.
     """
 
     def __init__(
-        self, path: Path, layout: ShardLayout, *, remote: CachedShard | None = None
+        self,
+        path: Path,
+        layout: ShardLayout,
+        *,
+        remote: CachedShard | None = None,
+        stored: Path | None = None,
     ) -> None:
         self.path = path
         self.layout = layout
+        self.stored = stored
         self._remote = remote
 
     @classmethod
@@ -58,15 +67,17 @@ class ShardIndex:
         """
         if isinstance(shard, CachedShard):
             _HANDLES.close_deleted()
-            return cls(shard.path, shard.layout(), remote=shard)
-        path = Path(shard)
-        stamp = _stamp(path)
-        layout = _load(path, stamp) if stamp else None
-        if layout is None:
-            layout = scan(path)
-            if stamp:
-                _save(path, layout, stamp)
-        return cls(path, layout)
+            return cls(shard.path, shard.layout(), remote=shard, stored=shard.index_path)
+        layout, stored = _layout_of(Path(shard))
+        return cls(Path(shard), layout, stored=stored)
+
+    @classmethod
+    def over(cls, shard: Path | CachedShard, layout: ShardLayout) -> "ShardIndex":
+        """The samples of a layout that is known, of a whole shard or of a part of one."""
+        if isinstance(shard, CachedShard):
+            _HANDLES.close_deleted()
+            return cls(shard.path, layout, remote=shard)
+        return cls(shard, layout)
 
     def __len__(self) -> int:
         return len(self.layout.key_ends)
@@ -122,12 +133,15 @@ class ShardIndex:
         Of samples of one key (WebDataset would take them for one), all but the first get their
         number behind it: "00007-5f1c09aa31be/000123#2".
         """
-        number = self._repeats.get(i)
+        number = self.repeats.get(i)
         return f"{self.mark}/{self.key(i)}" + (f"#{number}" if number else "")
 
     @cached_property
-    def _repeats(self) -> dict[int, int]:
+    def repeats(self) -> dict[int, int]:
         """Which one of equal keys each sample has that is not the first of them."""
+        ends = self.layout.key_ends.tolist()
+        if len({self.layout.key_blob[a:b] for a, b in pairwise([0, *ends])}) == len(ends):
+            return {}
         counts: Counter[str] = Counter()
         found = {}
         for i, key in enumerate(self.keys):
@@ -198,27 +212,36 @@ def store_beside(path: Path) -> Path:
     Raises:
         ShardError: the shard cannot be read, or its folder not be written.
     """
-    stamp = _stamp(path)
     layout = ShardIndex.open(path).layout
+    try:
+        stamp = copied_stamp_of(path)
+    except OSError:
+        stamp = None
     if stamp is None or not save_layout(beside(path), layout, stamp):
         raise ShardError(f"cannot write {beside(path)}; check the permissions of the folder")
     return beside(path)
 
 
-def summarise(shard: Path | CachedShard) -> Summary:
+def summarise(
+    shard: Path | CachedShard, *, is_new: bool = False, has_changed: bool = False
+) -> Summary:
     """Number of samples and problems of a shard, without its layout where a sidecar has them.
 
+    Args:
+        is_new: the caller remembers the result and has no earlier one; an index beside a local
+            shard is then taken as it is.
+        has_changed: the caller has an earlier result; no index beside a local shard is used.
     Raises:
         ShardError: the file is missing, unreadable, or no uncompressed tar.
     """
-    stamp = _stamp(shard) if isinstance(shard, Path) else None
-    if isinstance(shard, Path) and stamp:
-        for sidecar in sidecar_paths(shard):
-            summary = load_summary(sidecar, stamp=stamp)
-            if summary is not None:
-                return summary
-    index = ShardIndex.open(shard)
-    return Summary(len(index), index.problems, index.layout.mark)
+    if isinstance(shard, CachedShard):
+        layout = ShardIndex.open(shard).layout
+    else:
+        summary = _summary_of(shard, is_new=is_new)
+        if summary is not None:
+            return summary
+        layout, _ = _layout_of(shard, has_changed=has_changed)
+    return Summary(len(layout.key_ends), layout.problems, layout.mark, layout.content)
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -229,14 +252,44 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
-def _load(path: Path, stamp: Stamp) -> ShardLayout | None:
-    layouts = (load_layout(file, size=stamp.size, stamp=stamp) for file in sidecar_paths(path))
-    return next((layout for layout in layouts if layout is not None), None)
+def _summary_of(path: Path, *, is_new: bool) -> Summary | None:
+    stamp = _stamp(path)
+    if stamp is None:
+        return None
+    copy, own = sidecar_paths(path)
+    summary = load_summary(own, stamp=stamp)
+    if summary is None and is_new and not own.exists():
+        summary = load_summary(copy, stamp=copied_stamp_of(path))
+    return summary
 
 
-def _save(path: Path, layout: ShardLayout, stamp: Stamp) -> None:
+def _layout_of(path: Path, *, has_changed: bool = False) -> tuple[ShardLayout, Path | None]:
+    """The layout of a local shard: as this machine stored it, else as it lies beside a shard that
+    this machine has not seen, else by walking over it.
+
+    Returns:
+        The layout, and the file that holds it; None where it could be stored nowhere.
+    Raises:
+        ShardError: the file is missing, unreadable, or no uncompressed tar.
+    """
+    stamp = _stamp(path)
+    if stamp is None:
+        return scan(path), None
+    copy, own = sidecar_paths(path)
+    layout = load_layout(own, size=stamp.size, stamp=stamp)
+    if layout is not None:
+        return layout, own
+    stored: Path | None = None
+    if not has_changed and not own.exists():
+        layout = load_layout(copy, size=stamp.size, stamp=copied_stamp_of(path))
+        stored = copy
+    if layout is None:
+        layout, stored = scan(path), None
+    return layout, own if _save(own, layout, stamp) else stored
+
+
+def _save(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
     """In the cache; that it cannot be written is no error."""
-    sidecar = sidecar_paths(path)[-1]
     with suppress(OSError):
         sidecar.parent.mkdir(parents=True, exist_ok=True)
-    save_layout(sidecar, layout, stamp)
+    return save_layout(sidecar, layout, stamp)

@@ -10,7 +10,10 @@ from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import ShardError
+from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text, masked_values
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import write_file
 
@@ -101,8 +104,10 @@ class Manifest:
         """
         head = {"format_version": FORMAT_VERSION, "tool": "vlsuite"}
         totals = {"samples": self.num_samples, "bytes": self.num_bytes, "shards": len(self.shards)}
-        text = json.dumps(head | asdict(self) | {"totals": totals}, indent=1, ensure_ascii=False)
-        write_file(folder / MANIFEST_NAME, (text + "\n").encode())
+        text = json.dumps(
+            head | masked_values(asdict(self)) | {"totals": totals}, indent=1, ensure_ascii=False
+        )
+        write_file(folder / MANIFEST_NAME, (json_text(text) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
@@ -113,7 +118,7 @@ class Manifest:
         """
         path = folder / MANIFEST_NAME
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = read_json(path)
         except FileNotFoundError:
             raise ShardError(
                 f"{folder} has no {MANIFEST_NAME}: its build was interrupted, or the shards come "
@@ -166,7 +171,8 @@ def _from_json(path: Path, stored: object) -> Manifest:
         fields["shards"] = tuple(ShardEntry(**entry) for entry in fields["shards"])
         fields["files"] = tuple(FileEntry(**entry) for entry in fields["files"])
         manifest = Manifest(**fields)
-    except (TypeError, KeyError) as error:
+        check_fields(manifest)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise ShardError(f"{path} lacks or misnames a field: {error}") from error
     for entry in (*manifest.shards, *manifest.files):
         name = PurePosixPath(entry.name)

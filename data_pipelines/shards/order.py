@@ -54,7 +54,7 @@ def shard_windows(
     """
     if block < 1 or any(length < 0 for length in lengths):
         raise ValueError(f"block ({block}) must be positive and no length negative")
-    keys = _hashes(np.arange(len(lengths), dtype=np.uint64), hashed(seed, epoch, 0))
+    keys = hashes(np.arange(len(lengths), dtype=np.uint64), hashed(seed, epoch, 0))
     windows: list[list[int]] = []
     shards: list[int] = []
     samples = 0
@@ -161,24 +161,24 @@ def hashed(*parts: int) -> int:
     """A 64-bit number that depends on all ``parts``, evenly spread over its range."""
     state = 0
     for part in parts:
-        state = int(_hashes(np.array([part & _MASK], dtype=np.uint64), state)[0])
+        state = int(hashes(np.array([part & _MASK], dtype=np.uint64), state)[0])
     return state
 
 
 def shuffled_places(count: int, *, seed: int) -> Int64[np.ndarray, " count"]:
     """A permutation of 0 to ``count`` - 1."""
-    return np.argsort(_hashes(np.arange(count, dtype=np.uint64), seed), kind="stable")
+    return np.argsort(hashes(np.arange(count, dtype=np.uint64), seed), kind="stable")
 
 
 def _shuffled(
     starts: Int64[np.ndarray, " shards_plus_one"], window: Sequence[int], *, seed: int, epoch: int
 ) -> Int64[np.ndarray, " window_samples"]:
     ids = np.concatenate([np.arange(starts[shard], starts[shard + 1]) for shard in window])
-    keys = _hashes(ids.astype(np.uint64), hashed(seed, epoch, 1))
+    keys = hashes(ids.astype(np.uint64), hashed(seed, epoch, 1))
     return ids[np.argsort(keys, kind="stable")]
 
 
-def _hashes(values: UInt64[np.ndarray, " n"], stream: int) -> UInt64[np.ndarray, " n"]:
+def hashes(values: UInt64[np.ndarray, " n"], stream: int) -> UInt64[np.ndarray, " n"]:
     """SplitMix64 output for counter ``values`` started at ``stream``.
 
     Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", Figure 16.

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import braceexpand
 
 from data_pipelines.errors import DataError, ShardError
+from data_pipelines.printable import MASK
 from data_pipelines.shards.scan import ShardLayout, scan
 from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.sidecar import (
@@ -39,6 +40,7 @@ ATTEMPTS, FIRST_WAIT = 5, 0.5
 
 _TOUCH_EVERY = 30.0  # seconds
 _PIECE = 8 << 20  # bytes of one request
+_MOST_INDEX = 8 << 20  # bytes of a sidecar beyond those of its shard
 _WILDCARDS = "*?["
 _VERSION_FIELDS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 
@@ -82,6 +84,11 @@ class CachedShard:
         """What tells this content from another."""
         return self.shard.stamp
 
+    @property
+    def index_path(self) -> Path:
+        """Where its index is stored."""
+        return self.cache.folder / "index" / f"{cache_name(self.url)}.npz"
+
     def fetch(self) -> Path:
         """Make sure that the copy is there, and mark it as used now.
 
@@ -109,7 +116,7 @@ class CachedShard:
             ShardError: the download fails for good, or it is no uncompressed tar.
             DataError: the cache folder is full or cannot be written.
         """
-        sidecar = self.cache.folder / "index" / f"{cache_name(self.url)}.npz"
+        sidecar = self.index_path
         layout = load_layout(sidecar, size=self.stamp.size, stamp=self.stamp)
         if layout is None:
             layout = self._layout_beside() or scan(self.fetch())
@@ -130,10 +137,25 @@ class CachedShard:
     def _layout_beside(self) -> ShardLayout | None:
         filesystem, path = _filesystem(self.url)
         try:
-            content = _retrying(lambda: filesystem.cat_file(path + SUFFIX), self.url)
+            size = _retrying(lambda: filesystem.info(path + SUFFIX), self.url).get("size")
+            if not isinstance(size, int) or not 0 < size <= self.stamp.size + _MOST_INDEX:
+                return None
+            content = _retrying(lambda: _start(filesystem, path + SUFFIX, size), self.url)
         except ShardError:
             return None  # few storages have one
-        return load_layout(io.BytesIO(content), size=self.stamp.size)
+        name = self.url + SUFFIX
+        layout = load_layout(io.BytesIO(content), size=self.stamp.size, name=name)
+        if layout is None:
+            return None
+        # It may be older than the shard, which is not here to tell: the version that the storage
+        # tells counts too.
+        told = cache_name(layout.content, str(self.stamp.size), str(self.stamp.tag))
+        return layout._replace(content=told)
+
+
+def _start(filesystem: Any, path: str, size: int) -> bytes:
+    with filesystem.open(path, "rb", block_size=_PIECE) as source:
+        return source.read(size)
 
 
 def is_remote(pattern: str) -> bool:
@@ -149,6 +171,11 @@ def find_remote(pattern: str) -> list[RemoteShard]:
     Raises:
         ShardError: nothing is found, the storage cannot be reached, or its package is missing.
     """
+    if f"//{MASK}@" in pattern:
+        raise ShardError(
+            f"{pattern}: its user and password are not in this folder (they are stored in "
+            "credentials.json of the run alone); name the whole address with --set data.train=..."
+        )
     try:
         urls = list(braceexpand.braceexpand(pattern))
     except ValueError:
@@ -164,7 +191,13 @@ def _find_one(url: str) -> list[RemoteShard]:
     if not any(c in url for c in _WILDCARDS):
         if url.endswith(".tar"):
             filesystem, path = _filesystem(url)
-            return [_described(url, _retrying(lambda: filesystem.info(path), url))]
+            info = _retrying(lambda: filesystem.info(path), url)
+            if url.startswith("https://") and str(info.get("url")).startswith("http://"):
+                raise ShardError(
+                    f"{url} leads to {info['url']}, which anybody on the way can change; name that "
+                    "address if it is meant"
+                )
+            return [_described(url, info)]
         url = f"{url.rstrip('/')}/*.tar"
     if url.startswith(("http://", "https://")):
         raise ShardError(f"{url}: web servers list no files; name shards with {{000000..000012}}")
@@ -184,7 +217,9 @@ def _described(url: str, info: dict[str, Any]) -> RemoteShard:
     version = next((info[field] for field in _VERSION_FIELDS if info.get(field)), "")
     if isinstance(version, datetime):
         version = version.isoformat()
-    return RemoteShard(url, Stamp(int(size), int(cache_name(str(version))[:15], 16)))
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 62:
+        raise ShardError(f"{url}: the server tells no possible size; copy it to local disk")
+    return RemoteShard(url, Stamp(size, int(cache_name(str(version))[:15], 16)))
 
 
 def _filesystem(url: str) -> tuple[Any, str]:
@@ -204,12 +239,16 @@ def _copy(url: str, target: Path, size: int) -> None:
     """Fill a file that has its full length already: the cache counts that as taken."""
     filesystem, path = _filesystem(url)
     copied = 0
-    with filesystem.open(path, "rb", block_size=_PIECE) as source, target.open("r+b") as stream:
+    # A web server may answer a part with the whole or with another part: one answer from its start.
+    piece_size = 0 if url.startswith(("http://", "https://")) else _PIECE
+    with filesystem.open(path, "rb", block_size=piece_size) as source, target.open("r+b") as stream:
         while piece := source.read(_PIECE):
-            stream.write(piece)
             copied += len(piece)
+            if copied > size:  # a server may send without end
+                break
+            stream.write(piece)
     if copied != size:
-        raise EOFError(f"{copied} of {size} bytes arrived")
+        raise EOFError(f"{copied} bytes arrived of {size}")
 
 
 def _retrying(action: Callable[[], T], url: str) -> T:
@@ -221,7 +260,11 @@ def _retrying(action: Callable[[], T], url: str) -> T:
         try:
             return action()
         except _FINAL as error:
-            raise ShardError(f"cannot read {url}: {_reason(error)}; check the address") from error
+            if not _may_pass(error):
+                raise ShardError(
+                    f"cannot read {url}: {_reason(error)}; check the address"
+                ) from error
+            last = error
         except DataError:
             raise
         except Exception as error:  # storage packages have families of their own
@@ -235,5 +278,18 @@ def _retrying(action: Callable[[], T], url: str) -> T:
     ) from last
 
 
+def _may_pass(error: Exception) -> bool:
+    """Whether a file that is "not found" may be there: fsspec says so of all troubles of HTTP."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, FileNotFoundError | ValueError):
+        return False
+    status = getattr(cause, "status", None)
+    return status is None or status >= 500 or status in (408, 425, 429)
+
+
 def _reason(error: BaseException | None) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """What went wrong; the cause of an error that is nothing but a name."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    told = cause or error
+    text = " ".join(str(told).split())[:200]
+    return text if text and cause is None else f"{type(told).__name__} {text}".strip()

@@ -10,6 +10,7 @@ from jaxtyping import Int64, UInt16
 
 from data_pipelines.errors import ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
+from data_pipelines.shards.content_digest import ContentDigest
 from data_pipelines.shards.content_mark import content_mark
 from data_pipelines.shards.tar_headers import BLOCK, Header, HeaderError, find_header, read_header
 
@@ -39,7 +40,8 @@ class ShardLayout(NamedTuple):
     """Where the samples of one shard lie; members of sample i are the rows starts[i]:starts[i+1].
 
     ``key_blob`` holds all keys back to back; key i ends at byte ``key_ends[i]``. ``mark`` tells
-    the content from that of other shards (see ``content_mark``).
+    the content from that of other shards (see ``content_mark``); ``content`` also tells what was
+    changed in place (see ``content_digest``), and is empty where that is not known.
     """
 
     starts: Int64[np.ndarray, " samples_plus_one"]
@@ -51,6 +53,7 @@ class ShardLayout(NamedTuple):
     suffixes: tuple[str, ...]
     problems: tuple[str, ...]
     mark: str = ""
+    content: str = ""
 
 
 def scan(path: Path) -> ShardLayout:
@@ -86,6 +89,7 @@ def split_member_name(name: str) -> tuple[str, str] | None:
 def _walk(path: Path, stream: BufferedIOBase, size: int) -> ShardLayout:
     _refuse_compressed(path, stream)
     grouping = _Grouping()
+    content = ContentDigest()
     damage: list[str] = []
     offset: int | None = 0
     while offset is not None:
@@ -103,6 +107,7 @@ def _walk(path: Path, stream: BufferedIOBase, size: int) -> ShardLayout:
             offset = find_header(stream, at + BLOCK)
         elif header.offset + header.size <= size:
             grouping.add(header)
+            content.add(stream, header)
             offset = header.next
         else:
             damage.append(f"member {_shown(header.name)} is cut off at byte {size}")
@@ -115,7 +120,8 @@ def _walk(path: Path, stream: BufferedIOBase, size: int) -> ShardLayout:
         )
     layout = grouping.layout(damage)
     known = {name: value for name, value in layout._asdict().items() if name in _MARKED}
-    return layout._replace(mark=content_mark(stream, **known))
+    mark = content_mark(stream, **known)
+    return layout._replace(mark=mark, content=content.word())
 
 
 def _refuse_compressed(path: Path, stream: BufferedIOBase) -> None:

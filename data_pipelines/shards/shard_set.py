@@ -8,14 +8,15 @@ import multiprocessing
 import os
 import sys
 import time
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.arrays import read_arrays
 from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.file_lock import locked
@@ -35,7 +36,16 @@ from data_pipelines.shards.sidecar import (
 )
 
 #: Raised when the meaning of the stored file changes; older ones are then rebuilt.
-SET_VERSION = 2
+SET_VERSION = 3
+
+_KINDS = {
+    "version": np.int64,
+    "rows": np.int64,
+    "problems": np.uint8,
+    "marks": np.uint8,
+    "contents": np.uint8,
+}
+_MOST_BYTES = 1 << 30
 
 _FEW = 32  # shards that open quickly one by one
 _REPORT_EVERY = 5.0  # seconds
@@ -57,6 +67,7 @@ class ShardSet:
     ) -> None:
         self.shards = list(shards)
         self.lengths = [summary.num_samples for summary in summaries]
+        self.contents = [summary.content for summary in summaries]
         self._layout_samples = layout_samples
         self._open: dict[int, ShardIndex] = {}
         self._num_open_samples = 0
@@ -71,11 +82,14 @@ class ShardSet:
         """The index of a shard; those used last stay open.
 
         Raises:
-            ShardError: it cannot be read, or holds another number of samples than before.
+            ShardError: it cannot be read, or is not what it was when the set was opened.
         """
         index = self._open.pop(shard, None)
         if index is None:
-            index = self._opened(shard)
+            index = self.opened(shard)
+            self._num_open_samples += len(index)
+            while self._num_open_samples > self._layout_samples and self._open:
+                self._num_open_samples -= len(self._open.pop(next(iter(self._open))))
         self._open[shard] = index
         return index
 
@@ -83,16 +97,23 @@ class ShardSet:
         """File name of a shard."""
         return name_of(self.shards[shard])
 
-    def _opened(self, shard: int) -> ShardIndex:
+    def opened(self, shard: int) -> ShardIndex:
+        """The index of a shard, opened anew.
+
+        Raises:
+            ShardError: it cannot be read, or is not what it was when the set was opened.
+        """
         index = ShardIndex.open(self.shards[shard])
         if len(index) != self.lengths[shard]:
             raise ShardError(
                 f"{_address(self.shards[shard])} holds {len(index)} samples, "
                 f"{self.lengths[shard]} when the run began; it was replaced meanwhile: start again"
             )
-        self._num_open_samples += len(index)
-        while self._num_open_samples > self._layout_samples and self._open:
-            self._num_open_samples -= len(self._open.pop(next(iter(self._open))))
+        if index.layout.content != self.contents[shard]:
+            raise ShardError(
+                f"{_address(self.shards[shard])} holds other content than when the run began; it "
+                "was replaced meanwhile: start again"
+            )
         return index
 
 
@@ -127,12 +148,14 @@ def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
         return [summarise(shard) for shard in shards]
     stamps = _stamps(shards)
     store = cache_folder() / "sets" / f"{cache_name(*(_address(shard) for shard in shards))}.npz"
-    known = _load(store, stamps)
+    known = _load(store, stamps) or {}
     if len(known) < len(shards):
         with _lock_of(store):
-            known = _load(store, stamps)  # another process may have been here first
+            stored = _load(store, stamps)  # another process may have been here first
+            known = stored or {}
             missing = [number for number in range(len(shards)) if number not in known]
-            found = _measure([shards[number] for number in missing])
+            # Of a stored set, what is missing is what changed since.
+            found = _measure([shards[n] for n in missing], has_changed=stored is not None)
             known |= dict(zip(missing, found, strict=True))
             _save(store, stamps, known)
     return [known[number] for number in range(len(shards))]
@@ -157,10 +180,11 @@ def _stamp(shard: Shard) -> Stamp:
         raise ShardError(f"cannot read shard {shard}: {error.strerror}; check the path") from None
 
 
-def _measure(shards: Sequence[Shard]) -> list[Summary]:
+def _measure(shards: Sequence[Shard], *, has_changed: bool) -> list[Summary]:
+    one = partial(summarise, is_new=not has_changed, has_changed=has_changed)
     with _pool_for(shards) as pool:
         chunk = 1 if len(shards) < 1000 else 16
-        return list(_reported(pool.map(summarise, shards, chunksize=chunk), len(shards)))
+        return list(_reported(pool.map(one, shards, chunksize=chunk), len(shards)))
 
 
 def _pool_for(shards: Sequence[Shard]) -> Executor:
@@ -195,24 +219,26 @@ def _lock_of(store: Path) -> AbstractContextManager[None]:
     return locked(store.with_suffix(".lock")) if writable else nullcontext()
 
 
-def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary]:
-    """Stored summaries by number, of the shards that still have the stamp stored with them."""
+def _load(store: Path, stamps: Sequence[Stamp]) -> dict[int, Summary] | None:
+    """Stored summaries by number, of the shards that still have the stamp stored with them; None
+    where nothing is stored."""
     try:
-        with np.load(store, allow_pickle=False) as stored:
-            version, rows = int(stored["version"]), stored["rows"]
-            lines, marks = unpack(stored["problems"]), unpack(stored["marks"])
-        if version != SET_VERSION or rows.shape != (len(stamps), 3) or rows.dtype != np.int64:
-            return {}
-        if len(marks) != len(stamps):
-            return {}
+        stored = read_arrays(store, _KINDS, most_bytes=_MOST_BYTES)
+        version, rows = int(stored["version"]), stored["rows"]
+        lines, marks = unpack(stored["problems"]), unpack(stored["marks"])
+        contents = unpack(stored["contents"])
+        if version != SET_VERSION or rows.shape != (len(stamps), 3):
+            return None
+        if not len(marks) == len(contents) == len(stamps):
+            return None
         problems: dict[int, list[str]] = {}
         for line in lines:
             number, _, text = line.partition(":")
             problems.setdefault(int(number), []).append(text)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return {}
+    except (OSError, ValueError, TypeError):
+        return None
     return {
-        number: Summary(count, tuple(problems.get(number, ())), marks[number])
+        number: Summary(count, tuple(problems.get(number, ())), marks[number], contents[number])
         for number, ((size, tag, count), stamp) in enumerate(
             zip(rows.tolist(), stamps, strict=True)
         )
@@ -228,5 +254,6 @@ def _save(store: Path, stamps: Sequence[Stamp], known: dict[int, Summary]) -> No
         "rows": np.array(rows, dtype=np.int64).reshape(-1, 3),
         "problems": pack(tuple(lines)),
         "marks": pack(tuple(known[number].mark for number in range(len(stamps)))),
+        "contents": pack(tuple(known[number].content for number in range(len(stamps)))),
     }
     save_arrays(store, fields)

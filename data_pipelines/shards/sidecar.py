@@ -1,48 +1,64 @@
 """What a walk over a shard found, stored so that it is done once.
 
 The file lies in the user's cache folder: a shard may be a stranger's, whose folder is read and not
-written to. One beside the shard (``<shard>.index.npz``, written by ``vlsuite data index``, to be
-handed on with it) is used where it fits. Either is trusted only while size and modification time
-of the shard are unchanged.
+written to. It is trusted only while the size of the shard and both times of its status are what
+they were: a program may set the time of modification, but not that of the last change. One beside
+the shard (``<shard>.index.npz``, written by ``vlsuite data index``, to be handed on with it) is
+used for shards that this machine has not seen yet, where size and time of modification fit.
 """
 
 import hashlib
 import io
 import os
 import re
-import zipfile
-import zlib
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int64
 
-from data_pipelines.shards.scan import ShardLayout
+from data_pipelines.arrays import DamagedArraysError, read_arrays
+from data_pipelines.printable import printable
+from data_pipelines.shards.scan import MAX_SAMPLE_BYTES, ShardLayout
 
 #: Raised when the meaning of a sidecar changes; older files are then rebuilt.
-SIDECAR_VERSION = 3
+SIDECAR_VERSION = 4
 
 #: Added to the name of a shard.
 SUFFIX = ".index.npz"
 
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_KINDS: dict[str, type] = {
+    "stamp": np.int64,
+    "starts": np.int64,
+    "offsets": np.int64,
+    "sizes": np.int64,
+    "suffix_ids": np.uint16,
+    "key_ends": np.int64,
+    "key_blob": np.uint8,
+    "suffixes": np.uint8,
+    "problems": np.uint8,
+    "mark": np.uint8,
+}
+_SUMMARY = ("stamp", "key_ends", "problems", "mark")
+_LATER: dict[str, type] = {"content": np.uint8}  # files of earlier versions have none
+
+#: Bytes of a sidecar beyond those of its shard: a member of a tar takes more there than here.
+_SLACK = 8 << 20
+
 _MARK = re.compile(r"[0-9a-f]{12}")
+_CONTENT = re.compile(r"([0-9a-f]{32})?")
+_WITHOUT_CONTENT = 3  # the version before
+_said: set[str] = set()
 
 
 class Stamp(NamedTuple):
     """What tells one content of a shard from another without reading it.
 
-    ``tag`` is the modification time in nanoseconds, or, on remote storage, a hash of whatever
-    the storage says about the version of a file.
+    ``tag`` follows from its times, or, on remote storage, from whatever the storage says about the
+    version of a file.
     """
 
     size: int
@@ -54,15 +70,28 @@ class Summary(NamedTuple):
 
     Attributes:
         mark: tells its content from that of other shards; see ``content_mark``.
+        content: tells its content from what it was before; see ``content_digest``.
     """
 
     num_samples: int
     problems: tuple[str, ...]
     mark: str = ""
+    content: str = ""
 
 
 def stamp_of(path: Path) -> Stamp:
     """The present stamp of a local shard.
+
+    Raises:
+        OSError: it is missing or unreadable.
+    """
+    status = path.stat()
+    times = cache_name(str(status.st_mtime_ns), str(status.st_ctime_ns))
+    return Stamp(status.st_size, int(times[:15], 16))
+
+
+def copied_stamp_of(path: Path) -> Stamp:
+    """What is left of the stamp where a shard is copied with its times: for indexes beside it.
 
     Raises:
         OSError: it is missing or unreadable.
@@ -94,46 +123,79 @@ def beside(path: Path) -> Path:
 
 
 def load_layout(
-    file: Path | io.BytesIO, *, size: int, stamp: Stamp | None = None
+    file: Path | io.BytesIO, *, size: int, stamp: Stamp | None = None, name: str = ""
 ) -> ShardLayout | None:
-    """The stored layout; None where the file does not fit the shard or is damaged.
+    """The stored layout; None where the file does not fit the shard, or is damaged.
+
+    Of a damaged file, standard error has a line.
 
     Args:
         size: of the shard in bytes.
         stamp: of the shard as it is now; None accepts any shard of that size.
+        name: of the file, for the message; its path where empty.
     """
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            if not _fits(stored, size=size, stamp=stamp):
-                return None
-            layout = ShardLayout(
-                starts=stored["starts"],
-                offsets=stored["offsets"],
-                sizes=stored["sizes"],
-                suffix_ids=stored["suffix_ids"],
-                key_ends=stored["key_ends"],
-                key_blob=stored["key_blob"].tobytes(),
-                suffixes=unpack(stored["suffixes"]),
-                problems=unpack(stored["problems"]),
-                mark=_mark(stored),
-            )
-    except _UNREADABLE:
+        stored = read_arrays(file, _KINDS, most_bytes=size + _SLACK, optional=_LATER)
+        if not _fits(stored, size=size, stamp=stamp):
+            return None
+        layout = ShardLayout(
+            starts=stored["starts"],
+            offsets=stored["offsets"],
+            sizes=stored["sizes"],
+            suffix_ids=stored["suffix_ids"],
+            key_ends=stored["key_ends"],
+            key_blob=stored["key_blob"].tobytes(),
+            suffixes=unpack(stored["suffixes"]),
+            problems=unpack(stored["problems"]),
+            mark=_mark(stored),
+            content=_content(stored),
+        )
+        if int(stored["stamp"][3]) != len(layout.key_ends) or not is_consistent(layout, size):
+            raise DamagedArraysError("what it says cannot be so")
+    except DamagedArraysError as error:
+        _say_damaged(name or str(file), error)
         return None
-    return layout if _is_consistent(layout, size) else None
+    except OSError:
+        return None
+    return layout
 
 
 def load_summary(file: Path, *, stamp: Stamp) -> Summary | None:
-    """Count and problems alone, which costs little; None where the sidecar does not fit."""
+    """Count and problems alone, which costs little; None as ``load_layout``.
+
+    A file beside the shard may be a stranger's, and is looked at as a whole.
+    """
+    if file.name.endswith(SUFFIX):
+        layout = load_layout(file, size=stamp.size, stamp=stamp)
+        if layout is None:
+            return None
+        return Summary(len(layout.key_ends), layout.problems, layout.mark, layout.content)
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            if not _fits(stored, size=stamp.size, stamp=stamp):
-                return None
-            count = int(stored["stamp"][3])
-            if count < 0:
-                return None
-            return Summary(count, unpack(stored["problems"]), _mark(stored))
-    except _UNREADABLE:
+        kinds = {name: _KINDS[name] for name in _SUMMARY}
+        stored = read_arrays(file, kinds, most_bytes=stamp.size + _SLACK, optional=_LATER)
+        if not _fits(stored, size=stamp.size, stamp=stamp):
+            return None
+        count = int(stored["stamp"][3])
+        if count != len(stored["key_ends"]):
+            raise DamagedArraysError("it has two numbers of samples")
+        return Summary(count, unpack(stored["problems"]), _mark(stored), _content(stored))
+    except DamagedArraysError as error:
+        _say_damaged(str(file), error)
         return None
+    except OSError:
+        return None
+
+
+def _say_damaged(name: str, error: DamagedArraysError) -> None:
+    """Once a process."""
+    if name not in _said:
+        _said.add(name)
+        print(
+            f"warning: {printable(name)} is no index ({printable(str(error))}); not used, the "
+            "shard is indexed anew",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def save_layout(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
@@ -144,6 +206,7 @@ def save_layout(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
         "suffixes": pack(layout.suffixes),
         "problems": pack(layout.problems),
         "mark": np.frombuffer(layout.mark.encode("ascii"), dtype=np.uint8),
+        "content": np.frombuffer(layout.content.encode("ascii"), dtype=np.uint8),
     }
     return save_arrays(sidecar, fields)
 
@@ -161,7 +224,8 @@ def save_arrays(path: Path, fields: Mapping[str, np.ndarray]) -> bool:
             stream.write(content.getbuffer())
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         return False
     return True
 
@@ -179,38 +243,86 @@ def unpack(blob: np.ndarray) -> tuple[str, ...]:
 
 
 def _mark(stored: Mapping[str, np.ndarray]) -> str:
-    """Raises ``ValueError`` where it is none."""
-    mark = stored["mark"].tobytes().decode("ascii")
+    """Raises ``DamagedArraysError`` where it is none."""
+    mark = stored["mark"].tobytes().decode("ascii", "replace")
     if not _MARK.fullmatch(mark):
-        raise ValueError("no mark of a shard")
+        raise DamagedArraysError("no mark of a shard")
     return mark
 
 
+def _content(stored: Mapping[str, np.ndarray]) -> str:
+    """Empty in files of earlier versions. Raises ``DamagedArraysError`` where it is none."""
+    if "content" not in stored:
+        return ""
+    content = stored["content"].tobytes().decode("ascii", "replace")
+    if not _CONTENT.fullmatch(content):
+        raise DamagedArraysError("no digest of a shard")
+    return content
+
+
 def _fits(stored: Mapping[str, np.ndarray], *, size: int, stamp: Stamp | None) -> bool:
+    if stored["stamp"].shape != (4,):
+        raise DamagedArraysError("no stamp")
     version, stored_size, tag, _count = stored["stamp"].tolist()
-    if version != SIDECAR_VERSION or stored_size != size:
+    # One that came with a remote shard spares its download; it is used as it is.
+    known = (SIDECAR_VERSION,) if stamp else (SIDECAR_VERSION, _WITHOUT_CONTENT)
+    if version not in known or stored_size != size:
         return False
     return stamp is None or stamp.tag == tag
 
 
-def _is_consistent(layout: ShardLayout, size: int) -> bool:
-    """Whether every offset, count and name of a stored layout can belong to a file of ``size``."""
+def is_consistent(layout: ShardLayout, size: int) -> bool:
+    """Whether every offset, count and name of a stored layout can belong to a file of ``size``.
+
+    Names and sizes keep to what ``scan`` would have left out.
+    """
     arrays = (layout.starts, layout.offsets, layout.sizes, layout.suffix_ids, layout.key_ends)
-    kinds = (np.int64, np.int64, np.int64, np.uint16, np.int64)
-    if any(a.ndim != 1 or a.dtype != kind for a, kind in zip(arrays, kinds, strict=True)):
+    if any(a.ndim != 1 for a in arrays):
         return False
     num_members = len(layout.offsets)
-    return bool(
+    if not (
         len(layout.sizes) == len(layout.suffix_ids) == num_members
         and len(layout.starts) == len(layout.key_ends) + 1
         and layout.starts[0] == 0
         and layout.starts[-1] == num_members
-        and (np.diff(layout.starts) > 0).all()
-        and (np.diff(layout.key_ends, prepend=0) > 0).all()
+        and _rises(layout.starts)
+        and _rises(layout.key_ends)
+        and (layout.key_ends[:1] > 0).all()
         and (layout.key_ends[-1:] == len(layout.key_blob)).all()
         and (layout.suffix_ids < len(layout.suffixes)).all()
-        and (layout.sizes >= 0).all()
-        and (np.diff(layout.offsets) > 0).all()
-        and (layout.offsets >= 0).all()
-        and (layout.offsets + layout.sizes <= size).all()
-    )
+    ):
+        return False
+    return _places_are_right(layout, size) and _names_are_safe(layout)
+
+
+def _places_are_right(layout: ShardLayout, size: int) -> bool:
+    """Members one behind the other inside the file, and no sample too large to be read.
+
+    No sum is made before its parts are known to be small: sums of 64 bits run over.
+    """
+    offsets, sizes = layout.offsets, layout.sizes
+    if not ((offsets >= 0) & (offsets <= size) & (sizes >= 0) & (sizes <= size)).all():
+        return False
+    ends = offsets + sizes
+    if not (ends <= size).all() or not (ends[:-1] <= offsets[1:]).all() or not _rises(offsets):
+        return False
+    firsts, lasts = layout.starts[:-1], layout.starts[1:] - 1
+    return bool((ends[lasts] - offsets[firsts] <= MAX_SAMPLE_BYTES).all())
+
+
+def _rises(values: Int64[np.ndarray, " values"]) -> bool:
+    return bool((values[1:] > values[:-1]).all())
+
+
+def _names_are_safe(layout: ShardLayout) -> bool:
+    """No key that leads out of a folder, no suffix with one in it, as in a walk."""
+    if any("/" in suffix or "\0" in suffix for suffix in layout.suffixes):
+        return False
+    if not any(mark in layout.key_blob for mark in (b"..", b"/", b"\0")):
+        return True
+    begins = [0, *layout.key_ends[:-1].tolist()]
+    for begin, end in zip(begins, layout.key_ends.tolist(), strict=True):
+        key = layout.key_blob[begin:end]
+        if key.startswith(b"/") or b".." in key.split(b"/") or b"\0" in key:
+            return False
+    return True

@@ -4,11 +4,11 @@ The members come from a shard of anyone's making: {suffix: bytes}. Nothing here 
 and nothing is unpickled. The json member is parsed once, whatever is asked of it.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
@@ -278,7 +278,7 @@ class StoredSample:
             raise BadSampleError("broken json", f"json of {len(data)} bytes is too large")
         decoded = decode_text(data, name="json")
         try:
-            fields = json.loads(decoded.text)
+            fields = parsed_json(decoded.text)
         except (ValueError, RecursionError) as error:
             raise BadSampleError("broken json", " ".join(str(error).split())[:120]) from error
         if not isinstance(fields, dict):
@@ -290,7 +290,7 @@ class StoredSample:
     def _strict_fields(self) -> dict[str, JsonValue]:
         """Of what cannot be read leniently without putting something right."""
         try:
-            fields = json.loads(self._text("json"))
+            fields = parsed_json(self._text("json"))
         except (ValueError, RecursionError) as error:
             raise DataError(f"json does not parse: {error}") from error
         if not isinstance(fields, dict):

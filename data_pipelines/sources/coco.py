@@ -3,13 +3,13 @@
 Lin et al. 2014, arXiv 1405.0312; the files are called captions_train2017.json and the like.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from data_pipelines.bounded_json import read_annotations
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
 from data_pipelines.options import option
@@ -55,7 +55,7 @@ class CocoCaptions(Source):
 
     def _content(self) -> dict[str, Any]:
         try:
-            content = json.loads(self.annotations.read_bytes())
+            content = read_annotations(self.annotations)
         except FileNotFoundError:
             raise DataError(f"{self.annotations} does not exist; check --annotations") from None
         except (OSError, ValueError) as error:

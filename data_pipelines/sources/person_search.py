@@ -5,12 +5,12 @@ below ``imgs`` and its captions. Formats as the sets' own pages and the readers 
 (github.com/anosorae/IRRA, datasets) describe them.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from data_pipelines.bounded_json import read_annotations
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
 from data_pipelines.options import option
@@ -100,7 +100,7 @@ class PersonSearch(Source):
     def _entries(self, path: Path) -> list[dict[str, Any]]:
         """The entries of the split; every entry of the list is checked."""
         try:
-            entries = json.loads(path.read_bytes())
+            entries = read_annotations(path)
         except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{path} is no readable JSON: {error}") from error
         if not isinstance(entries, list):

@@ -24,7 +24,16 @@ _PROBLEMS_KEPT = 20
 PROBLEMS_SHOWN = 3
 
 #: "images" asks for pictures alone: out-of-distribution sets, banks, backgrounds.
-Task = Literal["zero_shot", "retrieval", "multilabel", "vqa", "omnibench", "images"]
+Task = Literal[
+    "zero_shot",
+    "retrieval",
+    "multilabel",
+    "vqa",
+    "omnibench",
+    "video_retrieval",
+    "video_order",
+    "images",
+]
 
 
 class Classes(NamedTuple):

@@ -33,6 +33,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_json
+from data_pipelines.printable import printable
 from data_pipelines.shards.atomic import (
     TEMPORARY_SUFFIX,
     make_folder,
@@ -319,10 +321,10 @@ class _Place:
             EvaluationError: the files do not fit each other; names the folder.
         """
         try:
-            count = int(json.loads((self.folder / _ABOUT).read_text())["count"])
+            count = int(read_json(self.folder / _ABOUT)["count"])
             rows = np.fromfile(self.folder / _ROWS, dtype=np.int64)
             size = (self.folder / _EMBEDS).stat().st_size
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise EvaluationError(f"{self.folder} is damaged: {error}; delete it") from error
         if len(rows) != count or size != count * embed_dim * 4:
             raise EvaluationError(f"{self.folder} is damaged: sizes differ; delete it")
@@ -359,7 +361,11 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
             f"cannot write {path}: {error.strerror or error}; choose another folder with --cache"
         ) from error
     if not try_lock(descriptor):
-        print(f"waiting for another evaluation of {dataset.title} ...", file=sys.stderr, flush=True)
+        print(
+            printable(f"waiting for another evaluation of {dataset.title} ..."),
+            file=sys.stderr,
+            flush=True,
+        )
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     try:
         yield
@@ -370,8 +376,10 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """None for a part that is not there or was damaged: it is computed again."""
     try:
-        return load_file(path)
-    except (OSError, SafetensorError):
+        part = load_file(path)
+        rows = {len(part[name]) for name in ("embeds", "is_good")}
+        return part if len(rows) == 1 and part["embeds"].ndim == 2 else None
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float64
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 
 _JAR = "spice-1.0.jar"
@@ -74,7 +75,7 @@ def spice_values(
 
 
 def _read(path: Path) -> list[dict]:
-    return json.loads(path.read_text())
+    return read_json(path)
 
 
 def _folder() -> Path | None:

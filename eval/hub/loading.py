@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from data_pipelines.spacy_models import SpacyModelError, load_pipeline
 from eval.errors import EvaluationError
 from vlsuite.models.identity import identity
+from vlsuite.models.sizes import check_model_folder
 
 
 def load_encoder(spec: str, *, device: str) -> tuple[Any, Any]:
@@ -87,10 +88,11 @@ def _loaded(
     device: str,
 ) -> tuple[Any, Any]:
     known_only = not Path(spec).is_dir() and not _hub_is_near()
+    check_model_folder(spec)
     try:
         first = preprocessor(spec, local_files_only=known_only)
         second = model(spec, use_safetensors=True, local_files_only=known_only)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # transformers raises all kinds for a folder of unknown make
         raise EvaluationError(_missing(spec, what, error)) from error
     return first, second.to(device).eval()
 

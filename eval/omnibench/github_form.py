@@ -1,11 +1,11 @@
 """OmniBench as its repository stores it: JSON lines, and media files beside them."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import BadSampleError
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
@@ -71,7 +71,7 @@ def _lines(file: Path) -> list[bytes]:
 
 def _question(line: bytes, media: Path) -> OmniQuestion:
     try:
-        record = json.loads(line)
+        record = parsed_json(line)
     except (ValueError, RecursionError) as error:
         raise BadSampleError("bad JSON", str(error)) from error
     if not isinstance(record, dict):

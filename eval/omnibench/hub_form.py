@@ -90,7 +90,7 @@ def _records(file: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
         for group in range(opened.num_row_groups):
             rows = opened.read_row_group(group, columns=columns).to_pylist()
             yield from ((group, row, record) for row, record in enumerate(rows))
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise EvaluationError(f"cannot read {file}: {str(error).splitlines()[0]}") from error
 
 

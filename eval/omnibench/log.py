@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json
+from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text
 from data_pipelines.shards.atomic import make_folder
 from data_pipelines.shards.file_lock import release, try_lock
 from eval.errors import EvaluationError
@@ -43,7 +46,7 @@ class LogHeader:
 
     def to_json(self) -> str:
         """One line."""
-        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+        return json_text(json.dumps(asdict(self), ensure_ascii=False, sort_keys=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +99,16 @@ def _header(line: bytes, where: str) -> LogHeader:
             f"expected {LOG_VERSION}); ask again with another --out"
         )
     try:
-        return LogHeader(**data)
-    except TypeError as error:
+        header = LogHeader(**data)
+        check_fields(header)
+    except (TypeError, ValueError, AttributeError) as error:
         raise EvaluationError(f"{where}:1 is no header of a log: {error}") from error
+    return header
 
 
 def _object(line: bytes, where: str, number: int) -> dict[str, Any]:
     try:
-        data = json.loads(line)
+        data = parsed_json(line)
     except ValueError as error:
         raise EvaluationError(
             f"{where}:{number} is no JSON ({error}); delete that line and ask again"

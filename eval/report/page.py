@@ -5,6 +5,7 @@ from typing import Any
 
 import jinja2
 
+from data_pipelines.printable import printable
 from eval.report.thumbnails import is_thumbnail
 
 
@@ -12,7 +13,8 @@ def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
     """A page as text; equal values give equal text.
 
     A template starts with ``{% extends "frame.html" %}`` and fills that file's blocks; macros for
-    what several pages show are in ``parts.html``. All values are escaped.
+    what several pages show are in ``parts.html``. All values are escaped, and
+    what no page may hold is shown (see ``printable``).
 
     Args:
         package: where the template lies beside the code that fills it, ``eval.report``.
@@ -28,4 +30,4 @@ def render_page(package: str, template: str, values: Mapping[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.tests["thumbnail"] = is_thumbnail
-    return environment.get_template(template).render(**values)
+    return printable(environment.get_template(template).render(**values))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
+from data_pipelines.bounded_json import json_lines, read_json
 from data_pipelines.schema import JsonValue
 from eval.errors import EvaluationError
 from eval.results import EvalResult, load_result
@@ -121,18 +122,16 @@ def _read_metrics(
     if not path.is_file():
         return train, evals
     num_bad = 0
-    with path.open(encoding="utf-8", errors="replace") as stream:
-        for line in stream:
-            try:
-                record = json.loads(line)
-                step = int(record["step"])
-                if record["kind"] == "train":
-                    train[step] = record
-                elif record["kind"] == "eval":
-                    results = tuple(EvalResult.from_dict(r) for r in record["results"])
-                    evals[step] = EvalPoint(step, int(record["samples_seen"]), results)
-            except (ValueError, KeyError, TypeError, EvaluationError):
-                num_bad += 1
+    for record in json_lines(path):
+        try:
+            step = int(record["step"])
+            if record["kind"] == "train":
+                train[step] = record
+            elif record["kind"] == "eval":
+                results = tuple(EvalResult.from_dict(r) for r in record["results"])
+                evals[step] = EvalPoint(step, int(record["samples_seen"]), results)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, EvaluationError):
+            num_bad += 1
     if num_bad:
         remarks.append(f"{path.name}: {num_bad:,} lines could not be read and are left out")
     return train, evals
@@ -161,7 +160,10 @@ def _scalars(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        return math.nan
 
 
 def _read_results(folder: Path, remarks: list[str]) -> list[EvalResult]:
@@ -179,7 +181,7 @@ def _read_object(path: Path, remarks: list[str]) -> dict[str, JsonValue]:
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError) as error:
         remarks.append(f"{path.name} could not be read: {error}")
         return {}

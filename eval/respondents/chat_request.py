@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from data_pipelines.bounded_json import parsed_json
+from data_pipelines.printable import masked
 from data_pipelines.shards.stored_sample import printable
-from eval.respondents.bounded_json import parsed_json
 from eval.respondents.cost import count_of, text_tokens
 from eval.respondents.endings import Ending, chosen_choice, ending_of, said_in
 from eval.respondents.endpoint_config import EndpointConfig
@@ -108,7 +109,7 @@ def read_answer(body: bytes) -> Answer:
         ValueError: it is no chat completion; says why in one line.
     """
     try:
-        data = json.loads(body)
+        data = parsed_json(body)
     except (ValueError, RecursionError) as error:
         raise ValueError("no JSON") from error
     if not isinstance(data, dict):
@@ -145,7 +146,7 @@ def error_text(body: bytes) -> str:
 
 def clean(text: str) -> str:
     """One line that terminals and files can hold; not yet cut, a key may have to be hidden."""
-    return printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split()))
+    return masked(printable(" ".join(text.encode("utf-8", "replace").decode("utf-8").split())))
 
 
 def _told(data: Any) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from eval.respondents.bounded_json import parsed_json
+from data_pipelines.bounded_json import parsed_json
 from eval.respondents.endings import index_of
 from eval.respondents.event_stream import Event, EventReader
 

@@ -1,11 +1,11 @@
 """Opens "http://HOST/v1#MODEL": a chat endpoint with what a user may choose about it."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.options import option
 from eval.errors import EvaluationError
 from eval.respondents.asking_form import StreamChoice
@@ -177,7 +177,7 @@ def _number(text: str) -> float | None:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = parsed_json(text)
     except ValueError as error:
         raise EvaluationError(f"extra is no JSON ({error}); give an object") from error
     if not isinstance(found, dict):

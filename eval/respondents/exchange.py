@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx2
 
+from data_pipelines.bounded_json import check_values, parsed_json
 from eval.respondents.asking_form import Asking, AskingForm
-from eval.respondents.bounded_json import check_values, parsed_json
 from eval.respondents.chat_request import Answer, ChatRequest, clean, error_text, read_answer
 from eval.respondents.chat_stream import ChatStream
 from eval.respondents.endpoint_config import EndpointLimits

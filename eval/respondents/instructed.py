@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from jaxtyping import UInt8
 from torch import Tensor
 
+from data_pipelines.printable import printable
 from data_pipelines.texts import listed
 from eval.answers.cleaning import without_thoughts
 from eval.errors import EvaluationError, UnansweredError
@@ -125,7 +126,7 @@ class InstructedModel(ABC):
         told = f"{self.name} refuses {count} of {len(responses)} questions: {reason}"
         if count == len(responses):
             raise UnansweredError(f"{told}; see whether it takes pictures")
-        print(f"warning: {told}; they count as empty texts", file=sys.stderr)
+        print(printable(f"warning: {told}; they count as empty texts"), file=sys.stderr)
 
     def _tell_endings(self, responses: Sequence[Response]) -> None:
         """Say how many texts are not what the model would have written in full."""

@@ -26,6 +26,8 @@ from eval.respondents.prompt import (
 from eval.respondents.question import Prompted
 from eval.respondents.response import Response
 from eval.respondents.sound import heard
+from vlsuite.errors import UserError
+from vlsuite.models.sizes import check_model_folder
 
 #: Samples a second that the models' audio encoders take.
 RATE = 16_000
@@ -228,6 +230,7 @@ def load_omni(config: OmniConfig) -> OmniTransformers:
     from transformers import AutoConfig, AutoProcessor
 
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    check_model_folder(config.model)
     try:
         found = AutoConfig.from_pretrained(config.model, trust_remote_code=False)
         thinker = THINKERS.get(found.model_type)
@@ -240,7 +243,9 @@ def load_omni(config: OmniConfig) -> OmniTransformers:
             config.model, use_safetensors=True, trust_remote_code=False, dtype="auto"
         )
         processor = AutoProcessor.from_pretrained(config.model, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # transformers raises all kinds for a folder of unknown make
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise EvaluationError(
             f"cannot load {config.model} ({reason}); give a folder with config.json, safetensors "

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from data_pipelines.field_types import check_fields
+from data_pipelines.printable import json_text
 from eval.errors import EvaluationError
 from eval.respondents.endings import Ending, ending_of
 
@@ -49,7 +51,7 @@ class Response:
             del kept["num_choices"]
         if self.text == "":
             kept["text"] = ""
-        return json.dumps(kept, ensure_ascii=False, sort_keys=True)
+        return json_text(json.dumps(kept, ensure_ascii=False, sort_keys=True))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, where: str) -> "Response":
@@ -61,8 +63,15 @@ class Response:
         known = {k: data[k] for k in cls.__dataclass_fields__ if k in data}
         if set(known) != set(data) or not {"index", "setting"} <= set(known):
             raise EvaluationError(f"{where}: not a logged response; expected index, setting, text")
-        if known.get("scores") is not None:
-            known["scores"] = tuple(float(score) for score in known["scores"])
-        if "ending" in known:
-            known["ending"] = ending_of(known["ending"])
-        return cls(**known)
+        try:
+            if known.get("scores") is not None:
+                known["scores"] = tuple(float(score) for score in known["scores"])
+            if "ending" in known:
+                known["ending"] = ending_of(known["ending"])
+            response = cls(**known)
+            check_fields(response)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise EvaluationError(
+                f"{where}: not a logged response ({error}); delete that line and ask again"
+            ) from error
+        return response

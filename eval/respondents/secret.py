@@ -2,6 +2,8 @@
 
 from urllib.parse import quote
 
+from data_pipelines.printable import keep_secret
+
 #: Characters; shorter keys are placeholders ("EMPTY", "none") that answers may hold by chance.
 _SHORTEST_REAL_KEY = 8
 
@@ -17,6 +19,9 @@ class Secret:
         self._is_real = key is not None and len(key) >= _SHORTEST_REAL_KEY
         forms = {key, quote(key, safe=""), key.replace("/", "\\/")} if key else set()
         self._forms = sorted(forms, key=len, reverse=True)
+        if self._is_real:
+            for form in self._forms:
+                keep_secret(form)
 
     def hide(self, text: str) -> str:
         """A message without the key; it is hidden before anything is cut off."""

@@ -13,6 +13,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_json, read_object
+from data_pipelines.field_types import check_fields
 from data_pipelines.sound import Sound, resampled, windowed
 from data_pipelines.spectrogram import SPECTROGRAM_FILE, SpectrogramConfig, sound_picture
 from data_pipelines.texts import listed
@@ -20,6 +22,7 @@ from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
 from eval.respondents.sound import decode
 from vlsuite.models.opening import openers
+from vlsuite.models.sizes import check_model_folder
 
 CLAP_PREFIX = "clap:"
 
@@ -196,11 +199,12 @@ def load_clap(name: str, *, device: torch.device) -> Clap:
     """
     from transformers import AutoFeatureExtractor, AutoTokenizer, ClapModel
 
+    check_model_folder(name)
     try:
         model = ClapModel.from_pretrained(name, weights_only=True)
         processor = AutoFeatureExtractor.from_pretrained(name)
         tokenizer = AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # transformers raises all kinds for a folder of unknown make
         reason = " ".join(str(error).split())[:160]
         raise EvaluationError(
             f"cannot load CLAP from '{name}': {reason}. Give a folder with config.json and weights "
@@ -215,19 +219,22 @@ def spectrogram_of(run: Path) -> SpectrogramConfig | None:
     config = run / "config.json"
     if config.is_file():
         try:
-            train = json.loads(config.read_text("utf-8"))["config"]["data"]["train"]
-        except (ValueError, KeyError, TypeError):
+            train = read_json(config)["config"]["data"]["train"]
+        except (OSError, ValueError, KeyError, TypeError):
             train = []
-        places += [Path(source) / SPECTROGRAM_FILE for source in train]
+        listed = train if isinstance(train, list) else []
+        places += [Path(str(source)) / SPECTROGRAM_FILE for source in listed]
     for place in places:
         if place.is_file():
             try:
-                return replace(SpectrogramConfig(), **json.loads(place.read_text("utf-8")))
-            except (ValueError, TypeError) as error:
+                found = replace(SpectrogramConfig(), **read_object(place))
+                check_fields(found)
+            except (OSError, ValueError, TypeError) as error:
                 raise EvaluationError(
                     f"{place} does not say how sounds are drawn ({error}); build the shards again "
                     "with 'vlsuite data sounds'"
                 ) from error
+            return found
     return None
 
 

@@ -1,7 +1,6 @@
 """What is unusual about each picture: annotations from ImageNet-X's file or from the samples."""
 
 import csv
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.schema import JsonValue
 from data_pipelines.text_lines import lines_of
 from eval.data.dataset import EvalDataset
@@ -95,7 +95,7 @@ def _read_lines(path: Path) -> list[dict[str, JsonValue]]:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            fields = parsed_json(line)
         except (ValueError, RecursionError) as error:
             raise EvaluationError(f"{path}, line {number}, is no JSON: {error}") from error
         if not isinstance(fields, dict) or not isinstance(fields.get("file_name"), str):

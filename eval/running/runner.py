@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_pipelines.printable import printable
 from eval.capabilities import device_of, identity_of, lack_of
 from eval.contract import Benchmark, Demanding, Embedder, EmbeddingModel, Model
 from eval.embedding.embedder import RememberingEmbedder
@@ -149,7 +150,7 @@ def possible_benchmarks(
         raise EvaluationError(lacks[0])
     if not ranks().rank:
         for line in lacks:
-            print(f"not measured: {line}", file=sys.stderr)
+            print(printable(f"not measured: {line}"), file=sys.stderr)
     return possible
 
 

@@ -6,7 +6,6 @@ number of workers. Each finished portion is a file of its own that appears whole
 joins them. Killed at any point and started again, no caption is lost or comes twice.
 """
 
-import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.shards.atomic import make_folder, replacing, write_file
 from eval.errors import EvaluationError
@@ -138,11 +138,12 @@ def _claim(folder: Path, header: dict[str, Any]) -> None:
 
 def _difference(state: Path, header: dict[str, Any]) -> str:
     try:
-        old = json.loads(state.read_bytes())
-    except ValueError:
+        old = read_object(state)
+    except (OSError, ValueError):
         return f"{state.name} is broken"
     for part in ("data", "settings", "models"):
-        before, now = old.get(part) or {}, header[part]
+        before, now = old.get(part), header[part]
+        before = before if isinstance(before, dict) else {}
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 return f"{part}.{key} was {before.get(key)}, is {now.get(key)}"

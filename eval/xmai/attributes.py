@@ -4,10 +4,10 @@ The lists are our own choice of plain English words. A JSON file of the same for
 replaces them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 
 Groups = Mapping[str, tuple[str, ...]]
@@ -75,7 +75,7 @@ def load_groups(path: Path | None) -> Groups:
     if path is None:
         return GROUPS
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise EvaluationError(f"cannot read attribute groups from {path} ({error})") from error
     if not isinstance(found, dict) or not all(_are_words(words) for words in found.values()):

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.shards.atomic import make_folder, replacing
 from eval.errors import EvaluationError
 
@@ -78,7 +79,7 @@ def read_detections(path: Path) -> Detections:
 
 def _detection(path: Path, number: int, line: bytes) -> Detection:
     try:
-        record = json.loads(line)
+        record = parsed_json(line)
         box = record.get("box")
         detection = Detection(
             uid=_text(record, "uid"),

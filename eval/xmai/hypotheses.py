@@ -7,13 +7,13 @@ hypothesis and modified (the published files), joined by order, every text check
 """
 
 import hashlib
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
+from data_pipelines.bounded_json import parsed_json
 from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
 from eval.xmai.records import uids_of
@@ -104,7 +104,7 @@ def _listed(member: bytes | None, dataset: EvalDataset, row: int) -> list[object
     if member is None or b'"hypotheses"' not in member:
         return []
     try:
-        listed = json.loads(member)["hypotheses"]
+        listed = parsed_json(member)["hypotheses"]
     except (ValueError, KeyError, TypeError):
         listed = None
     if not isinstance(listed, list):

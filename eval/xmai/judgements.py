@@ -1,6 +1,5 @@
 """What people said about perturbed captions on the page, with intervals and their agreement."""
 
-import json
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.metrics.agreement import cohen_kappa
 from eval.metrics.intervals import cluster_bootstrap_score, wilson_score
@@ -54,7 +54,7 @@ def read_judgements(path: Path) -> Judged:
         EvaluationError: unreadable, or not saved by the page.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise ValueError(f"format is {content['format']!r}, not {FORMAT!r}")
         answers = {}

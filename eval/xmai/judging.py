@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.text_lines import lines_of
 from eval.answers.reading import chosen_option
 from eval.contract import (
@@ -210,7 +211,7 @@ def read_predictions(path: str, num_rows: int) -> Judgements:
     found: dict[int, tuple[int, int]] = {}
     try:
         lines = lines_of(Path(path).read_text(encoding="utf-8-sig"))
-        records = [json.loads(line) for line in lines if line.strip()]
+        records = [parsed_json(line) for line in lines if line.strip()]
         for number, record in enumerate(records, start=1):
             row, where = int(record["row"]), f"{path}, line {number}"
             if row in found or not 0 <= row < num_rows:
@@ -221,7 +222,7 @@ def read_predictions(path: str, num_rows: int) -> Judgements:
                 label_number(record["before"], where),
                 label_number(record["after"], where),
             )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise EvaluationError(
             f"cannot read predictions {path} ({error!r}); each line needs row, before and after"
         ) from error

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.shards.atomic import make_folder, replacing
 from eval.errors import EvaluationError
 
@@ -257,7 +258,7 @@ def _caption(path: Path, number: int, line: bytes) -> PerturbedCaption:
 
 def _json_of(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line)
+        record = parsed_json(line)
     except ValueError as error:
         raise EvaluationError(f"{path}, line {number} is no JSON ({error})") from error
     if not isinstance(record, dict):

@@ -1,11 +1,11 @@
 """Captioned pictures to perturb: any evaluation data set, or a table in upstream's layout."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import UserError
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
@@ -149,7 +149,7 @@ def _hypotheses(dataset: EvalDataset) -> tuple[tuple[_Text, ...], ...]:
 def _hypotheses_of(dataset: EvalDataset, i: int) -> tuple[_Text, ...]:
     member = dataset.images.members(i).get("json", b"{}")
     try:
-        entries: Sequence[dict[str, Any]] = json.loads(member).get("hypotheses", [])
+        entries: Sequence[dict[str, Any]] = parsed_json(member).get("hypotheses", [])
         return tuple(_Text(str(entry["text"]), entry.get("label")) for entry in entries)
     except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise EvaluationError(

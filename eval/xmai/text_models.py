@@ -6,7 +6,6 @@ default. Perplexity of a masked model is the pseudo-perplexity of Salazar et al.
 (arXiv 1910.14659): each token is hidden in turn. Special tokens count in no figure.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from einops import einsum, repeat
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_object
 from eval.errors import EvaluationError
 from eval.hub.loading import load_encoder, load_masked_lm
 from eval.metrics.greedy_matching import greedy_matching
+from vlsuite.models.sizes import check_model_folder
 
 _TEXTS_AT_A_TIME = 64
 
@@ -151,10 +152,11 @@ class LanguageModel:
 def _load_causal(spec: str, *, device: str) -> tuple[Any, Any]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    check_model_folder(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec)
         model: Any = AutoModelForCausalLM.from_pretrained(spec, use_safetensors=True)
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # transformers raises all kinds for a folder of unknown make
         raise EvaluationError(_no_model(spec, error)) from error
     return tokenizer, model.to(device).eval()
 
@@ -162,9 +164,10 @@ def _load_causal(spec: str, *, device: str) -> tuple[Any, Any]:
 def _is_masked(spec: str) -> bool:
     from transformers import AutoConfig
 
+    check_model_folder(spec)
     try:
         architectures = AutoConfig.from_pretrained(spec).architectures or []
-    except (OSError, ValueError) as error:
+    except Exception as error:  # likewise
         raise EvaluationError(_no_model(spec, error)) from error
     return any("MaskedLM" in name or name == "BertForPreTraining" for name in architectures)
 
@@ -183,8 +186,8 @@ def _refuse_other_pooling(spec: str) -> None:
     if not path.is_file():
         return
     try:
-        pooling = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        pooling = read_object(path)
+    except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} is no JSON ({error}); fetch the model anew") from error
     if not pooling.get("pooling_mode_mean_tokens", True):
         raise EvaluationError(

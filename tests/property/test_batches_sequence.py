@@ -11,11 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipelines.shards.order import LazyOrder, epoch_order
+from data_pipelines.shards.sliced_order import Window
 from vlsuite.batches.sequence import BLOCK, Mixture, SampleSequence, block_quotas
 from vlsuite.errors import ConfigError, DataError
 
+
+def _one(window):
+    return () if window is None else (window,)
+
+
 LENGTHS = st.lists(st.integers(0, 30), min_size=1, max_size=40).filter(any)
 SEEDS = st.integers(-(2**70), 2**70)
+
+#: None for the rule of runs that began before windows were a setting.
+WINDOWS = st.one_of(st.none(), st.builds(Window, st.integers(1, 40), st.integers(1, 100)))
 
 
 @given(lengths=LENGTHS, seed=SEEDS, epoch=st.integers(0, 5), block=st.integers(1, 100))
@@ -27,9 +36,14 @@ def test_lazy_order_is_the_order(lengths, seed, epoch, block):
     assert backwards == expected[::-1]
 
 
-@given(sources=st.lists(LENGTHS, min_size=1, max_size=3), seed=SEEDS, epoch=st.integers(0, 3))
-def test_every_sample_once_an_epoch(sources, seed, epoch):
-    sequence = SampleSequence(sources, seed=seed)
+@given(
+    sources=st.lists(LENGTHS, min_size=1, max_size=3),
+    seed=SEEDS,
+    epoch=st.integers(0, 3),
+    window=WINDOWS,
+)
+def test_every_sample_once_an_epoch(sources, seed, epoch, window):
+    sequence = SampleSequence(sources, seed=seed, windows=_one(window))
     size = sum(map(sum, sources))
     draws = [sequence(position) for position in range(epoch * size, (epoch + 1) * size)]
     every = [
@@ -42,23 +56,24 @@ def test_every_sample_once_an_epoch(sources, seed, epoch):
     assert len({(draw.shard, draw.row) for draw in draws}) == size
 
 
-@given(lengths=LENGTHS, seed=SEEDS, batch=st.integers(1, 20))
-def test_dropped_tail_leaves_whole_batches_of_different_samples(lengths, seed, batch):
+@given(lengths=LENGTHS, seed=SEEDS, batch=st.integers(1, 20), window=WINDOWS)
+def test_dropped_tail_leaves_whole_batches_of_different_samples(lengths, seed, batch, window):
     size = sum(lengths)
+    told = {"seed": seed, "windows": _one(window), "global_batch_size": batch, "drop_tail": True}
     if size < batch:
         with pytest.raises(DataError, match="drop_tail"):
-            SampleSequence([lengths], seed=seed, global_batch_size=batch, drop_tail=True)
+            SampleSequence([lengths], **told)
         return
-    sequence = SampleSequence([lengths], seed=seed, global_batch_size=batch, drop_tail=True)
+    sequence = SampleSequence([lengths], **told)
     used = size // batch * batch
     for epoch in range(2):
         assert len({sequence(epoch * used + place) for place in range(used)}) == used
 
 
-@given(lengths=LENGTHS, seed=SEEDS, batch=st.integers(1, 40), data=st.data())
-def test_stand_ins_come_from_outside_the_batch(lengths, seed, batch, data):
+@given(lengths=LENGTHS, seed=SEEDS, batch=st.integers(1, 40), window=WINDOWS, data=st.data())
+def test_stand_ins_come_from_outside_the_batch(lengths, seed, batch, window, data):
     size = sum(lengths)
-    sequence = SampleSequence([lengths], seed=seed, global_batch_size=batch)
+    sequence = SampleSequence([lengths], seed=seed, windows=_one(window), global_batch_size=batch)
     epoch = data.draw(st.integers(0, 3)) * size
     place = data.draw(st.integers(0, size - 1))
     tried = [sequence(epoch + place, attempt) for attempt in range(sequence.max_attempts)]
@@ -109,9 +124,10 @@ def test_a_block_holds_each_share_exactly_and_evenly():
         assert abs(labels[start : start + 8192].count(0) - 4096) < 5 * 45
 
 
-def test_weighted_sources_pass_through_epochs_of_their_own():
+@pytest.mark.parametrize("windows", [(), (Window(2, 4), Window(1, 9), Window(1, 2))])
+def test_weighted_sources_pass_through_epochs_of_their_own(windows):
     sources = [[5, 6], [40], [3]]
-    sequence = SampleSequence(sources, seed=9, weights=[1.0, 2.0, 0.5])
+    sequence = SampleSequence(sources, seed=9, weights=[1.0, 2.0, 0.5], windows=windows)
     drawn = [sequence(position) for position in range(2000)]
     for number, lengths in enumerate(sources):
         own = [(draw.shard, draw.row) for draw in drawn if draw.source == number]
@@ -132,7 +148,16 @@ def test_resampling_is_uniform_and_with_replacement():
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"weights": [1.0, 3.0]}, {"resample": True}, {"drop_tail": True}]
+    "settings",
+    [
+        {},
+        {"weights": [1.0, 3.0]},
+        {"resample": True},
+        {"drop_tail": True},
+        {"windows": [Window(8, 100)]},
+        {"windows": [Window(8, 100), Window(2, 10)], "weights": [1.0, 3.0]},
+        {"windows": [Window(8, 100)], "drop_tail": True},
+    ],
 )
 def test_a_copy_in_another_process_continues_anywhere(settings):
     sequence = SampleSequence([[100] * 30, [17] * 5], seed=2, global_batch_size=64, **settings)
@@ -143,12 +168,13 @@ def test_a_copy_in_another_process_continues_anywhere(settings):
     assert [copy(position) for position in range(69_500, 70_000)] == straight
 
 
-def test_ten_million_samples_cost_little_memory():
+@pytest.mark.parametrize("windows", [(), (Window(1000, 100_000),)])
+def test_ten_million_samples_cost_little_memory(windows):
     """tracemalloc counts numpy's arrays too; the whole order would take 80 MB."""
     import tracemalloc
 
     tracemalloc.start()
-    sequence = SampleSequence([[10_000] * 1000], seed=0, global_batch_size=4096)
+    sequence = SampleSequence([[10_000] * 1000], seed=0, global_batch_size=4096, windows=windows)
     for position in np.random.default_rng(0).integers(0, 40_000_000, size=30).tolist():
         sequence(position)
     _, peak = tracemalloc.get_traced_memory()
@@ -164,6 +190,13 @@ def test_windows_say_what_is_read_next():
     assert {sequence(position).shard for position in range(5000, 10_000)} == set(windows[10:])
     last = sequence.windows_at(19_999)
     assert {sequence(position).shard for position in range(20_000, 25_000)} == set(last[10:])
+
+
+def test_shards_that_are_mixed_are_those_read_next():
+    sequence = SampleSequence([[500] * 40], seed=4, windows=[Window(20, 1000)])
+    windows = sequence.windows_at(9_999)
+    assert {sequence(position).shard for position in range(0, 10_000, 7)} == set(windows[:20])
+    assert {sequence(position).shard for position in range(10_000, 20_000, 7)} == set(windows[20:])
 
 
 def test_sequence_does_not_change_between_versions():

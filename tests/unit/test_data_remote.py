@@ -303,3 +303,30 @@ def test_training_set_on_remote_storage(folder, tmp_path):
     assert shards.num_samples == 24
     assert shards.source_names == ("far",)
     assert isinstance(shards.shard_set.shards[0], CachedShard)
+
+
+@pytest.mark.parametrize("size", [-5, 1 << 80, "many", True, 1.5])
+def test_impossible_sizes_are_one_line(size):
+    with pytest.raises(ShardError, match="size"):
+        remote._described("http://user:word@h/a.tar", {"size": size})
+
+
+def test_a_server_that_sends_without_end_fills_no_disk(tmp_path, monkeypatch):
+    class Endless:
+        def open(self, *_args, **_kwargs):
+            return open("/dev/zero", "rb")
+
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (Endless(), url))
+    (tmp_path / "copy").touch()
+    with pytest.raises(EOFError, match="arrived of 1000"):
+        remote._copy("x://a.tar", tmp_path / "copy", 1000)
+    assert (tmp_path / "copy").stat().st_size <= 1000
+
+
+def test_an_index_beside_a_shard_is_not_read_beyond_reason(folder, cache):
+    paths = sorted(folder.glob("*.tar"))
+    for path in paths:
+        store_beside(path).write_bytes(b"x" * (64 << 20))
+    shards = find(f"flaky://{folder}/*.tar", cache)
+    assert len(ShardIndex.open(shards[0])) == 4
+    assert not any(path.endswith(".npz") for path in CALLS)

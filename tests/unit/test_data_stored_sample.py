@@ -30,7 +30,7 @@ def test_json_is_parsed_once_for_all_roles(monkeypatch: pytest.MonkeyPatch) -> N
         parsed.append(text)
         return json.loads(text)
 
-    monkeypatch.setattr(stored_sample, "json", type("J", (), {"loads": staticmethod(loads)}))
+    monkeypatch.setattr(stored_sample, "parsed_json", loads)
     sample = StoredSample(
         "k",
         _json(

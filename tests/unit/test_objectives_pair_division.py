@@ -9,6 +9,8 @@ import torch
 from tests.support.embeddings import random_pairs
 from tests.support.pair_losses import different, keys_of, log_sum_exp
 from vlsuite.errors import ConfigError
+from vlsuite.objectives import pair_division
+from vlsuite.objectives.division import Mixture
 from vlsuite.objectives.mismatched import (
     mismatched_alignment_losses,
     mismatched_clip_losses,
@@ -97,6 +99,126 @@ def test_settings_that_cannot_work_are_refused():
     for settings in ({"decay": 1.0}, {"fit_every": 0.0}, {"warmup_epochs": -1.0}):
         with pytest.raises(ConfigError, match=r"objective\.division"):
             DivisionConfig(**settings)
+
+
+def clean_losses(kind: str, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Of right pairs: mean about 1, spread about 0.6 to 0.9."""
+    return {
+        "normal": lambda: rng.normal(1, 0.6, count),
+        "skewed": lambda: rng.gamma(1.5, 0.7, count),
+        "heavy-tailed": lambda: 1 + 0.5 * rng.standard_t(3, count),
+        "lognormal": lambda: rng.lognormal(0, 0.8, count),
+    }[kind]()
+
+
+def divided(kind: str, rate: float, gap: float, *, seed: int, count: int = 4000, **settings):
+    """The division after one visit of pairs with known noise, and which are wrong."""
+    rng = np.random.default_rng(seed)
+    is_noisy = rng.random(count) < rate
+    clean = clean_losses(kind, count, rng)
+    losses = np.where(is_noisy, rng.normal(1 + gap, 1.0, count), clean)
+    wrong = rng.normal(1 + gap, 1.0, count)
+    division = PairDivision(DivisionConfig(warmup_epochs=0.0, **settings), ("a",))
+    found = PartLosses(*(torch.from_numpy(v.astype(np.float32)) for v in (losses, wrong)))
+    division.observe(torch.arange(count), {"a": found})
+    division.begin_step(0.1)
+    noise = division.noise_probabilities().get("a", np.zeros(count))
+    return division, noise > 0.5, is_noisy
+
+
+KINDS = ["normal", "skewed", "heavy-tailed", "lognormal"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("gap", [3.0, 1.5, 0.75])
+@pytest.mark.parametrize("kind", KINDS)
+def test_where_nothing_is_wrong_at_most_a_twentieth_is_flagged(kind, gap, seed):
+    _, is_flagged, _ = divided(kind, 0.0, gap, seed=seed)
+    assert is_flagged.mean() <= 0.05
+
+
+@pytest.mark.parametrize("rate", [0.5, 0.8])
+@pytest.mark.parametrize("kind", ["normal", "skewed", "heavy-tailed"])
+def test_the_rate_is_found_where_losses_stand_apart(kind, rate):
+    division, is_flagged, is_noisy = divided(kind, rate, 3.0, seed=0)
+    assert division.noise_share() == pytest.approx(rate, abs=0.05)
+    assert (is_flagged == is_noisy).mean() > 0.9
+
+
+def test_few_wrong_pairs_are_found_where_they_gather():
+    division, is_flagged, is_noisy = divided("normal", 0.1, 5.0, seed=0)
+    assert division.noise_share() == pytest.approx(0.1, abs=0.02)
+    assert (is_flagged == is_noisy).mean() > 0.98
+
+
+@pytest.mark.parametrize("gap", [0.4, 0.75, 1.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_poor_separation_never_leaves_all_pairs_out(kind, gap):
+    """At 80% wrong, some are kept: the lowest losses, or all where the part abstains."""
+    division, is_flagged, _ = divided(kind, 0.8, gap, seed=0)
+    assert is_flagged.mean() <= max(division.noise_share(), 0.0) + 1e-3
+    assert is_flagged.mean() <= 0.95
+    assert division.noise_share() == 0 or division.noise_share() == pytest.approx(0.8, abs=0.12)
+
+
+def test_limited_flags_are_said_once_and_counted(monkeypatch):
+    overlapping = Mixture(
+        noise_share=0.8, clean_mean=1.0, clean_sd=1.0, noisy_mean=1.6, noisy_sd=1.0
+    )
+    monkeypatch.setattr(pair_division, "fit_mixture", lambda *_, **__: overlapping)
+    monkeypatch.setattr(pair_division, "has_bump", lambda *_: True)
+    division, is_flagged, _ = divided("normal", 0.8, 0.6, seed=0)
+    losses = division.memory.column("a")
+    assert (overlapping.noise_probability(losses) > 0.5).mean() > 0.95
+    assert is_flagged.mean() == pytest.approx(0.8, abs=0.01)
+    assert losses[~is_flagged].max() <= losses[is_flagged].min()
+    told = division.notices()
+    assert len(told) == 1
+    assert "the pairs of the lowest losses are kept" in told[0]
+    assert {n: v.item() for n, v in division.terms(torch.zeros(1)).items()} == {
+        "division_abstaining": 0.0,
+        "division_limited": 1.0,
+    }
+    division.begin_step(0.3)
+    assert division.notices() == []
+
+
+def test_abstention_is_said_once_and_counted():
+    division, is_flagged, _ = divided("normal", 0.8, 0.2, seed=0)
+    assert not is_flagged.any()
+    told = division.notices()
+    assert len(told) == 1
+    assert "abstains" in told[0] or "no evidence" in told[0]
+    assert division.terms(torch.zeros(1))["division_abstaining"].item() == 1.0
+    division.begin_step(0.3)
+    assert division.notices() == []
+
+
+def test_the_published_fit_has_no_guard():
+    division, is_flagged, _ = divided("normal", 0.0, 3.0, seed=0, fit="free")
+    assert is_flagged.mean() > 0.05
+    assert division.mixtures["a"] is not None
+    assert division.mixtures["a"].shift == 0
+
+
+def test_wrong_partners_are_remembered_one_at_a_time():
+    """Their means over visits would spread less than the losses of pairs that stay wrong."""
+    rng = np.random.default_rng(0)
+    division = PairDivision(DivisionConfig(decay=0.5), ("a",))
+    keys = torch.arange(2000)
+    for _ in range(6):
+        wrong = torch.from_numpy(rng.normal(4, 1, 2000).astype(np.float32))
+        division.observe(keys, {"a": PartLosses(torch.ones(2000), wrong)})
+    assert division.memory.column("a.mismatched").std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_five_stored_numbers_are_still_read():
+    division = PairDivision(DivisionConfig(), ("a",))
+    stored = division.state()
+    stored["mixtures"] = torch.tensor([[0.3, 1.0, 0.5, 4.0, 0.5]], dtype=torch.float64)
+    division.load(stored)
+    assert division.mixtures["a"] is not None
+    assert division.mixtures["a"].to_list() == [0.3, 1.0, 0.5, 4.0, 0.5, 0.0]
 
 
 def swapped(pairs, identities: list[int], i: int, scale: float):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.support.scripted_server import chunk, event
-from eval.respondents.bounded_json import MOST_VALUES, parsed_json
+from data_pipelines.bounded_json import MOST_VALUES, parsed_json
 from eval.respondents.chat_stream import ChatStream
 from eval.respondents.event_stream import Event, EventReader
 

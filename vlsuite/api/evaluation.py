@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from data_pipelines.printable import printable
 from eval.contract import Benchmark, EmbeddingModel, Model
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
@@ -184,7 +185,7 @@ class Measuring:
             )
         finally:
             if line := account_line(model):
-                print(line, file=sys.stderr)
+                print(printable(line), file=sys.stderr)
 
 
 def chosen_benchmarks(
@@ -208,9 +209,9 @@ def chosen_benchmarks(
         choices=choices,
     )
     for line in selection.warnings():
-        print(f"warning: {line}", file=sys.stderr)
+        print(printable(f"warning: {line}"), file=sys.stderr)
     for line in selection.not_possible:
-        print(f"not measured: {line}", file=sys.stderr)
+        print(printable(f"not measured: {line}"), file=sys.stderr)
     return selection.benchmarks
 
 
@@ -271,7 +272,7 @@ def _warn_of_training_shards(model: str, benchmarks: list[Benchmark]) -> None:
         return
     run, patterns = found
     for line in trained_on_warnings(opened_datasets(benchmarks), patterns, whose=run):
-        print(f"warning: {line}", file=sys.stderr)
+        print(printable(f"warning: {line}"), file=sys.stderr)
 
 
 def _of_model(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,11 +1,10 @@
 """A finished training run as Python code sees it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.text_lines import lines_of
+from data_pipelines.bounded_json import bounded_lines, parsed_record
 from vlsuite.api.models import load_model
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.run_folder import RunFolder
@@ -37,7 +36,7 @@ class Run:
         """
         path = RunFolder(self.folder).metrics
         try:
-            return [json.loads(line) for line in lines_of(path.read_text(encoding="utf-8"))]
+            return [parsed_record(line) for line in bounded_lines(path)]
         except (OSError, ValueError) as error:
             raise RunFolderError(
                 f"{path} cannot be read: {error}; the first process of the run writes it"
@@ -58,4 +57,4 @@ class Run:
         return load_model(self.folder, device=device)
 
     def _last(self, kind: str) -> dict[str, Any]:
-        return next((r for r in reversed(self.records) if r["kind"] == kind), {})
+        return next((r for r in reversed(self.records) if r.get("kind") == kind), {})

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from data_pipelines.printable import printable
 from data_pipelines.settings import apply_overrides, differences
 from vlsuite.api.run import Run
 from vlsuite.api.setting_values import apply_values
@@ -126,7 +127,7 @@ class PlannedRun:
         if (remark := unrecorded(self.folder.stored_environment())) is not None:
             print(f"warning: {remark}", file=sys.stderr)
         for key, (old, new) in self.changes.items():
-            print(f"changed from step {step} on: {key}: {old} -> {new}", file=sys.stderr)
+            print(printable(f"changed from step {step} on: {key}: {old} -> {new}"), file=sys.stderr)
 
     def _train(self) -> TrainState:
         config = self.config
@@ -218,7 +219,7 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
 
         datasets = [evaluator.dataset for evaluator in made]
         for line in trained_on_warnings(datasets, config.data.train, whose="this run"):
-            print(f"warning: {line}", file=sys.stderr)
+            print(printable(f"warning: {line}"), file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
         return lambda model: [result.to_dict() for result in evaluator(model)]

@@ -1,10 +1,10 @@
 """Evaluation on what a model was trained on, said before it is measured."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import read_json
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.overlap import shards_among
 from eval.data.dataset import EvalDataset
@@ -54,7 +54,7 @@ def patterns_of_run(model: str) -> tuple[str, list[str]] | None:
 def _config_of(folder: Path) -> dict[str, Any] | None:
     """The settings in a run's config.json; None where the folder is no run."""
     try:
-        stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        stored = read_json(folder / "config.json")
     except (OSError, ValueError):
         return None
     is_run = isinstance(stored, dict) and "recipe" in stored

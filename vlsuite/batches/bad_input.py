@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from data_pipelines.bounded_json import MOST_LINE, parsed_record
 from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, make_folder
 from data_pipelines.shards.pairs import printable
 from vlsuite.batches.batch import Skipped
@@ -209,6 +210,6 @@ def _key_in(path: Path, name: str) -> str | None:
     """The key that a copy's reason.json names; None where it cannot be read."""
     try:
         with tarfile.open(path) as tar, tar.extractfile(name) or io.BytesIO() as stream:
-            return json.load(stream).get("key")
-    except (OSError, ValueError, KeyError, AttributeError, tarfile.TarError):
+            return parsed_record(stream.read(MOST_LINE)).get("key")
+    except (OSError, ValueError, KeyError, tarfile.TarError):
         return None

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import bounded_lines, parsed_record
 from data_pipelines.noise.phrases import FUNCTION_WORDS, content_words, rule_phrases
+from data_pipelines.printable import json_text
 from data_pipelines.shards.atomic import make_folder, replacing
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.errors import DataError
@@ -105,19 +107,19 @@ def read_concepts(path: str | Path) -> ConceptTable:
     """
     number, found = 1, {}
     try:
-        with Path(path).open(encoding="utf-8") as lines:
-            header = json.loads(next(lines))
-            settings = TaggerSettings.from_dict(header)
-            for line in lines:
-                number += 1
-                row = json.loads(line)
-                found[str(row["uid"])] = tuple(str(concept) for concept in row["concepts"])
+        lines = bounded_lines(Path(path))
+        header = parsed_record(next(lines))
+        settings = TaggerSettings.from_dict(header)
+        for line in lines:
+            number += 1
+            row = parsed_record(line)
+            found[str(row["uid"])] = tuple(str(concept) for concept in row["concepts"])
     except OSError as error:
         raise DataError(
             f"cannot read the concepts {path}: {error.strerror}; make them with "
             "'vlsuite data concepts'"
         ) from error
-    except (ValueError, KeyError, TypeError, StopIteration) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
         raise DataError(
             f"{path}, line {number}, is not what 'vlsuite data concepts' writes "
             f"({' '.join(str(error).split())[:120]}); make the file again"
@@ -177,4 +179,4 @@ def _is_word(text: str) -> bool:
 
 
 def _line(value: object) -> bytes:
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    return (json_text(json.dumps(value, ensure_ascii=False)) + "\n").encode()

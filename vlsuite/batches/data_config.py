@@ -7,6 +7,7 @@ from typing import Literal
 
 from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.sidecar import cache_folder
+from data_pipelines.shards.sliced_order import WINDOW_SAMPLES
 from data_pipelines.texts import listed
 from vlsuite.batches.bad_input import Policy
 from vlsuite.batches.sequence import block_quotas
@@ -26,6 +27,12 @@ class DataConfig:
             Durations in epochs always count all samples of all sources as one.
         resample: draw each sample independently, with replacement, instead of in epochs. Reads
             are then scattered over all shards.
+        window_shards: shards whose samples are mixed at a time, at least (fewer than twice as many
+            are). None takes as many as leave 16 neighbours of each in a window: 6,250 for 100,000
+            samples, so all shards of most sets; of remote shards those that fit into a fifth of
+            data.cache_gb, at least 10. Where opening a file is slow, 60 keep all of them open.
+        window_samples: shuffled together, about; a worker needs some 300 bytes of memory for each.
+            A training set of no more samples, of shards that are all mixed, is shuffled wholly.
         drop_tail: an epoch ends at its last whole global batch; otherwise batches run across
             epoch ends and every sample is used (such a batch may hold a sample twice).
         num_workers: decoding processes per training process; 0 decodes in the train loop.
@@ -40,14 +47,21 @@ class DataConfig:
         max_skip_share: the run stops when more than this share of samples is unusable.
         cache_dir: for copies of remote shards; default $XDG_CACHE_HOME/vlsuite/shards.
         cache_gb: bound of that folder in GB (10^9 bytes).
+        accept_content: what the shards of a continued run may hold instead of what they held, as
+            the refusal to continue names it.
         concepts: file of 'vlsuite data concepts' with what is in each training picture, for models
             that take it (nevlp); others ignore it.
+        image_tokens: folder of 'vlsuite data image-tokens' with what the frozen image tower says of
+            each training picture, for models that take it (nevlp): pictures are then neither
+            decoded nor augmented in training, nor does the tower run. Others ignore it.
         augment: random changes to the pictures.
     """
 
     train: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     resample: bool = False
+    window_shards: int | None = None
+    window_samples: int = WINDOW_SAMPLES
     drop_tail: bool = False
     num_workers: int = 2
     prefetch: int = 4
@@ -58,7 +72,9 @@ class DataConfig:
     max_skip_share: float = 0.05
     cache_dir: str | None = None
     cache_gb: float = 50.0
+    accept_content: str | None = None
     concepts: str | None = None
+    image_tokens: str | None = None
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -68,6 +84,12 @@ class DataConfig:
             raise ConfigError("data.num_workers must be >= 0 and data.prefetch >= 1")
         if not (math.isfinite(self.worker_timeout) and self.worker_timeout >= 0):
             raise ConfigError("data.worker_timeout must be seconds, or 0 to wait forever")
+        if self.window_shards is not None and self.window_shards < 1:
+            raise ConfigError(
+                f"data.window_shards={self.window_shards} must be at least 1; 'none' chooses"
+            )
+        if self.window_samples < 1:
+            raise ConfigError(f"data.window_samples={self.window_samples} must be at least 1")
         if not self.cache_gb > 0:
             raise ConfigError("data.cache_gb must be positive")
         if not 0 <= self.max_skip_share <= 1:

@@ -7,12 +7,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from torch.utils.data import Dataset
 
-from data_pipelines.shards.shard_set import ShardSet
+from data_pipelines.shards.shard_parts import ShardParts
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
 from vlsuite.batches.reading import Reading
-from vlsuite.batches.sample_reader import BatchFacts, SampleReader
+from vlsuite.batches.sample_reader import BatchFacts, PlacedReader, SampleReader
 from vlsuite.batches.sequence import Draw, SampleSequence
 from vlsuite.errors import DataError
 
@@ -52,7 +52,7 @@ class SampleDataset(Dataset[Batch]):
 
     def __init__(
         self,
-        shards: ShardSet,
+        shards: ShardParts,
         *,
         sequence: SampleSequence,
         reader: SampleReader,
@@ -64,6 +64,7 @@ class SampleDataset(Dataset[Batch]):
         self._shards = shards
         self._sequence = sequence
         self._reader = reader
+        self._reader_at = reader.at if isinstance(reader, PlacedReader) else None
         self._seed = seed & _MASK
         self._handler = handler
         self._uids = uids
@@ -106,15 +107,17 @@ class SampleDataset(Dataset[Batch]):
         )
 
     def _try(self, draw: Draw, position: int) -> _Usable | Skipped:
-        address = SampleAddress(self._shards.name(draw.shard), draw.row, f"sample {draw.row}")
+        shard_name = self._shards.shards.name(draw.shard)
+        address = SampleAddress(shard_name, draw.row, f"sample {draw.row}")
         members = None
         try:
-            index = self._shards[draw.shard]
-            address = address._replace(key=index.key(draw.row))
-            members = index.read(draw.row)
-            sample = StoredSample(address.key, members, name=index.name(draw.row))
+            part = self._shards.part(draw.shard, draw.row)
+            address = address._replace(key=part.key(draw.row))
+            members = part.read(draw.row)
+            sample = StoredSample(address.key, members, name=part.name(draw.row))
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
-            content, mended = self._reader.read(sample, rng)
+            reader = self._reader_at(position) if self._reader_at else self._reader
+            content, mended = reader.read(sample, rng)
             named = sample if self._uids == "shard" else StoredSample(address.key, members)
             return _Usable(named.uid, draw.source, content, mended)
         except DataError as error:

@@ -3,18 +3,32 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from data_pipelines.schema import is_uid
 from data_pipelines.shards.counts import count_problems
 from data_pipelines.shards.order import WINDOW_SAMPLES, WINDOW_SHARDS
 from data_pipelines.shards.repeats import repeated_samples
+from data_pipelines.shards.shard_parts import ShardParts
 from data_pipelines.shards.shard_set import Shard, ShardSet, find, name_of, summaries_of
 from data_pipelines.shards.sidecar import Summary
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.sequence import check_sources
+from vlsuite.batches.shuffling import Shuffling, shuffling_of
 from vlsuite.batches.source_names import source_names
 from vlsuite.errors import DataError
+
+_SMALLEST_PART, _LARGEST_PART = 32, 1024  # samples whose places are read together
+
+
+class ShardFacts(NamedTuple):
+    """What a shard is: file name, number of samples, digest of its content."""
+
+    name: str
+    num_samples: int
+    content: str
 
 
 class PairShards:
@@ -43,6 +57,7 @@ class PairShards:
             [summary for part in summaries for summary in part],
             layout_samples=sum(_samples_in_use(part) for part in self.lengths),
         )
+        self.shuffling = shuffling_of(config, by_source)
         self.source_names = source_names(patterns)
         self.problems = [
             problem
@@ -73,15 +88,51 @@ class PairShards:
         """Of all sources together."""
         return sum(sum(part) for part in self.lengths)
 
-    def fingerprint(self, global_batch_size: int, seed: int) -> str:
+    def parts(self, shuffling: Shuffling) -> ShardParts:
+        """The shards for reading in an order of this rule: what is mixed stays in memory."""
+        windows = shuffling.windows
+        if not windows:
+            kept = sum(_samples_in_use(part) for part in self.lengths)
+            return ShardParts(self.shard_set, kept_samples=kept, part_samples=_LARGEST_PART)
+        # Neighbours that a window takes of a shard lie in about one part.
+        slices = min(window.samples // window.shards for window in windows)
+        return ShardParts(
+            self.shard_set,
+            kept_samples=5 * sum(window.samples for window in windows) // 2,
+            part_samples=max(_SMALLEST_PART, min(slices, _LARGEST_PART)),
+        )
+
+    def fingerprint(
+        self, global_batch_size: int, seed: int, shuffling: Shuffling | None = None
+    ) -> str:
         """The same for runs whose sequence of samples is the same.
 
         Folders may differ: names, order and lengths of the shards count, not their place.
+
+        Args:
+            shuffling: the rule of the order; None for what the config comes to.
         """
         names = [[self.shard_set.name(n) for n in range(len(self.shard_set))], self.lengths]
         config = self._config
         mixing = [list(config.weights), config.resample, config.drop_tail]
-        told = json.dumps([names, mixing, global_batch_size, seed])
+        windows = (shuffling or self.shuffling).windows
+        rule = [[list(window) for window in windows]] if windows else []
+        told = json.dumps([names, mixing, global_batch_size, seed, *rule])
+        return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @cached_property
+    def facts(self) -> list[ShardFacts]:
+        """What each shard is, in their order."""
+        shards = self.shard_set
+        return [
+            ShardFacts(shards.name(number), shards.lengths[number], shards.contents[number])
+            for number in range(len(shards))
+        ]
+
+    @cached_property
+    def content(self) -> str:
+        """The same for shards of the same names, content and order, wherever they lie."""
+        told = json.dumps(self.facts)
         return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def has_plain_keys(self) -> bool:

@@ -1,41 +1,35 @@
 """Batches of pictures with captions: what dual encoders and their like are trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from data_pipelines.shards.stored_sample import StoredSample
-from vlsuite.batches.batch import Batch
+from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.batches.concepts import ConceptTable, read_concepts
 from vlsuite.batches.crops import stacked
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import TrainTransform, channels, normalise
+from vlsuite.batches.transforms import TrainTransform, View, channels, normalise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PairBatch(Batch):
-    """Row i of images belongs to row i of token_ids.
+class PairBatch(CaptionedBatch):
+    """Row i of images belongs to row i of token_ids; see also ``CaptionedBatch``.
 
     Attributes:
         images: 0 to 255, not normalised.
-        token_ids: cut after the longest caption of the batch where the model allows it.
-        caption_numbers: which of its sample's captions each row has.
-        identities: who or what the picture shows, where the sample's json has an "identity".
         concepts: words for what is in each picture, by row; empty without data.concepts.
     """
 
     images: UInt8[Tensor, "batch 3 height width"]
-    token_ids: Int[Tensor, "batch length"]
-    caption_numbers: tuple[int, ...]
-    identities: tuple[str | None, ...]
     concepts: tuple[tuple[str, ...], ...] = field(default=())
 
     def pixels(
@@ -67,6 +61,7 @@ def pair_reader(
     preprocess: dict[str, Any],
     tokenizer: CachedTokenizer,
     end_of_text: EndOfText | None,
+    make: Callable[..., "PairReader"] | None = None,
 ) -> "PairReader":
     """The reader that a run's settings ask for.
 
@@ -75,6 +70,7 @@ def pair_reader(
         preprocess: of the model's pictures: size, interpolation.
         tokenizer: of the model.
         end_of_text: behind which the model allows token ids to be cut; None: nowhere.
+        make: takes the arguments of ``PairReader``; None: that itself.
     Raises:
         DataError: the file of concepts cannot be read.
     """
@@ -83,7 +79,7 @@ def pair_reader(
         size=preprocess["size"],
         interpolation=preprocess.get("interpolation", "bicubic"),
     )
-    return PairReader(
+    return (make or PairReader)(
         transform=transform,
         tokenizer=tokenizer,
         caption=data.caption,
@@ -123,7 +119,7 @@ class PairReader:
         captions = sample.captions
         texts = captions.texts
         pick = int(rng.integers(len(texts))) if self._caption == "random" else 0
-        view = self._transform.view(sample.image.data, rng)
+        view = self.view(sample, rng)
         pair = Pair(
             uid=sample.uid,
             pixels=view.pixels,
@@ -134,16 +130,24 @@ class PairReader:
         )
         return Read(pair, (*captions.mended, *view.mended))
 
+    def view(self, sample: StoredSample, rng: np.random.Generator) -> View:
+        """The picture as it is shown this time."""
+        return self._transform.view(sample.image.data, rng)
+
     def collate(self, contents: Sequence[Pair], facts: BatchFacts) -> PairBatch:
         """See ``SampleReader``."""
+        images = stacked([pair.pixels for pair in contents])
+        return PairBatch(images=images, **self.columns(contents, facts))
+
+    def columns(self, contents: Sequence[Pair], facts: BatchFacts) -> dict[str, Any]:
+        """Fields of the batch besides its pictures."""
         token_ids = self._tokenizer([pair.caption for pair in contents])
         if self._end_of_text is not None:
             token_ids = self._end_of_text.cut(token_ids).contiguous()
-        return PairBatch(
-            images=stacked([pair.pixels for pair in contents]),
-            token_ids=token_ids,
-            caption_numbers=tuple(pair.caption_number for pair in contents),
-            identities=tuple(pair.identity for pair in contents),
-            concepts=() if self._concepts is None else tuple(pair.concepts for pair in contents),
+        return {
+            "token_ids": token_ids,
+            "caption_numbers": tuple(pair.caption_number for pair in contents),
+            "identities": tuple(pair.identity for pair in contents),
+            "concepts": () if self._concepts is None else tuple(pair.concepts for pair in contents),
             **facts._asdict(),
-        )
+        }

@@ -51,3 +51,12 @@ class SampleReader(Protocol):
     def collate(self, contents: Sequence[Any], facts: BatchFacts) -> Batch:
         """The batch of some samples, in their order."""
         ...
+
+
+@runtime_checkable
+class PlacedReader(SampleReader, Protocol):
+    """A reader that reads differently as training goes on: a curriculum."""
+
+    def at(self, position: int) -> SampleReader:
+        """What reads the sample at a place of the training sequence, counted from 0."""
+        ...

@@ -2,7 +2,7 @@
 
 Nothing here depends on processes, workers or what was read before, so a run's place in the
 sequence is one number, and any part of the sequence can be computed by itself. Memory does not
-grow with the data set: orders are kept for a few windows of shards at a time.
+grow with the data set: orders are kept for a few windows of samples at a time.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_pipelines.shards.order import LazyOrder, hashed, shuffled_places
+from data_pipelines.shards.sliced_order import SlicedOrder, Window
 from vlsuite.errors import ConfigError, DataError
 
 #: Positions in which every source gets its share exactly.
@@ -42,6 +43,8 @@ class SampleSequence:
         lengths: samples of each shard, one list a source.
         seed: of the run.
         weights: share of each source, in any unit; empty for one pool.
+        windows: how far the samples of each pool are shuffled; empty for the rule of runs that
+            began before there was a choice.
         resample: draw each sample independently and with replacement instead.
         global_batch_size: stand-ins come from outside the batch where the data allow it.
         drop_tail: an epoch ends at its last whole global batch; for one pool only.
@@ -56,6 +59,7 @@ class SampleSequence:
         *,
         seed: int,
         weights: Sequence[float] = (),
+        windows: Sequence[Window] = (),
         resample: bool = False,
         global_batch_size: int = 1,
         drop_tail: bool = False,
@@ -70,6 +74,7 @@ class SampleSequence:
                 part,
                 first_shard=first_shard,
                 seed=hashed(seed, number, _SOURCE_SEED) if weights else seed,
+                window=windows[number] if windows else None,
                 resample=resample,
                 global_batch_size=global_batch_size,
                 drop_tail=drop_tail,
@@ -92,7 +97,7 @@ class SampleSequence:
         return min(pool.max_attempts for pool in self._pools)
 
     def windows_at(self, position: int) -> list[int]:
-        """Shards that are read around ``position``, then those of the windows after them."""
+        """Shards that are read around ``position``, then those that are read after them."""
         pools = [self._pools[pool].windows(place) for pool, place in self._places(position)]
         now = [shard for windows in pools for shard in windows[0]]
         after = [shard for windows in pools for window in windows[1:] for shard in window]
@@ -210,6 +215,7 @@ class _Pool:
         *,
         first_shard: int,
         seed: int,
+        window: Window | None,
         resample: bool,
         global_batch_size: int,
         drop_tail: bool,
@@ -217,7 +223,11 @@ class _Pool:
         self._first_shard = first_shard
         self._seed = seed
         self._resample = resample
-        self._order = LazyOrder(lengths, seed=seed)
+        self._order: LazyOrder | SlicedOrder
+        if window is None:
+            self._order = LazyOrder(lengths, seed=seed)
+        else:
+            self._order = SlicedOrder(lengths, seed=seed, window=window)
         self._ends = list(accumulate(lengths))
         self._size = len(self._order)
         if self._size == 0:
@@ -251,8 +261,8 @@ class _Pool:
         return self._first_shard + shard, sample - start
 
     def windows(self, place: int) -> list[list[int]]:
-        """Shards (among all shards) of the window at ``place`` and of the next; none known if
-        samples are drawn at random."""
+        """Shards (among all shards) that are mixed at ``place``, and those mixed next; none known
+        if samples are drawn at random."""
         if self._resample:
             return [[]]
         epoch, offset = divmod(place, self._epoch_size)

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from data_pipelines.printable import masked
+
 _PATTERN = re.compile(r"[{*?\[].*")
 _ENDING = re.compile(r"[-_.]*\d*$")
 
@@ -12,7 +14,7 @@ def source_names(patterns: Sequence[str]) -> tuple[str, ...]:
 
     A single file is named by its stem. Names that still repeat are numbered.
     """
-    parts = [_folder_and_stem(pattern) for pattern in patterns]
+    parts = [_folder_and_stem(masked(pattern)) for pattern in patterns]
     folders = [folder or stem for folder, stem in parts]
     names = [
         f"{folder}/{stem}" if folder and stem and folders.count(name) > 1 else name

@@ -22,6 +22,7 @@ from vlsuite.batches.pair_shards import PairShards
 from vlsuite.batches.reading import Reading
 from vlsuite.batches.sample_reader import SampleReader
 from vlsuite.batches.sequence import SampleSequence
+from vlsuite.batches.shuffling import Shuffling
 from vlsuite.batches.workers import Failure, WorkerDataset, lost_worker, start_worker
 from vlsuite.errors import DataError
 
@@ -62,6 +63,7 @@ class TrainStream:
         pin_memory: page-locked batches, for copies to a GPU.
         quarantine: folder for copies of unusable samples; needed by data.on_bad=quarantine.
         uids: what names a sample without a uid.
+        shuffling: the rule of the order; None for what the config comes to.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class TrainStream:
         pin_memory: bool,
         quarantine: Path | None = None,
         uids: UidRule = "shard",
+        shuffling: Shuffling | None = None,
     ) -> None:
+        shuffling = shuffling or shards.shuffling
         self._config = config
         self._shards = shards.shard_set
         self._place = place
@@ -85,12 +89,13 @@ class TrainStream:
             shards.lengths,
             seed=seed,
             weights=config.weights,
+            windows=shuffling.windows,
             resample=config.resample,
             global_batch_size=place.global_batch_size,
             drop_tail=config.drop_tail,
         )
         self._dataset = SampleDataset(
-            shards.shard_set,
+            shards.parts(shuffling),
             sequence=self.sequence,
             reader=reader,
             seed=seed,

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from data_pipelines.foreign_files import check_file_sizes, refused_as
 from data_pipelines.texts import listed
 from vlsuite.batches.detokenize import decoded
 from vlsuite.errors import DataError, ModelError
@@ -79,17 +80,13 @@ def load_tokenizer(name: str, *, context_length: int | None, folder: str | None)
     Raises:
         ModelError: the tokenizer cannot be loaded (for example a hub name without network).
     """
-    try:
+    advice = "without network, put its files in a folder and use --set model.tokenizer=FOLDER"
+    with refused_as(ModelError, f"cannot load the tokenizer of '{name}'", advice=advice):
+        check_file_sizes(Path(folder or name.removeprefix("local-dir:")))
         if folder is not None and name != f"local-dir:{folder}":
             tokenizer = open_clip.tokenizer.HFTokenizer(folder, context_length=context_length)
         else:
             tokenizer = open_clip.get_tokenizer(name, context_length=context_length)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"cannot load the tokenizer of '{name}': {reason}. Without network, put its files "
-            f"in a folder and use --set model.tokenizer=FOLDER"
-        ) from error
     return CachedTokenizer(tokenizer)
 
 

@@ -15,7 +15,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as geometry
 
 from vlsuite.batches.crops import crop_box, largest_shrink, resized_crop
-from vlsuite.batches.pictures import open_picture
+from vlsuite.batches.pictures import JpegPicture, PillowPicture, open_picture
 from vlsuite.errors import ConfigError
 
 _PILLOW_FILTER = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
@@ -104,8 +104,11 @@ class TrainTransform:
         Raises:
             BadSampleError: it cannot be decoded; see ``decode_and_mend`` and ``JpegPicture``.
         """
+        return self.of_picture(open_picture(data), rng)
+
+    def of_picture(self, picture: JpegPicture | PillowPicture, rng: np.random.Generator) -> View:
+        """Draw the view of an opened picture; see :meth:`view`."""
         config = self.config
-        picture = open_picture(data)
         motion = self._motion(rng)
         box = crop_box(
             (picture.width, picture.height), rng, scale=config.crop_scale, ratio=config.crop_ratio

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
-from vlsuite.cli import data_build, data_concepts, data_noise, data_sounds
+from vlsuite.cli import data_build, data_concepts, data_image_tokens, data_noise, data_sounds
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -22,6 +22,7 @@ write, check and look at shards of image-caption pairs
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
   vlsuite data noise data/emoji/train --mismatched 0.5 --out data/emoji-noisy
   vlsuite data concepts data/emoji/train --model runs/first --from-captions 20 --out tags.jsonl
+  vlsuite data image-tokens --set data.train=SHARDS --set model.image_tower.name=TOWER --out tokens
   vlsuite data sounds clips.tar --member mp3 --out data/sounds
 """
 
@@ -51,6 +52,11 @@ class InspectOptions:
     paths: tuple[str, ...] = option(_PATHS_HELP, positional=True, metavar="PATH")
     contact_sheet: Path | None = option("draw pictures into it", default=None, metavar="PNG")
     pictures: int = option("on it", default=60, reader=positive)
+    batch_size: int = option(
+        "of a training run, to say how many shards a batch has samples of",
+        default=1024,
+        reader=positive,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_noise.add_arguments(noise)
     concepts = _action(actions, "concepts", "name what is in each picture, by a CLIP")
     data_concepts.add_arguments(concepts)
+    tokens = _action(actions, "image-tokens", "run a frozen image tower once and keep its tokens")
+    data_image_tokens.add_arguments(tokens)
     sounds = _action(actions, "sounds", "draw the sounds of shards as pictures to train on")
     data_sounds.add_arguments(sounds)
 
@@ -159,7 +167,10 @@ def _inspect(args: argparse.Namespace) -> int:
     from data_pipelines.inspect import describe, inspect_shards
 
     options = read_options(args, InspectOptions)
-    print(describe(inspect_shards(options.paths, progress=_progress("samples"))))
+    found = inspect_shards(
+        options.paths, batch_size=options.batch_size, progress=_progress("samples")
+    )
+    print(describe(found))
     if options.contact_sheet:
         shown = write_contact_sheet(
             options.paths, options.contact_sheet, num_pictures=options.pictures
@@ -188,13 +199,16 @@ def _captions(paths: Sequence[str]) -> Iterator[str]:
     from data_pipelines.shards.find import find_shards
     from data_pipelines.shards.index import ShardIndex
     from data_pipelines.shards.pairs import captions_of
+    from data_pipelines.shards.text import clean_caption
 
     num_unreadable = 0
     for path in find_shards(paths):
         index = ShardIndex.open(path)
         for i in range(len(index)):
             try:
-                yield from captions_of(index.read(i), one_per_line=False)
+                # as training reads them: without what it takes out
+                found = captions_of(index.read(i), one_per_line=False)
+                yield from (clean_caption(caption).text for caption in found)
             except DataError:
                 num_unreadable += 1
     if num_unreadable:
@@ -203,6 +217,10 @@ def _captions(paths: Sequence[str]) -> Iterator[str]:
 
 def _concepts(args: argparse.Namespace) -> int:
     return data_concepts.run(args, progress=_progress("pictures"))
+
+
+def _image_tokens(args: argparse.Namespace) -> int:
+    return data_image_tokens.run(args, progress=_progress("pictures"))
 
 
 def _sounds(args: argparse.Namespace) -> int:
@@ -228,5 +246,6 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "tokenizer": _tokenizer,
     "noise": _noise,
     "concepts": _concepts,
+    "image-tokens": _image_tokens,
     "sounds": _sounds,
 }

@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from data_pipelines.errors import UserError
+
 REINSTALL = "install the package again: 'make clean install', or pip install -r requirements.lock"
 _SUPPORTED_PYTHON = ((3, 11), (3, 13))
 _REQUIRED = ("open_clip", "webdataset", "tokenizers", "transformers", "safetensors", "einops")
@@ -161,26 +163,23 @@ def check_compiler() -> Finding:
 
 
 def check_video() -> Finding:
-    """Decode a clip of four frames, made here, with decord."""
+    """Decode a clip of four frames, made here, as training does."""
+    from data_pipelines.video.errors import MissingDecoderError
+    from data_pipelines.video.process import VideoProcess
     from vlsuite.cli.tiny_video import tiny_video
 
     try:
-        import decord
-    except (ImportError, OSError) as error:
-        return Finding("warn", f"decord does not import: {error}", REINSTALL)
-    version = metadata.version("decord")
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "clip.avi"
-        path.write_bytes(tiny_video(num_frames=4, side=32))
-        try:
-            reader = decord.VideoReader(str(path))
-            shapes = [reader[number].shape for number in range(len(reader))]
-        except decord.DECORDError as error:
-            reason = " ".join(str(error).split())[:120]
-            return Finding("warn", f"decord {version} cannot decode: {reason}", REINSTALL)
-    if shapes != [(32, 32, 3)] * 4:
-        return Finding("warn", f"decord {version} sees frames of {shapes}", REINSTALL)
-    return Finding("ok", f"decord {version} decoded a generated clip")
+        with VideoProcess() as process:
+            shape = process.frames(tiny_video(num_frames=4, side=32), range(4)).shape
+    except MissingDecoderError as error:
+        return Finding("warn", str(error), REINSTALL)
+    except UserError as error:
+        return Finding("warn", f"PyAV cannot decode a generated clip: {error}", REINSTALL)
+    if shape != (4, 32, 32, 3):
+        return Finding("warn", f"PyAV sees frames of {shape}", REINSTALL)
+    others = [name for name in ("torchcodec", "decord") if importlib.util.find_spec(name)]
+    besides = f"; besides: {', '.join(others)}" if others else ""
+    return Finding("ok", f"PyAV {metadata.version('av')} decoded a generated clip{besides}")
 
 
 def check_mamba() -> Finding:

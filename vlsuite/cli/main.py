@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from data_pipelines import plugins
+from data_pipelines.printable import printable_streams
 from vlsuite.errors import UserError
 
 _COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
@@ -36,7 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     ``vlsuite.errors`` has two more codes, both for runs that can be continued.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with printable_streams():
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(given: list[str]) -> int:
     # The deepspeed launcher adds this before the subcommand; LOCAL_RANK says the same.
     given = [a for a in given if not a.startswith("--local_rank=")]
     try:

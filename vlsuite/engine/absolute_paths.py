@@ -21,6 +21,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         train=_absolute_all(config.data.train),
         cache_dir=config.data.cache_dir and _absolute(config.data.cache_dir),
         concepts=config.data.concepts and _absolute(config.data.concepts),
+        image_tokens=config.data.image_tokens and _absolute(config.data.image_tokens),
     )
     validation = dataclasses.replace(
         config.validation, data=tuple(_of_task(path) for path in config.validation.data)

@@ -8,7 +8,6 @@ in it is pickled.
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.shards.atomic import sync_folder
 from vlsuite.engine.master_state import MOMENTS, MasterState, iterate_master_state
 from vlsuite.engine.run_folder import write_json
@@ -33,6 +33,9 @@ _NAME = re.compile(r"^step_(\d{8})$")
 _OBJECTIVE = "objective."
 _BUFFER = "buffer."
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
+
+# What checkpoints of earlier versions lack, as it was then.
+_OF_OLD: dict[str, Any] = {"uids": "key", "order": {}, "content": "", "train": []}
 
 #: Raised when the meaning of a file changes; other formats are refused.
 FORMAT_VERSION = 2
@@ -49,6 +52,10 @@ class Progress:
         counts: samples by source, by reason left out, by reason mended (see StreamCounts).
         data: fingerprint of the training set and how it is mixed, for which the position holds.
         uids: what names a sample without a uid: "shard", or "key" in runs of vlsuite 0.1.
+        order: the rule of the order (see ``Shuffling``); empty in runs that began before there was
+            a choice.
+        content: of the training shards, in one word; empty where it was not recorded.
+        train: patterns of the training shards.
     """
 
     step: int
@@ -57,6 +64,9 @@ class Progress:
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     data: str = ""
     uids: str = "shard"
+    order: dict[str, Any] = field(default_factory=dict)
+    content: str = ""
+    train: list[str] = field(default_factory=list)
 
 
 class Snapshot(NamedTuple):
@@ -186,7 +196,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         weights = load_file(path / _WEIGHTS)
         stored = load_file(path / _OPTIMIZER)
         state = _read_state(path)
-        told: dict[str, Any] = {"uids": "key"} | state
+        told: dict[str, Any] = _OF_OLD | state
         progress = Progress(**{key: told[key] for key in Progress.__slots__})
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
@@ -270,12 +280,12 @@ def _remove(path: Path) -> None:
 def _written(path: Path) -> float:
     try:
         return float(_read_state(path)["written"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return path.stat().st_mtime
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    state = json.loads((path / _STATE).read_text())
+    state = read_object(path / _STATE)
     if state.get("format") != FORMAT_VERSION:
         raise ValueError(f"format {state.get('format')}, this version reads {FORMAT_VERSION}")
     return state

@@ -1,7 +1,6 @@
 """The one place where a training config becomes a DeepSpeed engine."""
 
 import difflib
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from data_pipelines.bounded_json import read_json
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
 from vlsuite.errors import ConfigError
@@ -99,7 +99,7 @@ def _read_settings(name: str) -> dict[str, Any]:
     else:
         source = folder.joinpath(f"{name}.json")
     try:
-        settings = json.loads(source.read_text())
+        settings = read_json(source)
     except OSError as error:
         known = sorted(p.name.removesuffix(".json") for p in folder.iterdir() if ".json" in p.name)
         close = difflib.get_close_matches(name, known, n=1)

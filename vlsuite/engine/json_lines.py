@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import parsed_json
 from vlsuite.errors import RunFolderError
 
 
@@ -68,8 +69,8 @@ def rewind(path: Path, *, step: int) -> None:
 
 def _is_until(line: str, step: int) -> bool:
     try:
-        return line.endswith("\n") and int(json.loads(line)["step"]) <= step
-    except (ValueError, KeyError, TypeError):
+        return line.endswith("\n") and int(parsed_json(line)["step"]) <= step
+    except (ValueError, KeyError, TypeError, OverflowError):
         return False
 
 

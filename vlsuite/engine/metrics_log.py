@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.printable import masked_values, printable
 from vlsuite.engine.json_lines import JsonLines, rewind
 from vlsuite.errors import ConfigError, RunFolderError
 
@@ -152,7 +153,7 @@ def progress_line(
 
 def say(message: str) -> None:
     """A line for the person at the terminal; standard output stays for results."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message), file=sys.stderr, flush=True)
 
 
 def format_seconds(seconds: float) -> str:
@@ -173,4 +174,6 @@ def _start_wandb(project: str, config: Any, folder: Path) -> Any:
             "logging.wandb_project is set but wandb is not installed; run "
             "'pip install vlsuite[wandb]' or unset it"
         ) from error
-    return wandb.init(project=project, config=config, dir=str(folder), name=folder.name)
+    return wandb.init(
+        project=project, config=masked_values(config), dir=str(folder), name=folder.name
+    )

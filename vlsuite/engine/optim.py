@@ -11,6 +11,11 @@ from torch.optim import Optimizer
 
 from vlsuite.errors import ConfigError
 
+#: Which weights are decayed; see ``OptimConfig.decayed``.
+DecayRule = Literal["open_clip", "matrices"]
+
+_NOT_DECAYED = ("bn", "ln", "bias")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimConfig:
@@ -21,26 +26,37 @@ class OptimConfig:
         betas: decay rates of the first and second moment. open_clip uses 0.9, 0.98 for ViT
             and 0.9, 0.999 for ResNet.
         eps: added to the root of the second moment; 1e-6 for ViT in open_clip.
-        weight_decay: decoupled; matrices only, never gains, biases or the logit scale.
+        weight_decay: decoupled; never on the logit scale.
+        decayed: which weights it acts on. "open_clip": by its rule, those of two or more axes
+            without "bn", "ln" or "bias" in their names (Swin's relative_position_bias_table and
+            T5's relative_attention_bias are left out). "matrices": all of two or more axes, as in
+            runs that began before there was this setting. Position and word embeddings and timm's
+            class tokens are decayed by either rule; timm's own no_weight_decay lists are not
+            followed, nor does open_clip follow them.
         schedule: "cosine" to zero, "constant", or "rsqrt" (inverse square root of the step).
         warmup_steps: linear from zero.
         final_lr_share: share of ``lr`` that "cosine" ends at.
         cooldown_steps: linear to zero over the last steps ("constant" and "rsqrt").
         new_lr_factor: rate of layers that pretrained weights do not cover (those of
             model.token_selection) as a multiple of ``lr``; 100 in RDE's fine-tuning of CLIP.
-        grad_clip_norm: global norm that tower gradients are cut to; None for no clipping.
+        grad_clip_norm: global norm that all gradients together are cut to; None for no clipping.
+        clip_objective: the gradients of the objective's own parameters (logit scale and bias)
+            count in that norm and are cut with the others, as open_clip does. Off: those of the
+            model alone, as in runs that began before there was this setting.
     """
 
     lr: float = 5e-4
     betas: tuple[float, ...] = (0.9, 0.98)
     eps: float = 1e-6
     weight_decay: float = 0.2
+    decayed: DecayRule = "open_clip"
     schedule: Literal["cosine", "constant", "rsqrt"] = "cosine"
     warmup_steps: int = 2000
     final_lr_share: float = 0.0
     cooldown_steps: int = 0
     new_lr_factor: float = 1.0
     grad_clip_norm: float | None = 1.0
+    clip_objective: bool = True
 
     def __post_init__(self) -> None:
         if self.lr <= 0:
@@ -84,7 +100,7 @@ def build_optimizer(
     offload: bool,
     is_new: Callable[[str], bool] = lambda name: False,
 ) -> Optimizer:
-    """AdamW with weight decay on matrices only.
+    """AdamW with weight decay on some of the weights.
 
     Its learning rate is 0 until :func:`set_learning_rate`, since some of DeepSpeed's wrappers
     make an update with zero gradients at the start, which would decay the weights.
@@ -98,6 +114,7 @@ def build_optimizer(
     groups = parameter_groups(
         module.named_parameters(),
         weight_decay=config.weight_decay,
+        rule=config.decayed,
         new_lr_factor=config.new_lr_factor,
         is_new=is_new,
     )
@@ -120,10 +137,11 @@ def parameter_groups(
     named: Iterable[tuple[str, nn.Parameter]],
     *,
     weight_decay: float,
+    rule: DecayRule = "open_clip",
     new_lr_factor: float = 1.0,
     is_new: Callable[[str], bool] = lambda name: False,
 ) -> list[dict]:
-    """Trainable parameters, decayed (two or more axes) and not (gains, biases).
+    """Trainable parameters, decayed and not (gains, biases; see ``is_decayed``).
 
     Where ``new_lr_factor`` is not 1, layers without pretrained weights are groups of their own.
     """
@@ -131,15 +149,27 @@ def parameter_groups(
     for name, parameter in named:
         if parameter.requires_grad:
             factor = new_lr_factor if is_new(name) else 1.0
-            groups.setdefault((parameter.ndim >= 2, factor), []).append(parameter)
+            key = (is_decayed(name, parameter, rule), factor)
+            groups.setdefault(key, []).append(parameter)
     return [
         {
-            "params": groups[is_decayed, factor],
-            "weight_decay": weight_decay if is_decayed else 0.0,
+            "params": groups[decays, factor],
+            "weight_decay": weight_decay if decays else 0.0,
             "lr_factor": factor,
         }
-        for is_decayed, factor in sorted(groups, key=lambda key: (not key[0], key[1]))
+        for decays, factor in sorted(groups, key=lambda key: (not key[0], key[1]))
     ]
+
+
+def is_decayed(name: str, parameter: nn.Parameter, rule: DecayRule = "open_clip") -> bool:
+    """Whether weight decay acts on a parameter.
+
+    open_clip's rule was read from src/open_clip_train/main.py: a parameter is left out where
+    ``p.ndim < 2 or "bn" in n or "ln" in n or "bias" in n``, or it is the logit scale.
+    """
+    if parameter.ndim < 2:
+        return False
+    return rule == "matrices" or not any(part in name for part in _NOT_DECAYED)
 
 
 def set_learning_rate(optimizer: Any, rate: float) -> None:

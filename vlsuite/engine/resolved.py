@@ -4,9 +4,9 @@ A config names weights; what they bring along (how pictures are prepared) is loo
 answer may change with a later version. A run keeps the values that it began with.
 """
 
-import json
 from typing import Any
 
+from data_pipelines.bounded_json import read_object
 from vlsuite.engine.metrics_log import say
 from vlsuite.engine.run_folder import RunFolder, write_json
 from vlsuite.errors import RunFolderError
@@ -46,8 +46,8 @@ def _read(folder: RunFolder) -> dict[str, Any] | None:
     if not folder.resolved.is_file():
         return None
     try:
-        return dict(json.loads(folder.resolved.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return read_object(folder.resolved)
+    except (OSError, ValueError) as error:
         raise RunFolderError(
             f"cannot read {folder.resolved}: {error}; restore it from a copy, or remove it if the "
             f"run began before there was one"

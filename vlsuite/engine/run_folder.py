@@ -20,8 +20,11 @@ from typing import Any, TextIO
 import torch
 
 from data_pipelines import plugins
+from data_pipelines.bounded_json import read_json, read_object
+from data_pipelines.printable import masked, masked_values
 from data_pipelines.settings import from_dict, to_dict
 from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.credentials import CREDENTIALS, keep_credentials, with_credentials
 from vlsuite.errors import ConfigError, RunFolderError
 
 _PACKAGES = (
@@ -47,6 +50,7 @@ class RunFolder:
         self.path = path
         self.config = path / "config.json"
         self.environment = path / "environment.json"
+        self.credentials = path / CREDENTIALS
         self.resolved = path / "resolved.json"
         self.changes = path / "changes.jsonl"
         self.metrics = path / "metrics.jsonl"
@@ -55,6 +59,7 @@ class RunFolder:
         self.export = path / "export"
         self.results = path / "results"
         self.uids = path / "uids"
+        self.shards = path / "shards"
         self.quarantine = path / "quarantine"
         self._lock = path / ".lock"
         self._was_held = False
@@ -104,7 +109,8 @@ class RunFolder:
         with suppress(RunFolderError), self.held():
             if self.config.exists():
                 return
-            for path in (self.metrics, self.environment, self.resolved, self._lock):
+            begun = (self.metrics, self.environment, self.resolved, self.credentials)
+            for path in (*begun, self._lock):
                 if path.name not in before:
                     path.unlink(missing_ok=True)
             for path in (self.tensorboard, self.uids):
@@ -112,7 +118,9 @@ class RunFolder:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _write_config(self, recipe: str, config: TrainConfig) -> None:
-        told: dict[str, Any] = {"recipe": recipe, "config": to_dict(config)}
+        settings = to_dict(config)
+        keep_credentials(self.credentials, settings)
+        told: dict[str, Any] = {"recipe": recipe, "config": masked_values(settings)}
         if named := plugins.imported():
             told["imports"] = named
         write_json(self.config, told)
@@ -143,7 +151,7 @@ class RunFolder:
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "step": step,
             "command": _command(),
-            "changes": dict(changes),
+            "changes": masked_values(dict(changes)),
         }
         try:
             with self.changes.open("a") as stream:
@@ -225,7 +233,7 @@ class RunFolder:
             RunFolderError: no run here.
         """
         try:
-            return str(json.loads(self.config.read_text(encoding="utf-8"))["recipe"])
+            return str(read_json(self.config)["recipe"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunFolderError(
                 f"{self.config} is not the config of a run: {error}; name a folder that "
@@ -241,9 +249,10 @@ class RunFolder:
         if not self.config.is_file():
             raise RunFolderError(f"nothing to resume: no run in {self.path}; leave out --resume")
         try:
-            stored = json.loads(self.config.read_text())
-            config = from_dict(TrainConfig, stored["config"])
-        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            stored = read_object(self.config)
+            settings = with_credentials(self.credentials, _as_it_began(stored["config"]))
+            config = from_dict(TrainConfig, settings)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise RunFolderError(
                 f"{self.config} is not a run config of this version: {error}{self._imports_hint()}"
             ) from error
@@ -257,11 +266,17 @@ class RunFolder:
     def _imports_hint(self) -> str:
         """What the run was started with and this command was not; never imported by itself."""
         try:
-            named = json.loads(self.config.read_text()).get("imports", [])
-        except (OSError, ValueError, AttributeError):
+            named = read_json(self.config).get("imports", [])
+        except (OSError, ValueError, AttributeError, TypeError):
             return ""
         missing = [str(name) for name in named if name not in plugins.imported()]
         return f"; it was started with --import {' --import '.join(missing)}" if missing else ""
+
+
+def _as_it_began(stored: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a run from before they existed, at what it did then where the default differs."""
+    then = {"clip_objective": False, "decayed": "matrices"}
+    return {**stored, "optim": {**then, **stored.get("optim", {})}}
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -309,8 +324,8 @@ def package_versions() -> dict[str, str]:
 def _command() -> str:
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
-        return shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]])
-    return shlex.join([program.name, *sys.argv[1:]])
+        return masked(shlex.join(["python", "-m", program.parent.name, *sys.argv[1:]]))
+    return masked(shlex.join([program.name, *sys.argv[1:]]))
 
 
 def _cpu_name() -> str:

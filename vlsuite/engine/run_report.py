@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipelines.settings import to_dict
+from vlsuite.batches.shuffling import Shuffling
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.shuffling_line import shuffling_line
 from vlsuite.engine.start_warnings import start_warnings
 from vlsuite.engine.state import TrainState
 from vlsuite.engine.training_mode import batch_norm_remark
@@ -63,8 +65,12 @@ class Report:
         )
         self._last_logged = state.step
 
-    def introduce(self, shards: PairShards) -> None:
-        """Say what is about to happen."""
+    def introduce(self, shards: PairShards, shuffling: Shuffling) -> None:
+        """Say what is about to happen.
+
+        Args:
+            shuffling: the rule of the order.
+        """
         state, config = self._state, self._state.config
         trainable = [p for p in state.engine.module.parameters() if p.requires_grad]
         count = sum(getattr(p, "ds_numel", p.numel()) for p in trainable) / 1e6
@@ -74,6 +80,7 @@ class Report:
             f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
             f"step {state.step} of {self._plan.total_steps}"
         )
+        say(shuffling_line(config, shards, shuffling))
         world_size = state.ctx.world_size
         remark = batch_norm_remark(
             state.engine.module,
@@ -96,6 +103,8 @@ class Report:
         computed with. ``samples_seen`` includes its samples.
         """
         state, plan = self._state, self._plan
+        for told in state.objective.notices():
+            say(told)
         steps = state.step - self._last_logged
         self._last_logged = state.step
         rate = steps / clock.seconds

@@ -1,6 +1,7 @@
 """All that a run is made of, and all that is needed to continue it."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from vlsuite.engine.checkpoint import (
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.deepspeed import deepspeed_settings, offloads_optimizer, start_engine
 from vlsuite.engine.distributed import Context
+from vlsuite.engine.joint_clipping import JointClipping
 from vlsuite.engine.master_state import (
     MOMENTS,
     create_moments,
@@ -53,6 +55,7 @@ class TrainState:
         engine: DeepSpeed engine around the module.
         objective: the loss and what it learns itself, outside ZeRO, the same on every process.
         objective_optimizer: AdamW of the objective's parameters.
+        clipping: cuts the objective's gradients with the engine's; None where they are not cut.
         step: optimizer updates done.
         samples_seen: over all processes; also the position in the data stream.
         learning_rate: that the last update was made with, 0 before the first of this process.
@@ -60,6 +63,9 @@ class TrainState:
         counts: samples by source, left out, mended.
         data: fingerprint of the training set that the position belongs to.
         uids: what names a sample without a uid; a run keeps its rule.
+        order: the rule of the order of samples (see ``Shuffling``); a run keeps it.
+        content: of the training shards, in one word.
+        train: patterns of the training shards.
         num_skipped: samples left out by all processes.
         num_warned: those this process has named on the terminal.
     """
@@ -71,6 +77,7 @@ class TrainState:
     engine: Any
     objective: Objective
     objective_optimizer: torch.optim.Optimizer | None
+    clipping: JointClipping | None = None
     step: int = 0
     samples_seen: int = 0
     learning_rate: float = 0.0
@@ -78,6 +85,9 @@ class TrainState:
     counts: StreamCounts = field(default_factory=StreamCounts)
     data: str = ""
     uids: UidRule = "shard"
+    order: Mapping[str, Any] = field(default_factory=dict)
+    content: str = ""
+    train: Sequence[str] = ()
     num_skipped: int = 0
     num_warned: int = 0
 
@@ -114,6 +124,7 @@ class TrainState:
             engine=engine,
             objective=objective,
             objective_optimizer=_optimizer_of(objective, config),
+            clipping=_clipping_of(engine, objective, config),
         )
 
     def training_mode(self) -> None:
@@ -160,6 +171,8 @@ class TrainState:
         """Update the objective, unless fp16 overflow made the engine skip its own update."""
         self.scalars = self.objective.scalars()
         if self.engine.was_step_applied():
+            if self.clipping is not None:
+                self.clipping.cut_objective()
             if self.objective_optimizer is not None:
                 self.objective_optimizer.step()
             self.objective.clamp_()
@@ -196,6 +209,9 @@ class TrainState:
             counts=self.counts.to_dict(),
             data=self.data,
             uids=self.uids,
+            order=dict(self.order),
+            content=self.content,
+            train=list(self.train),
         )
         return take_snapshot(
             self.engine,
@@ -252,6 +268,14 @@ def _optimizer_of(objective: Objective, config: TrainConfig) -> torch.optim.Opti
     )
 
 
+def _clipping_of(engine: Any, objective: Objective, config: TrainConfig) -> JointClipping | None:
+    """None where the engine clips alone, or not at all."""
+    norm, parameters = config.optim.grad_clip_norm, tuple(objective.parameters())
+    if norm is None or not parameters or not config.optim.clip_objective:
+        return None
+    return JointClipping(engine, parameters, max_norm=norm)
+
+
 def restore_latest(config: TrainConfig, ctx: Context, folder: Path) -> TrainState:
     """The state of the newest good checkpoint in ``folder``, or a fresh one if there is none.
 
@@ -287,6 +311,7 @@ def _restore(state: TrainState, checkpoint: Checkpoint) -> None:
     state.counts = StreamCounts(progress.counts)
     state.data = progress.data
     state.uids = "shard" if progress.uids == "shard" else "key"
+    state.order, state.content, state.train = progress.order, progress.content, progress.train
     state.num_skipped = state.counts.skipped.total()
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.shuffling import Shuffling, continued
 from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.engine.agreement import WaitInterruptedError, agree
 from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.data_identity import check_content, record_content
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
 from vlsuite.engine.resolved import keep_resolved
@@ -74,19 +76,24 @@ def _train(
     )
     state = restore_latest(config, ctx, folder.checkpoints)
     keep_resolved(state.built, folder, continues=state.step > 0, is_first=ctx.is_first)
-    state.train_on(shards.fingerprint(config.global_batch_size, config.seed))
+    check_content(state, shards, folder)
+    shuffling = continued(state.order, shards.shuffling) if state.step else shards.shuffling
+    state.order = shuffling.to_dict()
+    state.train_on(shards.fingerprint(config.global_batch_size, config.seed, shuffling))
     uids = UidLog(folder.uids, ctx, step=state.step) if config.logging.uids else None
     state.training_mode()
     report = Report(state, folder, plan) if ctx.is_first else None
     if report:
         guard.at_end(report.close)
-        report.introduce(shards)
+        report.introduce(shards, shuffling)
         if state.uids == "key" and shards.has_plain_keys():
             say(_KEYS_ALONE)
     clock = StepClock()
-    steps = build_stream(state, shards, folder).from_position(state.samples_seen)
+    steps = build_stream(state, shards, folder, shuffling).from_position(state.samples_seen)
     if claim and ctx.is_first:
         claim(state.step)
+    if ctx.is_first:
+        record_content(shards, folder)
     while state.step < plan.total_steps:
         guard.enter("waiting for data")
         micro_batches = _next_unless_stopped(steps, guard, clock)
@@ -130,7 +137,9 @@ def _train(
     return state
 
 
-def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> TrainStream:
+def build_stream(
+    state: TrainState, shards: PairShards, folder: RunFolder, shuffling: Shuffling
+) -> TrainStream:
     """This process's part of the training sequence."""
     config = state.config
     place = Place(
@@ -148,6 +157,7 @@ def build_stream(state: TrainState, shards: PairShards, folder: RunFolder) -> Tr
         pin_memory=state.ctx.device.type == "cuda",
         quarantine=folder.quarantine,
         uids=state.uids,
+        shuffling=shuffling,
     )
 
 

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from data_pipelines.printable import json_text, printable
 from vlsuite.errors import RunFolderError
 
 
@@ -58,7 +59,16 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         RunFolderError: see :func:`replacing`.
     """
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+
+
+def write_card(path: Path, text: str) -> None:
+    """Write a text for people, ``printable``.
+
+    Raises:
+        RunFolderError: see :func:`replacing`.
+    """
+    write_text(path, printable(text))
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

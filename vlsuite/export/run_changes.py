@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_pipelines.text_lines import lines_of
+from data_pipelines.bounded_json import json_lines
 
 CHANGES = "changes.jsonl"
 
@@ -32,18 +32,12 @@ class Change(NamedTuple):
 
 def read_changes(run: Path, problems: list[str]) -> list[Change]:
     """All recorded changes in order; what cannot be read is added to ``problems``."""
-    try:
-        lines = lines_of((run / CHANGES).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        problems.append(f"{CHANGES}: {error}")
-        return []
+    path = run / CHANGES
     found: list[Change] = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(json_lines(path) if path.is_file() else (), start=1):
         try:
-            found += _changes(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found += _changes(line)
+        except (ValueError, KeyError, TypeError, OverflowError):
             problems.append(f"{CHANGES}: line {number} cannot be read")
     return found
 
@@ -64,8 +58,8 @@ def unrecorded(environment: Mapping[str, Any]) -> str | None:
     )
 
 
-def _changes(told: dict[str, Any]) -> Iterator[Change]:
+def _changes(told: Any) -> Iterator[Change]:
     step, command = int(told["step"]), str(told["command"])
-    for setting, (before, after) in told["changes"].items():
+    for setting, (before, after) in dict(told["changes"]).items():
         shown = (json.dumps(value, ensure_ascii=False) for value in (before, after))
         yield Change(step, setting, *shown, command)

@@ -4,16 +4,15 @@ Read as plain JSON: a card must not fail on a run that an older or newer version
 cannot be read is named in ``problems``.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_json import json_lines, read_json
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.manifest import Manifest
-from data_pipelines.text_lines import lines_of
 from vlsuite.errors import UserError
 from vlsuite.export.run_changes import Change, read_changes, unrecorded
 
@@ -96,7 +95,7 @@ def read_run(
     """
     problems: list[str] = []
     stored = _read_json(run / "config.json", problems)
-    config = stored.get("config", {})
+    config = _mapping(stored.get("config"))
     evaluated = _from_results(run / "results", probe, problems)
     known = {(m.benchmark, m.dataset, m.split) for m in evaluated}
     in_training = [
@@ -108,13 +107,14 @@ def read_run(
     changes = read_changes(run, problems)
     if (remark := unrecorded(environment)) is not None:
         problems.append(remark)
+    trained_on = _listed(_mapping(config.get("data")).get("train"))
     return RunHistory(
         recipe=str(stored.get("recipe", "unknown")),
         config=config,
         environment=environment,
         step=step,
         samples_seen=samples_seen,
-        sources=[s for p in config.get("data", {}).get("train", ()) for s in data_sources(p)],
+        sources=[s for p in trained_on for s in data_sources(str(p))],
         measurements=evaluated + in_training,
         changes=changes,
         problems=problems,
@@ -151,7 +151,7 @@ def _from_results(
                 problems.append(f"{path.name}: measured on other weights, left out")
                 continue
             found += _measurements(result, when="vlsuite eval")
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             problems.append(f"{path.name}: not a result of this version")
     return found
 
@@ -160,13 +160,13 @@ def _from_metrics(path: Path, step: int, problems: list[str]) -> list[Measuremen
     """Scores of the last evaluation inside training that is not later than ``step``."""
     last: Mapping[str, Any] = {}
     for line in _json_lines(path, problems):
-        if line.get("kind") == "eval" and line.get("step", step + 1) <= step:
+        if line.get("kind") == "eval" and _step_of(line, step + 1) <= step:
             last = line
     found: list[Measurement] = []
-    for result in last.get("results", ()):
+    for result in _listed(last.get("results")):
         try:
             found += _measurements(result, when=f"in training, step {last['step']}")
-        except (KeyError, TypeError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             problems.append(f"{path.name}: an evaluation of step {last['step']} is unreadable")
     return found
 
@@ -189,6 +189,21 @@ def _measurements(result: Mapping[str, Any], *, when: str) -> list[Measurement]:
     ]
 
 
+def _step_of(line: Mapping[str, Any], missing: int) -> float:
+    step = line.get("step", missing)
+    return step if isinstance(step, int | float) else missing
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """What should be an object, empty where it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: Any) -> list[Any]:
+    """What should be a list, empty where it is none."""
+    return value if isinstance(value, list) else []
+
+
 def _end(value: Any) -> float:
     """An end of an interval, NaN where there is none."""
     return math.nan if value is None else float(value)
@@ -202,7 +217,7 @@ def _is_same_model(stored: list[float], probe: tuple[float, ...]) -> bool:
 
 def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except (OSError, ValueError) as error:
         problems.append(f"{path.name}: {error}")
         return {}
@@ -213,15 +228,10 @@ def _read_json(path: Path, problems: list[str]) -> dict[str, Any]:
 
 
 def _json_lines(path: Path, problems: list[str]) -> Iterator[dict[str, Any]]:
-    try:
-        lines = lines_of(path.read_text(encoding="utf-8"))
-    except OSError:
+    if not path.is_file():
         return  # a run that logged nothing yet
-    for number, line in enumerate(lines, start=1):
-        try:
-            value = json.loads(line)
-        except ValueError:
-            problems.append(f"{path.name}: line {number} is no JSON")
-            continue
+    for number, value in enumerate(json_lines(path), start=1):
         if isinstance(value, dict):
             yield value
+        elif value is None:
+            problems.append(f"{path.name}: line {number} is no JSON")

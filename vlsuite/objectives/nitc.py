@@ -91,7 +91,8 @@ class Nitc(PairwiseObjective):
         losses = adapted_losses(
             scores, self._strength * epsilon, scale, plain=plain, form=self._form
         )
-        return PairLosses(losses, {"clip": plain, "noise_probability": epsilon})
+        counts = {n: c.expand_as(plain) for n, c in self.division.terms(plain).items()}
+        return PairLosses(losses, {"clip": plain, "noise_probability": epsilon} | counts)
 
     def memory(self) -> dict[str, Tensor]:
         """See :meth:`Objective.memory`."""
@@ -100,6 +101,10 @@ class Nitc(PairwiseObjective):
     def load_memory(self, stored: dict[str, Tensor]) -> None:
         """See :meth:`Objective.load_memory`."""
         self.division.load(stored)
+
+    def notices(self) -> list[str]:
+        """See :meth:`Objective.notices`."""
+        return self.division.notices()
 
     def noise_probabilities(self) -> dict[int, float]:
         """See :meth:`Objective.noise_probabilities`."""

@@ -50,6 +50,10 @@ class Objective(nn.Module):
         """How likely each pair seen is mismatched, by its key; None where that is not estimated."""
         return None
 
+    def notices(self) -> list[str]:
+        """What the user should hear since the last call, a line each; the same on every rank."""
+        return []
+
     def clamp_(self) -> None:
         """Bring parameters back into their range; called after each optimizer step."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlsuite.errors import ConfigError
 from vlsuite.objectives import gather
-from vlsuite.objectives.division import Fit, Mixture, fit_mixture
+from vlsuite.objectives.division import Fit, Mixture, fit_mixture, has_bump
 from vlsuite.objectives.pair_memory import PairMemory
 
 _MIXTURES = "mixtures"
@@ -20,6 +20,9 @@ _NUM_FITS = "num_fits"
 
 # A part that finds nearly every pair wrong has learned nothing yet, and would end training.
 _MAX_SHARE = 0.95
+_CLEAR_SEPARATION = 2.4  # 2 for normal components (Ashman, Bird and Zepf 1994); more for skewed
+_TOLERANCE = 0.05  # flags beyond the estimated share that nobody needs to hear of
+_NUMBERS = 6  # of a stored mixture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,10 @@ class DivisionConfig:
         fit_every: epochs between two fits; 1 as in RDE.
         min_separation: a part abstains while the means of its components lie nearer than so many
             of their standard deviations, as those of an embedding that has learned nothing yet.
+        min_share: a part of "anchored" abstains unless losses gather around those of wrong pairs
+            (``has_bump``), or the components are clear of each other and this share is wrong at
+            least: right pairs that are not learned yet look like so many wrong ones. "free" has no
+            such guard, as published.
     """
 
     fit: Fit = "anchored"
@@ -41,12 +48,15 @@ class DivisionConfig:
     warmup_epochs: float = 0.1
     fit_every: float = 0.1
     min_separation: float = 0.5
+    min_share: float = 0.2
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
             raise ConfigError(f"objective.division.decay={self.decay} must lie in [0, 1)")
         if self.min_separation < 0:
             raise ConfigError("objective.division.min_separation must not be negative")
+        if not 0 <= self.min_share <= 1:
+            raise ConfigError(f"objective.division.min_share={self.min_share} must lie in [0, 1]")
         if not self.fit_every > 0 or not self.warmup_epochs >= 0:
             raise ConfigError(
                 "objective.division: fit_every must be positive and warmup_epochs not negative"
@@ -79,6 +89,9 @@ class PairDivision:
         self.memory = PairMemory(**dict.fromkeys(columns, math.nan))
         self.mixtures: dict[str, Mixture | None] = dict.fromkeys(parts)
         self._num_fits = 0
+        self._limited: set[str] = set()
+        self._said: set[str] = set()
+        self._notices: list[str] = []
 
     def begin_step(self, epoch: float) -> None:
         """Fit anew where it is time; every rank calls."""
@@ -104,8 +117,11 @@ class PairDivision:
             not among them.
         """
         named = [(part, found.losses) for part, found in losses.items()]
-        named += [(_wrong(part), found.mismatched) for part, found in losses.items()]
         self.memory.average_in(keys, named, decay=self._config.decay)
+        # a pair's wrong partner is another one at each visit: means over them would spread less
+        # than the losses of pairs that keep their wrong captions
+        wrong = [(_wrong(part), found.mismatched) for part, found in losses.items()]
+        self.memory.average_in(keys, wrong, decay=0.0)
         return {
             part: torch.from_numpy(
                 self._probability(mixture, self.memory.values_of(part, keys).cpu().numpy())
@@ -130,10 +146,25 @@ class PairDivision:
         found = [mixture.noise_share for mixture in self.mixtures.values() if mixture]
         return float(np.mean(found)) if found else 0.0
 
+    def terms(self, like: Tensor) -> dict[str, Float32[Tensor, ""]]:
+        """Parts that abstain, and parts whose flags were limited, for the log of a step.
+
+        Args:
+            like: on the device of the losses.
+        """
+        abstaining = sum(mixture is None for mixture in self.mixtures.values())
+        counts = {"division_abstaining": abstaining, "division_limited": len(self._limited)}
+        return {name: like.new_tensor(float(count)) for name, count in counts.items()}
+
+    def notices(self) -> list[str]:
+        """What is to be said since the last call; each kind of notice once for each part."""
+        found, self._notices = self._notices, []
+        return found
+
     def state(self) -> dict[str, Tensor]:
         """For a checkpoint."""
         held = [
-            mixture.to_list() if (mixture := self.mixtures[part]) else [math.nan] * 5
+            mixture.to_list() if (mixture := self.mixtures[part]) else [math.nan] * _NUMBERS
             for part in self.parts
         ]
         return self.memory.state() | {
@@ -150,18 +181,60 @@ class PairDivision:
             self.mixtures[part] = Mixture.from_list(values) if known else None
 
     def _fitted(self, part: str) -> Mixture | None:
-        found = fit_mixture(
-            self.memory.column(part), self.memory.column(_wrong(part)), fit=self._config.fit
-        )
-        if found is not None and not self._is_usable(found):
-            found = None
+        losses = self.memory.column(part)
+        found = fit_mixture(losses, self.memory.column(_wrong(part)), fit=self._config.fit)
+        self._limited.discard(part)
+        if found is not None:
+            found = self._guarded(part, found, losses[np.isfinite(losses)])
         # all ranks hold the same losses; the first one's fit holds where their libraries differ
-        values = gather.of_first_rank(found.to_list() if found else [math.nan] * 5)
+        values = gather.of_first_rank(found.to_list() if found else [math.nan] * _NUMBERS)
         return None if math.isnan(values[0]) else Mixture.from_list(values)
 
-    def _is_usable(self, mixture: Mixture) -> bool:
-        is_separated = mixture.separation >= self._config.min_separation
-        return is_separated and mixture.noise_share <= _MAX_SHARE
+    def _guarded(
+        self, part: str, mixture: Mixture, losses: Float32[np.ndarray, " pairs"]
+    ) -> Mixture | None:
+        """None where the division is not to be trusted; with fewer flags where it has too many."""
+        if mixture.separation < self._config.min_separation:
+            return self._abstains(part, "right and wrong pairs have nearly the same losses")
+        if mixture.noise_share > _MAX_SHARE:
+            return self._abstains(part, f"{mixture.noise_share:.0%} of the pairs look wrong")
+        flagged = float((mixture.noise_probability(losses) > 0.5).mean())
+        if self._config.fit == "free":
+            if flagged > _MAX_SHARE:
+                return self._abstains(part, f"{flagged:.0%} of the pairs would be flagged")
+            return mixture
+        if not (has_bump(losses, mixture) or self._is_clear(mixture)):
+            return self._say_once(
+                part,
+                "note",
+                f"no evidence of wrong pairs yet ({mixture.noise_share:.0%} look so at most, as "
+                "right ones that are not learned yet do); none is left out",
+            )
+        if flagged > mixture.noise_share + _TOLERANCE:
+            self._limited.add(part)
+            self._say_once(
+                part,
+                "warning",
+                f"would flag {flagged:.0%} of the pairs where {mixture.noise_share:.0%} is "
+                "justified; the pairs of the lowest losses are kept",
+            )
+        return mixture.limited_to_share(losses)
+
+    def _is_clear(self, mixture: Mixture) -> bool:
+        return (
+            mixture.noise_share >= self._config.min_share
+            and mixture.separation >= _CLEAR_SEPARATION
+        )
+
+    def _abstains(self, part: str, why: str) -> None:
+        self._say_once(part, "warning", f"abstains, so that no pair is left out: {why}")
+
+    def _say_once(self, part: str, kind: str, what: str) -> None:
+        subject = f"{kind}: division of the pairs by the {part} embedding"
+        start = f"{subject}/{what[:8]}"
+        if start not in self._said:
+            self._said.add(start)
+            self._notices.append(f"{subject}: {what}; said once, metrics count it (division_*)")
 
     @staticmethod
     def _probability(

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from vlsuite.batches.pairs import PairBatch
+from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.objectives import gather
 
 
@@ -29,7 +29,7 @@ class PairKeys(NamedTuple):
         return PairKeys(self.pairs.to(device), self.identities.to(device))
 
 
-def pair_keys(micro_batches: Sequence[PairBatch]) -> PairKeys:
+def pair_keys(micro_batches: Sequence[CaptionedBatch]) -> PairKeys:
     """The keys of the pairs of one step of this process, in batch order, on the CPU."""
     pairs, identities = [], []
     for batch in micro_batches:

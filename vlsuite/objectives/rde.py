@@ -71,8 +71,9 @@ class Rde(PairwiseObjective):
     Departures: a mean over the batch instead of a sum, so that the step does not depend on its
     size; losses recycled from training instead of an extra pass, not normalised to [0, 1], which
     changes no mixture; mixtures of one setting, where the authors' code switches on the true
-    noise rate; no 1% declared noisy where none is. The draw is a function of the pair and the
-    epoch, so that ranks agree. The multiplier of the trained model is 1 / tau.
+    noise rate; no 1% declared noisy where none is, and no division at all without evidence for it
+    (see ``pair_division``; ``division.fit=free`` divides as published). The draw is a function of
+    the pair and the epoch, so that ranks agree. The multiplier of the trained model is 1 / tau.
     """
 
     def __init__(self, config: RdeConfig) -> None:
@@ -129,7 +130,8 @@ class Rde(PairwiseObjective):
             label = self._labels(found, keys) if self._divides else torch.ones_like(per_pair)
             total = global_mean(label * per_pair)
         terms = {name: global_mean(part.losses.detach()) for name, part in found.items()}
-        return Losses(total, terms | {"used_pairs": global_mean(label)})
+        terms["used_pairs"] = global_mean(label)
+        return Losses(total, terms | (self.division.terms(label) if self._divides else {}))
 
     def _part(self, images: Tensor, texts: Tensor, keys: PairKeys) -> PartLosses:
         scores: Similarities = similarities(images, texts, keys)
@@ -159,6 +161,10 @@ class Rde(PairwiseObjective):
     def load_memory(self, stored: dict[str, Tensor]) -> None:
         """See :meth:`Objective.load_memory`."""
         self.division.load(stored)
+
+    def notices(self) -> list[str]:
+        """See :meth:`Objective.notices`."""
+        return self.division.notices()
 
     def noise_probabilities(self) -> dict[int, float]:
         """See :meth:`Objective.noise_probabilities`; the mean of the parts."""

@@ -1,121 +1,56 @@
 """One run of the study: train, then measure retrieval and what was detected."""
 
-import json
+import io
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.noise.truth import read_truth
+from data_pipelines.shards.atomic import write_file
 from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
-from eval.embedding.decode import CachingDecoder, StreamingDecoder
-from eval.embedding.embedder import RememberingEmbedder, StreamingEmbedder
+from eval.embedding.embedder import RememberingEmbedder
 from eval.opening import open_model
+from eval.studies.noise.embedding import study_embedder, study_gallery
 from eval.studies.noise.grid import Cell, StudyConfig
 from eval.studies.noise.methods import METHODS
-from eval.studies.noise.sets import StudySets
-from eval.zero_shot.retrieval import CosinePlaces, cosine_places, gallery_of
-from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.transforms import AugmentConfig
-from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
-from vlsuite.engine.distributed import start_distributed
-from vlsuite.engine.duration import Duration
-from vlsuite.engine.optim import OptimConfig
-from vlsuite.engine.run_folder import RunFolder, describe_environment, write_json
-from vlsuite.engine.train_loop import train
-from vlsuite.models.dual_encoder.config import OpenClipConfig
-from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
+from eval.studies.noise.training import StudyFolders, run_config, steps_of_epoch, train_run
+from eval.zero_shot.retrieval import CosinePlaces, cosine_places
+from vlsuite.engine.run_folder import describe_environment, write_json
 from vlsuite.objectives.pair_keys import hashed
 
 RESULT, ARRAYS = "cell.json", "cell.npz"
 
-_RECIPE = "noise-study"
 _RECALL_AT = (1, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class StudyFolders:
-    """Where everything of a study lies.
-
-    Args:
-        out: of the study.
-    """
-
-    out: Path
-
-    @property
-    def sets(self) -> StudySets:
-        """The data."""
-        return StudySets(self.out / "sets")
-
-    @property
-    def tokenizer(self) -> Path:
-        """Made from the pretraining captions."""
-        return self.out / "tokenizer"
-
-    def pretrained(self, seed: int) -> Path:
-        """Run folder of the first stage."""
-        return self.out / "pretrained" / f"seed{seed}"
-
-    def cell(self, cell: Cell) -> Path:
-        """Folder of a run."""
-        return self.out / "cells" / cell.name
-
-    def is_done(self, cell: Cell, config: StudyConfig) -> bool:
-        """Whether a run is finished, under these settings."""
-        path = self.cell(cell) / RESULT
-        return path.is_file() and json.loads(path.read_text())["digest"] == config.digest
+def is_done(folders: StudyFolders, cell: Cell, config: StudyConfig) -> bool:
+    """Whether a run is finished, under these settings."""
+    path = folders.cell(cell) / RESULT
+    try:
+        return path.is_file() and read_object(path).get("digest") == config.digest
+    except (OSError, ValueError):
+        return False
 
 
-def pretrain(config: StudyConfig, folders: StudyFolders, seed: int) -> None:
-    """Train the towers that all methods of a seed start from, with InfoNCE and without noise."""
-    run = TrainConfig(
-        model=OpenClipConfig(name=config.architecture, tokenizer=str(folders.tokenizer)),
-        data=_data(folders.sets.pretrain),
-        optim=OptimConfig(lr=config.pretrain_lr, warmup_steps=50),
-        duration=Duration(f"{config.pretrain_epochs}epochs"),
-        **_shared(config, seed),
-    )
-    _train(run, folders.pretrained(seed), [])
-
-
-def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell) -> None:
+def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell, lr: float) -> None:
     """Train one method on its noisy set and write what came out."""
     started = time.perf_counter()
     folder = folders.cell(cell)
     method = METHODS[cell.method]
-    noisy = folders.sets.noisy(cell.rate, cell.seed, clean_only=False)
-    shown = folders.sets.noisy(cell.rate, cell.seed, clean_only=method.clean_only)
-    samples = int(config.epochs * folders.sets.count(noisy))
-    steps_per_epoch = folders.sets.count(noisy) / config.batch_size
-    width = config.token_width if method.token_selection else 0
-    run = TrainConfig(
-        model=replace(
-            _start_model(config, folders, cell.seed),
-            token_selection=TokenSelectionConfig(width=width),
-        ),
-        data=_data(shown),
-        objective=method.objective(),
-        optim=OptimConfig(
-            lr=config.lr, warmup_steps=int(steps_per_epoch), new_lr_factor=config.new_lr_factor
-        ),
-        duration=Duration(f"{samples}samples"),
-        validation=ValidationConfig(every=Duration(f"{max(1, int(steps_per_epoch))}steps")),
-        **_shared(config, cell.seed),
-    )
+    run = run_config(config, folders, cell, lr=lr)
     curve = _Curve(open_dataset(str(folders.sets.test)))
-    if config.pretrain_share:
-        curve(open_model(str(folders.pretrained(cell.seed))))
-    state = _train(run, folder / "run", [curve])
-    model = state.evaluated(cell.name)
-    places = curve.places(model)
-    start = open_model(str(folders.pretrained(cell.seed))) if config.pretrain_share else None
-    found = _Detection.empty() if method.clean_only else _detection(noisy, model, start, state)
+    start = _start(config, folders, cell, curve)
+    state = train_run(run, folder / "run", [curve])
+    places = curve.last_places
+    noisy = folders.sets.noisy(cell.rate, cell.seed, clean_only=False)
+    found = _Detection.empty() if method.clean_only else _detection(noisy, start, state)
     np.savez(
         folder / ARRAYS,
         image_to_text_places=places.image_to_text,
@@ -128,8 +63,9 @@ def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell) -> None:
             **cell._asdict(),
             "digest": config.digest,
             "curve": curve.recalls,
-            "steps_between": max(1, int(steps_per_epoch)),
-            "num_pairs": folders.sets.count(shown),
+            "lr": lr,
+            "steps_between": steps_of_epoch(config, folders, cell),
+            "num_pairs": folders.sets.count(Path(run.data.train[0])),
             "num_test": len(places.text_to_image),
             "steps": state.step,
             "seconds": time.perf_counter() - started,
@@ -147,23 +83,36 @@ class _Curve:
     dataset: EvalDataset
     recalls: dict[str, list[float]] = field(default_factory=dict)
     _embedder: Embedder | None = None
+    _last: CosinePlaces | None = None
 
     def __call__(self, model: EmbeddingModel) -> list[dict[str, Any]]:
-        places = self.places(model)
+        scores = self.enter(self.places(model))
+        shown = {name: {"value": value} for name, value in scores.items()}
+        return [{"benchmark": "retrieval", "dataset": self.dataset.name, "scores": shown}]
+
+    def enter(self, places: CosinePlaces) -> dict[str, float]:
+        """Take in one evaluation; returns its recalls."""
         scores = {}
         for direction, found in places._asdict().items():
             for k in _RECALL_AT:
                 scores[f"{direction}_recall_at_{k}"] = float(np.mean(found < k))
         for name, value in scores.items():
             self.recalls.setdefault(name, []).append(value)
-        shown = {name: {"value": value} for name, value in scores.items()}
-        return [{"benchmark": "retrieval", "dataset": self.dataset.name, "scores": shown}]
+        self._last = places
+        return scores
+
+    @property
+    def last_places(self) -> CosinePlaces:
+        """Of the newest evaluation; after training, of the last model."""
+        assert self._last is not None, "training ends with an evaluation"
+        return self._last
 
     def places(self, model: EmbeddingModel) -> CosinePlaces:
         """Where each query ranks its partner."""
         if self._embedder is None:
-            self._embedder = _embedder()
-        return cosine_places(_gallery(self.dataset, model, RememberingEmbedder(self._embedder)))
+            self._embedder = study_embedder()
+        embedder = RememberingEmbedder(self._embedder)
+        return cosine_places(study_gallery(self.dataset, model, embedder))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +130,44 @@ class _Detection:
         return cls(np.zeros(0, bool), nothing, nothing, nothing)
 
 
-def _detection(
-    noisy: Path, model: EmbeddingModel, start: EmbeddingModel | None, state: Any
-) -> _Detection:
+class _Start(NamedTuple):
+    """What the common start knows: cosines of the noisy pairs, places of the test queries."""
+
+    cosines: Float32[np.ndarray, " pairs"]
+    places: CosinePlaces
+
+
+def _start(config: StudyConfig, folders: StudyFolders, cell: Cell, curve: _Curve) -> _Start | None:
+    """Evaluate the start, once for all methods; its recalls begin the curve."""
+    if not config.pretrain_share:
+        return None
+    noisy = folders.sets.noisy(cell.rate, cell.seed, clean_only=False)
+    path = folders.start(cell)
+    if not path.is_file():
+        model = open_model(str(folders.pretrained(cell.seed)))
+        places = curve.places(model)
+        cosines = _own_cosines(open_dataset(str(noisy)), model, study_embedder())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = io.BytesIO()
+        np.savez(stream, cosines=cosines, i2t=places.image_to_text, t2i=places.text_to_image)
+        write_file(path, stream.getvalue())
+    with np.load(path, allow_pickle=False) as held:
+        found = _Start(held["cosines"], CosinePlaces(held["i2t"], held["t2i"]))
+    curve.enter(found.places)
+    return found
+
+
+def _detection(noisy: Path, start: _Start | None, state: Any) -> _Detection:
     truth = read_truth(noisy)
     dataset = open_dataset(str(noisy))
-    embedder = _embedder()
-    cosines = [
-        _own_cosines(dataset, found, embedder) if found else np.full(len(dataset), np.nan)
-        for found in (model, start)
-    ]
+    model = state.evaluated("trained")
     known = state.objective.noise_probabilities() or {}
     pairs = zip(truth.uids, truth.caption_numbers.tolist(), strict=True)
     probability = [known.get(hashed("pair", uid, str(number)), np.nan) for uid, number in pairs]
     return _Detection(
         truth.is_mismatched,
-        cosines[0].astype(np.float32),
-        cosines[1].astype(np.float32),
+        _own_cosines(dataset, model, study_embedder()),
+        np.full(len(dataset), np.nan, np.float32) if start is None else start.cosines,
         np.asarray(probability, np.float32),
     )
 
@@ -205,62 +175,13 @@ def _detection(
 def _own_cosines(
     dataset: EvalDataset, model: EmbeddingModel, embedder: Embedder
 ) -> Float32[np.ndarray, " pairs"]:
-    gallery = _gallery(dataset, model, embedder)
+    gallery = study_gallery(dataset, model, embedder)
     found = np.full(len(dataset), np.nan, np.float32)
     own = (gallery.image_embeds * gallery.text_embeds).sum(dim=1)
     found[gallery.image_rows] = own.cpu().numpy()
     return found
 
 
-def _gallery(dataset: EvalDataset, model: EmbeddingModel, embedder: Embedder) -> Any:
-    images = embedder.images(model, dataset)
-    return gallery_of(dataset, images, model, embedder, captions_per_image=1)
-
-
-def _embedder() -> Embedder:
-    decoder = CachingDecoder(StreamingDecoder(batch_size=256, workers=1), limit_bytes=2**29)
-    return StreamingEmbedder(decoder=decoder)
-
-
 def _noise_share(objective: Any) -> float | None:
     division = getattr(objective, "division", None)
     return None if division is None else division.noise_share()
-
-
-def _start_model(config: StudyConfig, folders: StudyFolders, seed: int) -> OpenClipConfig:
-    if not config.pretrain_share:
-        return OpenClipConfig(name=config.architecture, tokenizer=str(folders.tokenizer))
-    # Scales grow while a model is trained, and a large one makes wrong pairs costly from the
-    # first step: each objective begins with its own.
-    export = folders.pretrained(seed) / "export"
-    return OpenClipConfig(name=f"local-dir:{export}", keep_logit_scale=False)
-
-
-def _data(shards: Path) -> DataConfig:
-    return DataConfig(
-        train=(str(shards),),
-        num_workers=0,
-        caption="first",
-        augment=AugmentConfig(crop_scale=(0.75, 1.0), flip_probability=0.5),
-    )
-
-
-def _shared(config: StudyConfig, seed: int) -> dict[str, Any]:
-    return {
-        "global_batch_size": config.batch_size,
-        "seed": seed,
-        "threads": config.threads,
-        "logging": LoggingConfig(every=Duration("50steps")),
-        "checkpoint": CheckpointConfig(every=Duration("1e9samples"), keep=1),
-    }
-
-
-def _train(run: TrainConfig, folder: Path, evaluators: list[Any]) -> Any:
-    """Train from the start: a run of a minute or two is repeated, not continued."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    ctx = start_distributed(threads=run.threads)
-    place = RunFolder(folder)
-    place.create(_RECIPE, run)
-    return train(run, ctx, place, evaluators)

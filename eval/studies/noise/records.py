@@ -1,8 +1,8 @@
 """Finished runs of a study, read back from their folders."""
 
-import json
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.studies.noise.cell import ARRAYS, RESULT
 from eval.studies.noise.grid import Cell
@@ -133,7 +134,18 @@ def _load(path: Path) -> CellRecord:
             noise_share=data["noise_share"],
             result=data,
         )
-    except (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        EOFError,
+        MemoryError,
+        ArithmeticError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise EvaluationError(
             f"{path.parent} is damaged ({type(error).__name__}: {error}); delete it and run the "
             "study again, which repeats this run only"
@@ -142,7 +154,7 @@ def _load(path: Path) -> CellRecord:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text())
+        data = read_json(path)
     except (OSError, ValueError) as error:
         raise EvaluationError(f"{path} cannot be read: {error}; delete its folder") from error
     if not isinstance(data, dict) or "digest" not in data:

@@ -15,6 +15,7 @@ from eval.studies.noise.figures import Plate, plates
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.summary import summarise
 from eval.studies.noise.tables import Table, as_markdown, as_text, tables
+from eval.studies.noise.tuning import read_tuning
 
 DATA, TEXT, PAGE = "study.json", "study.md", "study.html"
 
@@ -46,7 +47,7 @@ def write_report(out: Path, *, digest: str | None = None, seed: int = 0) -> Stud
         EvaluationError: see ``load_cells``.
         DataError: the folder cannot be written.
     """
-    summary = summarise(load_cells(out, digest=digest), seed=seed)
+    summary = summarise(load_cells(out, digest=digest), seed=seed) | {"tuning": read_tuning(out)}
     shown, drawn = tables(summary), plates(summary)
     make_folder(out)
     write_file(out / DATA, (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())

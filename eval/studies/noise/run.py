@@ -16,10 +16,12 @@ from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of
 from eval.errors import EvaluationError
-from eval.studies.noise.cell import StudyFolders, pretrain, train_cell
+from eval.studies.noise.cell import is_done, train_cell
 from eval.studies.noise.grid import Cell, StudyConfig
 from eval.studies.noise.methods import METHODS
-from eval.studies.noise.sets import make_noisy, make_sets
+from eval.studies.noise.sets import StudySets, make_noisy, make_noisy_validation, make_sets
+from eval.studies.noise.training import StudyFolders, pretrain
+from eval.studies.noise.tuning import next_trials, train_trial, tuning_cell, write_tuning
 from vlsuite.errors import UserError
 
 _PRELOADED = ("deepspeed", "open_clip", "sklearn.mixture", "eval.studies.noise.cell")
@@ -28,10 +30,10 @@ _PRELOADED = ("deepspeed", "open_clip", "sklearn.mixture", "eval.studies.noise.c
 def run_study(
     config: StudyConfig, cells: Sequence[Cell], out: Path, *, jobs: int = 1
 ) -> StudyFolders:
-    """Make the sets, train the common start of every seed, then every cell not done yet.
+    """Make the sets and the common starts, choose learning rates, then run every missing cell.
 
-    A study that was stopped, by whatever means, goes on with the cells that are missing; a cell
-    is a minute or two of work and starts anew.
+    A study that was stopped, by whatever means, goes on with the runs that are missing; a run is a
+    minute or two of work and starts anew.
 
     Args:
         jobs: runs at a time, each with ``config.threads`` threads.
@@ -40,27 +42,51 @@ def run_study(
             finished first.
     """
     folders = StudyFolders(out)
-    missing = [cell for cell in cells if not folders.is_done(cell, config)]
+    missing = [cell for cell in cells if not is_done(folders, cell, config)]
     if not missing:
         return folders
     (out / "logs").mkdir(parents=True, exist_ok=True)
     (out / "sets").mkdir(exist_ok=True)
     sets = make_sets(config, out / "sets")
     _make_tokenizer(config, folders)
+    methods = [cell.method for cell in missing]
+    trials = next_trials(config, folders, methods)
+    wanted = [*missing, *(tuning_cell(config, trial) for trial in trials)]
     with _pool(config, jobs) as pool:
-        seeds = sorted({cell.seed for cell in missing})
         if config.pretrain_share:
-            wanted = [s for s in seeds if not (folders.pretrained(s) / "export").is_dir()]
-            tasks = [(f"pretrained-seed{s}", pretrain, (config, folders, s)) for s in wanted]
-            _run_all(pool, tasks, out, what="start")
-        for rate, seed, clean in sorted(
-            {(c.rate, c.seed, False) for c in missing}
-            | {(c.rate, c.seed, True) for c in missing if METHODS[c.method].clean_only}
-        ):
-            make_noisy(sets, rate=rate, seed=seed, clean_only=clean)
-        tasks = [(cell.name, train_cell, (config, folders, cell)) for cell in missing]
+            seeds = sorted({cell.seed for cell in wanted})
+            seeds = [s for s in seeds if not (folders.pretrained(s) / "export").is_dir()]
+            starts = [(f"pretrained-seed{s}", pretrain, (config, folders, s)) for s in seeds]
+            _run_all(pool, starts, out, what="start")
+        _make_noise(sets, wanted)
+        if trials:
+            for rate in sorted({trial.rate for trial in trials}):
+                make_noisy_validation(sets, rate=rate, seed=config.tune_seed)
+        while trials:
+            tasks = [(trial.name, train_trial, (config, folders, trial)) for trial in trials]
+            _run_all(pool, tasks, out, what="learning rate")
+            trials = next_trials(config, folders, methods)
+        rates = _learning_rates(config, folders, missing)
+        tasks = [(c.name, train_cell, (config, folders, c, rates[c.method])) for c in missing]
         _run_all(pool, tasks, out, what="run")
     return folders
+
+
+def _make_noise(sets: StudySets, cells: Sequence[Cell]) -> None:
+    for rate, seed, clean in sorted(
+        {(c.rate, c.seed, False) for c in cells}
+        | {(c.rate, c.seed, True) for c in cells if METHODS[c.method].clean_only}
+    ):
+        make_noisy(sets, rate=rate, seed=seed, clean_only=clean)
+
+
+def _learning_rates(
+    config: StudyConfig, folders: StudyFolders, cells: Sequence[Cell]
+) -> dict[str, float]:
+    if config.lr is not None:
+        return dict.fromkeys((cell.method for cell in cells), config.lr)
+    chosen = write_tuning(config, folders)["methods"]
+    return {cell.method: chosen[cell.method]["lr"] for cell in cells}
 
 
 _Task = tuple[str, Callable[..., None], tuple]

@@ -3,12 +3,14 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.image_formats import open_image
 from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
@@ -50,6 +52,15 @@ class StudySets:
         """Evaluation folder of held-out pairs."""
         return self.folder / "test"
 
+    @property
+    def validation(self) -> Path:
+        """Pairs with their own captions, before noise, that nothing is trained on."""
+        return self.folder / "validation"
+
+    def noisy_validation(self, rate: float, seed: int) -> Path:
+        """The same with captions mismatched among them."""
+        return self.folder / f"validation-{round(100 * rate):02d}-seed{seed}"
+
     def noisy(self, rate: float, seed: int, *, clean_only: bool) -> Path:
         """Training set with mismatched captions, or the pairs that stay right."""
         kind = "clean" if clean_only else "noisy"
@@ -75,49 +86,78 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
         "shards": list(config.shards),
         "pretrain_share": config.pretrain_share,
         "test_share": config.test_share,
+        "validation_share": config.validation_share,
         "max_pairs": config.max_pairs,
         "picture_side": config.picture_side,
     }
     path = folder / _PLAN
     if path.is_file():
-        if json.loads(path.read_text())["plan"] != plan:
+        if _stored_plan(path) != plan:
             raise EvaluationError(f"{folder} holds sets of other settings; choose another --out")
         return sets
     samples = list(_pairs(config.shards))
     if config.max_pairs:
         samples = sorted(samples, key=lambda sample: _place(sample.uid, "choice"))
         samples = samples[: config.max_pairs]
-    parts: dict[str, list[Sample]] = {"pretrain": [], "train": [], "test": []}
+    parts: dict[str, list[Sample]] = {"pretrain": [], "train": [], "validation": [], "test": []}
     for sample in samples:
         parts[_part(sample.uid, config)].append(sample)
     parts = {name: _small(found, config.picture_side) for name, found in parts.items()}
     common = _repeated(samples)
-    parts["test"] = [s for s in parts["test"] if s.captions[0] not in common]
-    if min(len(parts["train"]), len(parts["test"])) < 2 * min(config.batch_size, 16):
-        raise EvaluationError(
-            f"too few pairs for a study: {len(parts['train'])} to train on and "
-            f"{len(parts['test'])} to test on, {2 * min(config.batch_size, 16)} of each are "
-            "needed; give more shards"
-        )
-    for part, found in ((sets.train, parts["train"]), (sets.pretrain, parts["pretrain"])):
-        if found:
-            write_pairs(found, part, overwrite=True)
+    for held in ("test", "validation"):
+        parts[held] = [s for s in parts[held] if s.captions[0] not in common]
+    _refuse_few(parts, config)
+    for name in ("train", "pretrain", "validation"):
+        if parts[name]:
+            write_pairs(parts[name], folder / name, overwrite=True)
     write_benchmark(parts["test"], sets.test, kind="retrieval", overwrite=True)
     found = {name: {"pairs": len(part), "sha256": _digest(part)} for name, part in parts.items()}
     path.write_text(json.dumps({"plan": plan, "splits": found}, indent=2) + "\n")
     return sets
 
 
+def _refuse_few(parts: Mapping[str, Sequence[Sample]], config: StudyConfig) -> None:
+    least = 2 * min(config.batch_size, 16)
+    needed = ("train", "test") if config.lr is not None else ("train", "validation", "test")
+    if min(len(parts[name]) for name in needed) < least:
+        found = ", ".join(f"{name} {len(parts[name])}" for name in needed)
+        raise EvaluationError(
+            f"too few pairs for a study ({found}), {least} of each are needed; give more shards, "
+            "or change test_share, validation_share or pretrain_share"
+        )
+
+
 def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> Path:
     """Write a noisy training set, or its clean remainder, unless it is there."""
     part = sets.noisy(rate, seed, clean_only=clean_only)
+    _mismatched(sets, sets.train, part, rate=rate, seed=seed, clean_only=clean_only)
+    return part
+
+
+def make_noisy_validation(sets: StudySets, *, rate: float, seed: int) -> Path:
+    """Write the validation pairs with as many captions mismatched, unless they are there."""
+    part = sets.noisy_validation(rate, seed)
+    _mismatched(sets, sets.validation, part, rate=rate, seed=seed, clean_only=False)
+    return part
+
+
+def _mismatched(
+    sets: StudySets, pairs: Path, part: Path, *, rate: float, seed: int, clean_only: bool
+) -> None:
     if not sets.is_made(part):
         write_noisy(
-            [sets.train],
+            [pairs],
             NoiseConfig(mismatched=rate, seed=seed),
             NoiseTarget(out_dir=part, clean_only=clean_only, overwrite=part.exists()),
         )
-    return part
+
+
+def _stored_plan(path: Path) -> Any:
+    """Of the sets in a folder; None where it cannot be read."""
+    try:
+        return read_object(path).get("plan")
+    except (OSError, ValueError):
+        return None
 
 
 def _pairs(shards: Sequence[str]) -> Iterator[Sample]:
@@ -162,9 +202,16 @@ def _small(samples: Sequence[Sample], side: int) -> list[Sample]:
 
 def _part(uid: str, config: StudyConfig) -> str:
     place = _place(uid, "split")
-    if place < config.test_share:
-        return "test"
-    return "pretrain" if place < config.test_share + config.pretrain_share else "train"
+    parts = (
+        ("test", config.test_share),
+        ("pretrain", config.pretrain_share),
+        ("validation", config.validation_share),
+    )
+    for part, share in parts:
+        if place < share:
+            return part
+        place -= share
+    return "train"
 
 
 def _place(uid: str, purpose: str) -> float:

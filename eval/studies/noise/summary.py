@@ -87,6 +87,7 @@ def _results(
     return {
         **scores,
         "seeds": statistics.seeds(method, rate),
+        "lr": own[0].result.get("lr"),
         "best_minus_last": _plain(statistics.best_minus_last(method, rate)),
         "retention": _plain(statistics.retention(method, rate, main)),
         "oracle": oracle_of(method),

@@ -21,8 +21,9 @@ class Table(NamedTuple):
 
 
 def tables(summary: Summary) -> list[Table]:
-    """Recall, what noise costs, detection."""
-    return [_recall(summary), _costs(summary), _detection(summary)]
+    """Recall, what noise costs, detection, and the learning rates where they were chosen."""
+    found = [_recall(summary), _costs(summary), _detection(summary)]
+    return [*found, _rates(summary["tuning"])] if summary.get("tuning") else found
 
 
 def as_text(table: Table) -> str:
@@ -149,3 +150,19 @@ def _detection(summary: Summary) -> Table:
     )
     header = ("wrong", "method", "scored by", "AUROC", "F1", "false flags", "estimated rate")
     return Table("Detection of mismatched pairs", note, header, rows)
+
+
+def _rates(tuning: Mapping[str, Any]) -> Table:
+    grid = tuning["grid"]
+    rows = []
+    for method, found in tuning["methods"].items():
+        known = {one["lr"]: f"{one['figure']:.4f}" for one in found["validation"]}
+        edge = " (edge)" if found["at_edge"] else ""
+        figures = (known.get(lr, _NONE) for lr in grid)
+        rows.append((title_of(method), f"{found['lr']:g}{edge}", *figures))
+    note = (
+        f"Figures: {tuning['chosen_by']} "
+        f"({', '.join(f'{100 * rate:.0f}%' for rate in tuning['rates'])}; seed {tuning['seed']}). "
+        "The rate holds for all shares."
+    )
+    return Table("Learning rates", note, ("method", "chosen", *(f"{lr:g}" for lr in grid)), rows)

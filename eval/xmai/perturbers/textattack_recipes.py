@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.text_lines import lines_of
 from eval.errors import EvaluationError
 from eval.xmai.perturbers.contract import PerturberOptions, perturbers
@@ -62,7 +63,7 @@ class TextAttackPerturber:
             )
         except OSError as error:
             raise EvaluationError(f"cannot start {self._python}: {error.strerror}") from error
-        found = [json.loads(line) for line in lines_of(done.stdout)]
+        found = [parsed_json(line) for line in lines_of(done.stdout)]
         if done.returncode or len(found) != len(captions):
             reason = _reason(done.stderr)
             raise EvaluationError(

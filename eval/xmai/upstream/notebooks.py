@@ -5,13 +5,13 @@ support; all are printed with three digits, so 0.001 is allowed. Of a retrieval 
 follows from both means. The predictions themselves are not stored.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.metrics.labelling import accuracy_from_recalls, f1_of
 
@@ -101,7 +101,7 @@ def _report(text: str, where: str) -> Report | None:
 
 def _outputs(path: Path) -> list[str]:
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        cells = read_json(path)["cells"]
         return [
             "".join(output.get("text") or output.get("data", {}).get("text/plain") or ())
             for cell in cells

@@ -27,7 +27,8 @@ class Step(Protocol):
             engine: DeepSpeed engine whose accumulation count is ``len(micro_batches)``; it
                 averages gradients over processes.
             objective: of the kind that this step calls; its parameters get their gradients in
-                ``.grad``, complete.
+                ``.grad``: complete, without the loss scale of fp16, and before the engine's last
+                ``step()``, which cuts all gradients by their joint norm.
             micro_batches: of this process.
             encode: runs the engine on one of them.
             world_size: processes.

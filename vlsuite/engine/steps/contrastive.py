@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from vlsuite.batches.batch import Batch
-from vlsuite.batches.pairs import PairBatch
+from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.engine.steps import steps
 from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.objectives.contrastive import ContrastiveObjective
@@ -36,7 +36,7 @@ Encode = Callable[[Batch], Any]
 def contrastive_step(
     engine: Any,
     objective: ContrastiveObjective,
-    micro_batches: Sequence[PairBatch],
+    micro_batches: Sequence[CaptionedBatch],
     *,
     encode: Encode,
     world_size: int,

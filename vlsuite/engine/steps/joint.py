@@ -7,6 +7,7 @@ import torch
 
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.pairs import PairBatch
+from vlsuite.engine.joint_clipping import loss_scale
 from vlsuite.engine.steps import steps
 from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.objectives.joint import JointObjective
@@ -33,10 +34,11 @@ def joint_step(
         found.append(losses)
         # The engine averages over processes; each one's share of the global loss is wanted.
         engine.backward(losses.total * (world_size / count), scale_wrt_gas=False)
+        if number == count - 1:
+            for parameter in objective.parameters():
+                if parameter.grad is not None:
+                    parameter.grad /= world_size * loss_scale(engine.optimizer)
         engine.step()
-    for parameter in objective.parameters():
-        if parameter.grad is not None:
-            parameter.grad /= world_size
     return _mean(found)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch import distributed as dist
 
 from vlsuite.batches.batch import Batch
+from vlsuite.engine.joint_clipping import loss_scale
 from vlsuite.engine.steps import steps
 from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.objectives.objective import Losses
@@ -32,10 +33,12 @@ def plain_step(
         losses = objective(encode(batch), batch)
         found.append(losses)
         engine.backward(losses.total / count, scale_wrt_gas=False)
+        if number == count - 1:
+            for parameter in objective.parameters():
+                if parameter.grad is not None:
+                    unscaled = parameter.grad / loss_scale(engine.optimizer)
+                    parameter.grad = _mean_over_ranks(unscaled, world_size)
         engine.step()
-    for parameter in objective.parameters():
-        if parameter.grad is not None:
-            parameter.grad = _mean_over_ranks(parameter.grad, world_size)
     names = found[0].terms
     terms = {n: _mean([losses.terms[n] for losses in found], world_size) for n in names}
     return Losses(_mean([losses.total for losses in found], world_size), terms)

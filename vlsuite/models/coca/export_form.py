@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported, Form
-from vlsuite.export.new_file import write_text
+from vlsuite.export.new_file import write_card
 from vlsuite.export.run_history import RunHistory
 from vlsuite.models.coca.model import Coca
 from vlsuite.models.dual_encoder.export_forms import (
@@ -71,7 +71,7 @@ def write_coca_folder(
     )
     write_model_card(folder, built, name=name, library="open_clip", history=history)
     card = folder / CARD
-    write_text(card, card.read_text(encoding="utf-8") + _CARD)
+    write_card(card, card.read_text(encoding="utf-8") + _CARD)
 
 
 def export_form() -> Form:

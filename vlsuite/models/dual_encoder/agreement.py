@@ -21,6 +21,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from torch import Tensor, nn
 
+from data_pipelines.printable import printable
 from vlsuite.batches.transforms import channels, normalise
 from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.built import BuiltModel
@@ -225,4 +226,4 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 def _say(line: str) -> None:
     """Once, though every process of a run builds the model."""
     if os.environ.get("RANK", "0") == "0":
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ module and are added to open_clip's own list, so one path builds all of them.
 """
 
 import dataclasses
-import json
 import logging
 import pickle
 import warnings
@@ -18,6 +17,8 @@ import open_clip
 from open_clip import factory
 from safetensors import SafetensorError
 
+from data_pipelines.bounded_json import read_object
+from data_pipelines.foreign_files import MOST_DESCRIPTION_BYTES, check_file_sizes, refused_as
 from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models import registry
 from vlsuite.models.coca.building import (
@@ -42,8 +43,11 @@ from vlsuite.models.dual_encoder.token_selection_config import (
 from vlsuite.models.dual_encoder.towers import DualEncoder
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
 from vlsuite.models.family import ModelFamily
+from vlsuite.models.sizes import bytes_of_weights, check_architecture, check_model_folder
 
 _LOG = logging.getLogger(__name__)
+
+_LOCAL = "local-dir:"
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
 
@@ -115,6 +119,7 @@ class OpenClipConfig(ModelFamily):
         model_cfg |= decoder_override(model_cfg, context_length=self.context_length)
         self._check_decoder(model_cfg)
         carried = self._carried(model_cfg)
+        self._check_sizes(model_cfg)
         model = _create(self, model_cfg)
         if self.image_size is not None:
             vision_cfg["image_size"] = self._size()
@@ -167,6 +172,20 @@ class OpenClipConfig(ModelFamily):
     def open_folder(cls, folder: Path) -> TrainableDualEncoder:
         """See ``ModelFamily``; open_clip reads the folder too."""
         return cls(name=f"local-dir:{folder}").build()
+
+    def _check_sizes(self, model_cfg: dict[str, Any]) -> None:
+        """Before anything is built: of the description, with what the settings change of it."""
+        vision_cfg = dict(model_cfg["vision_cfg"])
+        if self.image_size is not None:
+            vision_cfg["image_size"] = self._size()
+        folder = local_folder(self.name)
+        weights = bytes_of_weights(folder) if folder else 0
+        check_architecture(
+            {**model_cfg, "vision_cfg": vision_cfg}, where=self.name, weights=weights
+        )
+        for key in ("hf_model_name", "hf_tokenizer_name"):
+            if isinstance(named := model_cfg["text_cfg"].get(key), str):
+                check_model_folder(named)
 
     def _check_decoder(self, model_cfg: dict[str, Any]) -> None:
         if DECODER not in model_cfg:
@@ -249,8 +268,8 @@ def architecture(name: str) -> dict[str, Any]:
     """
     _add_own_architectures()
     try:
-        model_cfg = factory.get_model_config(name)
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+        model_cfg = _described(name)
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
         raise ModelError(
             f"cannot read the architecture of '{name}': {error}. A model folder needs "
             f"open_clip_config.json; 'vlsuite export RUN' writes one"
@@ -261,7 +280,20 @@ def architecture(name: str) -> dict[str, Any]:
         known = open_clip.list_models()
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:5]
         raise UnknownNameError(f"unknown architecture '{name}'; closest: {', '.join(close)}")
+    folder = local_folder(name)
+    check_architecture(
+        model_cfg, where=name, weights=bytes_of_weights(folder) if folder else 0, is_built=False
+    )
     return deepcopy(model_cfg)
+
+
+def _described(name: str) -> Any:
+    """What open_clip reads; a folder's is read here first, within bounds."""
+    folder = local_folder(name)
+    if folder is not None:
+        check_file_sizes(folder)
+        read_object(folder / "open_clip_config.json", most_bytes=MOST_DESCRIPTION_BYTES)
+    return factory.get_model_config(name)
 
 
 def _add_own_architectures() -> None:
@@ -309,7 +341,9 @@ def _create(config: OpenClipConfig, model_cfg: dict[str, Any]) -> Any:
         OSError,
         EOFError,
         ValueError,
-        KeyError,
+        LookupError,
+        ArithmeticError,
+        MemoryError,
         # settings that this version of open_clip does not know, or not together
         TypeError,
         AssertionError,
@@ -342,8 +376,13 @@ def _stored_bias(model: Any) -> float | None:
 
 
 def _local_tokenizer(name: str, text_cfg: dict[str, Any]) -> str | None:
-    local = name.startswith("local-dir:") and "hf_tokenizer_name" in text_cfg
-    return name.removeprefix("local-dir:") if local else None
+    folder = local_folder(name) if "hf_tokenizer_name" in text_cfg else None
+    return None if folder is None else name.removeprefix(_LOCAL)
+
+
+def local_folder(name: str) -> Path | None:
+    """The folder that a name of open_clip's stands for; None for other names."""
+    return Path(name.removeprefix(_LOCAL)) if name.startswith(_LOCAL) else None
 
 
 def replaced_vocabulary(folder: Path, text_cfg: dict[str, Any]) -> dict[str, Any]:
@@ -362,13 +401,17 @@ def replaced_vocabulary(folder: Path, text_cfg: dict[str, Any]) -> dict[str, Any
             f"no tokenizer.json in {folder}; make one with "
             f"'vlsuite data tokenizer SHARDS --out {folder}'"
         )
-    tokenizer = Tokenizer.from_file(str(path))
+    advice = "make one with 'vlsuite data tokenizer'"
+    with refused_as(ModelError, f"cannot read the tokenizer in {folder}", advice=advice):
+        check_file_sizes(folder)
+        tokenizer = Tokenizer.from_file(str(path))
+        settings = folder / "tokenizer_config.json"
+        special = read_object(settings) if settings.is_file() else {}
     changed = {"vocab_size": tokenizer.get_vocab_size(), "hf_tokenizer_name": str(folder)}
-    settings = folder / "tokenizer_config.json"
-    special = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
     for role in ("eos", "pad"):
         token = special.get(f"{role}_token")
-        number = tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
+        told = token.get("content") if isinstance(token, dict) else token
+        number = tokenizer.token_to_id(told) if isinstance(told, str) else None
         is_named = f"{role}_id" in text_cfg or (role == "eos" and text_cfg.get("pool_type") == role)
         if is_named and number is not None:
             changed[f"{role}_id"] = number

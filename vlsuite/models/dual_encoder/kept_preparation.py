@@ -1,12 +1,12 @@
 """How pictures are prepared in a run that goes on or is opened: as when it began."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 
+from data_pipelines.bounded_json import read_object
 from vlsuite.errors import RunFolderError
 from vlsuite.models.dual_encoder.published import PREPARATION
 
@@ -60,9 +60,9 @@ def recorded_preparation(export: Path) -> dict[str, Any] | None:
         if not path.is_file():
             continue
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            told = read_object(path)
             return preparation_of(told if key is None else told.get(key, {}))
-        except (ValueError, AttributeError, TypeError) as error:
+        except (OSError, ValueError, AttributeError, TypeError) as error:
             raise RunFolderError(
                 f"cannot read {path}: {error}; restore it from a copy, or export the run again"
             ) from error

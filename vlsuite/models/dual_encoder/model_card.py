@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from vlsuite.export.new_file import write_text
+from vlsuite.export.new_file import write_card
 from vlsuite.export.run_changes import Change
 from vlsuite.export.run_history import DataSource, Measurement, RunHistory
 from vlsuite.export.shown_paths import NOTE, short_paths, short_paths_in
@@ -67,7 +67,7 @@ def write_model_card(
     ]
     if history is not None:
         sections += [_results(history.measurements), _data(history.sources), _training(history)]
-    write_text(folder / CARD, "\n".join(section.rstrip() + "\n" for section in sections))
+    write_card(folder / CARD, "\n".join(section.rstrip() + "\n" for section in sections))
 
 
 def _header(name: str, library: str, history: RunHistory | None) -> str:

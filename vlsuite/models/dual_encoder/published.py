@@ -4,7 +4,6 @@ A file of weights holds neither. open_clip keeps both with each published tag; w
 opened, what all tags of its architecture agree on is taken, and anything else has to be named.
 """
 
-import json
 import logging
 import zipfile
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import open_clip
 from open_clip import factory
 
+from data_pipelines.bounded_json import read_object
+from data_pipelines.field_types import fits, shown
 from vlsuite.errors import ModelError
 
 #: Of a picture's preparation, what belongs to weights; the size is the image tower's.
@@ -79,19 +80,38 @@ def check_folder_preparation(name: str) -> None:
     """
     kind, _, place = name.partition(":")
     if kind == "local-dir":
-        text = (Path(place) / "open_clip_config.json").read_text(encoding="utf-8")
-        described = json.loads(text)
+        described = _read_description(Path(place) / "open_clip_config.json")
     elif kind == "hf-hub":
         described = factory._get_hf_config(place)
     else:
         return
     given = described.get("preprocess_cfg") or {}
+    _check_preparation(given, name)
     missing = [key for key in ("mean", "std") if key not in given]
     if missing:
         raise ModelError(
             f"{name}: open_clip_config.json does not say how pictures are prepared (preprocess_cfg "
             f"without {' and '.join(missing)}); write mean, std, interpolation and resize_mode "
             f"there (in a local copy of a repository)"
+        )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        return read_object(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}; export the model again") from error
+
+
+def _check_preparation(given: Any, name: str) -> None:
+    """Refuse values that no preparation of pictures has; missing ones are another matter."""
+    if not isinstance(given, dict):
+        raise ModelError(f"{name}: preprocess_cfg is no object; write mean, std and interpolation")
+    accepted = {**_ACCEPTED, "size": _sides}
+    wrong = [key for key in given if key in accepted and not accepted[key](given[key])]
+    if wrong:
+        raise ModelError(
+            f"{name}: preprocess_cfg has {wrong[0]}={shown(given[wrong[0]])}; fetch the model again"
         )
 
 
@@ -122,9 +142,9 @@ def _named(name: str, like: str) -> dict[str, Any]:
             f"give one of them as model.pretrained_like, or {name}:FILE@TAG"
         )
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_object(path)
         values = values | values.get("preprocess_cfg", {}) | _activation_of(values)
-    except (ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"cannot read {path}: {error}; write a JSON object") from error
     for key, accepted in _ACCEPTED.items():
         if not accepted(values.get(key)):
@@ -141,8 +161,14 @@ def _activation_of(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _three(values: Any) -> bool:
-    numbers = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
-    return numbers and len(values) == 3
+    return isinstance(values, list | tuple) and len(values) == 3 and fits(values, list[float])
+
+
+def _sides(value: Any) -> bool:
+    """Whether it is the size of a picture: one side or two."""
+    sides = value if isinstance(value, list | tuple) else (value,)
+    whole = fits(list(sides), list[int]) and len(sides) in (1, 2)
+    return whole and all(1 <= side <= 1 << 14 for side in sides)
 
 
 _ACCEPTED = {

@@ -1,6 +1,5 @@
 """Settings of the token-selection embedding, and how it is put on the towers."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from data_pipelines.bounded_json import read_object
+from data_pipelines.field_types import check_fields
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models.dual_encoder.token_selection import (
     Norm,
@@ -18,6 +19,7 @@ from vlsuite.models.dual_encoder.token_selection import (
     check_towers,
 )
 from vlsuite.models.dual_encoder.towers import DualEncoder
+from vlsuite.models.sizes import MOST_WIDTH
 
 #: Parameters under this name are new: no pretrained weights cover them.
 NEW = ".selection."
@@ -45,8 +47,10 @@ class TokenSelectionConfig:
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise ConfigError(f"model.token_selection.share={self.share} must lie in (0, 1]")
-        if self.width < 0:
-            raise ConfigError("model.token_selection.width must be positive, or 0 for none")
+        if not 0 <= self.width <= MOST_WIDTH:
+            raise ConfigError(
+                f"model.token_selection.width must lie between 0 (none) and {MOST_WIDTH:,}"
+            )
 
     def put_on(self, encoder: DualEncoder, *, embed_dim: int) -> tuple[int, ...]:
         """Wrap both towers; returns the widths of the parts of an embedding, () if turned off.
@@ -93,9 +97,11 @@ def read_selection(folder: Path) -> TokenSelectionConfig | None:
     if not path.is_file():
         return None
     try:
-        return TokenSelectionConfig(**json.loads(path.read_text(encoding="utf-8")))
+        found = TokenSelectionConfig(**read_object(path))
+        check_fields(found)
     except (OSError, ValueError, TypeError, ConfigError) as error:
         raise ModelError(f"cannot read {path}: {error}; export the model again") from error
+    return found
 
 
 def load_selection(encoder: DualEncoder, path: Path) -> None:

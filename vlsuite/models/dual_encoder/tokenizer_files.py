@@ -1,11 +1,12 @@
 """The tokenizer of a model as files beside its weights."""
 
-import json
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from data_pipelines.bounded_json import read_object
+from data_pipelines.foreign_files import check_file_sizes, refused_as
 from vlsuite.errors import ModelError
 from vlsuite.export.new_file import replacing, write_json
 from vlsuite.models.dual_encoder.built import BuiltModel
@@ -38,13 +39,10 @@ def load_fast_tokenizer(built: BuiltModel) -> Any:
     from transformers import AutoTokenizer
 
     name = built.tokenizer_folder or built.model_cfg["text_cfg"]["hf_tokenizer_name"]
-    try:
+    what = f"cannot load the tokenizer '{name}' to write it beside the weights"
+    with refused_as(ModelError, what, advice="put its files into that folder"):
+        check_file_sizes(Path(name))
         return AutoTokenizer.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"cannot load the tokenizer '{name}' to write it beside the weights: {reason}"
-        ) from error
 
 
 def save_fast_tokenizer(folder: Path, tokenizer: Any) -> None:
@@ -73,7 +71,12 @@ def _copy_tokenizer(source: Path, folder: Path) -> None:
 def _make_portable(config_path: Path) -> None:
     if not config_path.is_file():
         return
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    try:
+        config = read_object(config_path)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"cannot read {config_path}: {error}; fetch the tokenizer again"
+        ) from error
     if config.get("tokenizer_class") == _BACKEND_CLASS:
         config["tokenizer_class"] = _PORTABLE_CLASS
         config.pop("backend", None)

@@ -17,8 +17,10 @@ from einops import repeat
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from data_pipelines.foreign_files import refused_as
 from vlsuite.errors import ModelError
 from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
+from vlsuite.models.sizes import check_model_folder
 
 
 class LanguageModel(NamedTuple):
@@ -103,17 +105,16 @@ def load_language_model(name: str, *, context_length: int) -> LanguageModel:
     if "/" not in name and not Path(name).is_dir() and Path(name).suffix:
         raise ModelError(f"model.language_model={name}: give a folder or a hub id")
     logging.disable_progress_bar()
-    try:
+    advice = (
+        "give a folder with config.json, model.safetensors and tokenizer.json with --set "
+        "model.language_model=FOLDER"
+    )
+    with refused_as(ModelError, f"cannot load the language model '{name}'", advice=advice):
+        check_model_folder(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(
             name, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"cannot load the language model '{name}': {reason}. Give a folder with config.json, "
-            "model.safetensors and tokenizer.json with --set model.language_model=FOLDER"
-        ) from error
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"the tokenizer of '{name}' has no end-of-text token; name one as eos_token in its "

@@ -1,7 +1,6 @@
 """NEVLP as a model family: built from settings, from a checkpoint, or from its folder."""
 
 import dataclasses
-import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.settings import from_dict
 from vlsuite.batches.concepts import TaggerSettings, read_concepts
 from vlsuite.batches.tokenizer import CachedTokenizer
@@ -57,14 +57,8 @@ class NevlpConfig(NevlpSettings, ModelFamily):
                 "model.language_model is not set; name a folder or a Hugging Face id of a causal "
                 "language model"
             )
-        tower = self.image_tower.build()
-        if tower.logit_scale is None:
-            raise ConfigError(
-                f"model.image_tower.name={self.image_tower.name} has no weights, and it is not "
-                "trained here; set model.image_tower.pretrained, or name 'local-dir:RUN/export'"
-            )
+        tower = self.build_tower()
         language = load_language_model(self.language_model, context_length=self.context_length)
-        tower.encoder.eval()
         width = _token_width(tower, self.image_layer, self.image_tower.name)
         encoder = NevlpEncoder(
             tower.encoder,
@@ -83,6 +77,22 @@ class NevlpConfig(NevlpSettings, ModelFamily):
             tokenizer=CachedTokenizer(language.texts),
             tagger=self._own_tagger(tower),
         )
+
+    def build_tower(self) -> BuiltModel:
+        """Load the CLIP whose image tower is frozen, in eval mode.
+
+        Raises:
+            ConfigError: it has no weights.
+            ModelError, UnknownNameError: it cannot be loaded.
+        """
+        tower = self.image_tower.build()
+        if tower.logit_scale is None:
+            raise ConfigError(
+                f"model.image_tower.name={self.image_tower.name} has no weights, and it is not "
+                "trained here; set model.image_tower.pretrained, or name 'local-dir:RUN/export'"
+            )
+        tower.encoder.eval()
+        return tower
 
     def rebuild(self, export: Path) -> TrainableNevlp:
         """See ``ModelFamily``: a frozen part that is gone is taken from the export's copy."""
@@ -124,13 +134,13 @@ def _build_from_folder(folder: Path) -> TrainableNevlp:
         ModelError: a file is missing, damaged, or of another version.
     """
     try:
-        stored = json.loads((folder / DESCRIPTION).read_text())
+        stored = read_object(folder / DESCRIPTION)
         if stored["format"] != FORMAT:
             raise ValueError(f"format {stored['format']}, this version reads {FORMAT}")
         config = from_dict(NevlpConfig, stored["model"])
         scale = float(stored["logit_scale"])
         weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, SafetensorError) as error:
         raise ModelError(
             f"cannot read the NEVLP model in {folder}: {' '.join(str(error).split())[:200]}; "
             "export it again with 'vlsuite export RUN'"

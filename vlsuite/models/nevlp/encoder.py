@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from einops import pack, rearrange, repeat
+from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
@@ -34,6 +34,7 @@ from vlsuite.models.nevlp.causal_lm import (
     trimmed,
 )
 from vlsuite.models.nevlp.hard_negatives import Contents, hard_negatives
+from vlsuite.models.nevlp.image_tokens import tower_tokens
 from vlsuite.models.nevlp.querying_transformer import (
     NO_TOKEN,
     QueryingConfig,
@@ -161,13 +162,25 @@ class NevlpEncoder(nn.Module):
 
     def forward(
         self,
-        pixels: Float[Tensor, "batch 3 height width"],
+        pixels: Float[Tensor, "batch 3 height width"] | None,
         token_ids: Int64[Tensor, "batch context_length"],
         concept_ids: Int64[Tensor, "batch concept_length"],
         identities: Int64[Tensor, " batch"],
+        image_tokens: Float[Tensor, "batch tokens image_width"] | None = None,
     ) -> NevlpOutput:
-        """All that the three losses need, in one pass; draws from torch's generator."""
-        tokens = self.image_tokens(pixels)
+        """All that the three losses need, in one pass; draws from torch's generator.
+
+        Args:
+            pixels: normalised; None where ``image_tokens`` is given.
+            token_ids: of the captions.
+            concept_ids: see :meth:`concept_ids`.
+            identities: equal for pictures that show the same.
+            image_tokens: what :meth:`image_tokens` gave for the pictures, where it is known.
+        """
+        tokens = image_tokens
+        if tokens is None:
+            assert pixels is not None, "pictures come as pixels or as tokens"
+            tokens = self.image_tokens(pixels)
         concept_ids = self._some_dropped(concept_ids)
         queries = self.querying(tokens).queries
         image_embeds, text_embeds = self.embed_queries(queries), self.embed_texts(token_ids)
@@ -196,22 +209,11 @@ class NevlpEncoder(nn.Module):
             ),
         )
 
-    @torch.no_grad()
     def image_tokens(
         self, pixels: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch tokens image_width"]:
-        """Class token (where there is one) and patch tokens of one layer of the image tower."""
-        found = self.visual.forward_intermediates(  # type: ignore[operator]
-            pixels,
-            indices=[self.settings.image_layer],
-            stop_early=True,
-            intermediates_only=True,
-            output_fmt="NLC",
-            output_extra_tokens=True,
-        )
-        patches = found["image_intermediates"][0]
-        first = found.get("image_intermediates_prefix")
-        return patches if not first else pack([first[0], patches], "b * w")[0]
+        """What the frozen image tower says of pictures; see ``tower_tokens``."""
+        return tower_tokens(self.visual, pixels, image_layer=self.settings.image_layer)
 
     def embed_queries(
         self, queries: Float[Tensor, "batch queries width"]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vlsuite.batches.concepts import write_concepts
 from vlsuite.errors import RunFolderError
-from vlsuite.export.new_file import write_json, write_text, write_weights
+from vlsuite.export.new_file import write_card, write_json, write_weights
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 from vlsuite.models.dual_encoder.tokenizer_files import save_fast_tokenizer
 from vlsuite.models.nevlp.built import (
@@ -54,7 +54,7 @@ def write_nevlp_folder(
     if built.tagger is not None:
         write_concepts(folder / CONCEPTS, built.tagger, ())
     write_json(folder / DESCRIPTION, described(built.config, logit_scale=logit_scale))
-    write_text(folder / "README.md", _card(built))
+    write_card(folder / "README.md", _card(built))
 
 
 def _write_language_model(folder: Path, built: BuiltNevlp, weights: Mapping[str, Tensor]) -> None:

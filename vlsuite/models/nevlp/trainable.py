@@ -1,6 +1,7 @@
 """NEVLP in training: what the trainer, checkpoints and export ask of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from vlsuite.models.nevlp.built import BuiltNevlp
 from vlsuite.models.nevlp.encoder import NevlpOutput
 from vlsuite.models.nevlp.export_form import export_form
 from vlsuite.models.nevlp.folder import write_nevlp_folder
+from vlsuite.models.nevlp.image_tokens import ImageTokens, TokenBatch, TokenReader, token_source
 from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.objectives.joint import JointObjective
 from vlsuite.objectives.objective import Objective
@@ -39,20 +41,31 @@ class TrainableNevlp(BuiltNevlp, TrainableModel):
             raise refuse_objective(objective, family="nevlp", takes="objective=nevlp")
 
     def reader(self, data: DataConfig) -> PairReader:
-        """Pictures with one caption each, and their concepts."""
+        """Pictures (or their stored tokens) with one caption each, and their concepts."""
         return pair_reader(
             data,
             preprocess=self.preprocess,
             tokenizer=self.tokenizer,
             # captions keep their length on the way to all ranks; they are cut where it is safe
             end_of_text=None,
+            make=self._token_reader(data.image_tokens) if data.image_tokens else None,
         )
+
+    def _token_reader(self, folder: str) -> Callable[..., PairReader]:
+        stored = ImageTokens.open(Path(folder))
+        stored.check_fits(
+            token_source(self.image_tower, image_layer=self.config.image_layer), folder
+        )
+        return partial(TokenReader, stored)
 
     def forward(
         self, engine: Any, batch: Batch, *, device: torch.device, dtype: torch.dtype
     ) -> NevlpOutput:
         """All that the three losses need."""
         assert isinstance(batch, PairBatch)
+        if isinstance(batch, TokenBatch):
+            tokens = batch.image_tokens.to(device, dtype, non_blocking=True)
+            return engine(None, image_tokens=tokens, **self.encoder.inputs_of(batch, device))
         pixels = batch.pixels(self.preprocess, device=device, dtype=dtype)
         return engine(pixels, **self.encoder.inputs_of(batch, device))
 

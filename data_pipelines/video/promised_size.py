@@ -4,12 +4,35 @@ Decoders show what they can of a file that was cut short, often without a word. 
 knows better: AVI, MP4 and Matroska name their lengths.
 """
 
+import io
+import mmap
+
+from data_pipelines.errors import BadSampleError
+
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _MAX_BOXES = 100_000  # at the top of an MP4; fragmented ones have thousands
 
 
-def promised_bytes(data: bytes) -> int | None:
+def refuse_truncated(video: bytes | io.BufferedReader) -> None:
+    """Refuse a video that is shorter than it says.
+
+    Raises:
+        BadSampleError: "zero bytes", "truncated video".
+    """
+    size = len(video) if isinstance(video, bytes) else video.seek(0, 2)
+    if not size:
+        raise BadSampleError("zero bytes", "the video is empty")
+    if isinstance(video, bytes):
+        promised = promised_bytes(video)
+    else:
+        with mmap.mmap(video.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            promised = promised_bytes(data)
+    if promised is not None and promised > size:
+        raise BadSampleError("truncated video", f"{size} bytes of {promised}")
+
+
+def promised_bytes(data: bytes | mmap.mmap) -> int | None:
     """Smallest size in bytes that the file would have if nothing was missing.
 
     None for other containers (MPEG streams, FLV, Ogg), live recordings without a length, and
@@ -25,7 +48,7 @@ def promised_bytes(data: bytes) -> int | None:
     return None
 
 
-def _end_of_boxes(data: bytes) -> int | None:
+def _end_of_boxes(data: bytes | mmap.mmap) -> int | None:
     place = 0
     for _ in range(_MAX_BOXES):
         if place >= len(data):
@@ -39,7 +62,7 @@ def _end_of_boxes(data: bytes) -> int | None:
     return None
 
 
-def _end_of_segment(data: bytes) -> int | None:
+def _end_of_segment(data: bytes | mmap.mmap) -> int | None:
     """EBML head, then the segment that holds everything else."""
     head = _variable_size(data, 4)
     if head is None:
@@ -51,7 +74,7 @@ def _end_of_segment(data: bytes) -> int | None:
     return None if segment is None else segment[0] + segment[1]
 
 
-def _variable_size(data: bytes, place: int) -> tuple[int, int] | None:
+def _variable_size(data: bytes | mmap.mmap, place: int) -> tuple[int, int] | None:
     """Where an element's content begins, and its size; None where that is unknown."""
     first = data[place] if place < len(data) else 0
     length = 9 - first.bit_length()

@@ -1,0 +1,85 @@
+"""Whether values that came out of a file are of the types that their fields declare."""
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Union
+
+
+def check_fields(value: Any) -> None:
+    """Look at every field of a dataclass, and at those of dataclasses inside it.
+
+    Raises:
+        ValueError: the first one whose value is of another type, or no number (NaN).
+    """
+    hints = _hints(type(value))
+    for field in dataclasses.fields(value):
+        held = getattr(value, field.name)
+        if not fits(held, hints[field.name]):
+            raise ValueError(f"{field.name} is {shown(held)}, not {type_name(hints[field.name])}")
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an annotated type; what cannot be told counts as fitting.
+
+    True and False are no numbers, whole numbers are floats too, NaN is none.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return any(fits(value, one) for one in arguments)
+    if kind is None or kind is type(None):
+        return value is None
+    if origin is Literal:
+        return any(value == one and type(value) is type(one) for one in arguments)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        check_fields(value)
+        return not isinstance(kind, type) or isinstance(value, kind)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        is_kind = isinstance(value, Mapping)
+        return is_kind and all(fits(one, arguments[1]) for one in value.values())
+    if isinstance(origin, type) and issubclass(origin, Sequence):
+        is_kind = isinstance(value, list | tuple)
+        return is_kind and all(fits(one, arguments[0]) for one in value)
+    return _fits_plainly(value, kind) if isinstance(kind, type) else True
+
+
+def type_name(kind: Any) -> str:
+    """An annotated type for people."""
+    return kind.__name__ if isinstance(kind, type) and not typing.get_args(kind) else str(kind)
+
+
+def shown(value: Any) -> str:
+    """A wrong value, not in its whole length."""
+    if isinstance(value, list | tuple | dict):
+        return f"a {type(value).__name__} of {len(value):,}"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"
+    told = repr(value)
+    return told if len(told) <= 60 else f"{told[:60]}..."
+
+
+def _fits_plainly(value: Any, kind: type) -> bool:
+    if kind is float:
+        return _is_number(value, int | float)
+    if kind is int:
+        return _is_number(value, int)
+    if kind in (str, bool):
+        return isinstance(value, kind)
+    if issubclass(kind, Path):
+        return isinstance(value, str | Path)
+    return True
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        return False
+    return not (isinstance(value, float) and math.isnan(value))
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)

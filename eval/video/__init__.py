@@ -1,0 +1,1 @@
+"""Videos: retrieval with texts, and questions that need the order of frames."""

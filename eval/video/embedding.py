@@ -1,0 +1,181 @@
+"""Clips to embeddings: decoded by guarded processes, shown to the model and to its baseline."""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from data_pipelines.errors import BadSampleError
+from data_pipelines.video.process import VideoProcess
+from data_pipelines.video.sampler import FrameSampling, Sampler
+from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
+from eval.data.views import ImageTransform
+from eval.embedding.embedder import refuse_not_finite
+from eval.errors import EvaluationError
+from eval.process_group import gather_rows, my_rows, ranks
+from eval.progress import Progress
+from eval.video.clip_set import ClipSet, EvalClip
+from eval.video.mean_pooled import MeanPooled, as_clip_model
+from eval.video.options import VideoOptions
+
+#: What scores of the baseline begin with.
+BASELINE = "mean_pooled_"
+
+
+class ClipEmbeddings(NamedTuple):
+    """The embedded clips of a set, on the CPU, the same on every process.
+
+    Attributes:
+        towers: by what the names of their scores begin with: "" is the model, ``BASELINE`` the
+            mean of its pictures, which is left out where it is the model itself.
+        rows: numbers of the clips that could be decoded, ascending.
+        sampling: how frames were chosen.
+    """
+
+    towers: dict[str, Float[Tensor, "clips embed_dim"]]
+    rows: Int64[np.ndarray, " clips"]
+    sampling: FrameSampling
+
+
+def embed_clips(
+    model: EmbeddingModel,
+    found: ClipSet,
+    embedder: Embedder,
+    *,
+    sampler: Sampler,
+    num_frames: int | None,
+    options: VideoOptions,
+) -> ClipEmbeddings:
+    """Embed every clip that can be decoded, by the model and by the mean of its pictures.
+
+    What was computed before for the same weights, clips, sampler and frames is remembered.
+
+    Args:
+        num_frames: of a clip; None takes the model's own.
+
+    Raises:
+        MissingDecoderError: this machine cannot read videos.
+        EvaluationError: no clip can be decoded, or the model gives NaN.
+    """
+    shown = as_clip_model(model)
+    frames = shown.clip_frames if num_frames is None else num_frames
+    sampling = FrameSampling(sampler=sampler, num_frames=frames)
+    towers: dict[str, ClipEmbeddingModel] = {"": shown}
+    if isinstance(model, ClipEmbeddingModel) and not isinstance(model, MeanPooled):
+        towers[BASELINE] = MeanPooled(model)
+    told = [found.fingerprint().hex(), sampling.to_json(), list(towers)]
+
+    def compute() -> np.ndarray:
+        return _computed(list(towers.values()), found, sampling, options)
+
+    stored = embedder.remembered(model, f"clips/{json.dumps(told)}", compute)
+    embeds = torch.from_numpy(np.array(stored))
+    good = ~torch.isnan(embeds[0, :, 0])
+    if not good.any():
+        raise EvaluationError(
+            f"none of the {len(found)} videos of {found.name} can be decoded; look at one with "
+            "'vlsuite data inspect'"
+        )
+    rows = np.flatnonzero(good.numpy()).astype(np.int64)
+    kept = {name: embeds[i][good] for i, name in enumerate(towers)}
+    return ClipEmbeddings(kept, rows, sampling)
+
+
+def _computed(
+    towers: Sequence[ClipEmbeddingModel],
+    found: ClipSet,
+    sampling: FrameSampling,
+    options: VideoOptions,
+) -> np.ndarray:
+    """Embeddings [towers, clips, embed_dim]; NaN where a clip cannot be decoded."""
+    model = towers[0]
+    distinct, positions = np.unique(found.same_as, return_inverse=True)
+    mine = distinct[my_rows(len(distinct))]
+    local = torch.full((len(mine), len(towers), model.embed_dim), torch.nan)
+    what = f"embedding {found.name} ({sampling.num_frames} frames)"
+    progress = Progress(what, total=len(mine), unit="clips") if not ranks().rank else None
+    shown = _shown(found, mine, model.image_transform, sampling, options)
+    blank = torch.stack([model.image_transform(Image.new("RGB", (8, 8)))] * sampling.num_frames)
+    for start in range(0, len(mine), options.batch_size):
+        batch = list(islice(shown, options.batch_size))
+        # Broken ones are black: under ZeRO-3 every process must call the model equally often.
+        clips = torch.stack([blank if pixels is None else pixels for pixels in batch])
+        clips = clips.to(model.device)
+        good = torch.tensor([pixels is not None for pixels in batch])
+        with torch.no_grad():
+            embeds = torch.stack([tower.embed_clips(clips).float().cpu() for tower in towers], 1)
+        for own in embeds[good]:
+            refuse_not_finite(own, model, f"clips of {found.name}")
+        local[start : start + len(batch)][good] = embeds[good]
+        if progress:
+            progress.add(len(batch))
+    if progress:
+        progress.close()
+    gathered = gather_rows(local, len(distinct), device=model.device)[positions]
+    return gathered.transpose(0, 1).contiguous().numpy()
+
+
+def _shown(
+    found: ClipSet,
+    rows: Int64[np.ndarray, " rows"],
+    transform: ImageTransform,
+    sampling: FrameSampling,
+    options: VideoOptions,
+) -> Iterator[UInt8[Tensor, "frames 3 height width"] | None]:
+    """Clips in order as the model sees them, decoded some ahead; None for broken ones."""
+    decoders = _Decoders()
+    decoders.own().check()
+    with ThreadPoolExecutor(options.workers, thread_name_prefix="video") as pool:
+        jobs = (
+            pool.submit(_pixels, found.clips[row], transform, sampling, decoders)
+            for row in rows.tolist()
+        )
+        pending: deque[Future[Tensor | None]] = deque(islice(jobs, options.workers + 1))
+        try:
+            while pending:
+                yield pending.popleft().result()
+                pending.extend(islice(jobs, 1))
+        finally:
+            for job in pending:
+                job.cancel()
+            pool.shutdown(wait=True)
+            decoders.close()
+
+
+class _Decoders:
+    """A decoding process for each thread."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._all: list[VideoProcess] = []
+
+    def own(self) -> VideoProcess:
+        if not hasattr(self._local, "process"):
+            self._local.process = VideoProcess()
+            self._all.append(self._local.process)
+        return self._local.process
+
+    def close(self) -> None:
+        for process in self._all:
+            process.close()
+
+
+def _pixels(
+    clip: EvalClip, transform: ImageTransform, sampling: FrameSampling, decoders: _Decoders
+) -> Tensor | None:
+    try:
+        sampled = decoders.own().sample(
+            clip.source.video(), sampling.num_frames, sampling.sampler, span=clip.span
+        )
+    except BadSampleError:
+        return None
+    return torch.stack([transform(Image.fromarray(frame)) for frame in sampled.frames])

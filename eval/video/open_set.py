@@ -1,0 +1,137 @@
+"""Which form a path to videos has: a list or questions as distributed, else shards."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from eval.data.dataset import EvalDataset
+from eval.data.set_kinds import set_kinds
+from eval.errors import EvaluationError
+from eval.video.caption_lists import (
+    MSVD_CAPTIONS,
+    json_of,
+    read_didemo,
+    read_lsmdc,
+    read_msrvtt,
+    read_msrvtt_1ka,
+    read_msvd,
+)
+from eval.video.clip_set import ClipSet, dataset_of
+from eval.video.question_files import (
+    read_mvbench,
+    read_tempcompass,
+    read_tomato,
+    read_vinoground,
+)
+from eval.video.shard_clips import open_shards
+from eval.video.video_files import ListPlace, place_of
+
+Reader = Callable[[ListPlace], ClipSet]
+
+#: By the name of the file that is distributed.
+_BY_NAME: dict[str, Reader] = {
+    "msrvtt_jsfusion_test.csv": read_msrvtt_1ka,
+    "msrvtt_data.json": read_msrvtt,
+    "test_videodatainfo.json": read_msrvtt,
+    "test_list.txt": read_msvd,
+    "test_data.json": read_didemo,
+    "lsmdc16_challenge_1000_publictect.csv": read_lsmdc,
+    "vinoground.csv": read_vinoground,
+    "multi-choice.json": read_tempcompass,
+    "caption_matching.json": read_tempcompass,
+    "yes_no.json": read_tempcompass,
+    "captioning.json": read_tempcompass,
+}
+
+
+@set_kinds.register("videos")
+class Videos:
+    """Videos with captions or questions; see ``SetKind``."""
+
+    @staticmethod
+    def recognises(path: str) -> bool:
+        """Whether it is a list or folder of questions of a known name."""
+        listed = Path(path.rpartition("@")[0] or path) if not Path(path).exists() else Path(path)
+        if listed.is_file():
+            is_msvd = listed.name != "test_list.txt" or listed.with_name(MSVD_CAPTIONS).is_file()
+            return listed.name.lower() in _BY_NAME and is_msvd
+        return listed.is_dir() and bool(_folder_reader(listed))
+
+    @staticmethod
+    def open(path: str) -> EvalDataset:
+        """The data set of a list (LIST or LIST@FOLDER_OF_VIDEOS), of questions, or of shards.
+
+        Raises:
+            ShardError: a shard is missing or no tar.
+            EvaluationError: nothing that can be read, or no video.
+        """
+        if not Videos.recognises(path) and not _is_list(path):
+            return open_shards(path)
+        place = place_of(path)
+        if place.file.is_dir():
+            reader = _folder_reader(place.file)
+            if reader is None:
+                raise EvaluationError(f"{place.file} holds no questions of a known form")
+            return dataset_of(reader(place), place.file)
+        return dataset_of(_reader_of(place.file)(place), place.file)
+
+
+def _is_list(path: str) -> bool:
+    name = path.rpartition("@")[0] or path
+    return name.lower().endswith((".csv", ".json", ".txt"))
+
+
+def _reader_of(file: Path) -> Reader:
+    """By the name of a file, else by what it holds.
+
+    Raises:
+        EvaluationError: neither says what it is.
+    """
+    known = _BY_NAME.get(file.name.lower())
+    if known is not None:
+        return known
+    if file.suffix.lower() == ".csv":
+        head = file.open(encoding="utf-8-sig", errors="replace").readline()
+        if "pos_cap" in head:
+            return read_vinoground
+        if "video_id" in head and "sentence" in head:
+            return read_msrvtt_1ka
+        if head.count("\t") == 5:
+            return read_lsmdc
+    if file.suffix.lower() == ".txt" and file.with_name(MSVD_CAPTIONS).is_file():
+        return read_msvd
+    if file.suffix.lower() == ".json" and (found := _reader_of_json(file)) is not None:
+        return found
+    raise EvaluationError(
+        f"{file} is no list of videos that is known; known: {', '.join(sorted(_BY_NAME))}, files "
+        "of TOMATO and MVBench"
+    )
+
+
+def _reader_of_json(file: Path) -> Reader | None:
+    data = json_of(file)
+    if isinstance(data, dict) and {"videos", "sentences"} <= set(data):
+        return read_msrvtt
+    first = next(iter(data.values() if isinstance(data, dict) else data or ()), None)
+    if not isinstance(first, dict):
+        return None
+    if {"question", "options", "answer", "key"} <= set(first):
+        return lambda place: read_tomato([place.file], place.videos)
+    if {"video", "candidates", "answer"} <= set(first):
+        return lambda place: read_mvbench([place.file], place.videos)
+    if {"video", "description"} <= set(first):
+        return read_didemo
+    return read_tempcompass if isinstance(data, dict) else None
+
+
+def _folder_reader(folder: Path) -> Reader | None:
+    """The reader of a folder of questions, a file a kind; by names of files alone."""
+    if (folder / "vinoground.csv").is_file():
+        return lambda place: read_vinoground(ListPlace(place.file / "vinoground.csv", place.videos))
+    kinds = ("count", "direction", "rotation")
+    if all((folder / "data" / f"{kind}.json").is_file() for kind in kinds):
+        return lambda place: read_tomato(sorted((place.file / "data").glob("*.json")), place.videos)
+    if (folder / "json").is_dir() and any((folder / "json").glob("*.json")):
+        return lambda place: read_mvbench(
+            sorted((place.file / "json").glob("*.json")), place.videos
+        )
+    return None

@@ -1,0 +1,40 @@
+"""What a user can choose about videos: how they are sampled, how questions are put."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from data_pipelines.video.sampler import Sampler
+from eval.errors import EvaluationError
+from eval.task_choices import task_options
+
+
+@task_options.register("video")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoOptions:
+    """Choices of the tasks on videos; all of them are stored with every result.
+
+    Attributes:
+        frames: of a clip; several numbers give a result each; empty takes the model's own.
+        sampler: "segments" (the middle frame of equal stretches), "mirrored" (the same frames
+            whether played forwards or backwards), "uniform" or "time"; "auto" is "mirrored" for
+            questions of order and "segments" else.
+        question: whether the question stands before each option: "never", "always".
+        batch_size: clips embedded at once.
+        workers: decoding processes.
+    """
+
+    frames: tuple[int, ...] = ()
+    sampler: Literal["auto", "segments", "mirrored", "uniform", "time"] = "auto"
+    question: Literal["never", "always"] = "always"
+    batch_size: int = 16
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        if any(number < 1 for number in self.frames):
+            raise EvaluationError("video.frames are numbers of frames, each at least 1")
+        if self.batch_size < 1 or self.workers < 1:
+            raise EvaluationError("video.batch_size and video.workers are at least 1")
+
+    def sampler_or(self, usual: Sampler) -> Sampler:
+        """The sampler asked for; what is usual for a task where none is."""
+        return usual if self.sampler == "auto" else self.sampler

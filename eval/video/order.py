@@ -1,0 +1,305 @@
+"""Questions that need the order of frames: options about a clip, and pairs of clips and sentences.
+
+A question with options is answered by the text whose embedding is nearest to that of the clip. A
+pair has two clips and two sentences that differ only in time, as in Vinoground (Zhang et al. 2024,
+arXiv 2410.02763); ``eval.metrics.pair_scores`` says what its three scores are.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from data_pipelines.video.sampler import Sampler
+from eval.capabilities import EMBEDS_CLIPS
+from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
+from eval.data.dataset import EvalDataset
+from eval.data.rows import PICTURES
+from eval.errors import EvaluationError
+from eval.metrics.intervals import CLUSTERED, mean_score
+from eval.metrics.pair_scores import (
+    GROUP_CHANCE,
+    TEXT_CHANCE,
+    VIDEO_CHANCE,
+    choice_hit,
+    pair_scores,
+)
+from eval.results import EvalResult, Origin, PerUnit, Score, Settings
+from eval.task_choices import TaskChoices
+from eval.tasks import TaskFacts, registry
+from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbers
+from eval.video.embedding import embed_clips
+from eval.video.options import VideoOptions
+
+_TITLES = {
+    r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
+    r"mean_pooled_accuracy_(.+)": r"mean-pooled image tower, accuracy: \1",
+    r"mean_pooled_(text|video|group)_score": r"mean-pooled image tower, \1 score",
+    r"mean_pooled_(text|video|group)_score_(.+)": r"mean-pooled image tower, \1 score: \2",
+    r"accuracy_(.+)": r"accuracy: \1",
+    r"(text|video|group)_score_(.+)": r"\1 score: \2",
+}
+
+
+class _Answered(NamedTuple):
+    """What one score is the mean of.
+
+    Attributes:
+        hits: probability of being right of each question.
+        clips: number of the clip that each is about, the first one of a pair.
+        kinds: of each question.
+        chance: what guessing reaches at each.
+    """
+
+    hits: Float64[np.ndarray, " questions"]
+    clips: Int64[np.ndarray, " questions"]
+    kinds: tuple[tuple[str, ...], ...]
+    chance: Float64[np.ndarray, " questions"]
+
+
+@registry.register("video_order")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoOrder:
+    """Tell what happened from what would have shown the same frames.
+
+    Scores: ``accuracy`` of questions with options and ``accuracy_KIND``; ``text_score``,
+    ``video_score`` and ``group_score`` of pairs, by kind where there are no other questions; the
+    same with ``mean_pooled_`` before them for the image tower alone, which is blind to order.
+    Questions about videos that cannot be decoded are counted and in no score.
+
+    Args:
+        dataset: of videos with questions.
+        options: sampler and what else concerns videos.
+        num_frames: of a clip; None takes the model's own.
+        named_frames: whether the name tells the number of frames.
+        seed: of the intervals.
+    """
+
+    facts: ClassVar[TaskFacts] = TaskFacts(
+        rows=PICTURES,
+        demands=(EMBEDS_CLIPS,),
+        options=VideoOptions,
+        only_for=("video_order",),
+        set_kind="videos",
+        title="Order in videos",
+        score_titles=_TITLES,
+        headlines=("accuracy", "group_score"),
+    )
+
+    dataset: EvalDataset
+    options: VideoOptions
+    num_frames: int | None = None
+    named_frames: bool = False
+    seed: int = 0
+
+    @staticmethod
+    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
+        """See ``TaskKind``."""
+        found = clips_of(dataset)
+        if found is None:
+            return f"{dataset.title} holds no videos; give shards or a file of questions"
+        if not found.choices and not found.pairs:
+            return (
+                f"no video of {dataset.title} has a false caption or options ('contrast' or "
+                "'options' of json); use --task video_retrieval"
+            )
+        return None
+
+    @classmethod
+    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> Benchmark:
+        """The first number of frames; see ``TaskKind``."""
+        return cls.build_each(dataset, choices)[0]
+
+    @classmethod
+    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
+        """One benchmark a number of frames.
+
+        Raises:
+            EvaluationError: what ``missing`` says.
+        """
+        if (lack := cls.missing(dataset, choices)) is not None:
+            raise EvaluationError(lack)
+        options = choices.of(VideoOptions)
+        return [
+            cls(
+                dataset=dataset,
+                options=options,
+                num_frames=number,
+                named_frames=len(options.frames) > 1,
+                seed=choices.seed,
+            )
+            for number in options.frames or (None,)
+        ]
+
+    @property
+    def name(self) -> str:
+        """Of the task, with the number of frames where there are several."""
+        return f"video_order:{self.num_frames}_frames" if self.named_frames else "video_order"
+
+    @property
+    def _sampler(self) -> Sampler:
+        return self.options.sampler_or("mirrored")
+
+    def settings(self) -> Settings:
+        """What the result depends on besides model and data."""
+        return {
+            "frames": self.num_frames,
+            "sampler": self._sampler,
+            "question": self.options.question,
+            "seed": self.seed,
+        }
+
+    def needs(self) -> tuple[Need, ...]:
+        """No pictures: videos are embedded by the task."""
+        return ()
+
+    def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
+        """Embed videos and sentences, then compare.
+
+        Raises:
+            EvaluationError: no video of any question can be decoded.
+        """
+        found = clips_of(self.dataset)
+        assert found is not None
+        embedded = embed_clips(
+            model,
+            found,
+            embedder,
+            sampler=self._sampler,
+            num_frames=self.num_frames,
+            options=self.options,
+        )
+        place = {row: number for number, row in enumerate(embedded.rows.tolist())}
+        texts = _Texts(found, self.options, model, embedder)
+        clusters = cluster_numbers([clip.cluster or clip.key for clip in found.clips])
+        scores: dict[str, Score] = {}
+        chance: dict[str, float] = {}
+        per_unit: dict[str, PerUnit] = {}
+        for prefix, embeds in embedded.towers.items():
+            own = embeds.double().numpy()
+            answered = _choices(found, own, place, texts) | _pairs(found, own, place, texts)
+            for name, one in answered.items():
+                with_kinds = name == "accuracy" or not found.choices
+                for full, rows in _by_kind(f"{prefix}{name}", one, with_kinds=with_kinds).items():
+                    scores[full] = mean_score(
+                        one.hits[rows], clusters[one.clips[rows]], seed=self.seed
+                    )
+                    chance[full] = float(one.chance[rows].mean())
+                per_unit[f"{prefix}{name}"] = PerUnit.pack(one.hits, one.clips)
+        if not scores:
+            raise EvaluationError(
+                f"no video of any question of {self.dataset.title} can be decoded"
+            )
+        broken = len(found) - len(embedded.rows)
+        left_out = dict(self.dataset.num_skipped)
+        left_out |= {"video cannot be decoded": broken} if broken else {}
+        return EvalResult(
+            benchmark=self.name,
+            family="video",
+            dataset=self.dataset.name,
+            split=self.dataset.split,
+            model=model.name,
+            scores=scores,
+            chance=chance,
+            num_samples=len(embedded.rows),
+            num_skipped=sum(left_out.values()),
+            origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=CLUSTERED),
+            details=self.settings()
+            | {
+                "sampling": embedded.sampling.to_json(),
+                "questions": len(found.choices),
+                "questions_left_out": sum(q.clip not in place for q in found.choices),
+                "pairs": len(found.pairs),
+                "pairs_left_out": sum(not _is_there(q.clips, place) for q in found.pairs),
+                "ties": "expected value over random orders",
+            }
+            | self.dataset.remarks(left_out),
+            per_unit=per_unit,
+        )
+
+
+class _Texts:
+    """Embeddings of every option and sentence, equal ones once."""
+
+    def __init__(
+        self, found: ClipSet, options: VideoOptions, model: EmbeddingModel, embedder: Embedder
+    ) -> None:
+        self._with_question = options.question == "always"
+        told = [text for question in found.choices for text in self.of_options(question)]
+        told += [text for pair in found.pairs for text in pair.texts]
+        distinct = list(dict.fromkeys(told))
+        embeds = embedder.texts(model, distinct).double().cpu().numpy()
+        self._embeds = dict(zip(distinct, embeds, strict=True))
+
+    def of_options(self, question: ChoiceQuestion) -> list[str]:
+        """What is compared with the clip for each option."""
+        before = f"{question.question} " if question.question and self._with_question else ""
+        return [f"{before}{option}" for option in question.options]
+
+    def embeds(self, texts: Sequence[str]) -> Float64[np.ndarray, "texts embed_dim"]:
+        """One row a text."""
+        return np.stack([self._embeds[text] for text in texts])
+
+
+def _choices(
+    found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
+) -> dict[str, _Answered]:
+    asked = [question for question in found.choices if question.clip in place]
+    if not asked:
+        return {}
+    hits = []
+    for question in asked:
+        options = texts.embeds(texts.of_options(question))
+        # Summed one by one: a matrix product may round equal rows differently.
+        cosines = (options * embeds[place[question.clip]]).sum(axis=1)
+        hits.append(choice_hit(cosines, question.answer))
+    return {
+        "accuracy": _Answered(
+            np.array(hits),
+            np.array([question.clip for question in asked]),
+            tuple((question.kind,) for question in asked),
+            np.array([1 / len(question.options) for question in asked]),
+        )
+    }
+
+
+def _pairs(
+    found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
+) -> dict[str, _Answered]:
+    asked = [pair for pair in found.pairs if _is_there(pair.clips, place)]
+    if not asked:
+        return {}
+    clips = np.stack([embeds[[place[clip] for clip in pair.clips]] for pair in asked])
+    said = np.stack([texts.embeds(pair.texts) for pair in asked])
+    right = pair_scores((clips[:, :, None] * said[:, None]).sum(axis=-1))
+    levels = {"text": TEXT_CHANCE, "video": VIDEO_CHANCE, "group": GROUP_CHANCE}
+    return {
+        f"{name}_score": _Answered(
+            hits,
+            np.array([pair.clips[0] for pair in asked]),
+            tuple(pair.kinds for pair in asked),
+            np.full(len(asked), levels[name]),
+        )
+        for name, hits in right._asdict().items()
+    }
+
+
+def _is_there(clips: Sequence[int], place: dict[int, int]) -> bool:
+    return all(clip in place for clip in clips)
+
+
+def _by_kind(
+    name: str, answered: _Answered, *, with_kinds: bool
+) -> dict[str, Int64[np.ndarray, " rows"]]:
+    """Rows of all questions, and of each kind where there are several."""
+    rows = {name: np.arange(len(answered.hits))}
+    kinds = dict.fromkeys(kind for own in answered.kinds for kind in own if kind)
+    if not with_kinds or len(kinds) < 2:
+        return rows
+    for kind in kinds:
+        plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
+        rows[f"{name}_{plain}"] = np.flatnonzero([kind in own for own in answered.kinds])
+    return rows

@@ -1,0 +1,170 @@
+"""Clips and pictures in one run, by one process and by two; killed, continued, written, opened."""
+
+import json
+import os
+import re
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eval.contract import EmbeddingModel
+from tests.support.clip_shards import write_clips, write_pictures
+from tests.support.runs import run_to_end, small_config
+from tests.support.warm_processes import exit_codes, start_ranks
+from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
+from vlsuite.api.evaluation import evaluate
+from vlsuite.cli.main import main
+from vlsuite.engine.checkpoint import list_checkpoints
+from vlsuite.engine.config import TrainConfig
+from vlsuite.models.frozen_in_time.model import FrozenInTime
+from vlsuite.models.opening import open_model
+
+WEIGHTS = "frozen_in_time.safetensors"
+STAGES = (1, 2, 3)
+#: fp32 sums over 16 pairs in another order, after four steps of AdamW.
+LOSS, WEIGHT = 2e-5, 2e-4
+
+
+def config(root: Path, *overrides: str) -> TrainConfig:
+    """Clips and pictures 1:1; one frame for two steps, then four."""
+    return small_config(
+        root,
+        "model=frozen_in_time",
+        "model.image_text.name=vlsuite-micro-32",
+        f"model.image_text.context_length={CONTEXT_LENGTH}",
+        f"model.image_text.tokenizer={word_tokenizer_folder()}",
+        "model.frames=1x32,4",
+        f"data.train={root / 'clips'},{root / 'pictures'}",
+        "data.weights=1,1",
+        "checkpoint.every=2steps",
+        *overrides,
+    )
+
+
+def worker(root: Path) -> None:
+    from vlsuite.engine.distributed import start_distributed
+    from vlsuite.engine.run_folder import RunFolder
+    from vlsuite.engine.train_loop import train
+
+    ctx = start_distributed(threads=1)
+    for stage in STAGES:
+        folder = RunFolder(root / f"zero{stage}")
+        micro = ["micro_batch_size=4"] if stage == 2 else []
+        settings = config(root, f"deepspeed=zero{stage}", *micro)
+        if os.environ["RANK"] == "0":
+            folder.create("test", settings)
+        ctx.barrier()
+        train(settings, ctx, folder)
+
+
+def logged(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "train"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Folder of both shards, of the runs of two processes, and of one process ("one")."""
+    root = tmp_path_factory.mktemp("video")
+    write_clips(root / "clips", 40)
+    write_pictures(root / "pictures", 24)
+    log = root / "log"
+    codes = exit_codes(start_ranks(2, worker, root, log=log))
+    assert codes == [0, 0], log.read_text()[-3000:]
+    run_to_end(config(root), root / "one")
+    return root
+
+
+def assert_same_run(ours: Path, reference: Path) -> None:
+    for a, b in zip(logged(ours), logged(reference), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=LOSS)
+    weights = load_file(ours / "export" / WEIGHTS)
+    for name, value in load_file(reference / "export" / WEIGHTS).items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=WEIGHT, msg=name)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_equal_one(root, stage):
+    """Under ZeRO 3 too, though the processes' clips differ in length."""
+    assert_same_run(root / f"zero{stage}", root / "one")
+
+
+def test_micro_batches_equal_one_batch(root, tmp_path):
+    run_to_end(config(root, "micro_batch_size=4"), tmp_path / "parts")
+    assert_same_run(tmp_path / "parts", root / "one")
+
+
+def test_a_run_goes_on_where_it_stopped(root, tmp_path):
+    _, losses = run_to_end(config(root), tmp_path / "run")
+    before = load_file(tmp_path / "run" / "export" / WEIGHTS)
+    shutil.rmtree(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
+    _, all_losses = run_to_end(config(root), tmp_path / "run")
+    assert all_losses[-2:] == losses[-2:]
+    after = load_file(tmp_path / "run" / "export" / WEIGHTS)
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_time_is_learned_once_clips_have_frames(root):
+    """The embeddings of later frames leave zero in the second stage of the curriculum."""
+    times = load_file(root / "one" / "export" / WEIGHTS)["visual.times"]
+    assert (times.abs().max(dim=1).values > 0).tolist() == [True] * 4
+
+
+def test_every_uid_once_an_epoch(root, tmp_path):
+    """One pool of clips and pictures: 64 samples, 4 steps of 16."""
+    settings = ["data.weights=", "logging.uids=true", "data.num_workers=1"]
+    run_to_end(config(root, *settings), tmp_path / "run")
+    lines = [re.findall(r"[0-9a-f]{32}", p.read_text()) for p in (tmp_path / "run/uids").iterdir()]
+    uids = Counter(uid for found in lines for uid in found)
+    assert len(uids) == 64
+    assert set(uids.values()) == {1}
+
+
+def test_export_is_the_same_model_and_embeds(root, tmp_path, capsys):
+    out = tmp_path / "exported"
+    assert main(["export", str(root / "one"), "--out", str(out)]) == 0
+    assert "loaded again" in capsys.readouterr().out
+    model, run = open_model(str(out)), open_model(str(root / "one"))
+    assert isinstance(model, FrozenInTime)
+    assert isinstance(model, EmbeddingModel)
+    assert model.clip_frames == 4
+    assert model.fingerprint == run.fingerprint
+    clips = torch.randint(0, 256, (3, 4, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(model.embed_clips(clips), run.embed_clips(clips), rtol=0, atol=0)
+    one = model.embed_clips(clips[:, :1])
+    torch.testing.assert_close(one, model.embed_images(clips[:, 0]), rtol=1e-6, atol=1e-6)
+    (result,) = evaluate(model, root / "pictures", tasks=["retrieval"])
+    assert result.scores
+
+
+def test_the_image_part_opens_in_plain_open_clip(root):
+    import open_clip
+
+    folder = root / "one" / "export" / "image_text"
+    plain = open_clip.create_model(f"local-dir:{folder}").eval()
+    ours = open_model(f"local-dir:{folder}")
+    pictures = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    with torch.no_grad():
+        theirs = plain.encode_image((pictures / 255 - ours._mean) / ours._std, normalize=True)
+    torch.testing.assert_close(ours.embed_images(pictures), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("option", ["image_text.lock_image", "image_text.grad_checkpointing"])
+def test_training_options(root, tmp_path, option):
+    settings = config(root, f"model.{option}=true", "micro_batch_size=8")
+    _, losses = run_to_end(settings, tmp_path / "run")
+    if option.endswith("grad_checkpointing"):
+        assert losses == pytest.approx([line["loss"] for line in logged(root / "one")], abs=LOSS)
+    else:
+        assert losses[-1] < losses[0]
+
+
+def test_the_baseline_trains_alike(root, tmp_path):
+    settings = config(root, "model.over_time=mean", "duration=24steps", "optim.lr=3e-3")
+    _, losses = run_to_end(settings, tmp_path / "run")
+    assert sum(losses[-4:]) < sum(losses[:4])
+    assert isinstance(open_model(str(tmp_path / "run")), FrozenInTime)

@@ -1,0 +1,38 @@
+"""A model of videos and texts as evaluations see it."""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vlsuite.batches.transforms import normalise
+from vlsuite.models.dual_encoder.clip import Clip
+
+
+class FrozenInTime(Clip):
+    """Satisfies ``EmbeddingModel`` (images are clips of one frame) and ``ClipEmbeddingModel``.
+
+    Args: see :class:`Clip`; the encoder of ``built`` takes clips.
+    """
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with by default: those that training ended with."""
+        return self._built.clip_frames  # type: ignore[attr-defined]
+
+    @torch.no_grad()
+    def embed_clips(
+        self, clips: UInt8[Tensor, "batch frames 3 height width"]
+    ) -> Float[Tensor, "batch embed_dim"]:
+        """Unit-norm fp32 embeddings of clips in [0, 255], on the device.
+
+        Raises:
+            ConfigError: more frames than the model takes.
+        """
+        moved = rearrange(clips.to(self.device, non_blocking=True), "b f c h w -> (b f) c h w")
+        pixels = normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
+        encode: object = self._encode
+        assert callable(encode)
+        embeds = encode(pixels, None, num_frames=(clips.shape[1],) * clips.shape[0]).image_embeds
+        assert embeds is not None
+        return embeds

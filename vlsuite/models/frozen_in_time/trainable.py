@@ -1,0 +1,102 @@
+"""Frozen in Time in training: what the trainer, checkpoints and export ask of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from vlsuite.batches.batch import Batch
+from vlsuite.batches.clips import ClipBatch, ClipReader
+from vlsuite.batches.curriculum import FrameCurriculum
+from vlsuite.batches.data_config import DataConfig
+from vlsuite.batches.transforms import TrainTransform
+from vlsuite.export.form import Form
+from vlsuite.export.run_history import RunHistory
+from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.dual_encoder.towers import Embeddings
+from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
+from vlsuite.models.frozen_in_time.export_form import export_form
+from vlsuite.models.frozen_in_time.folder import write_video_folder
+from vlsuite.models.frozen_in_time.model import FrozenInTime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainableFrozenInTime(TrainableDualEncoder):
+    """See ``TrainableModel``; every method does what is said there.
+
+    Attributes:
+        curriculum: frames of a clip in training.
+        described: the family's settings, for the folder.
+        image_names: name in the dual encoder that it started from, by name in the encoder.
+    """
+
+    evaluated_as: ClassVar[type[Clip]] = FrozenInTime
+
+    curriculum: FrameCurriculum
+    described: Mapping[str, Any]
+    image_names: Mapping[str, str]
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with in evaluations, unless they say otherwise."""
+        return self.curriculum.last
+
+    def reader(self, data: DataConfig) -> ClipReader:  # type: ignore[override]
+        """Clips with one caption each; pictures are clips of one frame."""
+        transform = TrainTransform(
+            data.augment,
+            size=self.preprocess["size"],
+            interpolation=self.preprocess.get("interpolation", "bicubic"),
+        )
+        return ClipReader(
+            transform=transform,
+            tokenizer=self.tokenizer,
+            data=data,
+            curriculum=self.curriculum,
+            end_of_text=self.encoder.end_of_text,
+        )
+
+    def forward(
+        self, engine: Any, batch: Batch, *, device: torch.device, dtype: torch.dtype
+    ) -> Embeddings:
+        """Both embeddings of each pair."""
+        assert isinstance(batch, ClipBatch)
+        pixels = batch.pixels(self.preprocess, device=device, dtype=dtype)
+        token_ids = batch.token_ids.to(device, non_blocking=True)
+        return engine(pixels, token_ids, num_frames=batch.num_frames)
+
+    def write(
+        self,
+        folder: Path,
+        weights: Mapping[str, Tensor],
+        *,
+        scalars: Mapping[str, float],
+        name: str,
+        history: RunHistory | None,
+    ) -> None:
+        """A folder of its own."""
+        write_video_folder(
+            folder,
+            self,
+            weights,
+            described=self.described,
+            image_names=self.image_names,
+            scalars=scalars,
+            name=name,
+        )
+
+    def forms(self) -> Mapping[str, Form]:
+        """Its own; no other library has a class for it."""
+        form = export_form()
+        return {form.name: form}
+
+    def is_new(self, name: str) -> bool:
+        """What image towers have none of: attention over time and the embeddings of time."""
+        return name not in self.image_names
+
+    def compile(self) -> None:
+        """The text tower alone; clips come in different lengths."""
+        self.encoder.text.compile(dynamic=True)
