@@ -44,6 +44,9 @@ _MOST_INDEX = 8 << 20  # bytes of a sidecar beyond those of its shard
 _WILDCARDS = "*?["
 _VERSION_FIELDS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 
+#: Extras of this distribution that read addresses of a scheme.
+_EXTRAS = {"http": "http", "https": "http", "s3": "s3"}
+
 # Why another try would end the same way.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError)
 
@@ -229,9 +232,11 @@ def _filesystem(url: str) -> tuple[Any, str]:
         return url_to_fs(url)
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
+        scheme = url.partition("://")[0]
+        extra = _EXTRAS.get(scheme)
+        package = f"vlsuite[{extra}]" if extra else f"the package that reads {scheme}://"
         raise ShardError(
-            f"cannot open {url}: {reason}; install the package that reads "
-            f"{url.partition('://')[0]}:// addresses through fsspec"
+            f"cannot open {url}: {reason}; install {package} (addresses are read through fsspec)"
         ) from error
 
 
