@@ -30,7 +30,7 @@ from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
-from eval.video.embedding import ClipEmbeddings, embed_clips
+from eval.video.embedding import ClipEmbeddings, beside, embed_clips
 from eval.video.options import VideoOptions
 
 RECALL_AT = (1, 5, 10)
@@ -167,11 +167,11 @@ class VideoRetrieval:
         )
         captions = _captions(found, embedded, self.captions_per_video)
         texts = embedder.texts(model, captions.texts).to(model.device)
-        scores: dict[str, Score] = {}
+        by_tower: dict[str, dict[str, Score]] = {}
         per_unit: dict[str, PerUnit] = {}
         for prefix, embeds in embedded.towers.items():
             own = _ranked(embeds.to(model.device), texts, captions.owners)
-            scores |= _scores(prefix, own, captions, seed=self.seed)
+            by_tower[prefix] = _scores(own, captions, seed=self.seed)
             per_unit |= _per_unit(prefix, own, captions, embedded.rows)
         left_out = dict(self.dataset.num_skipped)
         without = sum(not clip.captions for clip in _all_clips(self.dataset).clips)
@@ -184,7 +184,7 @@ class VideoRetrieval:
             dataset=self.dataset.name,
             split=self.dataset.split,
             model=model.name,
-            scores=scores,
+            scores=beside(by_tower),
             chance=_chance(captions.owners, list(embedded.towers)),
             num_samples=len(embedded.rows),
             num_skipped=sum(left_out.values()),
@@ -240,7 +240,7 @@ def _ranked(videos: Tensor, texts: Tensor, owners: Int64[np.ndarray, " captions"
     )
 
 
-def _scores(prefix: str, own: _Ranked, captions: _Captions, *, seed: int) -> dict[str, Score]:
+def _scores(own: _Ranked, captions: _Captions, *, seed: int) -> dict[str, Score]:
     clusters = {
         "text_to_video": captions.clip_clusters[captions.owners],
         "video_to_text": captions.clip_clusters,
@@ -252,10 +252,10 @@ def _scores(prefix: str, own: _Ranked, captions: _Captions, *, seed: int) -> dic
     scores = {}
     for direction, entries in own._asdict().items():
         for k in RECALL_AT:
-            scores[f"{prefix}{direction}_recall_at_{k}"] = mean_score(
+            scores[f"{direction}_recall_at_{k}"] = mean_score(
                 entries.hits(k), clusters[direction], seed=seed
             )
-        scores[f"{prefix}{direction}_median_rank"] = median_rank(
+        scores[f"{direction}_median_rank"] = median_rank(
             entries.ranks(), clusters[direction], gallery=gallery[direction], seed=seed
         )
     return scores
