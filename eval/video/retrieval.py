@@ -26,11 +26,12 @@ from eval.metrics.effective_trials import no_limits
 from eval.metrics.expected_ranking import LevelEntries, level_entries
 from eval.metrics.intervals import CLUSTERED, mean_score, scored
 from eval.metrics.resampling import image_weights, resampled_limits
-from eval.results import EvalResult, Origin, PerUnit, Score, Settings
+from eval.results import EvalResult, Example, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.embedding import ClipEmbeddings, beside, embed_clips
+from eval.video.examples import best_and_worst
 from eval.video.options import VideoOptions
 
 RECALL_AT = (1, 5, 10)
@@ -71,6 +72,7 @@ class VideoRetrieval:
         num_frames: of a clip; None takes the model's own.
         named_frames: whether the name tells the number of frames.
         captions_per_video: use the first so many; None uses all.
+        num_examples: captions kept for the report, with the videos they find.
         seed: of the intervals.
     """
 
@@ -91,6 +93,7 @@ class VideoRetrieval:
     num_frames: int | None = None
     named_frames: bool = False
     captions_per_video: int | None = None
+    num_examples: int = 0
     seed: int = 0
 
     @staticmethod
@@ -125,6 +128,7 @@ class VideoRetrieval:
                 num_frames=number,
                 named_frames=len(options.frames) > 1,
                 captions_per_video=choices.captions_per_image,
+                num_examples=choices.num_examples,
                 seed=choices.seed,
             )
             for number in options.frames or (None,)
@@ -147,6 +151,7 @@ class VideoRetrieval:
             "frames": self.num_frames,
             "sampler": self._sampler,
             "captions_per_video": self.captions_per_video,
+            "num_examples": self.num_examples,
             "seed": self.seed,
         }
 
@@ -169,10 +174,22 @@ class VideoRetrieval:
         texts = embedder.texts(model, captions.texts).to(model.device)
         by_tower: dict[str, dict[str, Score]] = {}
         per_unit: dict[str, PerUnit] = {}
+        examples: tuple[Example, ...] = ()
         for prefix, embeds in embedded.towers.items():
             own = _ranked(embeds.to(model.device), texts, captions.owners)
             by_tower[prefix] = _scores(own, captions, seed=self.seed)
             per_unit |= _per_unit(prefix, own, captions, embedded.rows)
+            if not prefix:
+                examples = best_and_worst(
+                    captions.texts,
+                    texts,
+                    [found.clips[row] for row in embedded.rows.tolist()],
+                    embeds.to(model.device),
+                    captions.owners,
+                    ranks=own.text_to_video.ranks(),
+                    count=self.num_examples,
+                    seed=self.seed,
+                )
         left_out = dict(self.dataset.num_skipped)
         without = sum(not clip.captions for clip in _all_clips(self.dataset).clips)
         broken = len(found) - len(embedded.rows)
@@ -197,6 +214,7 @@ class VideoRetrieval:
                 "ties": "expected value over random orders",
             }
             | self.dataset.remarks(left_out),
+            examples=examples,
             per_unit=per_unit,
         )
 
