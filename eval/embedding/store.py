@@ -145,7 +145,7 @@ class StoredEmbedder:
     def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """See ``Embedder``."""
         path = self._root / _model_key(model) / "arrays" / f"{_digest([key])}.safetensors"
-        kept = _read_part(path)
+        kept = _read_arrays(path, "array")
         if kept is not None:
             return kept["array"]
         array = compute()
@@ -180,7 +180,7 @@ class StoredEmbedder:
     ) -> Float[Tensor, "rows embed_dim"]:
         """Embeddings from disk where every process finds them; computing is collective."""
         path = self._root / _model_key(model) / kind / f"{_digest(key)}.safetensors"
-        kept = _read_part(path)
+        kept = _read_arrays(path, "embeds")
         if all_agree(kept is not None, device=model.device) and kept is not None:
             return torch.from_numpy(kept["embeds"])
         embeds = compute().cpu()
@@ -338,7 +338,7 @@ class _Place:
 
     def _load_part(self, start: int) -> dict[str, np.ndarray]:
         part = _read_part(self._part(start))
-        if part is None or not _fits_together(part):
+        if part is None:
             raise EvaluationError(
                 f"{self._part(start)} is missing or damaged; with several hosts give a folder "
                 "that all of them see: --cache DIR"
@@ -375,18 +375,23 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
 
 def _fits_together(part: Mapping[str, np.ndarray]) -> bool:
     """Whether it holds embeddings in rows, and whether each is good."""
-    if not {"embeds", "is_good"} <= part.keys():
-        return False
     embeds, is_good = part["embeds"], part["is_good"]
     return embeds.ndim == 2 and is_good.shape == embeds.shape[:1] and is_good.dtype == bool
 
 
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """None for a part that is not there or was damaged: it is computed again."""
+    part = _read_arrays(path, "embeds", "is_good")
+    return part if part is not None and _fits_together(part) else None
+
+
+def _read_arrays(path: Path, *names: str) -> dict[str, np.ndarray] | None:
+    """The arrays of a file; None where it is not there, damaged, or lacks one of them."""
     try:
-        return load_file(path)
+        arrays = load_file(path)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError):
         return None
+    return arrays if all(name in arrays and arrays[name].ndim for name in names) else None
 
 
 def _model_key(model: Model) -> str:
