@@ -162,8 +162,9 @@ class _Bench:
 
     def _tell(self, row: dict[str, Any]) -> None:
         state = "; ".join(row["problems"]) or "survived"
-        print(f"{row['name']}: {state} (code {row['code']}, {row['seconds']} s, "
-              f"{row['peak_mb']} MB) {row['last_line'][:160]!a}", file=sys.stderr, flush=True)  # fmt: skip
+        cost = f"code {row['code']}, {row['seconds']} s, {row['peak_mb']} MB"
+        said = ascii(row["last_line"][:160])
+        print(f"{row['name']}: {state} ({cost}) {said}", file=sys.stderr, flush=True)
 
     def _make_sane(self) -> Sane:
         shards, run = self._root / "sane" / "shards", self._root / "sane" / "run"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 from data_pipelines.skips import Skips
 from data_pipelines.text_lines import lines_of
@@ -84,7 +85,7 @@ def files_below(root: Path) -> Iterator[Path]:
 def _beside(path: Path, skips: Skips) -> tuple[str, ...]:
     sidecar = path.with_suffix(".txt")
     try:
-        lines = lines_of(sidecar.read_bytes().decode("utf-8-sig"))
+        lines = lines_of(media_bytes(sidecar).decode("utf-8-sig"))
     except FileNotFoundError:
         skips.add("no caption file", f"{path} (wanted {sidecar.name})")
         return ()

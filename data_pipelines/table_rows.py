@@ -20,6 +20,9 @@ class _Kind(NamedTuple):
 _KINDS = {".csv": _Kind(",", "rfc4180"), ".tsv": _Kind("\t", "none")}
 _PARQUET = ".parquet"
 
+#: Of a Parquet file at once: one long cell may stand in every row at no cost to the file.
+_ROWS = 512
+
 
 class TableRow(NamedTuple):
     """A row: the number of its (first) line from 1, and the cells of the wanted columns.
@@ -116,7 +119,7 @@ class TableColumns:
                 places = self._places(file.schema_arrow.names)
                 there = [w.name for w, p in zip(self.wanted, places, strict=True) if p is not None]
                 number = 0
-                for batch in file.iter_batches(columns=there):
+                for batch in file.iter_batches(_ROWS, columns=there):
                     own = {name: batch[name].to_pylist() for name in there}
                     nothing = [None] * batch.num_rows
                     columns = [own.get(one.name, nothing) for one in self.wanted]
@@ -129,7 +132,7 @@ class TableColumns:
                         f"{table} says {file.metadata.num_rows:,} rows and holds {number:,}; "
                         "write it again"
                     )
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise DataError(f"cannot read {table} as Parquet: {error}") from error
 
     def _places(self, names: list[str]) -> tuple[int | None, ...]:

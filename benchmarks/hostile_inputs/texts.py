@@ -99,10 +99,10 @@ def _parquet(columns: Mapping[str, Any], **options: Any) -> bytes:
 
 
 def _parquet_bomb() -> bytes:
-    """Two million rows of one caption of 2 kB, some 4 GB, in a few kB of a dictionary."""
-    rows = 2_000_000
+    """20,000 rows of one caption of 200 kB, some 4 GB, in a few kB of a dictionary."""
+    rows = 20_000
     words = pyarrow.DictionaryArray.from_arrays(
-        pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 2000])
+        pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 200_000])
     )
     paths = pyarrow.DictionaryArray.from_arrays(
         pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["gone.png"])

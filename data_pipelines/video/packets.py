@@ -95,7 +95,7 @@ def video_packets(video: OpenVideo) -> Any:
         for packet in video.container.demux(video.stream):
             if packet.size:
                 yield packet
-    except FFmpegError:
+    except (FFmpegError, IndexError):  # IndexError: PyAV at the end, if streams were added
         return
 
 

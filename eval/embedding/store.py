@@ -145,7 +145,7 @@ class StoredEmbedder:
     def remembered(self, model: Model, key: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
         """See ``Embedder``."""
         path = self._root / _model_key(model) / "arrays" / f"{_digest([key])}.safetensors"
-        kept = _read_part(path)
+        kept = _read_arrays(path, "array")
         if kept is not None:
             return kept["array"]
         array = compute()
@@ -180,7 +180,7 @@ class StoredEmbedder:
     ) -> Float[Tensor, "rows embed_dim"]:
         """Embeddings from disk where every process finds them; computing is collective."""
         path = self._root / _model_key(model) / kind / f"{_digest(key)}.safetensors"
-        kept = _read_part(path)
+        kept = _read_arrays(path, "embeds")
         if all_agree(kept is not None, device=model.device) and kept is not None:
             return torch.from_numpy(kept["embeds"])
         embeds = compute().cpu()
@@ -373,14 +373,25 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
         release(descriptor)
 
 
+def _fits_together(part: Mapping[str, np.ndarray]) -> bool:
+    """Whether it holds embeddings in rows, and whether each is good."""
+    embeds, is_good = part["embeds"], part["is_good"]
+    return embeds.ndim == 2 and is_good.shape == embeds.shape[:1] and is_good.dtype == bool
+
+
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """None for a part that is not there or was damaged: it is computed again."""
+    part = _read_arrays(path, "embeds", "is_good")
+    return part if part is not None and _fits_together(part) else None
+
+
+def _read_arrays(path: Path, *names: str) -> dict[str, np.ndarray] | None:
+    """The arrays of a file; None where it is not there, damaged, or lacks one of them."""
     try:
-        part = load_file(path)
-        rows = {len(part[name]) for name in ("embeds", "is_good")}
-        return part if len(rows) == 1 and part["embeds"].ndim == 2 else None
+        arrays = load_file(path)
     except (OSError, SafetensorError, ValueError, TypeError, KeyError):
         return None
+    return arrays if all(name in arrays and arrays[name].ndim for name in names) else None
 
 
 def _model_key(model: Model) -> str:

@@ -11,7 +11,7 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.progress import duration
-from eval.report import axis_figures, figures
+from eval.report import axis_figures, figures, video_figures
 from eval.report.figures import Picture
 from eval.report.page import render_page
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
@@ -29,6 +29,7 @@ _DIRECTIONS = {
     "image_to_text": "Captions ranked for an image",
     "text_to_image": "Images ranked for a caption",
     "image_to_class": "Classes ranked for an image",
+    "text_to_video": "Videos ranked for a caption, best and worst in turn",
 }
 
 
@@ -96,6 +97,7 @@ def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
             *_shifts(record.results),
             *_reliability(record.results),
             *_corruptions(record.results),
+            *_orders(record.results),
         ],
         "training": [*_curves(record.train), *_evaluations(record.evals)],
     }
@@ -169,6 +171,21 @@ def _corruptions(results: Sequence[EvalResult]) -> Iterator[Draft]:
                 f"{result.model}: top-1 accuracy in percent for each corruption (rows) at each "
                 f"severity (columns). {_text(result.details.get('note'))}.",
             )
+
+
+def _orders(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    """Questions about the order of frames, all numbers of frames in one figure."""
+    own = [result for result in results if result.benchmark.partition(":")[0] == "video_order"]
+    for key in dict.fromkeys((r.model, r.dataset, r.split) for r in own):
+        group = [r for r in own if (r.model, r.dataset, r.split) == key]
+        group.sort(key=video_figures.frames_of)
+        yield (
+            video_figures.order_figure(group),
+            f"Order in videos: {key[1]} ({key[2]})",
+            f"{key[0]}: questions answered by kind and number of frames, with 95% intervals. "
+            "Hollow marks: the mean-pooled image tower, which is blind to order. Black ticks: "
+            "chance.",
+        )
 
 
 def _curves(train: TrainCurves) -> Iterator[Draft]:

@@ -3,6 +3,8 @@
 import base64
 import io
 
+from PIL import Image
+
 from data_pipelines.errors import DataError
 from vlsuite.batches.decode import decode_image
 
@@ -18,6 +20,11 @@ def thumbnail(encoded: bytes) -> str | None:
     except DataError:
         return None
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return as_address(picture)
+
+
+def as_address(picture: Image.Image) -> str:
+    """A small picture as a JPEG of its size."""
     stream = io.BytesIO()
     picture.save(stream, format="JPEG", quality=_JPEG_QUALITY)
     return _PREFIX + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from eval.embedding.embedder import refuse_not_finite
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
+from eval.results import Score
 from eval.video.clip_set import ClipSet, EvalClip
 from eval.video.mean_pooled import MeanPooled, as_clip_model
 from eval.video.options import VideoOptions
@@ -44,6 +45,19 @@ class ClipEmbeddings(NamedTuple):
     towers: dict[str, Float[Tensor, "clips embed_dim"]]
     rows: Int64[np.ndarray, " clips"]
     sampling: FrameSampling
+
+
+def beside(
+    by_tower: Mapping[str, Mapping[str, Score]], *, first: Sequence[str] = ()
+) -> dict[str, Score]:
+    """Each score of the model with that of its baseline next to it.
+
+    Args:
+        by_tower: as in ``ClipEmbeddings``, scores by name.
+        first: names that come before all others.
+    """
+    names = sorted(next(iter(by_tower.values()), ()), key=lambda name: name not in first)
+    return {f"{prefix}{name}": own[name] for name in names for prefix, own in by_tower.items()}
 
 
 def embed_clips(

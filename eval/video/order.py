@@ -31,7 +31,7 @@ from eval.results import EvalResult, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbers
-from eval.video.embedding import embed_clips
+from eval.video.embedding import beside, embed_clips
 from eval.video.options import VideoOptions
 
 _TITLES = {
@@ -175,20 +175,22 @@ class VideoOrder:
         place = {row: number for number, row in enumerate(embedded.rows.tolist())}
         texts = _Texts(found, self.options, model, embedder)
         clusters = cluster_numbers([clip.cluster or clip.key for clip in found.clips])
-        scores: dict[str, Score] = {}
+        by_tower: dict[str, dict[str, Score]] = {}
         chance: dict[str, float] = {}
         per_unit: dict[str, PerUnit] = {}
         for prefix, embeds in embedded.towers.items():
             own = embeds.double().numpy()
+            by_tower[prefix] = {}
             answered = _choices(found, own, place, texts) | _pairs(found, own, place, texts)
             for name, one in answered.items():
                 with_kinds = name == "accuracy" or not found.choices
-                for full, rows in _by_kind(f"{prefix}{name}", one, with_kinds=with_kinds).items():
-                    scores[full] = mean_score(
+                for full, rows in _by_kind(name, one, with_kinds=with_kinds).items():
+                    by_tower[prefix][full] = mean_score(
                         one.hits[rows], clusters[one.clips[rows]], seed=self.seed
                     )
-                    chance[full] = float(one.chance[rows].mean())
+                    chance[f"{prefix}{full}"] = float(one.chance[rows].mean())
                 per_unit[f"{prefix}{name}"] = PerUnit.pack(one.hits, one.clips)
+        scores = beside(by_tower, first=("accuracy", "text_score", "video_score", "group_score"))
         if not scores:
             raise EvaluationError(
                 f"no video of any question of {self.dataset.title} can be decoded"

@@ -26,11 +26,12 @@ from eval.metrics.effective_trials import no_limits
 from eval.metrics.expected_ranking import LevelEntries, level_entries
 from eval.metrics.intervals import CLUSTERED, mean_score, scored
 from eval.metrics.resampling import image_weights, resampled_limits
-from eval.results import EvalResult, Origin, PerUnit, Score, Settings
+from eval.results import EvalResult, Example, Origin, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
-from eval.video.embedding import ClipEmbeddings, embed_clips
+from eval.video.embedding import ClipEmbeddings, beside, embed_clips
+from eval.video.examples import best_and_worst
 from eval.video.options import VideoOptions
 
 RECALL_AT = (1, 5, 10)
@@ -71,6 +72,7 @@ class VideoRetrieval:
         num_frames: of a clip; None takes the model's own.
         named_frames: whether the name tells the number of frames.
         captions_per_video: use the first so many; None uses all.
+        num_examples: captions kept for the report, with the videos they find.
         seed: of the intervals.
     """
 
@@ -91,6 +93,7 @@ class VideoRetrieval:
     num_frames: int | None = None
     named_frames: bool = False
     captions_per_video: int | None = None
+    num_examples: int = 0
     seed: int = 0
 
     @staticmethod
@@ -125,6 +128,7 @@ class VideoRetrieval:
                 num_frames=number,
                 named_frames=len(options.frames) > 1,
                 captions_per_video=choices.captions_per_image,
+                num_examples=choices.num_examples,
                 seed=choices.seed,
             )
             for number in options.frames or (None,)
@@ -147,6 +151,7 @@ class VideoRetrieval:
             "frames": self.num_frames,
             "sampler": self._sampler,
             "captions_per_video": self.captions_per_video,
+            "num_examples": self.num_examples,
             "seed": self.seed,
         }
 
@@ -167,12 +172,24 @@ class VideoRetrieval:
         )
         captions = _captions(found, embedded, self.captions_per_video)
         texts = embedder.texts(model, captions.texts).to(model.device)
-        scores: dict[str, Score] = {}
+        by_tower: dict[str, dict[str, Score]] = {}
         per_unit: dict[str, PerUnit] = {}
+        examples: tuple[Example, ...] = ()
         for prefix, embeds in embedded.towers.items():
             own = _ranked(embeds.to(model.device), texts, captions.owners)
-            scores |= _scores(prefix, own, captions, seed=self.seed)
+            by_tower[prefix] = _scores(own, captions, seed=self.seed)
             per_unit |= _per_unit(prefix, own, captions, embedded.rows)
+            if not prefix:
+                examples = best_and_worst(
+                    captions.texts,
+                    texts,
+                    [found.clips[row] for row in embedded.rows.tolist()],
+                    embeds.to(model.device),
+                    captions.owners,
+                    ranks=own.text_to_video.ranks(),
+                    count=self.num_examples,
+                    seed=self.seed,
+                )
         left_out = dict(self.dataset.num_skipped)
         without = sum(not clip.captions for clip in _all_clips(self.dataset).clips)
         broken = len(found) - len(embedded.rows)
@@ -184,7 +201,7 @@ class VideoRetrieval:
             dataset=self.dataset.name,
             split=self.dataset.split,
             model=model.name,
-            scores=scores,
+            scores=beside(by_tower),
             chance=_chance(captions.owners, list(embedded.towers)),
             num_samples=len(embedded.rows),
             num_skipped=sum(left_out.values()),
@@ -197,6 +214,7 @@ class VideoRetrieval:
                 "ties": "expected value over random orders",
             }
             | self.dataset.remarks(left_out),
+            examples=examples,
             per_unit=per_unit,
         )
 
@@ -240,7 +258,7 @@ def _ranked(videos: Tensor, texts: Tensor, owners: Int64[np.ndarray, " captions"
     )
 
 
-def _scores(prefix: str, own: _Ranked, captions: _Captions, *, seed: int) -> dict[str, Score]:
+def _scores(own: _Ranked, captions: _Captions, *, seed: int) -> dict[str, Score]:
     clusters = {
         "text_to_video": captions.clip_clusters[captions.owners],
         "video_to_text": captions.clip_clusters,
@@ -252,10 +270,10 @@ def _scores(prefix: str, own: _Ranked, captions: _Captions, *, seed: int) -> dic
     scores = {}
     for direction, entries in own._asdict().items():
         for k in RECALL_AT:
-            scores[f"{prefix}{direction}_recall_at_{k}"] = mean_score(
+            scores[f"{direction}_recall_at_{k}"] = mean_score(
                 entries.hits(k), clusters[direction], seed=seed
             )
-        scores[f"{prefix}{direction}_median_rank"] = median_rank(
+        scores[f"{direction}_median_rank"] = median_rank(
             entries.ranks(), clusters[direction], gallery=gallery[direction], seed=seed
         )
     return scores

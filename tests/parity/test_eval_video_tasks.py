@@ -19,7 +19,8 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.results import EvalResult
+from eval.report.build import build_report
+from eval.results import EvalResult, save_result
 from eval.running.selection import benchmarks_for
 from eval.task_choices import TaskChoices
 from eval.video.mean_pooled import MeanPooled
@@ -259,3 +260,22 @@ def test_a_set_without_questions_says_what_to_do(tmp_path, clips):
     pictures = write_tar(tmp_path / "none.tar", [("a.txt", b"words")])
     with pytest.raises(EvaluationError, match="no usable video"):
         benchmarks_for([str(pictures)], tasks=["video_retrieval"])
+
+
+def test_the_report_shows_strips_and_accuracy_by_frames(tmp_path, folder):
+    model = ClipReader()
+    choices = TaskChoices(options=(VideoOptions(frames=(1, 2)),), num_examples=4)
+    benchmarks = benchmarks_for(
+        [str(folder)], tasks=["video_order", "video_retrieval"], choices=choices
+    )
+    for number, benchmark in enumerate(benchmarks):
+        result = benchmark.run(model, EMBEDDER)
+        save_result(result, tmp_path / f"{number}.json")
+    ranks = [example.rank for example in result.examples]
+    assert len(ranks) == 4
+    assert max(ranks[::2]) <= min(ranks[1::2])
+    assert all(len(example.answers) == 5 for example in result.examples)
+    page = build_report(tmp_path).read_text()
+    assert page.count("data:image/jpeg") >= 40
+    assert "Order in videos" in page
+    assert "best and worst in turn" in page

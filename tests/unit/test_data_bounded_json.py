@@ -1,10 +1,12 @@
 """JSON of a stranger: refused in one line where it is deep, large or none."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.bounded_json import (
     MOST_LEVELS,
     bounded_lines,
@@ -59,3 +61,15 @@ def test_lines_of_a_log_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.write_text('{"a": 1}\r\n' + "x" * 200 + f'\n{deep}\n[2]\n{{"half": ')
     assert list(json_lines(path)) == [{"a": 1}, None, None, [2], None]
     assert [len(line) for line in bounded_lines(path)] == [8, 32, 30, 3, 9]
+
+
+def test_files_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe", tmp_path):
+        with pytest.raises(OSError, match="no regular file"):
+            media_bytes(path)
+    (tmp_path / "a.png").write_bytes(b"x" * 9)
+    assert media_bytes(tmp_path / "a.png") == b"x" * 9
+    monkeypatch.setattr("data_pipelines.bounded_files.MOST_MEDIA_BYTES", 8)
+    with pytest.raises(OSError, match="more than 8 bytes"):
+        media_bytes(tmp_path / "a.png")

@@ -1,5 +1,6 @@
 """Shards on remote storage: found, cached under a bound, tried again, read like local ones."""
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -330,3 +331,58 @@ def test_an_index_beside_a_shard_is_not_read_beyond_reason(folder, cache):
     shards = find(f"flaky://{folder}/*.tar", cache)
     assert len(ShardIndex.open(shards[0])) == 4
     assert not any(path.endswith(".npz") for path in CALLS)
+
+
+class _TroubleError(Exception):
+    """As aiohttp's errors of answers; connection troubles have no status."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__("Service Unavailable")
+        self.status = status
+
+
+class _Web:
+    """As fsspec's file system of web servers: everything that fails is "not found"."""
+
+    def __init__(self, statuses: list[int | None], address: str = "") -> None:
+        self.statuses, self.address, self.openings = statuses, address, []
+
+    def info(self, path):
+        if self.statuses:
+            raise FileNotFoundError(path) from _TroubleError(self.statuses.pop(0))
+        return {"size": 4, "ETag": "1", "url": self.address or path}
+
+    def open(self, path, mode, *, block_size):
+        self.openings.append(block_size)
+        return io.BytesIO(b"tars")
+
+
+def test_a_web_server_in_trouble_is_asked_again_and_one_without_the_file_is_not(monkeypatch):
+    url = "https://host/a.tar"
+    web = _Web([503, 429, None])
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    assert [shard.url for shard in find_remote(url)] == [url]
+    for status in (404, 403, 302):
+        web.statuses = [status, 503]
+        with pytest.raises(ShardError, match=r"Service Unavailable; check the address"):
+            find_remote(url)
+        assert web.statuses == [503]
+
+
+def test_a_redirect_to_an_address_without_encryption_is_refused(monkeypatch):
+    web = _Web([], address="http://other/a.tar")
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    with pytest.raises(ShardError, match=r"leads to http://other/a\.tar"):
+        find_remote("https://host/a.tar")
+    assert find_remote("http://host/a.tar")
+
+
+def test_a_web_server_is_asked_for_the_whole_at_once(monkeypatch, tmp_path):
+    """Parts put together may be anything: some servers answer each with the beginning."""
+    web = _Web([])
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    target = tmp_path / "copy"
+    target.write_bytes(b"0000")
+    remote._copy("http://host/a.tar", target, 4)
+    assert target.read_bytes() == b"tars"
+    assert web.openings == [0]
