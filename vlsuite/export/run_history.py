@@ -189,7 +189,7 @@ def _measurements(result: Mapping[str, Any], *, when: str) -> list[Measurement]:
     ]
 
 
-def _step_of(line: Mapping[str, Any], missing: int) -> float:
+def _step_of(line: Mapping[str, Any], missing: int) -> int | float:
     step = line.get("step", missing)
     return step if isinstance(step, int | float) else missing
 
