@@ -104,7 +104,8 @@ class _Bench:
     def names(self) -> list[str]:
         """Of all cases; nothing of them is imported here, their inputs would weigh on each."""
         out = self._apart(_list_names, self._root / "names")
-        return json.loads(out.out)
+        self._modules: dict[str, str] = json.loads(out.out)
+        return list(self._modules)
 
     def base_costs(self) -> dict[str, dict[str, float]]:
         """What commands on sane inputs cost in a fresh interpreter."""
@@ -133,7 +134,9 @@ class _Bench:
         (scratch / "precious.txt").write_text("not to be touched\n")
         place = Place(inputs=scratch / "inputs", target=scratch / "target", sane=self._sane,
                       server=self._server)  # fmt: skip
-        made = self._apart(lambda: _make(name, place), scratch.with_suffix(".made"))
+        made = self._apart(
+            lambda: _make(self._modules[name], name, place), scratch.with_suffix(".made")
+        )
         if made.code:
             raise BenchmarkError(f"{name} was not made: {made.err.decode()[-300:]}")
         told = json.loads(made.out)
@@ -159,8 +162,9 @@ class _Bench:
 
     def _tell(self, row: dict[str, Any]) -> None:
         state = "; ".join(row["problems"]) or "survived"
-        print(f"{row['name']}: {state} (code {row['code']}, {row['seconds']} s, "
-              f"{row['peak_mb']} MB) {row['last_line'][:160]!a}", file=sys.stderr, flush=True)  # fmt: skip
+        cost = f"code {row['code']}, {row['seconds']} s, {row['peak_mb']} MB"
+        said = ascii(row["last_line"][:160])
+        print(f"{row['name']}: {state} ({cost}) {said}", file=sys.stderr, flush=True)
 
     def _make_sane(self) -> Sane:
         shards, run = self._root / "sane" / "shards", self._root / "sane" / "run"
@@ -219,15 +223,17 @@ def _list_names() -> None:
     from benchmarks import hostile_inputs
     from benchmarks.hostile_inputs.place import ALL
 
-    hostile_inputs.load()
-    print(json.dumps(list(ALL)))
+    found: dict[str, str] = {}
+    for module in hostile_inputs.MODULES:
+        importlib.import_module(f"benchmarks.hostile_inputs.{module}")
+        found = dict.fromkeys(ALL, module) | found
+    print(json.dumps(found))
 
 
-def _make(name: str, place: Place) -> None:
-    from benchmarks import hostile_inputs
+def _make(module: str, name: str, place: Place) -> None:
     from benchmarks.hostile_inputs.place import ALL
 
-    hostile_inputs.load()
+    importlib.import_module(f"benchmarks.hostile_inputs.{module}")
     words = ALL[name](place)
     print(json.dumps({"words": words, "more": place.more}))
 

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -147,6 +148,7 @@ def _array(
 # Python's parser over a header of unknown make, and zipfile over fields of unknown make.
 _HEADER_TROUBLE = (
     SyntaxError,
+    tokenize.TokenError,
     TypeError,
     MemoryError,
     OverflowError,

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_files import bounded_bytes
+
 #: Values of a document. 64 MiB of "{}," would be 22 million, of 72 bytes each and more.
 MOST_VALUES = 4_000_000
 
@@ -125,22 +127,6 @@ def bounded_lines(path: Path) -> Iterator[bytes]:
             while rest and not rest.endswith(b"\n"):
                 rest = stream.readline(MOST_LINE)
             yield line.rstrip(b"\r\n")
-
-
-def bounded_bytes(path: Path, *, most_bytes: int) -> bytes:
-    """A file's content.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is larger than that, or no regular file (a pipe or device may have no end).
-    """
-    if path.exists() and not path.is_file():
-        raise ValueError("no regular file")
-    with path.open("rb") as stream:
-        data = stream.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise ValueError(f"a file of more than {most_bytes:,} bytes")
-    return data
 
 
 def _check_levels(value: Any) -> None:

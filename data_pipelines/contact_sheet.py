@@ -1,15 +1,20 @@
-"""One PNG that shows what is in a set of shards: small pictures with their captions below."""
+"""One PNG that shows what is in a set of shards: small pictures with their captions below.
+
+Videos and sequences of frames are shown as strips of frames, below the single pictures.
+"""
 
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
 from data_pipelines.errors import DataError
+from data_pipelines.frame_strips import Strip, draw_strips, strip_of
 from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS, encode_png, on_white
-from data_pipelines.inspect import Pair, evenly_spaced, read_pairs
+from data_pipelines.inspect import evenly_spaced, read_samples
 from data_pipelines.shards.atomic import write_file
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
@@ -21,23 +26,45 @@ _LINE = 13  # height of a line of text in pixels
 _TEXT_WIDTH = 22  # characters
 
 
+class Pair(NamedTuple):
+    """An encoded image with its captions, as read from a shard."""
+
+    image: bytes
+    captions: tuple[str, ...]
+
+
 def write_contact_sheet(
     paths: Iterable[str | Path], out_path: Path, *, num_pictures: int = 60, columns: int = 10
 ) -> int:
     """Write a PNG of pictures evenly spaced over the shards behind ``paths``.
 
     Returns:
-        The number of pictures shown; those that cannot be decoded are crossed out.
+        The number of pictures and strips shown; what cannot be decoded is crossed out.
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
         DataError: there is no sample, or the file cannot be written.
+        MissingDecoderError: there are videos, and this machine cannot read any.
     """
     indexes = [ShardIndex.open(path) for path in find_shards(paths)]
-    pairs = list(read_pairs(indexes, evenly_spaced(sum(map(len, indexes)), num_pictures)))
-    if not pairs:
+    pairs: list[Pair] = []
+    strips: list[Strip] = []
+    numbers = evenly_spaced(sum(map(len, indexes)), num_pictures)
+    for sample, one_per_line in read_samples(indexes, numbers):
+        try:
+            strip = strip_of(sample)
+            if strip is not None:
+                strips.append(strip)
+            else:
+                captions = sample.plain_captions(one_per_line=one_per_line)
+                pairs.append(Pair(sample.image.data, captions))
+        except DataError:
+            continue
+    if not pairs and not strips:
         raise DataError("the shards hold no image to show; check them by 'vlsuite data validate'")
-    write_file(out_path, encode_png(draw_sheet(pairs, columns=columns)))
-    return len(pairs)
+    parts = [draw_sheet(pairs, columns=columns)] if pairs else []
+    parts += [draw_strips(strips)] if strips else []
+    write_file(out_path, encode_png(_stacked(parts)))
+    return len(pairs) + len(strips)
 
 
 def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:
@@ -56,6 +83,18 @@ def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:
         lines = textwrap.wrap(caption, _TEXT_WIDTH, max_lines=_TEXT_LINES, placeholder="...")
         for i, line in enumerate(lines):
             pen.text((left, top + _CELL + i * _LINE), line, fill="black", font=font)
+    return sheet
+
+
+def _stacked(parts: list[Image.Image]) -> Image.Image:
+    if len(parts) == 1:
+        return parts[0]
+    size = (max(part.width for part in parts), sum(part.height for part in parts))
+    sheet = Image.new("RGB", size, "#e8e8e8")
+    top = 0
+    for part in parts:
+        sheet.paste(part, (0, top))
+        top += part.height
     return sheet
 
 

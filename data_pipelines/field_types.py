@@ -10,40 +10,46 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 
-def check_fields(value: Any) -> None:
+def check_fields(value: Any, *, allows_nan: bool = False) -> None:
     """Look at every field of a dataclass, and at those of dataclasses inside it.
 
+    Args:
+        allows_nan: whether NaN counts as a float.
     Raises:
         ValueError: the first one whose value is of another type, or no number (NaN).
     """
     hints = _hints(type(value))
     for field in dataclasses.fields(value):
         held = getattr(value, field.name)
-        if not fits(held, hints[field.name]):
+        if not fits(held, hints[field.name], allows_nan=allows_nan):
             raise ValueError(f"{field.name} is {shown(held)}, not {type_name(hints[field.name])}")
 
 
-def fits(value: Any, kind: Any) -> bool:
+def fits(value: Any, kind: Any, *, allows_nan: bool = False) -> bool:
     """Whether a value is of an annotated type; what cannot be told counts as fitting.
 
-    True and False are no numbers, whole numbers are floats too, NaN is none.
+    True and False are no numbers, whole numbers are floats too, NaN is one where it is allowed.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        return any(fits(value, one) for one in arguments)
+        return any(fits(value, one, allows_nan=allows_nan) for one in arguments)
     if kind is None or kind is type(None):
         return value is None
     if origin is Literal:
         return any(value == one and type(value) is type(one) for one in arguments)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        check_fields(value)
+        check_fields(value, allows_nan=allows_nan)
         return not isinstance(kind, type) or isinstance(value, kind)
     if isinstance(origin, type) and issubclass(origin, Mapping):
         is_kind = isinstance(value, Mapping)
-        return is_kind and all(fits(one, arguments[1]) for one in value.values())
+        return is_kind and all(
+            fits(one, arguments[1], allows_nan=allows_nan) for one in value.values()
+        )
     if isinstance(origin, type) and issubclass(origin, Sequence):
         is_kind = isinstance(value, list | tuple)
-        return is_kind and all(fits(one, arguments[0]) for one in value)
+        return is_kind and all(fits(one, arguments[0], allows_nan=allows_nan) for one in value)
+    if allows_nan and kind is float and isinstance(value, float):
+        return True
     return _fits_plainly(value, kind) if isinstance(kind, type) else True
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.image_formats import SUFFIX_OF_FORMAT, open_image
 from data_pipelines.schema import IMAGE_SUFFIXES
@@ -119,7 +120,7 @@ def on_white(image: Image.Image) -> Image.Image:
 def load_image(path: Path, skips: Skips) -> StorableImage | None:
     """The image in a file, None where it cannot be used; the reason is then in ``skips``."""
     try:
-        return storable(path.read_bytes())
+        return storable(media_bytes(path))
     except FileNotFoundError:
         skips.add("missing image file", str(path))
     except OSError as error:

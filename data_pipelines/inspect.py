@@ -1,7 +1,7 @@
 """What a set of shards holds, in numbers: counts, bytes, picture sizes, caption lengths."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -10,32 +10,22 @@ import numpy as np
 from PIL import Image
 
 from data_pipelines.errors import DataError
-from data_pipelines.image_formats import FORMAT_OF_SUFFIX, open_image
-from data_pipelines.images import encode_png
-from data_pipelines.schema import VIDEO_SUFFIXES
+from data_pipelines.image_formats import open_image
+from data_pipelines.inspect_videos import VideoCounts, VideoTally, describe_videos
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, label_of
 from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
 from data_pipelines.shards.spread import distinct_shards, expected_shards
-from data_pipelines.video.process import shared_process
-from data_pipelines.video.strip import frame_strip
+from data_pipelines.shards.stored_sample import StoredSample
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
 
-_FRAME = 72  # height in pixels of a frame of a video on a contact sheet
 #: Samples of a training batch, where nothing else is asked.
 DEFAULT_BATCH = 1024
 
 _BAR = 40  # characters of the longest bar of the histogram
-
-
-class Pair(NamedTuple):
-    """An encoded image with its captions, as read from a shard."""
-
-    image: bytes
-    captions: tuple[str, ...]
 
 
 class Spread(NamedTuple):
@@ -70,6 +60,7 @@ class Inspection:
         caption_words: captions by their number of words.
         num_classes: distinct labels among the samples read.
         problems: what could not be read, one line each.
+        videos: what is known of videos and frames; None where there are none.
         spread: of a training batch over the shards; None without samples.
     """
 
@@ -85,6 +76,7 @@ class Inspection:
     caption_words: dict[int, int]
     num_classes: int
     problems: tuple[str, ...]
+    videos: VideoCounts | None = None
     spread: BatchSpread | None = None
 
 
@@ -102,6 +94,7 @@ def inspect_shards(
         batch_size: of a training run, for its spread over the shards.
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
+        MissingDecoderError: there are videos that json does not describe, and no decoder.
     """
     indexes = [ShardIndex.open(path) for path in find_shards(paths)]
     members, member_bytes = _count_members(indexes)
@@ -111,6 +104,7 @@ def inspect_shards(
     words: Counter[int] = Counter()
     sizes: list[tuple[int, int]] = []
     labels: set[int] = set()
+    videos = VideoTally()
     chosen = evenly_spaced(sum(map(len, indexes)), max_read)
     for number in progress(chosen):
         index, i = locate(indexes, number)
@@ -118,7 +112,8 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            kind, size = _header(row)
+            moving = videos.add(StoredSample(index.key(i), row))
+            kind, size = moving or _header(image_of(row).data)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -140,6 +135,7 @@ def inspect_shards(
         caption_words=dict(sorted(words.items())),
         num_classes=len(labels),
         problems=tuple(problems),
+        videos=videos.counts,
         spread=batch_spread([len(index) for index in indexes], batch_size),
     )
 
@@ -178,6 +174,8 @@ def describe(inspection: Inspection) -> str:
         lines.append(f"width   {_listed(inspection.widths)} pixels (smallest, median, largest)")
         lines.append(f"height  {_listed(inspection.heights)} pixels")
     lines += [f"  {kind:<13} {number:>9,}" for kind, number in inspection.formats.items()]
+    if inspection.videos:
+        lines += describe_videos(inspection.videos)
     if inspection.num_classes:
         lines.append(f"classes {inspection.num_classes}")
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
@@ -211,25 +209,17 @@ def locate(indexes: Sequence[ShardIndex], number: int) -> tuple[ShardIndex, int]
     raise IndexError(number)
 
 
-def read_pairs(indexes: Sequence[ShardIndex], numbers: Iterable[int]) -> Iterator[Pair]:
-    """Images and captions of the given samples; those that lack either member are left out."""
+def read_samples(
+    indexes: Sequence[ShardIndex], numbers: Iterable[int]
+) -> Iterator[tuple[StoredSample, bool]]:
+    """The given samples, and whether each line of their txt is a caption."""
     for number in numbers:
         index, i = locate(indexes, number)
         try:
-            row = index.read(i)
-            captions = captions_of(row, one_per_line=_one_per_line(index))
-            yield Pair(_shown(row), captions)
+            sample = StoredSample(index.key(i), index.read(i))
         except DataError:
             continue
-
-
-def _shown(row: Mapping[str, bytes]) -> bytes:
-    """The picture, or four frames of the video as one."""
-    video = video_of(row)
-    if video is None:
-        return image_of(row).data
-    strip = frame_strip(shared_process(), video, num_frames=4, height=_FRAME, columns=2)
-    return encode_png(strip)
+        yield sample, _one_per_line(index)
 
 
 def _one_per_line(index: ShardIndex) -> bool:
@@ -247,20 +237,10 @@ def _count_members(indexes: Sequence[ShardIndex]) -> tuple[Counter[str], Counter
     return numbers, sizes
 
 
-def video_of(row: Mapping[str, bytes]) -> bytes | None:
-    """The video of a sample that has no picture."""
-    if any(suffix in FORMAT_OF_SUFFIX for suffix in row):
-        return None
-    return next((row[suffix] for suffix in VIDEO_SUFFIXES if suffix in row), None)
-
-
-def _header(row: Mapping[str, bytes]) -> tuple[str, tuple[int, int]]:
-    """Format with colour mode (of a video the coding), and size, without decoding all pixels."""
-    if (video := video_of(row)) is not None:
-        info = shared_process().info(video)
-        return f"video {info.codec}", (info.width, info.height)
+def _header(data: bytes) -> tuple[str, tuple[int, int]]:
+    """Format with colour mode, and size in pixels, without decoding the pixels."""
     try:
-        with open_image(image_of(row).data) as image:
+        with open_image(data) as image:
             return f"{image.format} {image.mode}", image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"unreadable image: {error}") from error

@@ -33,6 +33,9 @@ _QUERY = re.compile(
 )
 _HEADER = re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic)\s+)[^\s\"']+")
 
+#: From a write of tqdm to its own code, with room for wrappers.
+_FRAMES = 8
+
 _secrets: set[str] = set()
 
 
@@ -135,5 +138,11 @@ def _named(found: re.Match[str]) -> str:
 
 def _is_progress_bar() -> bool:
     """Whether tqdm writes, which rewrites its own line."""
-    frame = sys._getframe(2)
-    return str(frame.f_globals.get("__name__", "")).startswith("tqdm")
+    frame = sys._getframe(1)
+    for _ in range(_FRAMES):
+        if str(frame.f_globals.get("__name__", "")).startswith("tqdm"):
+            return True
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return False

@@ -13,8 +13,9 @@ uid        "uid" of json, else name and content of the shard, and the key
 identity   "identity" of json: who or what the picture shows
 question   "question" and "answers" of json
 factors    the object "factors" of json: what is unusual about the picture
-clips      mp4, webm, mkv, mov or avi, with the list "clips" of json: {"start", "end",
-           "caption"}, seconds; without it one clip, the whole video
+clips      a video (mp4, webm, mkv, mov, avi...: ``VIDEO_SUFFIXES``), with the list "clips" of
+           json: {"start", "end", "caption"}, seconds; without it one clip, the whole video;
+           frames.index beside it says where its frames are (``data_pipelines.video``)
 frames     frame.0.jpg, frame.1.jpg... (jpg, jpeg, png or webp), or frames.npy: uint8,
            frames x height x width x 3
 sound      wav, flac, mp3 or ogg
@@ -83,6 +84,7 @@ class Clip(NamedTuple):
         start: seconds from its begin.
         end: seconds from its begin; None is its end.
         caption: of this span alone; empty where there is none.
+        index: of the video's frames, as it is stored; empty where there is none.
     """
 
     suffix: str
@@ -90,6 +92,7 @@ class Clip(NamedTuple):
     start: float = 0.0
     end: float | None = None
     caption: str = ""
+    index: bytes = b""
 
 
 class Frames(NamedTuple):
@@ -148,6 +151,7 @@ class Sample:
         captions: descriptions of the image, best first; may be empty when ``label`` is set.
         label: class index in the class list of its split, or None.
         provenance: where the sample comes from; stored as JSON beside the image.
+        members: what else is stored of it, by suffix ("frame.0.jpg").
 
     Raises:
         DataError: the uid or the suffix is malformed.
@@ -159,6 +163,7 @@ class Sample:
     captions: tuple[str, ...]
     label: int | None = None
     provenance: dict[str, JsonValue] = field(default_factory=dict)
+    members: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if not is_uid(self.uid):

@@ -153,10 +153,7 @@ def parse_value(text: str, kind: Any, *, where: str) -> Any:
         names = ", ".join(f.name for f in _fields(kind))
         raise ConfigError(f"--set {where}={text}: set one of its fields instead: {names}")
     try:
-        value = kind(float(text)) if kind is int and _is_integral(text) else kind(text)
-        if not fits(value, kind):  # NaN
-            raise ValueError
-        return value
+        return kind(float(text)) if kind is int and _is_integral(text) else kind(text)
     except ValueError as error:
         raise ConfigError(f"--set {where}={text}: expected {kind.__name__}") from error
 

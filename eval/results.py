@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from data_pipelines.bounded_json import read_json
+from data_pipelines.field_types import check_fields
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
@@ -23,6 +24,10 @@ from eval.errors import EvaluationError
 RESULT_VERSION = 1
 
 Settings: TypeAlias = dict[str, JsonValue]
+
+#: Bytes of the values of one score; those of 64 million images.
+_MOST_INFLATED = 256 << 20
+_DAMAGED = "per-image figures of a result are damaged; run 'vlsuite eval' again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,11 @@ class PerImage:
         return cls(_packed(hits), None if scored.all() else _packed(scored), num_images)
 
     def unpack(self) -> tuple[Bool[np.ndarray, " images"], Bool[np.ndarray, " images"]]:
-        """Hits and whether each image is in the score."""
+        """Hits and whether each image is in the score.
+
+        Raises:
+            EvaluationError: they are not as many as there are images.
+        """
         hits = _unpacked(self.hits, self.num_images)
         if self.scored is None:
             return hits, np.ones(self.num_images, dtype=bool)
@@ -128,9 +137,15 @@ class PerUnit:
         return cls(*kept, most)
 
     def unpack(self) -> tuple[Float64[np.ndarray, " values"], Int64[np.ndarray, " values"]]:
-        """Values, and numbers of their images."""
+        """Values, and numbers of their images.
+
+        Raises:
+            EvaluationError: they are damaged, or more than any data set has.
+        """
         values = np.frombuffer(_inflated(self.values), dtype=np.float32)
         images = np.frombuffer(_inflated(self.images), dtype=np.uint32)
+        if len(values) != len(images):
+            raise EvaluationError(f"{_DAMAGED}: {len(values):,} values of {len(images):,} images")
         return values.astype(np.float64), images.astype(np.int64)
 
 
@@ -139,7 +154,15 @@ def _deflated(array: np.ndarray) -> str:
 
 
 def _inflated(text: str) -> bytes:
-    return zlib.decompress(base64.b64decode(text))
+    """No more than ``_MOST_INFLATED`` bytes, whatever the text would become."""
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(base64.b64decode(text), _MOST_INFLATED)
+    except (ValueError, zlib.error) as error:
+        raise EvaluationError(f"{_DAMAGED} ({error})") from error
+    if not unpacker.eof or len(data) % 4:
+        raise EvaluationError(f"{_DAMAGED}: cut off, or more than {_MOST_INFLATED:,} bytes")
+    return data
 
 
 def _packed(bits: np.ndarray) -> str:
@@ -147,7 +170,12 @@ def _packed(bits: np.ndarray) -> str:
 
 
 def _unpacked(text: str, count: int) -> np.ndarray:
-    packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    try:
+        packed = np.frombuffer(base64.b64decode(text), dtype=np.uint8)
+    except ValueError as error:
+        raise EvaluationError(f"{_DAMAGED} ({error})") from error
+    if len(packed) != -(-count // 8):
+        raise EvaluationError(f"{_DAMAGED}: {len(packed):,} bytes for {count:,} images")
     return np.unpackbits(packed, count=count).astype(bool)
 
 
@@ -287,11 +315,13 @@ class EvalResult:
             fields["per_image"] = {k: PerImage(**v) for k, v in data.get("per_image", {}).items()}
             fields["per_unit"] = {k: PerUnit(**v) for k, v in data.get("per_unit", {}).items()}
             fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
-            return cls(**fields)
+            result = cls(**fields)
+            check_fields(result, allows_nan=True)
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise EvaluationError(
                 f"not a result: {error!r}; run 'vlsuite eval' again to replace it"
             ) from error
+        return result
 
 
 def _example(data: Mapping[str, Any]) -> Example:

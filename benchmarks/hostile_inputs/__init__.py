@@ -1,7 +1,6 @@
 """Inputs that were made to harm; each kind in a module of its own."""
 
-import importlib
-
+#: All of them; what they define is in ``place.ALL`` once they are imported.
 MODULES = (
     "pictures",
     "archives",
@@ -12,9 +11,3 @@ MODULES = (
     "media",
     "replies",
 )
-
-
-def load() -> None:
-    """Fill ``place.ALL``; the inputs themselves are made when they are asked for."""
-    for name in MODULES:
-        importlib.import_module(f"benchmarks.hostile_inputs.{name}")

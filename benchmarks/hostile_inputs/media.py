@@ -10,7 +10,8 @@ _PLAYLIST = b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n#EXTINF:10,\nhttp://127.
 _CONCAT = b"ffconcat version 1.0\nfile '/etc/passwd'\n"
 
 
-def _wave(seconds: float = 0.5) -> bytes:
+def wave_file(seconds: float = 0.5) -> bytes:
+    """A sound of one channel."""
     stream = io.BytesIO()
     with wave.open(stream, "wb") as sound:
         sound.setnchannels(1)
@@ -21,13 +22,13 @@ def _wave(seconds: float = 0.5) -> bytes:
 
 
 def _lying_wave() -> bytes:
-    data = bytearray(_wave())
+    data = bytearray(wave_file())
     data[4:8] = data[40:44] = struct.pack("<I", 0xFFFFFFF0)
     return bytes(data)
 
 
 def _rate_of(rate: int) -> bytes:
-    data = bytearray(_wave())
+    data = bytearray(wave_file())
     data[24:28] = struct.pack("<I", rate)
     return bytes(data)
 
@@ -52,7 +53,7 @@ _SOUNDS = {
     "flac_lying": b"fLaC\x80\0\0\x22" + b"\xff" * 34,
     "playlist": _PLAYLIST,
     "empty": b"",
-    "long_silence": _wave(600.0),
+    "long_silence": wave_file(600.0),
 }
 _VIDEOS = {
     "playlist": _PLAYLIST,
@@ -67,7 +68,7 @@ _VIDEOS = {
 
 def _sounds(data: bytes) -> Hostile:
     def make(place: Place) -> list[str]:
-        members = {"0.wav": data, "0.txt": b"a", "1.wav": _wave(), "1.txt": b"good"}
+        members = {"0.wav": data, "0.txt": b"a", "1.wav": wave_file(), "1.txt": b"good"}
         write(place.inputs / "a.tar", tar_of(members))
         return [
             "data", "sounds", str(place.inputs), "--member", "wav", "--out", str(place.target),

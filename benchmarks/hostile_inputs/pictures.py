@@ -9,7 +9,10 @@ from PIL import Image
 
 from benchmarks.hostile_inputs.place import Hostile, Place, add_many, tar_of, write
 
-_EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n(x) print\nshowpage\n%%EOF\n"
+_EPS = (
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n"
+    b"(x) print\nshowpage\n%%EOF\n"
+)
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 
 
@@ -82,7 +85,7 @@ def _nested_icc() -> bytes:
 
 _FILES: dict[str, Callable[[], bytes]] = {
     "eps": lambda: _EPS,
-    "eps_dos_header": lambda: b"\xc5\xd0\xd3\xc6" + struct.pack("<IIIIIIH", 30, 200, 0, 0, 0, 0, 0) + _EPS,
+    "eps_dos_header": lambda: struct.pack("<4s6IH", b"\xc5\xd0\xd3\xc6", 30, 200, *[0] * 5) + _EPS,
     "svg": lambda: _SVG,
     "pdf": lambda: b"%PDF-1.4\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF",
     "wmf": lambda: b"\xd7\xcd\xc6\x9a" + b"\0" * 80,
@@ -96,7 +99,7 @@ _FILES: dict[str, Callable[[], bytes]] = {
     "jpeg_icc_parts": _nested_icc,
     "jpeg_truncated": lambda: _encoded("JPEG")[:300],
     "empty": lambda: b"",
-    "fli": lambda: struct.pack("<IHHHHHHI", 128, 0xAF12, 65_535, 65_535, 65_535, 8, 0, 0) + b"\0" * 200,
+    "fli": lambda: struct.pack("<I6HI", 128, 0xAF12, 65_535, 65_535, 65_535, 8, 0, 0) + b"\0" * 200,
 }  # fmt: skip
 
 

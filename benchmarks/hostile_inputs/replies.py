@@ -2,6 +2,7 @@
 
 import json
 
+from benchmarks.hostile_inputs.media import wave_file
 from benchmarks.hostile_inputs.place import PASSWORD, Hostile, Place, add_many, write
 from benchmarks.hostile_inputs.texts import picture
 from benchmarks.support.hostile_server import REPLIES
@@ -16,7 +17,7 @@ def _asked(name: str) -> Hostile:
         }  # fmt: skip
         write(place.inputs / "dataset" / "q.jsonl", json.dumps(question) + "\n")
         write(place.inputs / "mm_data" / "image" / "a.png", picture())
-        write(place.inputs / "mm_data" / "audio" / "a.wav", b"RIFF" + b"\0" * 60)
+        write(place.inputs / "mm_data" / "audio" / "a.wav", wave_file())
         place.more["HOSTILE_KEY"] = PASSWORD
         return [
             "omnibench", "run", str(place.inputs), "--model", f"{place.server}/{name}/v1#m",

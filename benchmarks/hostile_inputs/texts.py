@@ -32,16 +32,16 @@ def picture() -> bytes:
     return stream.getvalue()
 
 
-def _pairs(caption: bytes, *, suffix: str = "txt") -> bytes:
+def _pairs(caption: bytes, suffix: str = "txt") -> bytes:
     members = {}
     for number in range(8):
         members |= {f"{number}.png": picture(), f"{number}.{suffix}": caption}
     return tar_of(members)
 
 
-def _command(words: tuple[str, ...], data: bytes) -> Hostile:
+def _command(words: tuple[str, ...], caption: bytes, suffix: str = "txt") -> Hostile:
     def make(place: Place) -> list[str]:
-        write(place.inputs / "a.tar", data)
+        write(place.inputs / "a.tar", _pairs(caption, suffix))
         place.target.parent.mkdir(exist_ok=True)
         named = {"IN": str(place.inputs), "OUT": str(place.target), "MODEL": str(place.sane.model)}
         return [named.get(word, word) for word in words]
@@ -55,7 +55,7 @@ _NOISE = ("data", "noise", "IN", "--mismatched", "0.5", "--out", "OUT")
 _EVAL = ("eval", "MODEL", "--data", "IN/a.tar", "--no-cache", "--out", "OUT", "--workers", "0")
 for _name, _caption in _CAPTIONS.items():
     for _what, _words in (("validate", _VALIDATE), ("tokenizer", _TOKENIZER), ("noise", _NOISE)):
-        add_many("captions", {f"{_what}_{_name}": _command(_words, _pairs(_caption))})
+        add_many("captions", {f"{_what}_{_name}": _command(_words, _caption)})
 
 
 def _evaluated(caption: bytes) -> Hostile:
@@ -79,7 +79,7 @@ _JSON = {
 }
 add_many(
     "captions",
-    {f"json_{n}": _command(_VALIDATE, _pairs(d, suffix="json")) for n, d in _JSON.items()},
+    {f"json_{n}": _command(_VALIDATE, d, "json") for n, d in _JSON.items()},
 )
 
 
@@ -99,10 +99,10 @@ def _parquet(columns: Mapping[str, Any], **options: Any) -> bytes:
 
 
 def _parquet_bomb() -> bytes:
-    """Two million rows of one caption of 2 kB, some 4 GB, in a few kB of a dictionary."""
-    rows = 2_000_000
+    """20,000 rows of one caption of 200 kB, some 4 GB, in a few kB of a dictionary."""
+    rows = 20_000
     words = pyarrow.DictionaryArray.from_arrays(
-        pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 2000])
+        pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["x" * 200_000])
     )
     paths = pyarrow.DictionaryArray.from_arrays(
         pyarrow.array([0] * rows, pyarrow.int32()), pyarrow.array(["gone.png"])
@@ -150,7 +150,7 @@ def _coco(name: str, content: str) -> Hostile:
 _IMAGES = {"images": [{"id": 1, "file_name": "../../etc/passwd"}]}
 _COCO = {
     "deep": _DEEP,
-    "values": "[" + "{}," * 13_000_000 + "{}]",
+    "values": "[" + "{}," * 12_100_000 + "{}]",
     "leads_out": json.dumps(_IMAGES | {"annotations": [{"image_id": 1, "caption": OBEYED}]}),
     "wrong_kinds": '{"images": [{"id": [], "file_name": 5}], "annotations": []}',
     "list": "[1]",

@@ -12,7 +12,10 @@ from typing import Any
 import torch
 
 _ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = ("torch", "torchvision", "open_clip_torch", "deepspeed", "webdataset", "numpy")
+_PACKAGES = (
+    *("torch", "torchvision", "open_clip_torch", "deepspeed", "webdataset", "numpy"),
+    *("av", "decord"),
+)
 _GIB = 2**30
 
 

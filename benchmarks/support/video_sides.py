@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines.video.frame_index import FrameIndex
 from data_pipelines.video.reader import VideoReader
-from data_pipelines.video.sampler import segment_frames
+from data_pipelines.video.sampler import FrameSampling, segment_frames
 
 #: Encoded bytes and how many frames to the numbers of the frames asked for, and their pixels.
 Side = Callable[[bytes, int], tuple[list[int], Sequence[np.ndarray]]]
@@ -18,17 +17,17 @@ Side = Callable[[bytes, int], tuple[list[int], Sequence[np.ndarray]]]
 def ours(data: bytes, num_frames: int) -> tuple[list[int], Sequence[np.ndarray]]:
     """The default reader."""
     with VideoReader.open(data) as reader:
-        numbers = segment_frames(len(reader), num_frames)
-        return numbers, list(reader.frames(numbers))
+        numbers, frames = reader.sample(FrameSampling(num_frames=num_frames))
+        return numbers, list(frames)
 
 
 def ours_indexed(index: bytes) -> Side:
     """The default reader with a stored frame index."""
 
     def side(data: bytes, num_frames: int) -> tuple[list[int], Sequence[np.ndarray]]:
-        with VideoReader.open(data, index=FrameIndex.from_bytes(index)) as reader:
-            numbers = segment_frames(len(reader), num_frames)
-            return numbers, list(reader.frames(numbers))
+        with VideoReader.open(data, index=index) as reader:
+            numbers, frames = reader.sample(FrameSampling(num_frames=num_frames))
+            return numbers, list(frames)
 
     return side
 

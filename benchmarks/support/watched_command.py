@@ -5,12 +5,15 @@ imports is what ``vlsuite`` does. ``cold`` starts a plain interpreter instead.
 """
 
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_MOST_BYTES = 6 << 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +98,8 @@ def _in_child(
     code = 1
     try:
         os.setsid()
+        # a case that asks for all memory must not end its neighbours
+        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
         for descriptor, file in enumerate(files, start=1):
             opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
             os.dup2(opened, descriptor)
@@ -125,7 +130,7 @@ def _exec(words: Sequence[str], environment: Mapping[str, str]) -> None:
     os.execve(sys.executable, command, dict(environment))
 
 
-def _wait(number: int, until: float) -> tuple[int, "os.resource_usage", bool]:  # type: ignore[name-defined]
+def _wait(number: int, until: float) -> tuple[int, resource.struct_rusage, bool]:
     timed_out = False
     while True:
         found, status, usage = os.wait4(number, os.WNOHANG)

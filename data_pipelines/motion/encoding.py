@@ -67,7 +67,7 @@ def encode_video(
         context.thread_count = 1
         context.gop_size = gop if coding == "lossless" else 1
         context.time_base = Fraction(1, fps)
-        for number, planes in enumerate(_to_yuv420(frames)):
+        for number, planes in enumerate(to_yuv420(frames)):
             picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             picture.pts = number
             container.mux(stream.encode(picture))
@@ -75,7 +75,7 @@ def encode_video(
     return stream_of_bytes.getvalue()
 
 
-def _to_yuv420(
+def to_yuv420(
     frames: UInt8[np.ndarray, "frames height width 3"],
 ) -> UInt8[np.ndarray, "frames rows width"]:
     """BT.601, limited range: 16 bits of fraction; colour is the mean of two by two pixels.

@@ -1,8 +1,9 @@
 """Files that appear whole or not at all: temporary name, fsync, rename."""
 
-import glob
+import fcntl
 import hashlib
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ TEMPORARY_SUFFIX = ".unfinished"
 
 #: A shard is written in less; then its last bytes are flushed, which takes seconds.
 _ABANDONED_SECONDS = 24 * 3600
+_TEMPORARY = re.compile(rf"\..+\.[0-9a-f]{{32}}{re.escape(TEMPORARY_SUFFIX)}", re.DOTALL)
+_looked_through: set[str] = set()
 
 
 class NewFile:
@@ -65,8 +68,10 @@ def replacing(path: Path) -> Iterator[NewFile]:
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
-        _remove_abandoned(path)
+        _remove_abandoned(path.parent)
         stream = temporary.open("xb")
+        with suppress(OSError):  # a file system without locks: age alone counts there
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise _unwritable(path, error) from error
     file = NewFile(path, stream)
@@ -118,13 +123,32 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Temporary files of writers of this path that were killed: nobody wrote to them for long."""
+def _remove_abandoned(folder: Path) -> None:
+    """Temporary files of writers that were killed: old, and held by nobody; clocks may jump.
+
+    Each process looks through a folder once, at its first write there.
+    """
+    if os.path.abspath(folder) in _looked_through:
+        return
+    _looked_through.add(os.path.abspath(folder))
     oldest = time.time() - _ABANDONED_SECONDS
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY_SUFFIX}"):
+    with os.scandir(folder) as entries:
+        found = [Path(entry.path) for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+    for left in found:
         with suppress(FileNotFoundError):
-            if left.stat().st_mtime < oldest:
+            if left.stat().st_mtime < oldest and _is_held_by_nobody(left):
                 left.unlink()
+
+
+def _is_held_by_nobody(path: Path) -> bool:
+    with path.open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+    return True
 
 
 def _close(path: Path, stream: BinaryIO) -> None:

@@ -115,30 +115,6 @@ def files_of(folder: Path) -> set[Path]:
     return found
 
 
-def remove_set(folder: Path) -> None:
-    """Remove the set of ours in ``folder``, finished or interrupted, and nothing else.
-
-    Raises:
-        DataError: ``folder`` holds files, and no set of ours.
-    """
-    folder = Path(os.path.abspath(folder))
-    with _owned(folder):
-        if not _names_in(folder):
-            return
-        if (folder / MARKER_NAME).exists():
-            _put_back(folder)
-        check_place(folder, overwrite=True)
-        files = files_of(folder)
-        try:
-            for path in sorted(files, key=lambda path: path.name != MANIFEST_NAME):
-                path.unlink(missing_ok=True)
-            _remove_empty(folder, [path.relative_to(folder) for path in files])
-            with suppress(OSError):  # not empty: someone else's files
-                folder.rmdir()
-        except OSError as error:
-            raise DataError(f"cannot clear {folder}: {error.strerror}; mend permissions") from error
-
-
 def _put_in_place(place: Path, folder: Path) -> None:
     """Old files aside, new ones in; every check comes before the first change."""
     assert (place / MANIFEST_NAME).is_file(), "a build ends with its manifest"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ from data_pipelines.shards.sidecar import (
     sidecar_paths,
     stamp_of,
 )
-from data_pipelines.shards.stored_rows import StoredRows, locate
 
 #: Bytes that reading a shard from start to end asks for at once.
 READ_SIZE = 4 << 20
@@ -40,13 +40,20 @@ class ShardIndex:
         path: the tar.
         layout: where its samples lie (see ``ShardIndex.open``).
         remote: where the tar comes from if ``path`` is a copy that may vanish.
+        stored: file that holds the layout; None where there is none.
     """
 
     def __init__(
-        self, path: Path, layout: ShardLayout, *, remote: CachedShard | None = None
+        self,
+        path: Path,
+        layout: ShardLayout,
+        *,
+        remote: CachedShard | None = None,
+        stored: Path | None = None,
     ) -> None:
         self.path = path
         self.layout = layout
+        self.stored = stored
         self._remote = remote
 
     @classmethod
@@ -60,8 +67,9 @@ class ShardIndex:
         """
         if isinstance(shard, CachedShard):
             _HANDLES.close_deleted()
-            return cls(shard.path, shard.layout(), remote=shard)
-        return cls(Path(shard), _layout_of(Path(shard)))
+            return cls(shard.path, shard.layout(), remote=shard, stored=shard.index_path)
+        layout, stored = _layout_of(Path(shard))
+        return cls(Path(shard), layout, stored=stored)
 
     @classmethod
     def over(cls, shard: Path | CachedShard, layout: ShardLayout) -> "ShardIndex":
@@ -131,12 +139,12 @@ class ShardIndex:
     @cached_property
     def repeats(self) -> dict[int, int]:
         """Which one of equal keys each sample has that is not the first of them."""
-        keys = self.keys
-        if len(set(keys)) == len(keys):
+        ends = self.layout.key_ends.tolist()
+        if len({self.layout.key_blob[a:b] for a, b in pairwise([0, *ends])}) == len(ends):
             return {}
         counts: Counter[str] = Counter()
         found = {}
-        for i, key in enumerate(keys):
+        for i, key in enumerate(self.keys):
             counts[key] += 1
             if counts[key] > 1:
                 found[i] = counts[key]
@@ -214,26 +222,6 @@ def store_beside(path: Path) -> Path:
     return beside(path)
 
 
-def stored_rows(shard: Path | CachedShard, layout: ShardLayout) -> StoredRows | None:
-    """Where parts of a layout can be read again; None where it is stored nowhere.
-
-    Args:
-        layout: of the shard as it is now.
-    """
-    if isinstance(shard, CachedShard):
-        files = [(shard.index_path, shard.stamp)]
-    elif (stamp := _stamp(shard)) is None:
-        return None
-    else:
-        copy, own = sidecar_paths(shard)
-        files = [(own, stamp), (copy, copied_stamp_of(shard))]
-    for file, stamp in files:
-        summary = load_summary(file, stamp=stamp)
-        if summary and (summary.mark, summary.content) == (layout.mark, layout.content):
-            return locate(file, layout)
-    return None
-
-
 def summarise(
     shard: Path | CachedShard, *, is_new: bool = False, has_changed: bool = False
 ) -> Summary:
@@ -252,7 +240,7 @@ def summarise(
         summary = _summary_of(shard, is_new=is_new)
         if summary is not None:
             return summary
-        layout = _layout_of(shard, has_changed=has_changed)
+        layout, _ = _layout_of(shard, has_changed=has_changed)
     return Summary(len(layout.key_ends), layout.problems, layout.mark, layout.content)
 
 
@@ -275,31 +263,33 @@ def _summary_of(path: Path, *, is_new: bool) -> Summary | None:
     return summary
 
 
-def _layout_of(path: Path, *, has_changed: bool = False) -> ShardLayout:
+def _layout_of(path: Path, *, has_changed: bool = False) -> tuple[ShardLayout, Path | None]:
     """The layout of a local shard: as this machine stored it, else as it lies beside a shard that
     this machine has not seen, else by walking over it.
 
+    Returns:
+        The layout, and the file that holds it; None where it could be stored nowhere.
     Raises:
         ShardError: the file is missing, unreadable, or no uncompressed tar.
     """
     stamp = _stamp(path)
     if stamp is None:
-        return scan(path)
+        return scan(path), None
     copy, own = sidecar_paths(path)
     layout = load_layout(own, size=stamp.size, stamp=stamp)
     if layout is not None:
-        return layout
+        return layout, own
+    stored: Path | None = None
     if not has_changed and not own.exists():
         layout = load_layout(copy, size=stamp.size, stamp=copied_stamp_of(path))
+        stored = copy
     if layout is None:
-        layout = scan(path)
-    _save(path, layout, stamp)
-    return layout
+        layout, stored = scan(path), None
+    return layout, own if _save(own, layout, stamp) else stored
 
 
-def _save(path: Path, layout: ShardLayout, stamp: Stamp) -> None:
+def _save(sidecar: Path, layout: ShardLayout, stamp: Stamp) -> bool:
     """In the cache; that it cannot be written is no error."""
-    sidecar = sidecar_paths(path)[-1]
     with suppress(OSError):
         sidecar.parent.mkdir(parents=True, exist_ok=True)
-    save_layout(sidecar, layout, stamp)
+    return save_layout(sidecar, layout, stamp)

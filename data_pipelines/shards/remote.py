@@ -44,6 +44,9 @@ _MOST_INDEX = 8 << 20  # bytes of a sidecar beyond those of its shard
 _WILDCARDS = "*?["
 _VERSION_FIELDS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created")
 
+#: Extras of this distribution that read addresses of a scheme.
+_EXTRAS = {"http": "http", "https": "http", "s3": "s3"}
+
 # Why another try would end the same way.
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError)
 
@@ -191,7 +194,13 @@ def _find_one(url: str) -> list[RemoteShard]:
     if not any(c in url for c in _WILDCARDS):
         if url.endswith(".tar"):
             filesystem, path = _filesystem(url)
-            return [_described(url, _retrying(lambda: filesystem.info(path), url))]
+            info = _retrying(lambda: filesystem.info(path), url)
+            if url.startswith("https://") and str(info.get("url")).startswith("http://"):
+                raise ShardError(
+                    f"{url} leads to {info['url']}, which anybody on the way can change; name that "
+                    "address if it is meant"
+                )
+            return [_described(url, info)]
         url = f"{url.rstrip('/')}/*.tar"
     if url.startswith(("http://", "https://")):
         raise ShardError(f"{url}: web servers list no files; name shards with {{000000..000012}}")
@@ -211,7 +220,7 @@ def _described(url: str, info: dict[str, Any]) -> RemoteShard:
     version = next((info[field] for field in _VERSION_FIELDS if info.get(field)), "")
     if isinstance(version, datetime):
         version = version.isoformat()
-    if not isinstance(size, int) or not 0 <= size < 1 << 62:
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size < 1 << 62:
         raise ShardError(f"{url}: the server tells no possible size; copy it to local disk")
     return RemoteShard(url, Stamp(size, int(cache_name(str(version))[:15], 16)))
 
@@ -223,9 +232,11 @@ def _filesystem(url: str) -> tuple[Any, str]:
         return url_to_fs(url)
     except (ImportError, ValueError) as error:
         reason = " ".join(str(error).split())
+        scheme = url.partition("://")[0]
+        extra = _EXTRAS.get(scheme)
+        package = f"vlsuite[{extra}]" if extra else f"the package that reads {scheme}://"
         raise ShardError(
-            f"cannot open {url}: {reason}; install the package that reads "
-            f"{url.partition('://')[0]}:// addresses through fsspec"
+            f"cannot open {url}: {reason}; install {package} (addresses are read through fsspec)"
         ) from error
 
 
@@ -233,7 +244,9 @@ def _copy(url: str, target: Path, size: int) -> None:
     """Fill a file that has its full length already: the cache counts that as taken."""
     filesystem, path = _filesystem(url)
     copied = 0
-    with filesystem.open(path, "rb", block_size=_PIECE) as source, target.open("r+b") as stream:
+    # A web server may answer a part with the whole or with another part: one answer from its start.
+    piece_size = 0 if url.startswith(("http://", "https://")) else _PIECE
+    with filesystem.open(path, "rb", block_size=piece_size) as source, target.open("r+b") as stream:
         while piece := source.read(_PIECE):
             copied += len(piece)
             if copied > size:  # a server may send without end
@@ -252,7 +265,11 @@ def _retrying(action: Callable[[], T], url: str) -> T:
         try:
             return action()
         except _FINAL as error:
-            raise ShardError(f"cannot read {url}: {_reason(error)}; check the address") from error
+            if not _may_pass(error):
+                raise ShardError(
+                    f"cannot read {url}: {_reason(error)}; check the address"
+                ) from error
+            last = error
         except DataError:
             raise
         except Exception as error:  # storage packages have families of their own
@@ -266,5 +283,18 @@ def _retrying(action: Callable[[], T], url: str) -> T:
     ) from last
 
 
+def _may_pass(error: Exception) -> bool:
+    """Whether a file that is "not found" may be there: fsspec says so of all troubles of HTTP."""
+    cause = error.__cause__
+    if cause is None or isinstance(cause, FileNotFoundError | ValueError):
+        return False
+    status = getattr(cause, "status", None)
+    return status is None or status >= 500 or status in (408, 425, 429)
+
+
 def _reason(error: BaseException | None) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    """What went wrong; the cause of an error that is nothing but a name."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    told = cause or error
+    text = " ".join(str(told).split())[:200]
+    return text if text and cause is None else f"{type(told).__name__} {text}".strip()

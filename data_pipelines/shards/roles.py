@@ -25,6 +25,7 @@ from data_pipelines.schema import (
     JsonValue,
     Mask,
 )
+from data_pipelines.video.frame_index import SUFFIX as INDEX_SUFFIX
 
 _FRAME = re.compile(r"frame\.(\d{1,9})\.(png|jpe?g|webp)")
 _FRAMES_ARRAY = "frames.npy"
@@ -51,9 +52,10 @@ def clips_of(members: Mapping[str, bytes], fields: Mapping[str, JsonValue]) -> t
             raise BadSampleError("broken clips", f"spans without a video; add a member {known}")
         return ()
     ((suffix, data),) = videos
+    index = members.get(INDEX_SUFFIX, b"")
     if listed is None:
-        return (Clip(suffix, data),)
-    return tuple(Clip(suffix, data, *_span(span)) for span in listed)
+        return (Clip(suffix, data, index=index),)
+    return tuple(Clip(suffix, data, *_span(span), index=index) for span in listed)
 
 
 def _span(span: JsonValue) -> tuple[float, float | None, str]:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipelines.shards.index import ShardIndex, stored_rows
+from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.shard_set import ShardSet
 from data_pipelines.shards.sidecar import Stamp, is_consistent, stamp_of
-from data_pipelines.shards.stored_rows import StoredRows, cut, read_rows
+from data_pipelines.shards.stored_rows import StoredRows, cut, locate, read_rows
 
 #: Neighbours whose places are read together unless another number is asked for.
 PART_SAMPLES = 64
@@ -112,7 +112,7 @@ class ShardParts:
     def _opened(self, shard: int, first: int, last: int) -> ShardPart:
         stamp = _stamp(self.shards, shard)
         whole = self.shards.opened(shard)
-        rows = stored_rows(self.shards.shards[shard], whole.layout)
+        rows = locate(whole.stored, whole.layout) if whole.stored else None
         if rows is None or stamp is None:
             self._whole[shard] = ShardPart(whole, 0, whole.repeats)
             return self._whole[shard]

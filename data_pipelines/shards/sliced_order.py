@@ -19,7 +19,7 @@ from jaxtyping import Int64
 from data_pipelines.shards.order import hashed, hashes
 
 #: Samples that are shuffled together unless another number is asked for.
-WINDOW_SAMPLES = 1 << 16
+WINDOW_SAMPLES = 100_000
 
 #: Neighbours that a window takes from a shard at least, unless a number of shards is asked for:
 #: where they are stored, what is read of one is near what is read of the next.
@@ -79,7 +79,7 @@ class SlicedOrder:
         lengths: number of samples of each shard, in the order the shards are listed.
         seed: of the run; any integer.
         window: how far samples are shuffled.
-        windows_kept: the memory is 8 bytes a sample of these, 0.5 MB for one of 65,536.
+        windows_kept: the memory is 8 bytes a sample of these, 0.8 MB for one of 100,000.
     Raises:
         ValueError: a length is negative, or the window has no shards or samples.
     """
@@ -108,12 +108,17 @@ class SlicedOrder:
 
     def __call__(self, epoch: int, place: int) -> int:
         """The global sample id at ``place`` (0 to ``len(self)`` - 1) of an epoch."""
+        first, ids = self.window_at(epoch, place)
+        return int(ids[place - first])
+
+    def window_at(self, epoch: int, place: int) -> tuple[int, Int64[np.ndarray, " window_samples"]]:
+        """The window that ``place`` lies in: its first place, and its samples in their order."""
         starts = self._epoch(epoch).first_samples
         number = bisect_right(starts, place) - 1
         ends = self._group(epoch, number).ends
         window = bisect_right(ends, place - starts[number])
-        order = self._order(epoch, number, window)
-        return int(order[place - starts[number] - ends[window] + len(order)])
+        ids = self._order(epoch, number, window)
+        return starts[number] + ends[window] - len(ids), ids
 
     def windows_from(self, epoch: int, place: int, *, count: int) -> list[list[int]]:
         """Shards of the group that ``place`` lies in and of those read after it."""

@@ -8,7 +8,7 @@ whatever is not as it was then gives None, and the index is opened again.
 import os
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from data_pipelines.shards.scan import ShardLayout
 
 _ARRAYS = ("starts", "offsets", "sizes", "suffix_ids", "key_ends", "key_blob")
 _LOCAL_HEADER = 30  # bytes, before name and extra field (APPNOTE.TXT 4.3.7)
+_NPY = b"\x93NUMPY"  # how an array begins (numpy.lib.format)
+_LONGEST_HEADER = 512  # bytes, of arrays of one axis
+_ALIGNED = 64  # bytes
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
@@ -44,13 +47,13 @@ def locate(path: Path, layout: ShardLayout) -> StoredRows | None:
 
     Args:
         path: of the index.
-        layout: what it holds.
+        layout: what was just read from it.
     """
     try:
         with path.open("rb") as stream, zipfile.ZipFile(stream) as stored:
             version = _version(stream.fileno())
             begins = tuple(
-                _begin(stream, stored.getinfo(f"{name}.npy"), _as_array(getattr(layout, name)))
+                _begin(stream, stored.getinfo(f"{name}.npy"), _num_bytes(getattr(layout, name)))
                 for name in _ARRAYS
             )
     except _UNREADABLE:
@@ -143,23 +146,24 @@ def _version(descriptor: int) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _as_array(value: "np.ndarray | bytes") -> np.ndarray:
-    return np.frombuffer(value, dtype=np.uint8) if isinstance(value, bytes) else value
+def _num_bytes(value: "np.ndarray | bytes") -> int:
+    return len(value) if isinstance(value, bytes) else value.nbytes
 
 
-def _begin(stream, entry: zipfile.ZipInfo, expected: np.ndarray) -> int:
-    """First byte of an array's numbers.
+def _begin(stream: BinaryIO, entry: zipfile.ZipInfo, num_bytes: int) -> int:
+    """First byte of an array's numbers, which end its file.
 
     Raises:
-        ValueError: it is compressed, or of another kind or length than expected.
+        ValueError: it is compressed, or of another length.
     """
     stream.seek(entry.header_offset)
     header = stream.read(_LOCAL_HEADER)
     names = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-    stream.seek(entry.header_offset + _LOCAL_HEADER + names)
-    if entry.compress_type != zipfile.ZIP_STORED or np.lib.format.read_magic(stream) != (1, 0):
+    start = entry.header_offset + _LOCAL_HEADER + names
+    stream.seek(start)
+    if entry.compress_type != zipfile.ZIP_STORED or stream.read(6) != _NPY:
         raise ValueError("not stored as it is")
-    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
-    if shape != expected.shape or kind != expected.dtype:
+    length = entry.file_size - num_bytes
+    if not 0 < length <= _LONGEST_HEADER or length % _ALIGNED:
         raise ValueError("another array")
-    return stream.tell()
+    return start + length

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.end_with_parent import end_with_parent
-from data_pipelines.errors import BadSampleError, DataError, ShardError
+from data_pipelines.errors import DataError, ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX, SUFFIX_OF_FORMAT
 from data_pipelines.images import check_image
-from data_pipelines.schema import VIDEO_SUFFIXES
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
 from data_pipelines.shards.pairs import captions_of, image_of, label_of, printable, uid_of
 from data_pipelines.skips import Skips
-
-_FRAMES_LOOKED_AT = 4
+from data_pipelines.video_shards.checking import check_moving_content, has_moving_content
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +71,7 @@ def validate(
         progress: wraps the shards as they are finished.
     Raises:
         ShardError: a path leads to no shard.
+        MissingDecoderError: there are videos, and this machine cannot read any.
     """
     shards = find_shards(paths)
     problems = Skips()
@@ -138,10 +137,10 @@ def _check_shard(path: Path) -> _ShardFindings:
 
 def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, str]]:
     """Kind and detail of each problem of one sample."""
-    suffix = next((suffix for suffix in VIDEO_SUFFIXES if suffix in members), None)
-    has_image = any(name in FORMAT_OF_SUFFIX for name in members)
-    is_video = suffix is not None and not has_image
-    problems = _check_video(members[suffix]) if suffix and is_video else _check_image(members)
+    is_moving = has_moving_content(members)
+    problems = check_moving_content(members) if is_moving else []
+    if not is_moving or any(suffix in FORMAT_OF_SUFFIX for suffix in members):
+        problems += _check_image(members)
     try:
         label = label_of(members)
     except DataError as error:
@@ -172,17 +171,6 @@ def _check_image(members: Mapping[str, bytes]) -> list[tuple[str, str]]:
         return [(kind, detail)]
     if SUFFIX_OF_FORMAT.get(info.format) != image.suffix:
         return [("suffix of another format", f"{info.format} stored as .{image.suffix}")]
-    return []
-
-
-def _check_video(data: bytes) -> list[tuple[str, str]]:
-    """Some frames from begin to end are decoded, in a process that a broken file cannot hang."""
-    from data_pipelines.video.process import shared_process
-
-    try:
-        shared_process().sample(data, _FRAMES_LOOKED_AT)
-    except BadSampleError as error:
-        return [(error.kind, str(error).partition(": ")[2])]
     return []
 
 

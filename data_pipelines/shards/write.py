@@ -47,7 +47,7 @@ def write_pairs(
     It takes the name ``out_dir`` when it is complete; see ``shards.folder``.
 
     Members of a sample: image, ``txt`` (first caption), ``json`` (uid, all captions, provenance),
-    and ``cls`` where the sample has a label.
+    ``cls`` where the sample has a label, and what else belongs to it (``Sample.members``).
 
     Args:
         samples: read once, in order; captions must not be empty.
@@ -244,11 +244,12 @@ def _benchmark_members(kind: str, *, num_classes: int) -> Callable[[Sample], Mem
 
 
 def _shared_members(sample: Sample) -> Members:
-    """Image, json and, where there is a label, cls."""
+    """Image, json, what else is stored, and cls where there is a label."""
     fields = {**sample.provenance, "uid": sample.uid, "captions": list(sample.captions)}
     members = {
         sample.image_suffix: sample.image,
         "json": json.dumps(fields, ensure_ascii=False, sort_keys=True).encode(),
+        **sample.members,
     }
     return members if sample.label is None else members | {"cls": str(sample.label).encode()}
 

@@ -74,6 +74,11 @@ class CocoCaptions(Source):
                         f"{self.annotations}: an entry of '{name}' lacks {' or '.join(keys)}: "
                         f"{str(entry)[:80]}"
                     )
+                if wrong := [key for key in keys if not isinstance(entry[key], str | int)]:
+                    raise DataError(
+                        f"{self.annotations}: {wrong[0]} of an entry of '{name}' is no text or "
+                        f"whole number: {str(entry[wrong[0]])[:80]}"
+                    )
         return content
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 from data_pipelines.images import skip_image, storable
 from data_pipelines.options import option
@@ -141,6 +142,6 @@ def _image_bytes(cell: Any) -> bytes | None:
     if cell.get("bytes") is not None:
         return cell["bytes"]
     try:
-        return Path(cell["path"]).read_bytes() if cell.get("path") else None
+        return media_bytes(Path(cell["path"])) if cell.get("path") else None
     except OSError:
         return None

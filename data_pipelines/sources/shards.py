@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import skip_image, storable
@@ -61,7 +62,7 @@ class ExistingShards(Source):
         if self.class_names_file is None:
             return ()
         try:
-            return lines_of(self.class_names_file.read_bytes().decode("utf-8-sig"))
+            return lines_of(media_bytes(self.class_names_file).decode("utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"cannot read {self.class_names_file}: {error}") from error
 

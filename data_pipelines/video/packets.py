@@ -1,5 +1,6 @@
 """One pass over the packets of a video, and what they tell of its frames."""
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from data_pipelines.video.table import FrameTable, usual_step
 
 #: Stands for a time stamp that a packet lacks.
 NO_TIME = -(2**63)
+
+#: Frames a second where nothing says how many.
+USUAL_RATE = 25
 
 #: Containers whose packets say truly when each frame is shown and where decoding can start. In
 #: program, transport and raw streams few packets have a time of their own.
@@ -91,7 +95,7 @@ def video_packets(video: OpenVideo) -> Any:
         for packet in video.container.demux(video.stream):
             if packet.size:
                 yield packet
-    except FFmpegError:
+    except (FFmpegError, IndexError):  # IndexError: PyAV at the end, if streams were added
         return
 
 
@@ -101,7 +105,7 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     Raises:
         BadSampleError: "no frames", "time stamps without sense".
     """
-    if not len(packets.pts) or not _tells_order(video):
+    if not len(packets.pts) or not tells_order(video):
         return None
     shown = np.flatnonzero(packets.shown)
     pts = packets.pts[shown]
@@ -125,7 +129,31 @@ def table_of_packets(video: OpenVideo, packets: Packets) -> FrameTable | None:
     )
 
 
-def _tells_order(video: OpenVideo) -> bool:
+def guessed_table(video: OpenVideo, packets: Packets) -> FrameTable | None:
+    """Frames as packets suggest them, one a packet, to be confirmed; None without any packet."""
+    pts = np.sort(packets.pts[packets.shown])
+    if not len(pts):
+        return None
+    if pts[0] == NO_TIME or (np.diff(pts) <= 0).any():
+        pts = np.arange(len(pts), dtype=np.int64)
+        base, step = 1 / Fraction(video.stream.average_rate or USUAL_RATE), 1
+    else:
+        base, step = video.stream.time_base, usual_step(pts)
+    return FrameTable(
+        packets=np.full(len(pts), -1),
+        pts=pts,
+        keys=np.zeros(len(pts), dtype=bool),
+        dts=pts,
+        end=int(pts[-1]) + step,
+        time_base=base,
+        num_packets=len(packets.pts),
+        is_timed=False,
+        is_decoded=False,
+    )
+
+
+def tells_order(video: OpenVideo) -> bool:
+    """Whether packets of the container say when their frames are shown."""
     names = set(video.format.split(","))
     if not names & _TOLD_BY_PACKETS:
         return False

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipelines.errors import BadSampleError, ConfigError, DataError
+from data_pipelines.errors import BadSampleError, ConfigError, DataError, reason_of
 from data_pipelines.video.decoders import other_decoder
 from data_pipelines.video.limits import DecodeLimits
 from data_pipelines.video.reader import VideoReader
@@ -124,6 +124,9 @@ def _reply(
         fields = {"kind": error.kind, "reason": str(error).removeprefix(f"{error.kind}: ")}
     except DataError as error:
         fields = {"unreadable": str(error)}
+    except (LookupError, ValueError, ArithmeticError, OSError, RuntimeError) as error:
+        # PyAV passes on what FFmpeg made of senseless numbers.
+        fields = {"kind": "broken video", "reason": f"{type(error).__name__}: {reason_of(error)}"}
     except MemoryError:
         fields = {"kind": "video needs too much memory", "reason": ""}
     return fields, np.zeros(0, dtype=np.uint8)

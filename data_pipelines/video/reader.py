@@ -1,34 +1,21 @@
 """Frames of a video by number or by time: the frames asked for, or an error."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, UInt8
 
 from data_pipelines.errors import BadSampleError, DataError
-from data_pipelines.video.decode_run import decode_run
+from data_pipelines.video.access import FrameAccess, are_alike
 from data_pipelines.video.decoders import DecoderName, other_decoder
-from data_pipelines.video.decoding import Decoding
 from data_pipelines.video.frame_index import FrameIndex, digest_of
-from data_pipelines.video.gathered import Gathered
 from data_pipelines.video.info import VideoInfo
 from data_pipelines.video.limits import DecodeLimits, Source
-from data_pipelines.video.opening import OpenVideo
-from data_pipelines.video.packets import read_packets, table_of_packets
-from data_pipelines.video.picture import Picture
-from data_pipelines.video.plan import plan
 from data_pipelines.video.promised_size import refuse_truncated
-from data_pipelines.video.runs_of_packets import (
-    KeptPackets,
-    MismatchError,
-    PacketRuns,
-    SoughtPackets,
-)
 from data_pipelines.video.sampler import FrameSampling, choose_frames, frame_at
-from data_pipelines.video.scan import scan
 from data_pipelines.video.table import FrameTable
 
 
@@ -63,17 +50,9 @@ class VideoReader:
         index: FrameIndex | None = None,
     ) -> None:
         self._source = source
-        self._limits = limits or DecodeLimits()
-        self._other = other_decoder(decoder)
-        self._picture = Picture(self._limits)
-        self._runs: PacketRuns | None = None
-        self._is_fresh = False  # whether no packet of the open container was read
-        self._index = index if index is not None and index.digest == digest_of(source) else None
-        #: Whether anything else than was expected came back, so that all was decoded anew.
-        self.was_redone = False
-        self._video, self._table = self._by_index() or self._without_index()
-        if len(self._table) > self._limits.max_frames:
-            raise BadSampleError("too many frames", f"over {self._limits.max_frames}")
+        other = other_decoder(decoder)
+        fitting = index if index is not None and index.digest == digest_of(source) else None
+        self._access = FrameAccess(source, limits or DecodeLimits(), index=fitting, other=other)
 
     @classmethod
     def open(
@@ -114,17 +93,27 @@ class VideoReader:
 
     def __len__(self) -> int:
         """Number of frames."""
-        return len(self._table)
+        return len(self._access.table)
 
     def close(self) -> None:
         """Free the decoder; the reader is of no more use."""
-        self._video.close()
+        self._access.video.close()
         self._source.close()
 
     @property
     def uses_index(self) -> bool:
         """Whether the index that was given fits this video and has led to the right frames."""
-        return self._index is not None
+        return self._access.index is not None
+
+    @property
+    def was_redone(self) -> bool:
+        """Whether anything else than was expected came back, and was decoded again."""
+        return self._access.was_redone
+
+    @property
+    def starts(self) -> Float64[np.ndarray, " frames"]:
+        """Seconds at which frames are shown, counted from the first."""
+        return self._access.table.starts
 
     @property
     def info(self) -> VideoInfo:
@@ -133,9 +122,9 @@ class VideoReader:
         Raises:
             BadSampleError: "broken video".
         """
-        if not self._picture.is_known:
+        if not self._access.picture.is_known:
             self.frames([0])
-        table, picture = self._table, self._picture
+        table, picture, video = self._access.table, self._access.picture, self._access.video
         width, height = picture.upright_size
         return VideoInfo(
             frames=len(table),
@@ -146,8 +135,8 @@ class VideoReader:
             height=height,
             rotation=picture.upright.degrees,
             is_mirrored=picture.upright.is_mirrored,
-            container=self._video.format,
-            codec=self._video.codec,
+            container=video.format,
+            codec=video.codec,
             is_timed=table.is_timed,
             starts=table.starts,
         )
@@ -161,24 +150,19 @@ class VideoReader:
         """
         numbers = [int(number) for number in indices]
         for number in numbers:
-            if not 0 <= number < len(self._table):
-                raise IndexError(f"no frame {number} in a video of {len(self._table)} frames")
-        if not numbers and not self._picture.is_known:
-            self._gathered([0])
-        return self._gathered(numbers).frames(len(self._table))
+            if not 0 <= number < len(self):
+                raise IndexError(f"no frame {number} in a video of {len(self)} frames")
+        if not numbers and not self._access.picture.is_known:
+            self._access.gathered([0])
+        return self._access.gathered(numbers).frames(len(self))
 
     def frames_at(self, seconds: Sequence[float]) -> UInt8[np.ndarray, "frames height width 3"]:
         """The frames that are shown at moments, in seconds from the first frame.
 
         Moments before the first and after the last frame give those.
         """
-        starts = self._table.starts
+        starts = self.starts
         return self.frames(frame_at(starts, moment) for moment in seconds)
-
-    @property
-    def starts(self) -> Float64[np.ndarray, " frames"]:
-        """Seconds at which frames are shown, counted from the first."""
-        return self._table.starts
 
     def sample(
         self,
@@ -192,11 +176,24 @@ class VideoReader:
         Raises:
             BadSampleError: as ``frames``, and "no frames" in the span.
         """
+        access = self._access
+
+        def chosen(table: FrameTable) -> list[int]:
+            return choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
+
+        guess = access.first_guess()
+        if guess is not None:
+            numbers = []
+            with suppress(BadSampleError):  # the guess may not reach the span
+                numbers = chosen(guess)
+            gathered = access.from_start(numbers)
+            if numbers and are_alike(access.table, guess):
+                return numbers, gathered.frames(len(guess))
         while True:
-            table = self._table
-            numbers = choose_frames(table.starts, table.duration, sampling, span=span, draws=draws)
-            gathered = self._gathered(numbers)
-            if np.array_equal(self._table.pts, table.pts):
+            table = access.table
+            numbers = chosen(table)
+            gathered = access.gathered(numbers)
+            if are_alike(access.table, table):
                 return numbers, gathered.frames(len(table))
             # Decoding showed that there are other frames than packets or an index said.
 
@@ -206,104 +203,23 @@ class VideoReader:
         Raises:
             BadSampleError: "broken frame index": the decoder does not tell its frames apart.
         """
-        if not self._table.is_decoded or self._index is not None:
-            self._from_start([0])
-        if not self._picture.is_known:
+        access = self._access
+        if not access.table.is_decoded or access.index is not None:
+            access.from_start([0])
+        if not access.picture.is_known:
             self.frames([0])
-        if self._table.packets[0] < 0:
+        if access.table.packets[0] < 0:
             raise BadSampleError("broken frame index", "the frames have no packets of their own")
-        picture = self._picture
+        picture = access.picture
         return FrameIndex(
-            table=self._table,
+            table=access.table,
             digest=digest_of(self._source),
             width=picture.size[0],
             height=picture.size[1],
             quarters=picture.upright.quarters,
             is_mirrored=picture.upright.is_mirrored,
-            needs_probe=not self._video.has_header,
+            needs_probe=not access.video.has_header,
         )
-
-    def _by_index(self) -> tuple[OpenVideo, FrameTable] | None:
-        """Open with what an index says; None where there is none or it is of no use."""
-        index = self._index
-        if index is None:
-            return None
-        try:
-            video = OpenVideo(self._source, self._limits, probe=index.needs_probe)
-        except BadSampleError:
-            self._index = None
-            return None
-        self._picture.know(index)
-        self._is_fresh = True
-        return video, index.table
-
-    def _without_index(self) -> tuple[OpenVideo, FrameTable]:
-        video = OpenVideo(self._source, self._limits)
-        packets = read_packets(video, self._limits)
-        table = table_of_packets(video, packets)
-        if table is None:
-            return self._scan()
-        if packets.kept is not None:
-            self._runs = KeptPackets(packets.kept)
-        return video, table
-
-    def _scan(
-        self, on_frame: Callable[[int, Any], None] | None = None
-    ) -> tuple[OpenVideo, FrameTable]:
-        """Decode all, from a container opened anew."""
-        video = OpenVideo(self._source, self._limits)
-        self._runs = None
-        return video, scan(video, self._limits, on_frame)
-
-    def _gathered(self, numbers: Sequence[int]) -> Gathered:
-        """By the index, else by the packets, else by decoding from the start.
-
-        Lacks frames that are not there, where the table said otherwise.
-        """
-        self._picture.make_room(len(numbers))
-        try:
-            return self._planned(numbers)
-        except MismatchError:
-            self.was_redone = True
-        if self._index is not None:
-            self._index, self._picture = None, Picture(self._limits)
-            self._picture.make_room(len(numbers))
-            self._video, self._table = self._without_index()
-            try:
-                return self._planned(numbers)
-            except MismatchError:
-                pass
-        return self._from_start(numbers)
-
-    def _planned(self, numbers: Sequence[int]) -> Gathered:
-        """Raises ``MismatchError`` where anything else than expected comes back."""
-        table = self._table
-        gathered = Gathered(numbers, self._picture)
-        wanted = sorted(number for number in set(numbers) if number < len(table))
-        if self._other is not None and table.is_timed and not table.is_decoded:
-            for number, pixels in self._other(self._source, wanted, table).items():
-                gathered.add_pixels(number, pixels)
-            return gathered
-        source = self._runs or self._sought()
-        decoding = Decoding(self._video)
-        for run in plan(table, wanted):
-            decode_run(decoding, source.packets(run), run, gathered)
-        return gathered
-
-    def _sought(self) -> PacketRuns:
-        if not self._is_fresh:
-            self._video.close()
-            probe = self._index is None or self._index.needs_probe
-            self._video = OpenVideo(self._source, self._limits, probe=probe)
-        self._is_fresh = False
-        return SoughtPackets(self._video, self._table)
-
-    def _from_start(self, numbers: Sequence[int]) -> Gathered:
-        """Decode all of it, count the frames, and keep those that are wanted."""
-        self._index = None
-        gathered = Gathered(numbers, self._picture)
-        self._video, self._table = self._scan(gathered.add)
-        return gathered
 
 
 def make_index(video: bytes | str | Path, *, limits: DecodeLimits | None = None) -> bytes:

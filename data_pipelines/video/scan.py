@@ -10,10 +10,8 @@ from data_pipelines.errors import BadSampleError
 from data_pipelines.video.decoding import Decoding, Numbered, decode_all
 from data_pipelines.video.limits import DecodeLimits
 from data_pipelines.video.opening import OpenVideo
-from data_pipelines.video.packets import NO_TIME, video_packets
+from data_pipelines.video.packets import NO_TIME, USUAL_RATE, video_packets
 from data_pipelines.video.table import FrameTable
-
-_USUAL_RATE = 25
 
 
 def scan(
@@ -90,7 +88,7 @@ def _by_rate(
 ) -> FrameTable:
     """Times by counting frames, where the container has none or they do not ascend."""
     stream = video.stream
-    rate = stream.average_rate or stream.guessed_rate or _USUAL_RATE
+    rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
     numbers = np.arange(len(packets), dtype=np.int64)
     return FrameTable(
         packets=packets,

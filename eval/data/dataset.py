@@ -147,6 +147,7 @@ class ShardImages:
         digest = hashlib.sha256(self.places.tobytes())
         for shard in self.shards:
             digest.update(str(shard.path).encode("utf-8", "surrogateescape"))
+            digest.update(shard.layout.content.encode())
         return digest.digest()
 
 

@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int64, UInt64
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from eval.data.imagenet_layouts import (
@@ -94,9 +95,9 @@ class PictureFolder:
             OSError: a file cannot be read.
         """
         path = self.path(i)
-        members = {path.suffix[1:].lower(): path.read_bytes()}
+        members = {path.suffix[1:].lower(): media_bytes(path)}
         for ending in self.companions.get(i, ()):
-            members[ending] = path.with_suffix(f".{ending}").read_bytes()
+            members[ending] = media_bytes(path.with_suffix(f".{ending}"))
         return members
 
 

@@ -345,7 +345,7 @@ def refuse_unusable(dataset: EvalDataset, needed: NeededRows, wanted: str) -> No
     Raises:
         EvaluationError: no sample, or a problem that ``needed`` sees.
     """
-    where = f"{dataset.title} at {dataset.layout.folder}"
+    where = f"{dataset.title} at {dataset.layout.folder.absolute()}"
     if not len(dataset):
         reasons = [f"{n} with {why}" for why, n in dataset.num_skipped.items()]
         skipped = ", ".join([*reasons, *dataset.problems[:PROBLEMS_SHOWN]])

@@ -373,12 +373,16 @@ def _lock(path: Path, dataset: EvalDataset) -> Iterator[None]:
         release(descriptor)
 
 
+def _fits_together(part: Mapping[str, np.ndarray]) -> bool:
+    """Whether it holds embeddings in rows, and whether each is good."""
+    embeds, is_good = part["embeds"], part["is_good"]
+    return embeds.ndim == 2 and is_good.shape == embeds.shape[:1] and is_good.dtype == bool
+
+
 def _read_part(path: Path) -> dict[str, np.ndarray] | None:
     """None for a part that is not there or was damaged: it is computed again."""
     part = _read_arrays(path, "embeds", "is_good")
-    if part is None or part["embeds"].ndim != 2 or len(part["embeds"]) != len(part["is_good"]):
-        return None
-    return part
+    return part if part is not None and _fits_together(part) else None
 
 
 def _read_arrays(path: Path, *names: str) -> dict[str, np.ndarray] | None:

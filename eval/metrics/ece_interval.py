@@ -12,9 +12,10 @@ on every sample (Kumar et al. 2019, arXiv 1909.10155, section 5; Roelofs et al. 
   never above the true ECE of the bins. It may be slightly negative.
 - ``ece_limits`` inverts a test. Were the gaps kappa times a pattern, with hits drawn anew
   (binomially within each bin, bins multinomially), an ECE as large or as small as the found one
-  must not be rarer than 2.5 %. The interval is the hull of those of two patterns, the gaps found
-  and their mean in all bins; it begins at 0 where a calibrated model could have been as bad by
-  chance.
+  must not be rarer than 2.5 %. The interval is the hull of those of four patterns, the gaps found,
+  their mean in all bins, and both with the other sign: of a few images with none right the model
+  may well be right more often than it is sure. It begins at 0 where a calibrated model could have
+  been as bad by chance.
 """
 
 from collections.abc import Callable
@@ -104,10 +105,11 @@ class _Bins(NamedTuple):
 
 
 def _patterns(bins: _Bins) -> list[np.ndarray]:
-    """Gaps as found, and one and the same gap in all bins: noise adds least to that."""
+    """Gaps as found and one and the same in all bins (noise adds least to that), of both signs."""
     mean = float(bins.counts @ bins.gaps) / float(bins.counts.sum())
-    same = np.full(len(bins.gaps), mean if mean else -1.0)
-    return [pattern for pattern in (bins.gaps, same) if np.abs(pattern).max() > 1e-9]
+    same = np.full(len(bins.gaps), mean if abs(mean) > 1e-9 else 1.0)
+    both = [sign * pattern for pattern in (bins.gaps, same) for sign in (1.0, -1.0)]
+    return [pattern for pattern in both if np.abs(pattern).max() > 1e-9]
 
 
 def _search(bins: _Bins, pattern: np.ndarray) -> tuple[float, float]:

@@ -89,6 +89,8 @@ def _media_file(folder: Path, name: Any) -> FileMedia:
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
             raise BadSampleError("media outside its folder", repr(name))
+        if path.exists() and not path.is_file():  # a pipe would never end
+            raise BadSampleError("missing media", f"{name} is no regular file")
         with path.open("rb") as stream:
             start = stream.read(len(_LFS_START))
     except OSError as error:

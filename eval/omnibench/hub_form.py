@@ -16,6 +16,7 @@ from eval.respondents.media import BytesMedia
 from eval.respondents.question import Media, OmniQuestion
 
 _MEDIA = ("image", "audio")
+_ROWS = 512  # of a table at once
 
 
 class _Collector:
@@ -88,7 +89,9 @@ def _records(file: Path) -> Iterator[tuple[int, int, dict[str, Any]]]:
                 raise EvaluationError(f"{file}: column '{column}' is no struct of bytes and path")
         columns = [*COLUMNS, *(f"{column}.path" for column in _MEDIA)]
         for group in range(opened.num_row_groups):
-            rows = opened.read_row_group(group, columns=columns).to_pylist()
+            # in parts: one long cell may stand in every row at no cost to the file
+            parts = opened.iter_batches(_ROWS, row_groups=[group], columns=columns)
+            rows = (record for part in parts for record in part.to_pylist())
             yield from ((group, row, record) for row, record in enumerate(rows))
     except (OSError, pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise EvaluationError(f"cannot read {file}: {str(error).splitlines()[0]}") from error

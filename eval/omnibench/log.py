@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,7 @@ class LogWriter:
         self._descriptor = descriptor
         self._path = path
         self.log = log
+        self.num_added = 0
 
     def append(self, response: Response) -> None:
         """Add one line.
@@ -133,16 +134,21 @@ class LogWriter:
             EvaluationError: the disk is full.
         """
         _write(self._descriptor, response.to_json(), self._path)
+        self.num_added += 1
 
 
 @contextmanager
 def appending(path: Path, header: LogHeader) -> Iterator[LogWriter]:
     """Begin a log or go on with one, alone; a torn last line is cut off.
 
+    A new one that an error ends before the first response is removed, and its folder where that
+    is new too: the corrected command may have another model.
+
     Raises:
         EvaluationError: another command writes it, it was begun with other settings, or it
             cannot be written.
     """
+    is_new_folder = not path.parent.exists()
     make_folder(path.parent)
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -153,11 +159,28 @@ def appending(path: Path, header: LogHeader) -> Iterator[LogWriter]:
         raise EvaluationError(
             f"another command is writing {path}; wait for it, or choose another --out"
         )
+    if not os.fstat(descriptor).st_nlink:
+        release(descriptor)
+        raise EvaluationError(f"{path} was removed just now by another command; try again")
+    is_new = not os.fstat(descriptor).st_size
     try:
-        yield LogWriter(descriptor, path, _begun(descriptor, path, header))
+        writer = LogWriter(descriptor, path, _begun(descriptor, path, header))
+        try:
+            yield writer
+        except BaseException:
+            if is_new and not writer.num_added:
+                _remove(path, and_folder=is_new_folder)
+            raise
         os.fsync(descriptor)
     finally:
         release(descriptor)
+
+
+def _remove(path: Path, *, and_folder: bool) -> None:
+    path.unlink(missing_ok=True)
+    if and_folder:
+        with suppress(OSError):  # not empty: someone else's files
+            path.parent.rmdir()
 
 
 def _begun(descriptor: int, path: Path, header: LogHeader) -> Log:

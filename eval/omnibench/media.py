@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 
 #: Row groups of one table column that stay in memory; questions are asked in stored order.
@@ -30,7 +31,7 @@ class FileMedia:
             DataError: the file cannot be read.
         """
         try:
-            return self.path.read_bytes()
+            return media_bytes(self.path)
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
 

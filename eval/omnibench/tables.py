@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from eval.metrics.intervals import RECALL_INTERVAL, WILSON
 from eval.omnibench.audit import audit
 from eval.omnibench.comparison import Compared
 from eval.omnibench.leaderboard import published
@@ -48,7 +49,7 @@ def overview(scored: ScoredLog) -> Table:
     ]
     note = (
         "Questions without an answer count as wrong in all columns but 'of answered', whose n is "
-        "'answered'. Intervals: Wilson; of the means over types, Korn-Graubard."
+        f"'answered'. Intervals: {WILSON}; of the means over types: {RECALL_INTERVAL}."
     )
     return Table("Settings", header, rows, note)
 

@@ -249,7 +249,8 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
         for i in range(len(c.scores)):
             cell = _cell(c, i)
             mark = _mark(cell)
-            cells.append(f"{cell.value}{mark} [{cell.interval}]" if cell else "-")
+            paired = f" {cell.difference}" if cell and cell.difference else ""
+            cells.append(f"{cell.value}{mark} [{cell.interval}]{paired}" if cell else "-")
         some = next(score for score in c.scores if score is not None)
         where = f"{c.subject.dataset} ({c.subject.split})"
         rows.append(
@@ -259,6 +260,7 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     notes = [
+        f"[95% interval], then, image by image, the difference from {sides[0].name} (its interval)",
         f"* differs from {sides[0].name}: p of the paired difference at most {LEVEL:g} after "
         f"{HOLM} for all scores of the model",
         "~ only its own 95% interval excludes 0: of 20 such intervals of equal models one does",

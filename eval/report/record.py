@@ -14,6 +14,7 @@ from data_pipelines.bounded_json import json_lines, read_json
 from data_pipelines.schema import JsonValue
 from eval.errors import EvaluationError
 from eval.results import EvalResult, load_result
+from vlsuite.export.run_changes import Change, read_changes, unrecorded
 
 #: Columns of the training curves that every run has, by the names metrics.jsonl uses.
 TRAIN_COLUMNS = (
@@ -51,6 +52,7 @@ class RunRecord:
             ("logit_scale"); NaN where a record lacks it.
         evals: rounds of evaluation in training, by step.
         results: result files, by data set.
+        changes: settings changed when the run was continued.
         remarks: what could not be read, one line each.
     """
 
@@ -61,6 +63,7 @@ class RunRecord:
     evals: tuple[EvalPoint, ...]
     results: tuple[EvalResult, ...]
     remarks: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
 
 
 def read_run(folder: Path) -> RunRecord:
@@ -85,6 +88,9 @@ def read_run(folder: Path) -> RunRecord:
     environment = _read_object(folder / "environment.json", remarks)
     if not environment and results:
         environment = results[0].origin.environment
+    changes = read_changes(folder, remarks)
+    if (folder / "config.json").is_file() and (remark := unrecorded(environment)) is not None:
+        remarks.append(remark)
     return RunRecord(
         name=folder.resolve().name,
         config=_read_object(folder / "config.json", remarks),
@@ -93,6 +99,7 @@ def read_run(folder: Path) -> RunRecord:
         evals=tuple(sorted(evals.values())),
         results=tuple(results),
         remarks=tuple(remarks),
+        changes=tuple(changes),
     )
 
 

@@ -56,11 +56,16 @@ def percent(share: float) -> str:
 
 
 def number(value: float, unit: str) -> str:
-    """A value in the unit of its score: shares and points as percent, others with 4 digits."""
+    """A value in the unit of its score: shares and points as percent, others with 4 digits.
+
+    Nats have 4 decimals: at 0.02 nats as at 12, a difference between models is in the third.
+    """
     if unit == "share":
         return percent(value)
     if unit == "points":
         return f"{100 * value:+.2f}"
+    if unit == "nats":
+        return f"{value:.4f}"
     return f"{value:.4g}"
 
 
@@ -85,11 +90,11 @@ def times_chance(result: EvalResult, name: str) -> str:
 
 
 def result_table(results: Sequence[EvalResult]) -> str:
-    """The first scores of each result as a plain-text table; shares in percent."""
+    """The first scores of each result, headlines among them, as plain text; shares in percent."""
     header = ("data set", "split", "task", "score", "", "95% interval", "chance %", "x chance", "n")
     rows: list[tuple[str, ...]] = [header]
     for result in results:
-        for name, score in islice(result.scores.items(), SCORES_SHOWN):
+        for name, score in _shown(result):
             chance = result.chance.get(name)
             rows.append(
                 (
@@ -115,6 +120,16 @@ def result_table(results: Sequence[EvalResult]) -> str:
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([*lines, *_remarks(results)])
+
+
+def _shown(result: EvalResult) -> list[tuple[str, Score]]:
+    """Headlines come first only where they would not be shown otherwise."""
+    names = list(result.scores)
+    if not set(facts_named(result.benchmark).headlines) & set(names[SCORES_SHOWN:]):
+        return list(islice(result.scores.items(), SCORES_SHOWN))
+    first = [name for name in facts_named(result.benchmark).headlines if name in result.scores]
+    chosen = [*first, *(name for name in names if name not in first)][:SCORES_SHOWN]
+    return [(name, result.scores[name]) for name in chosen]
 
 
 def average_lines(averages: Sequence[GroupAverage]) -> list[str]:

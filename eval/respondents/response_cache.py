@@ -6,6 +6,7 @@ from typing import Any
 
 from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import DataError
+from data_pipelines.printable import json_text
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.respondents.cost import count_of
@@ -58,7 +59,8 @@ class ResponseCache:
         path = self._path(key)
         make_folder(path.parent)
         try:
-            write_file(path, json.dumps(answer, ensure_ascii=False, sort_keys=True).encode())
+            told = json.dumps(answer, ensure_ascii=False, sort_keys=True)
+            write_file(path, json_text(told).encode())
         except DataError:
             if self.get(key) is None:  # else another command stored the same answer meanwhile
                 raise

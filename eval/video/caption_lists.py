@@ -1,45 +1,43 @@
-"""Lists of captioned videos as they are distributed: MSR-VTT, MSVD, DiDeMo, LSMDC.
+"""Lists of captioned videos as they are distributed, as sets to be evaluated.
 
-- MSR-VTT 1k-A: ``MSRVTT_JSFUSION_test.csv`` (columns video_id, sentence): 1,000 videos, a caption
-  each. Any list with these columns is read so.
-- MSR-VTT full: ``MSRVTT_data.json`` or ``test_videodatainfo.json``: {"videos": [{"video_id",
-  "split"}], "sentences": [{"video_id", "caption"}]}; the videos of the split "test", every caption
-  a query.
-- MSVD: ``test_list.txt`` (a name a line) beside ``AllVideoDescriptions.txt`` ("NAME caption");
-  every caption is a query. The pickled captions that some publish are not read.
-- DiDeMo: ``test_data.json``: [{"video", "description"}]; all descriptions of a video in their order
-  are one paragraph (paragraph to video).
-- LSMDC: ``LSMDC16_challenge_1000_publictect.csv``: tab-separated, no header: name, four times,
-  sentence.
+``data_pipelines.video_lists`` reads them; here is what a test takes of each.
+
+- MSR-VTT 1k-A: ``MSRVTT_JSFUSION_test.csv``: 1,000 videos, a caption each.
+- MSR-VTT full: ``MSRVTT_data.json`` or ``test_videodatainfo.json``: the videos of the split "test",
+  every caption a query.
+- MSVD: ``test_list.txt`` beside ``AllVideoDescriptions.txt``; every caption is a query.
+- DiDeMo: ``test_data.json``: all descriptions of a video are one paragraph (paragraph to video).
+- LSMDC: ``LSMDC16_challenge_1000_publictect.csv``.
 """
 
-import csv
-import json
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from data_pipelines.errors import DataError
+from data_pipelines.skips import Skips
+from data_pipelines.video_lists import listed
+from data_pipelines.video_lists.didemo import read_didemo as didemo
+from data_pipelines.video_lists.listed import ListedVideo
+from data_pipelines.video_lists.lsmdc import read_lsmdc as lsmdc
+from data_pipelines.video_lists.msrvtt import read_msrvtt as msrvtt
+from data_pipelines.video_lists.msvd import CAPTIONS as MSVD_CAPTIONS
+from data_pipelines.video_lists.msvd import read_msvd as msvd
 from eval.errors import EvaluationError
 from eval.video.clip_set import ClipSet, EvalClip
 from eval.video.video_files import ListPlace, VideoFiles
 
-MSVD_CAPTIONS = "AllVideoDescriptions.txt"
-
-_LSMDC_COLUMNS = 6
-_CLIP_OF_MSVD = re.compile(r"(.+)_\d+_\d+")
-_TIMES_OF_LSMDC = re.compile(r"_\d\d\.\d\d\.\d\d\.\d+-\d\d\.\d\d\.\d\d\.\d+$")
-
-
-class _Captioned(NamedTuple):
-    """Captions by name of the video, in the order of the list."""
-
-    name: str
-    split: str
-    captions: Mapping[str, Sequence[str]]
-    cluster: Callable[[str], str] = str
-    left_out: Mapping[str, int] = {}
+__all__ = [
+    "MSVD_CAPTIONS",
+    "csv_rows",
+    "json_of",
+    "read_didemo",
+    "read_lsmdc",
+    "read_msrvtt",
+    "read_msrvtt_1ka",
+    "read_msvd",
+]
 
 
 def read_msrvtt_1ka(place: ListPlace) -> ClipSet:
@@ -48,11 +46,8 @@ def read_msrvtt_1ka(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the list cannot be read.
     """
-    rows = csv_rows(place.file)
-    if not rows or not {"video_id", "sentence"} <= set(rows[0]):
-        raise EvaluationError(f"{place.file} lacks the columns video_id and sentence")
-    captions = _grouped((row["video_id"], row["sentence"]) for row in rows)
-    return _found(_Captioned("msrvtt", "1k-A", captions), place)
+    skips = Skips()
+    return _found("msrvtt", "1k-A", msrvtt(place.file, skips), skips, place)
 
 
 def read_msrvtt(place: ListPlace) -> ClipSet:
@@ -61,19 +56,8 @@ def read_msrvtt(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the list cannot be read.
     """
-    data = json_of(place.file)
-    try:
-        wanted = {
-            str(video["video_id"]): None
-            for video in data["videos"]
-            if video.get("split", "test") == "test"
-        }
-        said = [(str(s["video_id"]), str(s["caption"])) for s in data["sentences"]]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise EvaluationError(f"{place.file} is no list of MSR-VTT: {error!r}") from error
-    own = _grouped((name, caption) for name, caption in said if name in wanted)
-    captions = {name: own.get(name, ()) for name in wanted}
-    return _found(_Captioned("msrvtt", "full", captions), place)
+    skips = Skips()
+    return _found("msrvtt", "full", msrvtt(place.file, skips, split="test"), skips, place)
 
 
 def read_msvd(place: ListPlace) -> ClipSet:
@@ -82,19 +66,8 @@ def read_msvd(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: a file is missing or cannot be read.
     """
-    said = _text(place.file.with_name(MSVD_CAPTIONS)).splitlines()
-    pairs = [line.strip().partition(" ") for line in said if line and not line.startswith("#")]
-    own = _grouped((name, caption) for name, _, caption in pairs)
-    wanted = [line.strip() for line in _text(place.file).splitlines() if line.strip()]
-    captions = {name: own.get(name, ()) for name in wanted}
-
-    def source(name: str) -> str:
-        match = _CLIP_OF_MSVD.fullmatch(name)
-        return match[1] if match else name
-
-    return _found(
-        _Captioned("msvd", place.file.stem.removesuffix("_list"), captions, source), place
-    )
+    skips, split = Skips(), place.file.stem.removesuffix("_list")
+    return _found("msvd", split, msvd(place.file, skips), skips, place)
 
 
 def read_didemo(place: ListPlace) -> ClipSet:
@@ -103,13 +76,8 @@ def read_didemo(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the list cannot be read.
     """
-    data = json_of(place.file)
-    try:
-        own = _grouped((str(one["video"]), str(one["description"])) for one in data)
-    except (KeyError, TypeError) as error:
-        raise EvaluationError(f"{place.file} is no list of DiDeMo: {error!r}") from error
-    captions = {name: (" ".join(said),) if said else () for name, said in own.items()}
-    return _found(_Captioned("didemo", place.file.stem.removesuffix("_data"), captions), place)
+    skips, split = Skips(), place.file.stem.removesuffix("_data")
+    return _found("didemo", split, didemo(place.file, skips), skips, place)
 
 
 def read_lsmdc(place: ListPlace) -> ClipSet:
@@ -118,19 +86,8 @@ def read_lsmdc(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the list cannot be read.
     """
-    pairs, broken = [], 0
-    for line in _text(place.file).splitlines():
-        columns = line.split("\t")
-        if len(columns) == _LSMDC_COLUMNS:
-            pairs.append((columns[0].strip(), columns[-1]))
-        else:
-            broken += bool(line.strip())
-    left_out = {"broken line of the list": broken}
-
-    def film(name: str) -> str:
-        return _TIMES_OF_LSMDC.sub("", name)
-
-    return _found(_Captioned("lsmdc", "test", _grouped(pairs), film, left_out), place)
+    skips = Skips()
+    return _found("lsmdc", "test", lsmdc(place.file, skips), skips, place)
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -140,10 +97,9 @@ def csv_rows(path: Path) -> list[dict[str, str]]:
         EvaluationError: it cannot be read.
     """
     try:
-        rows = list(csv.DictReader(_text(path).splitlines()))
-    except csv.Error as error:
-        raise EvaluationError(f"{path} is no table: {error}") from error
-    return [{str(k): v if isinstance(v, str) else "" for k, v in row.items()} for row in rows]
+        return list(listed.csv_rows(path, (), of="videos"))
+    except DataError as error:
+        raise EvaluationError(str(error)) from error
 
 
 def json_of(path: Path) -> Any:
@@ -153,35 +109,25 @@ def json_of(path: Path) -> Any:
         EvaluationError: it cannot be read.
     """
     try:
-        return json.loads(_text(path))
-    except (ValueError, RecursionError) as error:
-        raise EvaluationError(f"{path} is no JSON: {error}") from error
+        return listed.json_of(path)
+    except DataError as error:
+        raise EvaluationError(str(error)) from error
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise EvaluationError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
-    """Captions of each name; blank ones are left out, names stay."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name, caption in pairs:
-        own = found[name]
-        if caption.strip():
-            own.append(caption.strip())
-    return {name: tuple(own) for name, own in found.items()}
-
-
-def _found(listed: _Captioned, place: ListPlace) -> ClipSet:
+def _found(
+    name: str, split: str, videos: Iterable[ListedVideo], skips: Skips, place: ListPlace
+) -> ClipSet:
     files, clips = VideoFiles(place.videos), []
-    left_out: Counter[str] = Counter(listed.left_out)
-    for name, captions in listed.captions.items():
-        file = files.find(name)
-        if file is None:
-            left_out["video is not in the folder"] += 1
-        else:
-            clips.append(EvalClip(name, file, tuple(captions), None, listed.cluster(name)))
-    return ClipSet(name=listed.name, split=listed.split, clips=tuple(clips), left_out=left_out)
+    left_out: Counter[str] = Counter()
+    try:
+        for video in videos:
+            file = files.find(video.name)
+            if file is None:
+                left_out["video is not in the folder"] += 1
+            else:
+                cluster = video.source or video.name
+                clips.append(EvalClip(video.name, file, video.captions, None, cluster))
+    except DataError as error:
+        raise EvaluationError(str(error)) from error
+    left_out.update(skips.counts)
+    return ClipSet(name=name, split=split, clips=tuple(clips), left_out=left_out)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import UserError
 from eval.data.dataset import EvalDataset
@@ -162,6 +163,6 @@ def _bytes(row: TableRow) -> bytes:
     if row.file is None:
         return row.data
     try:
-        return row.file.read_bytes()
+        return media_bytes(row.file)
     except OSError:
         return b""

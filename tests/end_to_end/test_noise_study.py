@@ -16,7 +16,10 @@ from tests.support.warm_processes import ensure_server
 from vlsuite.cli.main import main
 
 _GRID = ("--methods", "infonce,rde", "--rates", "0.5", "--seeds", "1", "--jobs", "1")
-_SMALL = ("vocab_size=300", "pretrain_epochs=1", "epochs=1", "batch_size=16", "test_share=0.15")
+_SMALL = (
+    "vocab_size=300", "pretrain_epochs=1", "epochs=1", "batch_size=16", "test_share=0.15",
+    "validation_share=0.15", "pretrain_share=0.3", "lr_grid=5e-4", "tune_seed=0",
+)  # fmt: skip
 _CELLS = {"infonce-50-seed0", "rde-50-seed0"}
 _PATIENCE = 280  # a machine with other work on it
 
@@ -44,7 +47,7 @@ def _finished(out: Path) -> dict[str, int]:
 @pytest.mark.timeout(2 * _PATIENCE)
 def test_a_killed_study_goes_on_with_the_runs_that_are_missing(tmp_path: Path, capfd):
     shards, out = tmp_path / "shards", tmp_path / "study"
-    SyntheticSource(num_samples=160, side=32).build(Target(out_dir=shards))
+    SyntheticSource(num_samples=320, side=32).build(Target(out_dir=shards))
     first = _start(_words(shards, out))
     ends = time.monotonic() + _PATIENCE
     while not _finished(out) and first.poll() is None and time.monotonic() < ends:
@@ -64,6 +67,10 @@ def test_a_killed_study_goes_on_with_the_runs_that_are_missing(tmp_path: Path, c
     assert "report: " in said
     data = json.loads((out / "study.json").read_text())
     assert data["num_runs"] == len(_CELLS)
+    assert {name: one["lr"] for name, one in data["tuning"]["methods"].items()} == {
+        "infonce": 5e-4,
+        "rde": 5e-4,
+    }
     detection = data["results"]["rde"]["0.5"]["detection"]
     assert detection["scored_by"] == "noise probability"
     assert 0 <= detection["auroc"]["value"] <= 1

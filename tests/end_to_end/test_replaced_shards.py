@@ -75,7 +75,7 @@ def _swap(shards: Path) -> None:
 
 CHANGES = {
     "swapped": (_swap, f"{NAMES[0]} holds what {NAMES[1]} held, {NAMES[1]} holds what"),
-    "caption": (lambda d: _edit(d / NAMES[1], b"circle", b"cirkle"), f"{NAMES[1]} holds other"),
+    "caption": (lambda d: _edit(d / NAMES[1], b"circle", b"CIRCLE"), f"{NAMES[1]} holds other"),
     "json": (lambda d: _edit(d / NAMES[2], b'"uid": "', b'"uid": ['), f"{NAMES[2]} holds other"),
     "picture": (lambda d: _edit(d / NAMES[0], b"IDAT", b"IDAX"), f"{NAMES[0]} holds other"),
     "gone": (lambda d: (d / NAMES[2]).unlink(), f"{NAMES[2]} is gone"),
@@ -107,9 +107,9 @@ def test_a_run_is_not_continued_on_other_content_unless_it_is_named(stopped, cap
 
 def test_the_name_of_one_content_does_not_stand_for_the_next(stopped, capsys):
     _put_in_the_runs_place(stopped)
-    _edit(stopped / "shards" / NAMES[1], b"circle", b"cirkle")
+    _edit(stopped / "shards" / NAMES[1], b"circle", b"CIRCLE")
     setting = _resume(stopped, capsys)[1].partition("--set ")[2].split()[0]
-    _edit(stopped / "shards" / NAMES[0], b"circle", b"kircle")
+    _edit(stopped / "shards" / NAMES[0], b"circle", b"cIRCLE")
     code, said = _resume(stopped, capsys, setting)
     assert code == 2
     assert f"{NAMES[0]} holds other content, {NAMES[1]} holds other content" in said
@@ -123,7 +123,7 @@ def test_moved_shards_are_the_same(whole, stopped, capsys):
 
 
 def test_shards_that_are_changed_by_a_setting_are_said_and_taken(stopped, capsys):
-    _edit(stopped / "shards" / NAMES[1], b"circle", b"cirkle")
+    _edit(stopped / "shards" / NAMES[1], b"circle", b"CIRCLE")
     code, said = _resume(stopped, capsys, f"data.train={stopped / 'shards'}")
     assert code == 0, said
     assert f"are others: {NAMES[1]} holds other content" in said

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vlsuite.errors import ConfigError
 from vlsuite.objectives.isogclr import IsogclrConfig
 from vlsuite.objectives.pair_keys import PairKeys
 
@@ -109,3 +110,57 @@ def test_one_pair_has_no_loss() -> None:
     assert float(total.detach()) == 0
     assert images.grad is not None
     assert bool((images.grad == 0).all())
+
+
+def _share_at_floor(config: IsogclrConfig, *, batch: int, seed: int = 0) -> float:
+    """Share of temperatures at their least after one visit of pairs that know something."""
+    generator = torch.Generator().manual_seed(seed)
+    images = F.normalize(torch.randn(batch, 64, generator=generator), dim=1)
+    texts = F.normalize(images + 0.2 * torch.randn(batch, 64, generator=generator), dim=1)
+    objective = config.build()
+    objective(images.requires_grad_(), texts, _keys(batch))
+    taus = torch.cat([objective.memory()[f"{side}.tau"] for side in ("image", "text")])
+    return float((taus <= config.tau_min + 1e-6).float().mean())
+
+
+@pytest.mark.parametrize("batch", [16, 64, 128, 256, 1024])
+def test_by_default_few_temperatures_fall_to_the_floor_at_any_batch(batch: int) -> None:
+    """With the authors' rho of 6: all up to 256, half at 512, a sixth at 1,024."""
+    assert _share_at_floor(IsogclrConfig(), batch=batch) < 0.35
+
+
+@pytest.mark.parametrize("batch", [64, 256])
+def test_an_unreachable_rho_is_refused_with_its_bound(batch: int) -> None:
+    bound = f"{math.log(batch - 1):.2f}"
+    with pytest.raises(ConfigError, match=rf"log\(global_batch_size - 1\) = {bound}"):
+        _share_at_floor(IsogclrConfig(rho=6.0), batch=batch)
+    assert _share_at_floor(IsogclrConfig(rho=6.0, learn_tau=False), batch=batch) == 0
+
+
+def test_an_unreachable_rho_is_no_matter_where_nothing_is_learned() -> None:
+    images, texts = _embeds(5, seed=0)
+    with torch.no_grad():
+        IsogclrConfig(rho=6.0).build()(images, texts, _keys(5))
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.05, 0.3])
+def test_the_pull_is_rho_minus_a_divergence_below_log_n(temperature: float) -> None:
+    """First visit: d/dtau of tau log mean exp(h / tau) + tau rho, in float64 by autograd."""
+    batch = 64
+    images, texts = _embeds(batch, seed=2)
+    config = IsogclrConfig(tau=temperature, tau_lr=1e-4, tau_momentum=1.0, tau_min=1e-3)
+    objective = config.build()
+    objective(images, texts, _keys(batch))
+    moved = (temperature - objective.memory()["image.tau"].double()) / 1e-4
+    cosines = images.detach().double() @ texts.detach().double().T
+    rho = 0.87 * math.log(batch - 1)
+    for i in range(batch):
+        gaps = torch.cat([cosines[i, :i], cosines[i, i + 1 :]]) - cosines[i, i]
+        tau = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
+        value = tau * torch.log(torch.exp(gaps / tau).mean()) + tau * rho
+        (slope,) = torch.autograd.grad(value, tau)
+        shares = torch.softmax(gaps / temperature, dim=0)
+        divergence = float((shares * torch.log(shares * (batch - 1)).clamp(min=-700)).sum())
+        assert divergence <= math.log(batch - 1) + 1e-9
+        assert float(slope) == pytest.approx(rho - divergence, abs=1e-6)
+        assert float(moved[i]) == pytest.approx(max(-5.0, min(5.0, float(slope))), abs=0.02)

@@ -168,7 +168,7 @@ def test_a_copy_in_another_process_continues_anywhere(settings):
     assert [copy(position) for position in range(69_500, 70_000)] == straight
 
 
-@pytest.mark.parametrize("windows", [(), (Window(1000, 65536),)])
+@pytest.mark.parametrize("windows", [(), (Window(1000, 100_000),)])
 def test_ten_million_samples_cost_little_memory(windows):
     """tracemalloc counts numpy's arrays too; the whole order would take 80 MB."""
     import tracemalloc

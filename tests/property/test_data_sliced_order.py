@@ -106,12 +106,12 @@ def test_a_batch_has_samples_of_as_many_shards_as_in_a_full_shuffle(num_shards):
 
 
 def test_the_window_grows_with_the_number_of_shards():
-    assert choose_window(3) == Window(3, 65536)
-    assert choose_window(1000) == Window(1000, 65536)
-    assert choose_window(100_000) == Window(4096, 65536)
+    assert choose_window(3) == Window(3, 100_000)
+    assert choose_window(1000) == Window(1000, 100_000)
+    assert choose_window(100_000) == Window(6250, 100_000)
     assert choose_window(100_000, shards=50, samples=10) == Window(50, 10)
-    assert choose_window(1000, at_most=40) == Window(40, 65536)
-    assert choose_window(1000, at_most=2) == Window(10, 65536)
+    assert choose_window(1000, at_most=40) == Window(40, 100_000)
+    assert choose_window(1000, at_most=2) == Window(10, 100_000)
 
 
 def test_order_does_not_change_between_versions():

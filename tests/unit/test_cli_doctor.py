@@ -1,14 +1,13 @@
-import builtins
 import json
 import time
 
-import decord
 import numpy as np
 import pytest
 import torch
 import torchvision
 from huggingface_hub import constants
 
+from data_pipelines.video.reader import VideoReader
 from vlsuite.cli import doctor_checks
 from vlsuite.cli.doctor import examine
 from vlsuite.cli.doctor_checks import CHECKS, Finding
@@ -45,7 +44,7 @@ def test_what_is_looked_at(findings):
     assert "ops:" in findings["deepspeed"].text
     assert "GiB free" in findings["disk"].text
     assert "HF_HUB_OFFLINE" in findings["network"].text
-    assert "decord" in findings["video"].text
+    assert "PyAV" in findings["video"].text
     assert ("GiB" in findings["gpu"].text) == torch.cuda.is_available()
 
 
@@ -114,16 +113,12 @@ def test_no_compiler(monkeypatch, tmp_path):
     assert "g++" in (finding.remedy or "")
 
 
-def test_no_video_decoder(monkeypatch):
-    real = builtins.__import__
-
-    def without_decord(name, *arguments, **options):
-        if name == "decord":
-            raise ImportError("no decord")
-        return real(name, *arguments, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without_decord)
-    assert CHECKS["video"]().state == "warn"
+def test_no_video_decoder(monkeypatch, tmp_path):
+    (tmp_path / "av.py").write_text("raise ImportError('no av')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    finding = CHECKS["video"]()
+    assert finding.state == "warn"
+    assert "cannot read videos" in finding.text
 
 
 def test_little_disk(monkeypatch):
@@ -153,8 +148,8 @@ def test_a_network_that_never_answers_is_left_alone(monkeypatch):
 def test_the_generated_clip_is_a_video(tmp_path):
     path = tmp_path / "clip.avi"
     path.write_bytes(tiny_video(num_frames=5, side=64))
-    reader = decord.VideoReader(str(path))
-    frames = reader.get_batch(range(len(reader))).asnumpy()
+    with VideoReader.open(path) as reader:
+        frames = reader.frames(range(len(reader)))
     assert frames.shape == (5, 64, 64, 3)
     red, green, blue = frames.mean(axis=(1, 2)).T
     assert (np.diff(red) > 20).all()

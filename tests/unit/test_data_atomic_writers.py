@@ -1,9 +1,11 @@
 """Several writers of one path: each file that appears is whole, and nothing is left behind."""
 
+import fcntl
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from data_pipelines.shards import atomic
 from data_pipelines.shards.atomic import TEMPORARY_SUFFIX, replacing, write_file
 
 SIZE = 20_000
@@ -42,12 +44,36 @@ def test_readers_see_whole_files_only(tmp_path):
 
 def test_what_a_killed_writer_left_goes_after_a_day_and_nothing_else(tmp_path):
     path = tmp_path / "file"
-    names = (".file.old", ".file.new", ".other.old")
+    names = tuple(f".file.{letter * 32}" for letter in "abc")
     for name in names:
         (tmp_path / f"{name}{TEMPORARY_SUFFIX}").write_bytes(b"half")
     long_ago = time.time() - 3 * 24 * 3600
-    for name in (".file.old", ".other.old"):
+    for name in names[:2]:
         os.utime(tmp_path / f"{name}{TEMPORARY_SUFFIX}", (long_ago, long_ago))
-    write_file(path, b"whole")
+    (tmp_path / f".mine{TEMPORARY_SUFFIX}").write_bytes(b"not of ours")
+    os.utime(tmp_path / f".mine{TEMPORARY_SUFFIX}", (long_ago, long_ago))
+    with (tmp_path / f"{names[1]}{TEMPORARY_SUFFIX}").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        write_file(path, b"whole")
     left = {p.name.removesuffix(TEMPORARY_SUFFIX) for p in tmp_path.iterdir()}
-    assert left == {"file", ".file.new", ".other.old"}
+    assert left == {"file", ".mine", *names[1:]}
+
+
+def test_a_jump_of_the_clock_takes_no_file_from_its_writer(tmp_path, monkeypatch):
+    with replacing(tmp_path / "slow") as slow:
+        slow.write(b"first half, ")
+        later = time.time() + 30 * 24 * 3600
+        monkeypatch.setattr(atomic.time, "time", lambda: later)
+        atomic._looked_through.clear()  # as another process sees the folder
+        write_file(tmp_path / "other", b"whole")
+        slow.write(b"second half")
+    assert (tmp_path / "slow").read_bytes() == b"first half, second half"
+
+
+def test_a_folder_is_listed_once(tmp_path, monkeypatch):
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(atomic.os, "scandir", lambda path: listed.append(path) or scandir(path))
+    for number in range(5):
+        write_file(tmp_path / str(number), b"x")
+    assert len(listed) == 1

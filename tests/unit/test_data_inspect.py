@@ -7,7 +7,13 @@ from PIL import Image
 
 from data_pipelines.contact_sheet import write_contact_sheet
 from data_pipelines.errors import DataError, ShardError
-from data_pipelines.inspect import describe, evenly_spaced, inspect_shards
+from data_pipelines.inspect import (
+    BatchSpread,
+    batch_spread,
+    describe,
+    evenly_spaced,
+    inspect_shards,
+)
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.write import write_pairs
 from tests.support.shards import picture, sample, samples, write_tar
@@ -28,6 +34,16 @@ def test_inspection_counts_everything(tmp_path):
     text = describe(found)
     assert "2 samples in 2 shards" in text
     assert "words a caption:" in text
+    assert found.spread == BatchSpread(2, 2.0, 2.0)
+    assert "a training batch of 2 has samples of 2.0 shards (a full shuffle: 2.0)" in text
+
+
+def test_a_training_batch_comes_from_as_many_shards_as_in_a_full_shuffle():
+    size, found, full_shuffle = batch_spread([2000] * 100, 1024)
+    assert (size, round(full_shuffle)) == (1024, 100)
+    assert found > 99
+    assert batch_spread([0, 0], 1024) is None
+    assert batch_spread([30] * 50, 10).found == pytest.approx(9.1, abs=0.5)
 
 
 def test_content_is_read_of_some_samples_counts_of_all(tmp_path):

@@ -1,5 +1,6 @@
 """Shards on remote storage: found, cached under a bound, tried again, read like local ones."""
 
+import io
 import multiprocessing
 import os
 import pickle
@@ -303,3 +304,85 @@ def test_training_set_on_remote_storage(folder, tmp_path):
     assert shards.num_samples == 24
     assert shards.source_names == ("far",)
     assert isinstance(shards.shard_set.shards[0], CachedShard)
+
+
+@pytest.mark.parametrize("size", [-5, 1 << 80, "many", True, 1.5])
+def test_impossible_sizes_are_one_line(size):
+    with pytest.raises(ShardError, match="size"):
+        remote._described("http://user:word@h/a.tar", {"size": size})
+
+
+def test_a_server_that_sends_without_end_fills_no_disk(tmp_path, monkeypatch):
+    class Endless:
+        def open(self, *_args, **_kwargs):
+            return open("/dev/zero", "rb")
+
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (Endless(), url))
+    (tmp_path / "copy").touch()
+    with pytest.raises(EOFError, match="arrived of 1000"):
+        remote._copy("x://a.tar", tmp_path / "copy", 1000)
+    assert (tmp_path / "copy").stat().st_size <= 1000
+
+
+def test_an_index_beside_a_shard_is_not_read_beyond_reason(folder, cache):
+    paths = sorted(folder.glob("*.tar"))
+    for path in paths:
+        store_beside(path).write_bytes(b"x" * (64 << 20))
+    shards = find(f"flaky://{folder}/*.tar", cache)
+    assert len(ShardIndex.open(shards[0])) == 4
+    assert not any(path.endswith(".npz") for path in CALLS)
+
+
+class _TroubleError(Exception):
+    """As aiohttp's errors of answers; connection troubles have no status."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__("Service Unavailable")
+        self.status = status
+
+
+class _Web:
+    """As fsspec's file system of web servers: everything that fails is "not found"."""
+
+    def __init__(self, statuses: list[int | None], address: str = "") -> None:
+        self.statuses, self.address, self.openings = statuses, address, []
+
+    def info(self, path):
+        if self.statuses:
+            raise FileNotFoundError(path) from _TroubleError(self.statuses.pop(0))
+        return {"size": 4, "ETag": "1", "url": self.address or path}
+
+    def open(self, path, mode, *, block_size):
+        self.openings.append(block_size)
+        return io.BytesIO(b"tars")
+
+
+def test_a_web_server_in_trouble_is_asked_again_and_one_without_the_file_is_not(monkeypatch):
+    url = "https://host/a.tar"
+    web = _Web([503, 429, None])
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    assert [shard.url for shard in find_remote(url)] == [url]
+    for status in (404, 403, 302):
+        web.statuses = [status, 503]
+        with pytest.raises(ShardError, match=r"Service Unavailable; check the address"):
+            find_remote(url)
+        assert web.statuses == [503]
+
+
+def test_a_redirect_to_an_address_without_encryption_is_refused(monkeypatch):
+    web = _Web([], address="http://other/a.tar")
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    with pytest.raises(ShardError, match=r"leads to http://other/a\.tar"):
+        find_remote("https://host/a.tar")
+    assert find_remote("http://host/a.tar")
+
+
+def test_a_web_server_is_asked_for_the_whole_at_once(monkeypatch, tmp_path):
+    """Parts put together may be anything: some servers answer each with the beginning."""
+    web = _Web([])
+    monkeypatch.setattr(remote, "_filesystem", lambda url: (web, url))
+    target = tmp_path / "copy"
+    target.write_bytes(b"0000")
+    remote._copy("http://host/a.tar", target, 4)
+    assert target.read_bytes() == b"tars"
+    assert web.openings == [0]

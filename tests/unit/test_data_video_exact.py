@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.video.reader import VideoReader, make_index
+from data_pipelines.video.sampler import FrameSampling, choose_frames
 from tests.support.videos import decoded_from_start, encoded, number_shown
 
 pytest.importorskip("av")
@@ -108,11 +109,37 @@ def test_frames_are_those_of_a_decode_from_the_start(name):
 def test_every_frame_alone_and_all_at_once(name):
     data = encoded_case(name)
     with VideoReader.open(data) as reader:
-        assert reader._table.is_decoded == (name in DECODED_FIRST)
+        assert reader._access.table.is_decoded == (name in DECODED_FIRST)
         every = reader.frames(range(NUM_FRAMES))
         assert [number_shown(frame) for frame in every] == list(range(NUM_FRAMES))
         for number in range(0, NUM_FRAMES, 5):
             np.testing.assert_array_equal(reader.frames([number])[0], every[number])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sampled_frames_are_those_that_the_rule_chooses(name):
+    data = encoded_case(name)
+    with VideoReader.open(data) as reader:
+        starts, duration = reader.starts, reader.info.duration
+    for sampler, span in (("segments", None), ("time", None), ("uniform", (0.3, 1.2))):
+        sampling = FrameSampling(sampler=sampler, num_frames=4)
+        with VideoReader.open(data) as reader:
+            numbers, frames = reader.sample(sampling, span=span)
+        assert numbers == choose_frames(starts, duration, sampling, span=span)
+        assert [number_shown(frame) for frame in frames] == numbers
+
+
+def test_packets_without_frames_do_not_count():
+    """The stream begins amid a group of pictures: some packets give nothing."""
+    whole = encoded("mpegts", "libx264", options=X264)
+    data = whole[188 * 20 :]
+    expected = decoded_from_start(data)
+    assert 8 < len(expected) < NUM_FRAMES
+    with VideoReader.open(data) as reader:
+        numbers, frames = reader.sample(FrameSampling(num_frames=4))
+        assert len(reader) == len(expected)
+    for number, frame in zip(numbers, frames, strict=True):
+        np.testing.assert_array_equal(frame, expected[number])
 
 
 def test_frames_that_are_not_there_are_an_error():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.errors import BadSampleError
-from data_pipelines.video import reader as reader_module
+from data_pipelines.video import access as access_module
 from data_pipelines.video.frame_index import FrameIndex
 from data_pipelines.video.reader import VideoReader, make_index
 from data_pipelines.video.sampler import FrameSampling
@@ -61,8 +61,8 @@ def test_it_spares_the_pass_over_the_packets(kind, monkeypatch):
     def never(*_):
         raise AssertionError("all packets are read")
 
-    monkeypatch.setattr(reader_module, "read_packets", never)
-    monkeypatch.setattr(reader_module, "scan", never)
+    monkeypatch.setattr(access_module, "read_packets", never)
+    monkeypatch.setattr(access_module, "scan", never)
     with VideoReader.open(KINDS[kind], index=index) as reader:
         assert _shown(reader.frames([40, 3, 17])) == [40, 3, 17]
         assert (reader.uses_index, reader.was_redone) == (True, False)

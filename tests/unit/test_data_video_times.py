@@ -135,7 +135,7 @@ def test_spans_go_by_time_stamps_where_frames_were_dropped():
 
 def test_senseless_times_are_refused():
     with VideoReader.open(encoded("mp4", "mpeg4", num_frames=3)) as reader:
-        table = reader._table
+        table = reader._access.table
     far = int(2e7 / table.time_base)
     columns = {name: getattr(table, name) for name in FrameTable.__dataclass_fields__}
     with pytest.raises(BadSampleError, match="time stamps without sense"):

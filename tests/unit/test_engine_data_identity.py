@@ -42,21 +42,21 @@ def test_many_differences_are_counted():
     ]
 
 
-NEW = Shuffling((None, 65536), (Window(20, 65536),))
+NEW = Shuffling((None, 100_000), (Window(20, 100_000),))
 
 
 def test_a_run_keeps_its_order_unless_the_settings_ask_for_another():
-    began = Shuffling((None, 65536), (Window(15, 65536),))
+    began = Shuffling((None, 100_000), (Window(15, 100_000),))
     assert continued(began.to_dict(), NEW) == began
-    asked = Shuffling((5, 65536), (Window(5, 65536),))
+    asked = Shuffling((5, 100_000), (Window(5, 100_000),))
     assert continued(began.to_dict(), asked) == asked
     assert continued(asked.to_dict(), NEW) == NEW
 
 
 def test_a_run_of_an_earlier_version_keeps_the_order_of_that_time():
-    assert continued({}, NEW) == Shuffling((None, 65536), ())
+    assert continued({}, NEW) == Shuffling((None, 100_000), ())
     assert continued({}, NEW).to_dict() == {}
-    asked = Shuffling((5, 65536), (Window(5, 65536),))
+    asked = Shuffling((5, 100_000), (Window(5, 100_000),))
     assert continued({}, asked) == asked
 
 

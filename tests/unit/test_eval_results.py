@@ -1,11 +1,13 @@
+import base64
 import json
+import zlib
 from pathlib import Path
 
 import pytest
 
 from data_pipelines.errors import DataError
 from eval.errors import EvaluationError
-from eval.results import EvalResult, load_result, save_result
+from eval.results import EvalResult, PerImage, PerUnit, load_result, save_result
 from tests.support.eval_results import example_result
 
 
@@ -25,7 +27,7 @@ def test_times_chance() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("{", "Expecting"),
+        ("{", "line 1"),
         ("[]", "no JSON object"),
         ('{"version": 99}', "result format 99"),
         ('{"version": 1}', "not a result"),
@@ -49,3 +51,34 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="choose another folder"):
         save_result(example_result(), tmp_path / "file" / "a.json")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": 5},
+        {"num_samples": "x"},
+        {"scores": {"top1": {"value": "x", "low": 0, "high": 1, "n": 1}}},
+        {"scores": {"top1": {"value": 1, "low": 0, "high": 1, "n": 1e999}}},
+        {"details": [1]},
+        {"per_image": {"top1": {"hits": 1, "scored": None, "num_images": 1}}},
+        {"influences": {"a": [1]}},
+    ],
+    ids=str,
+)
+def test_fields_of_other_types_are_no_result(changed: dict) -> None:
+    told = json.loads(json.dumps(example_result().to_dict()))
+    EvalResult.from_dict(told)
+    with pytest.raises(EvaluationError, match="not a result"):
+        EvalResult.from_dict(told | changed)
+
+
+def test_per_image_figures_that_would_fill_memory() -> None:
+    bomb = base64.b64encode(zlib.compress(bytes(300 << 20), 9)).decode()
+    with pytest.raises(EvaluationError, match="damaged"):
+        PerUnit(bomb, bomb, None).unpack()
+    with pytest.raises(EvaluationError, match="1 bytes for 1,000,000,000,000 images"):
+        PerImage("AA==", None, 10**12).unpack()
+    for text in ("x", "AA==", "%"):
+        with pytest.raises(EvaluationError, match="damaged"):
+            PerUnit(text, text, None).unpack()

@@ -1,7 +1,7 @@
 """Shards written from a source, as ``vlsuite data build`` does."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from os import PathLike
 from typing import Any, get_type_hints
 
@@ -51,6 +51,11 @@ def build_shards(
     if isinstance(source, str):
         name, chosen = source, _made(source, options)
         command = command_line(name, chosen)
+    elif not is_dataclass(source) or isinstance(source, type):
+        raise ConfigError(
+            f"source is a {type(source).__name__}; give a source of your own, or a name: "
+            f"{', '.join(sources.names())}"
+        )
     else:
         refuse_unknown(options, ("split",), what="option of a source of one's own")
         name, chosen = type(source).__name__, source

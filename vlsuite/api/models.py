@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from data_pipelines.bounded_files import media_bytes
 from data_pipelines.images import on_white
 from eval import opening
 from vlsuite.api.setting_values import apply_values
@@ -162,7 +163,7 @@ def _decoded(picture: Any, number: int) -> Image.Image:
         )
     where = f"picture {number}" if isinstance(picture, bytes) else os.fspath(picture)
     try:
-        return decode_image(picture if isinstance(picture, bytes) else Path(picture).read_bytes())
+        return decode_image(picture if isinstance(picture, bytes) else media_bytes(Path(picture)))
     except OSError as error:
         raise DataError(f"cannot read {where}: {error.strerror or error}") from error
     except BadSampleError as error:

@@ -24,6 +24,7 @@ from vlsuite.engine.peers import peers_lost_as_error
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.state import TrainState
 from vlsuite.errors import ConfigError
+from vlsuite.export.run_changes import unrecorded
 from vlsuite.recipes import registry
 
 #: What the folder of a run calls a config that is no recipe's.
@@ -123,6 +124,8 @@ class PlannedRun:
             self.folder.create(self.recipe, self.config)
             return
         self.folder.change(self.recipe, self.config, self.changes, step=step)
+        if (remark := unrecorded(self.folder.stored_environment())) is not None:
+            print(f"warning: {remark}", file=sys.stderr)
         for key, (old, new) in self.changes.items():
             print(printable(f"changed from step {step} on: {key}: {old} -> {new}"), file=sys.stderr)
 

@@ -201,7 +201,7 @@ class _ReaderOfFrames:
 
 def _decoded(clip: Clip, num_frames: int, rng: np.random.Generator) -> list[PillowPicture]:
     span = None if not clip.start and clip.end is None else (clip.start, clip.end)
-    frames = decode_video(clip.data, num_frames=num_frames, rng=rng, seconds=span)
+    frames = decode_video(clip.data, num_frames=num_frames, rng=rng, seconds=span, index=clip.index)
     return [_picture(frame.permute(1, 2, 0).numpy()) for frame in frames]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from data_pipelines.bounded_json import bounded_lines, parsed_record
 from data_pipelines.noise.phrases import FUNCTION_WORDS, content_words, rule_phrases
+from data_pipelines.printable import json_text
 from data_pipelines.shards.atomic import make_folder, replacing
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.errors import DataError
@@ -178,4 +179,4 @@ def _is_word(text: str) -> bool:
 
 
 def _line(value: object) -> bytes:
-    return (json.dumps(value, ensure_ascii=False) + "\n").encode()
+    return (json_text(json.dumps(value, ensure_ascii=False)) + "\n").encode()

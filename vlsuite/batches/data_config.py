@@ -28,7 +28,7 @@ class DataConfig:
         resample: draw each sample independently, with replacement, instead of in epochs. Reads
             are then scattered over all shards.
         window_shards: shards whose samples are mixed at a time, at least (fewer than twice as many
-            are). None takes as many as leave 16 neighbours of each in a window: 4,096 for 65,536
+            are). None takes as many as leave 16 neighbours of each in a window: 6,250 for 100,000
             samples, so all shards of most sets; of remote shards those that fit into a fifth of
             data.cache_gb, at least 10. Where opening a file is slow, 60 keep all of them open.
         window_samples: shuffled together, about; a worker needs some 300 bytes of memory for each.

@@ -16,6 +16,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from data_pipelines.foreign_files import check_file_sizes, refused_as
+from data_pipelines.printable import json_text
 from data_pipelines.texts import listed
 from vlsuite.batches.detokenize import decoded
 from vlsuite.errors import DataError, ModelError
@@ -185,5 +186,8 @@ def _save(tokenizer: Any, out_dir: Path, context_length: int) -> None:
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         fast.save_pretrained(str(out_dir))
+        # captions may hold what terminals obey: the same value, in print
+        path = out_dir / "tokenizer.json"
+        path.write_text(json_text(path.read_text(encoding="utf-8")), encoding="utf-8")
     except OSError as error:
         raise DataError(f"cannot write the tokenizer to {out_dir}: {error.strerror}") from error

@@ -199,13 +199,16 @@ def _captions(paths: Sequence[str]) -> Iterator[str]:
     from data_pipelines.shards.find import find_shards
     from data_pipelines.shards.index import ShardIndex
     from data_pipelines.shards.pairs import captions_of
+    from data_pipelines.shards.text import clean_caption
 
     num_unreadable = 0
     for path in find_shards(paths):
         index = ShardIndex.open(path)
         for i in range(len(index)):
             try:
-                yield from captions_of(index.read(i), one_per_line=False)
+                # as training reads them: without what it takes out
+                found = captions_of(index.read(i), one_per_line=False)
+                yield from (clean_caption(caption).text for caption in found)
             except DataError:
                 num_unreadable += 1
     if num_unreadable:

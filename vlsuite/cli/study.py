@@ -28,7 +28,8 @@ train methods on wrong captions and measure what is left
 SHARDS are pairs with honest captions. They are split by a hash of their ids: some for a start that
 all methods share (InfoNCE, no noise), some to train on with a share of the captions permuted, some
 to test on, clean. Every method sees the same samples from the same start; none is told the noise
-rate. Oracles train on the pairs that the noise leaves alone, for as many samples.
+rate. Its learning rate is chosen first, by validation pairs as noisy as the training's (--set lr=R
+sets one for all). Oracles train on the pairs that the noise leaves alone, for as many samples.
 
 Without --methods and --rates the published rates 0, 20, 50 and 80% are run, with --seeds seeds
 where methods are compared and one elsewhere (half an hour on two idle cores for 5,000 training

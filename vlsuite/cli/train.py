@@ -18,14 +18,16 @@ Any setting of a recipe can be changed, for example:
   --set optim.lr=1e-3 --set global_batch_size=4096 --set micro_batch_size=256
   --set precision=bf16 --set deepspeed=zero2 --set objective=siglip
   --set model.name=ViT-B-16 --set model.pretrained=openai --set duration=12.8e6samples
---show-config prints all of them.
+--show-config prints all of them. The order of samples follows from the seed; --set
+data.window_shards=100 --set data.window_samples=200000 change how far it mixes them.
 
 A run that was killed continues exactly where its last checkpoint was, also with another number of
-processes or another ZeRO stage. In batch scripts put --auto-resume, which starts the run the first
-time and continues it ever after. Exit codes: 0 finished; 2 needs you (the message says what);
-75 stopped by SIGTERM or SIGUSR1 with its state saved; 76 lost another process, a host or a worker;
-130 Ctrl-C, nothing saved beyond the last checkpoint. 75 and 76 can be continued at once. Under
-Slurm: #SBATCH --requeue --signal=USR1@120.
+processes or another ZeRO stage. Where training shards changed meanwhile it refuses and says which;
+--set data.accept_content=... (as it says) goes on with these. In batch scripts put --auto-resume,
+which starts the run the first time and continues it ever after. Exit codes: 0 finished; 2 needs you
+(the message says what); 75 stopped by SIGTERM or SIGUSR1 with its state saved; 76 lost another
+process, a host or a worker; 130 Ctrl-C, nothing saved beyond the last checkpoint. 75 and 76 can be
+continued at once. Under Slurm: #SBATCH --requeue --signal=USR1@120.
 (torchrun returns 1 for both; its log names the code.)
 """
 

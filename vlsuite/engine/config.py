@@ -93,7 +93,7 @@ class TrainConfig:
         sync_batch_norm: batch norm normalises by the samples of all processes rather than by those
             of its own. Without it the loss of a model with batch norm depends on the number of
             processes; with or without, on micro_batch_size.
-        compile: torch.compile of both towers.
+        compile: torch.compile of both towers; not with ZeRO 3.
         deepspeed: a name in deepspeed_configs ("zero2") or the path of a JSON file.
         seed: of weights, data order, augmentation and dropout.
         threads: CPU threads per process; none leaves torch's choice.

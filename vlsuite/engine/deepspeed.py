@@ -35,7 +35,8 @@ def deepspeed_settings(config: TrainConfig, *, world_size: int) -> dict[str, Any
     Every key whose default has changed between DeepSpeed versions is written out.
 
     Raises:
-        ConfigError: no such settings file, not JSON, or a key that the training config owns.
+        ConfigError: no such settings file, not JSON, a key that the training config owns, or
+            ``compile`` with ZeRO 3, whose parameters have no shape while torch traces.
     """
     settings = _read_settings(config.deepspeed)
     doubled = sorted(_OWNED & settings.keys())
@@ -43,6 +44,11 @@ def deepspeed_settings(config: TrainConfig, *, world_size: int) -> dict[str, Any
         raise ConfigError(
             f"deepspeed={config.deepspeed}: {', '.join(doubled)} belongs to the training config; "
             f"remove it there and use --set (precision, optim.grad_clip_norm, micro_batch_size)"
+        )
+    if config.compile and _zero_stage(settings) == 3:
+        raise ConfigError(
+            f"compile=true does not go with deepspeed={config.deepspeed}: torch cannot trace "
+            "weights that ZeRO 3 keeps apart; leave compile out, or take deepspeed=zero2"
         )
     micro = config.micro_batch_of(world_size)
     return {
@@ -68,6 +74,11 @@ def deepspeed_settings(config: TrainConfig, *, world_size: int) -> dict[str, Any
 def offloads_optimizer(settings: dict[str, Any]) -> bool:
     """Whether optimizer states live in host memory."""
     return "offload_optimizer" in settings.get("zero_optimization", {})
+
+
+def _zero_stage(settings: dict[str, Any]) -> int:
+    zero = settings.get("zero_optimization")
+    return zero.get("stage", 0) if isinstance(zero, dict) else 0
 
 
 def start_engine(

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -61,6 +61,8 @@ class RunFolder:
         self.uids = path / "uids"
         self.shards = path / "shards"
         self.quarantine = path / "quarantine"
+        self._lock = path / ".lock"
+        self._was_held = False
 
     def create(self, recipe: str, config: TrainConfig) -> None:
         """Make the folder and write config.json and environment.json.
@@ -93,20 +95,27 @@ class RunFolder:
             yield
         finally:
             if not self.config.exists():
-                self._remove_beginning(before, is_new=is_new)
+                if self._was_held:
+                    self._remove_beginning(before)
+                if is_new:
+                    with suppress(OSError):
+                        self.path.rmdir()
 
-    def _remove_beginning(self, before: set[str], *, is_new: bool) -> None:
-        """What a start writes before its config.json; the files of others stay."""
-        begun = (self.path / ".lock", self.metrics, self.environment, self.resolved)
-        for path in (*begun, self.credentials):
-            if path.name not in before:
-                path.unlink(missing_ok=True)
-        for path in (self.tensorboard, self.uids):
-            if path.name not in before:
-                shutil.rmtree(path, ignore_errors=True)
-        if is_new:
-            with suppress(OSError):
-                self.path.rmdir()
+    def _remove_beginning(self, before: set[str]) -> None:
+        """What a start writes before its config.json; the files of others stay.
+
+        Another run that has begun here meanwhile holds the folder: then everything is its own.
+        """
+        with suppress(RunFolderError), self.held():
+            if self.config.exists():
+                return
+            begun = (self.metrics, self.environment, self.resolved, self.credentials)
+            for path in (*begun, self._lock):
+                if path.name not in before:
+                    path.unlink(missing_ok=True)
+            for path in (self.tensorboard, self.uids):
+                if path.name not in before:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def _write_config(self, recipe: str, config: TrainConfig) -> None:
         settings = to_dict(config)
@@ -157,9 +166,11 @@ class RunFolder:
         """Protect a run from being overwritten.
 
         Raises:
-            RunFolderError: the folder holds one.
+            RunFolderError: the folder holds one; where that is running now, the message names it.
         """
         if self.config.exists():
+            with suppress(FileNotFoundError, PermissionError), self._lock.open("r+") as stream:
+                self._take(stream)
             raise RunFolderError(
                 f"{self.path} already holds a run; continue it with --resume, or choose another "
                 f"folder with --out"
@@ -174,28 +185,46 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it, or the folder cannot be written.
         """
-        path = self.path / ".lock"
         try:
             # Record locks: unlike flock, they do not stay with forked workers.
-            stream = path.open("a+")
+            stream = self._lock.open("a+")
         except OSError as error:
             raise RunFolderError(
                 f"cannot write the run folder {self.path}: {error.strerror}; mend its permissions"
             ) from error
         with stream:
-            try:
-                fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno in (errno.EACCES, errno.EAGAIN):
-                    stream.seek(0)
-                    raise RunFolderError(
-                        f"another run is writing {self.path} ({stream.read().strip() or '?'}); "
-                        f"wait for it, or stop it"
-                    ) from error
+            self._take(stream)
+            if not os.fstat(stream.fileno()).st_nlink:
+                raise RunFolderError(f"another run has just left {self.path}; start again")
+            self._was_held = True
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
             stream.flush()
             yield
+
+    def _take(self, stream: TextIO) -> None:
+        """Take the lock of the open lock file, where the file system knows locks.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                stream.seek(0)
+                raise RunFolderError(
+                    f"another run is writing {self.path} ({stream.read().strip() or '?'}); "
+                    f"wait for it, or stop it"
+                ) from error
+
+    def stored_environment(self) -> dict[str, Any]:
+        """What is in environment.json; empty where it cannot be read."""
+        try:
+            stored = json.loads(self.environment.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return stored if isinstance(stored, dict) else {}
 
     def stored_recipe(self) -> str:
         """Name of the recipe of the run in this folder.

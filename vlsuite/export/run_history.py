@@ -14,6 +14,7 @@ from data_pipelines.bounded_json import json_lines, read_json
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.manifest import Manifest
 from vlsuite.errors import UserError
+from vlsuite.export.run_changes import Change, read_changes, unrecorded
 
 #: Coordinates of probe embeddings differ by 1e-6 between machines, by 1e-2 between weights.
 _PROBE_TOLERANCE = 1e-4
@@ -65,6 +66,7 @@ class RunHistory:
         step, samples_seen: of the exported weights.
         sources: of the training data.
         measurements: of the exported weights.
+        changes: settings changed when the run was continued; ``config`` has the newest.
         problems: what could not be read, one line each.
     """
 
@@ -75,6 +77,7 @@ class RunHistory:
     samples_seen: int
     sources: list[DataSource]
     measurements: list[Measurement]
+    changes: list[Change] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
@@ -100,15 +103,20 @@ def read_run(
         for m in _from_metrics(run / "metrics.jsonl", step, problems)
         if (m.benchmark, m.dataset, m.split) not in known
     ]
+    environment = _read_json(run / "environment.json", problems)
+    changes = read_changes(run, problems)
+    if (remark := unrecorded(environment)) is not None:
+        problems.append(remark)
     trained_on = _listed(_mapping(config.get("data")).get("train"))
     return RunHistory(
         recipe=str(stored.get("recipe", "unknown")),
         config=config,
-        environment=_read_json(run / "environment.json", problems),
+        environment=environment,
         step=step,
         samples_seen=samples_seen,
         sources=[s for p in trained_on for s in data_sources(str(p))],
         measurements=evaluated + in_training,
+        changes=changes,
         problems=problems,
     )
 
@@ -181,7 +189,7 @@ def _measurements(result: Mapping[str, Any], *, when: str) -> list[Measurement]:
     ]
 
 
-def _step_of(line: Mapping[str, Any], missing: int) -> float:
+def _step_of(line: Mapping[str, Any], missing: int) -> int | float:
     step = line.get("step", missing)
     return step if isinstance(step, int | float) else missing
 

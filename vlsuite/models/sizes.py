@@ -193,4 +193,4 @@ def _memory() -> int:
 
 
 def _refused(where: str, why: str) -> ModelError:
-    return ModelError(f"{where} describes no model that can be built: {why}; fetch it again")
+    return ModelError(f"cannot build '{where}': {why}; fetch the model again")

@@ -1,5 +1,6 @@
 """Global contrastive losses with a running normaliser for each pair: SogCLR and iSogCLR."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from vlsuite.objectives.triplet import fix_scale
 
 _SIDES = ("image", "text")
 _FIELDS = ("bound", "normaliser", "velocity", "tau")
+_RHO_SHARE = 0.87  # of log(negatives): 6 / log(1023)
 _LARGEST_STEP = 5.0  # of the temperature's gradient, as the authors' code clips it
 
 
@@ -28,7 +30,10 @@ class IsogclrConfig:
         tau: temperature of every pair at the start; 0.01 in the authors' CC3M script.
         learn_tau: each pair and side learns its own (iSogCLR); else it stays (SogCLR).
         gamma: share of the present batch in the running normaliser, (0, 1]; 0.8.
-        rho: pull towards larger temperatures; 6.
+        rho: how far the weights of a pair's negatives may depart from equal ones, in nats (a
+            Kullback-Leibler divergence). None, the default, is 0.87 of the log of the number of
+            negatives, as the authors' 6 is with 1,023. With learned temperatures it must lie below
+            that log: beyond, every temperature falls to ``tau_min`` whatever the pair.
         tau_momentum: beta, share of the present gradient in its running mean, (0, 1]; 0.9.
         tau_lr: eta of the temperatures; 0.03.
         tau_min, tau_max: their range; 0.005 and 1.
@@ -37,7 +42,7 @@ class IsogclrConfig:
     tau: float = 0.01
     learn_tau: bool = True
     gamma: float = 0.8
-    rho: float = 6.0
+    rho: float | None = None
     tau_momentum: float = 0.9
     tau_lr: float = 0.03
     tau_min: float = 0.005
@@ -49,6 +54,8 @@ class IsogclrConfig:
                 "objective: need 0 < tau_min <= tau <= tau_max <= 1, but they are "
                 f"{self.tau_min}, {self.tau} and {self.tau_max}"
             )
+        if self.rho is not None and self.rho < 0:
+            raise ConfigError(f"objective.rho={self.rho} must not be negative")
         if not (0 < self.gamma <= 1 and 0 < self.tau_momentum <= 1 and self.tau_lr >= 0):
             raise ConfigError(
                 "objective: gamma and tau_momentum must lie in (0, 1], tau_lr must not be negative"
@@ -81,8 +88,15 @@ class Isogclr(PairwiseObjective):
     Qiu et al. 2023, arXiv 2305.11965 (iSogCLR); Yuan et al. 2022, arXiv 2202.12387 (SogCLR). State
     and constants as in bimodal_exps/models/losses.py of the iSogCLR authors.
     Departures: the state is checkpointed and follows uids, the pair itself is not among its
-    negatives, and the first visit starts the normaliser with that batch's value instead of
-    averaging it with 0. 32 bytes a pair. The multiplier of the trained model is 1 / tau.
+    negatives, the first visit starts the normaliser with that batch's value instead of averaging
+    it with 0, and rho follows the batch. 32 bytes a pair. The multiplier of the trained model is
+    1 / tau.
+
+    Why rho: tau_i is the multiplier of the constraint KL(p_i || uniform over negatives) <= rho,
+    and its gradient rho - KL (equation 3 of arXiv 2305.11965 and its dual). The divergence never
+    exceeds the log of the number n of negatives, so with rho >= log n the gradient is positive for
+    every pair and no temperature means anything. The authors' 6 lies above log n up to a global
+    batch of 404; with batches of 64 to 256, all temperatures fall to their floor on first visit.
     """
 
     def __init__(self, config: IsogclrConfig) -> None:
@@ -101,6 +115,8 @@ class Isogclr(PairwiseObjective):
         """See :meth:`PairwiseObjective.pair_losses`."""
         if keys is None:
             raise ValueError("isogclr needs the keys of the pairs")
+        if torch.is_grad_enabled() and self._config.learn_tau:
+            _refuse_large_rho(self._config.rho, global_batch=scores.images.shape[1])
         losses = torch.zeros_like(scores.own_cosines)
         new: list[tuple[str, Tensor]] = []
         for side, cosines in zip(_SIDES, (scores.images, scores.texts), strict=True):
@@ -126,6 +142,16 @@ class Isogclr(PairwiseObjective):
     def load_memory(self, stored: dict[str, Tensor]) -> None:
         """See :meth:`Objective.load_memory`."""
         self._memory.load(stored)
+
+
+def _refuse_large_rho(rho: float | None, *, global_batch: int) -> None:
+    bound = math.log(max(global_batch - 1, 1))
+    if rho is not None and rho >= bound:
+        raise ConfigError(
+            f"objective.rho={rho:g} must lie below log(global_batch_size - 1) = {bound:.2f}: from "
+            "there on every temperature falls to tau_min; leave it out (rho=none) for "
+            f"{_RHO_SHARE:g} of that bound, or use a larger global batch"
+        )
 
 
 def side_losses(
@@ -167,7 +193,8 @@ def side_losses(
     losses = (shares * gaps.masked_fill(~is_negative, 0.0)).sum(dim=1) / count
     velocity = state.velocity.nan_to_num(0.0)
     if config.learn_tau:
-        gradient = torch.log(normaliser + 1e-10) + bound + config.rho - losses.detach() / tau
+        rho = _RHO_SHARE * torch.log(count.float()) if config.rho is None else config.rho
+        gradient = torch.log(normaliser + 1e-10) + bound + rho - losses.detach() / tau
         clipped = gradient.clamp(-_LARGEST_STEP, _LARGEST_STEP)
         velocity = (1 - config.tau_momentum) * velocity + config.tau_momentum * clipped
         tau = (tau - config.tau_lr * velocity).clamp(config.tau_min, config.tau_max)

@@ -28,11 +28,12 @@ class Trial(NamedTuple):
 
     method: str
     lr: float
+    rate: float
 
     @property
     def name(self) -> str:
         """Of its folder."""
-        return f"{self.method}-lr{self.lr:g}"
+        return f"{self.method}-lr{self.lr:g}-{round(100 * self.rate):02d}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +54,7 @@ class StudyConfig:
         lr: peak learning rate of all methods; none chooses one for each from ``lr_grid``.
         lr_grid: candidates, rising. Steps of about 3, the coarsest that still tell methods apart
             (a flat optimum spans a factor of 3), from a fine-tuning rate to the pretraining's.
-        tune_rate: share of wrong captions at which the rate is chosen; it holds for all shares.
+        tune_rates: shares of wrong captions over which the rate is chosen; it holds for all.
         tune_seed: of start, noise and order when it is chosen; not one that is reported.
         pretrain_lr: peak learning rate of the first stage.
         token_width: of RDE's second embedding.
@@ -74,7 +75,7 @@ class StudyConfig:
     batch_size: int = 128
     lr: float | None = None
     lr_grid: tuple[float, ...] = (3e-5, 1e-4, 3e-4, 1e-3)
-    tune_rate: float = 0.5
+    tune_rates: tuple[float, ...] = (0.0, 0.5)
     tune_seed: int = 1000
     pretrain_lr: float = 1e-3
     token_width: int = 96
@@ -94,17 +95,26 @@ class StudyConfig:
         rates = (*self.lr_grid, self.pretrain_lr, 1.0 if self.lr is None else self.lr)
         if min(self.epochs, self.batch_size, *rates) <= 0:
             raise EvaluationError("epochs, batch_size and the learning rates must be positive")
-        if not 0 <= self.tune_rate < 1:
-            raise EvaluationError(f"tune_rate={self.tune_rate} must lie in [0, 1)")
-        if self.lr is None and not (self.lr_grid and self.validation_share):
+        if not all(0 <= rate < 1 for rate in self.tune_rates):
+            raise EvaluationError(f"tune_rates={self.tune_rates} must lie in [0, 1)")
+        if self.lr is None and not (self.lr_grid and self.validation_share and self.tune_rates):
             raise EvaluationError(
-                "choosing a learning rate needs lr_grid and validation_share; give them, or set lr"
+                "choosing a learning rate needs lr_grid, tune_rates and validation_share; give "
+                "them, or set lr"
             )
 
     @property
     def digest(self) -> str:
         """Of all settings that the outcome depends on."""
-        settings = asdict(self) | {"threads": None}
+        return self._digest_without("threads")
+
+    @property
+    def trial_digest(self) -> str:
+        """The same without what decides which trials there are and what is made of them."""
+        return self._digest_without("threads", "lr", "lr_grid", "tune_rates")
+
+    def _digest_without(self, *left_out: str) -> str:
+        settings = asdict(self) | dict.fromkeys(left_out)
         whole = {k: int(v) for k, v in settings.items() if isinstance(v, float) and v.is_integer()}
         text = json.dumps(settings | whole, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

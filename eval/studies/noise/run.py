@@ -21,7 +21,7 @@ from eval.studies.noise.grid import Cell, StudyConfig
 from eval.studies.noise.methods import METHODS
 from eval.studies.noise.sets import StudySets, make_noisy, make_noisy_validation, make_sets
 from eval.studies.noise.training import StudyFolders, pretrain
-from eval.studies.noise.tuning import is_tried, train_trial, trials_of, tuning_cell, write_tuning
+from eval.studies.noise.tuning import next_trials, train_trial, tuning_cell, write_tuning
 from vlsuite.errors import UserError
 
 _PRELOADED = ("deepspeed", "open_clip", "sklearn.mixture", "eval.studies.noise.cell")
@@ -49,8 +49,8 @@ def run_study(
     (out / "sets").mkdir(exist_ok=True)
     sets = make_sets(config, out / "sets")
     _make_tokenizer(config, folders)
-    trials = trials_of(config, (cell.method for cell in missing))
-    trials = [trial for trial in trials if not is_tried(folders, trial, config)]
+    methods = [cell.method for cell in missing]
+    trials = next_trials(config, folders, methods)
     wanted = [*missing, *(tuning_cell(config, trial) for trial in trials)]
     with _pool(config, jobs) as pool:
         if config.pretrain_share:
@@ -60,9 +60,12 @@ def run_study(
             _run_all(pool, starts, out, what="start")
         _make_noise(sets, wanted)
         if trials:
-            make_noisy_validation(sets, rate=config.tune_rate, seed=config.tune_seed)
+            for rate in sorted({trial.rate for trial in trials}):
+                make_noisy_validation(sets, rate=rate, seed=config.tune_seed)
+        while trials:
             tasks = [(trial.name, train_trial, (config, folders, trial)) for trial in trials]
             _run_all(pool, tasks, out, what="learning rate")
+            trials = next_trials(config, folders, methods)
         rates = _learning_rates(config, folders, missing)
         tasks = [(c.name, train_cell, (config, folders, c, rates[c.method])) for c in missing]
         _run_all(pool, tasks, out, what="run")

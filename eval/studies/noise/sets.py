@@ -3,7 +3,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,12 +106,7 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
     common = _repeated(samples)
     for held in ("test", "validation"):
         parts[held] = [s for s in parts[held] if s.captions[0] not in common]
-    if min(len(parts["train"]), len(parts["test"])) < 2 * min(config.batch_size, 16):
-        raise EvaluationError(
-            f"too few pairs for a study: {len(parts['train'])} to train on and "
-            f"{len(parts['test'])} to test on, {2 * min(config.batch_size, 16)} of each are "
-            "needed; give more shards"
-        )
+    _refuse_few(parts, config)
     for name in ("train", "pretrain", "validation"):
         if parts[name]:
             write_pairs(parts[name], folder / name, overwrite=True)
@@ -119,6 +114,17 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
     found = {name: {"pairs": len(part), "sha256": _digest(part)} for name, part in parts.items()}
     path.write_text(json.dumps({"plan": plan, "splits": found}, indent=2) + "\n")
     return sets
+
+
+def _refuse_few(parts: Mapping[str, Sequence[Sample]], config: StudyConfig) -> None:
+    least = 2 * min(config.batch_size, 16)
+    needed = ("train", "test") if config.lr is not None else ("train", "validation", "test")
+    if min(len(parts[name]) for name in needed) < least:
+        found = ", ".join(f"{name} {len(parts[name])}" for name in needed)
+        raise EvaluationError(
+            f"too few pairs for a study ({found}), {least} of each are needed; give more shards, "
+            "or change test_share, validation_share or pretrain_share"
+        )
 
 
 def make_noisy(sets: StudySets, *, rate: float, seed: int, clean_only: bool) -> Path:

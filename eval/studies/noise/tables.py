@@ -156,12 +156,13 @@ def _rates(tuning: Mapping[str, Any]) -> Table:
     grid = tuning["grid"]
     rows = []
     for method, found in tuning["methods"].items():
-        known = {one["lr"]: f"{one['mrr']:.4f}" for one in found["validation"]}
+        known = {one["lr"]: f"{one['figure']:.4f}" for one in found["validation"]}
         edge = " (edge)" if found["at_edge"] else ""
         figures = (known.get(lr, _NONE) for lr in grid)
         rows.append((title_of(method), f"{found['lr']:g}{edge}", *figures))
     note = (
-        f"Figures: {tuning['chosen_by']}, {100 * tuning['rate']:.0f}% of them with wrong captions, "
-        f"seed {tuning['seed']}; the rate holds for all shares of wrong captions."
+        f"Figures: {tuning['chosen_by']} "
+        f"({', '.join(f'{100 * rate:.0f}%' for rate in tuning['rates'])}; seed {tuning['seed']}). "
+        "The rate holds for all shares."
     )
     return Table("Learning rates", note, ("method", "chosen", *(f"{lr:g}" for lr in grid)), rows)

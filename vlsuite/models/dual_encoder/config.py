@@ -33,6 +33,7 @@ from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation, v
 from vlsuite.models.dual_encoder.published import (
     carried_by_weights,
     check_folder_preparation,
+    refuse_unknown_weights,
 )
 from vlsuite.models.dual_encoder.token_selection_config import (
     SELECTION_WEIGHTS,
@@ -118,6 +119,8 @@ class OpenClipConfig(ModelFamily):
             text_cfg["context_length"] = self.context_length
         model_cfg |= decoder_override(model_cfg, context_length=self.context_length)
         self._check_decoder(model_cfg)
+        if self.pretrained is not None:
+            refuse_unknown_weights(self.name, self.pretrained)
         carried = self._carried(model_cfg)
         self._check_sizes(model_cfg)
         model = _create(self, model_cfg)

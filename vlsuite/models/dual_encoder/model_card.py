@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vlsuite.export.new_file import write_card
+from vlsuite.export.run_changes import Change
 from vlsuite.export.run_history import DataSource, Measurement, RunHistory
+from vlsuite.export.shown_paths import NOTE, short_paths, short_paths_in
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.caption_cleaning import NOT_DONE
 
@@ -147,7 +149,7 @@ def _results(measurements: Sequence[Measurement]) -> str:
 def _data(sources: Sequence[DataSource]) -> str:
     rows = [
         (
-            s.source or s.pattern,
+            s.source or short_paths(s.pattern),
             "" if s.num_samples is None else s.num_samples,
             s.licence or "no manifest beside the shards, so not known",
         )
@@ -161,22 +163,36 @@ def _data(sources: Sequence[DataSource]) -> str:
 def _training(history: RunHistory) -> str:
     environment = dict(history.environment)
     versions = environment.pop("versions", {})
-    rows = [(key, environment[key]) for key in ("commit", "command", "hardware", "seed", "started")
-            if environment.get(key) is not None]  # fmt: skip
+    told = ("commit", "command", "hardware", "seed", "started")
+    known = [key for key in told if environment.get(key) is not None]
+    rows = [(key, short_paths(str(environment[key]))) for key in known]
     rows.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
     rows.append(("exported by", f"vlsuite {_version()}"))
-    settings = json.dumps(history.config, indent=2)
+    settings = json.dumps(short_paths_in(history.config), indent=2)
     problems = [f"- {line}" for line in history.problems]
     return "\n".join(
         [
             "## Training\n",
             _table(("", ""), rows),
+            NOTE + "\n",
+            *_changes(history.changes),
             "<details><summary>Resolved config</summary>\n",
             f"```json\n{settings}\n```\n",
             "</details>\n",
             *(["Not in this card:\n", *problems] if problems else []),
         ]
     )
+
+
+def _changes(changes: Sequence[Change]) -> list[str]:
+    if not changes:
+        return []
+    rows = [
+        (c.step, c.setting, short_paths(c.before.strip('"')), short_paths(c.after.strip('"')),
+         short_paths(c.command)) for c in changes
+    ]  # fmt: skip
+    head = ("from step", "setting", "before", "after", "command")
+    return ["### Settings changed when the run was continued\n", _table(head, rows)]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -37,8 +37,7 @@ def carried_by_weights(
     Returns:
         ``PREPARATION`` keys; those that are missing stay at open_clip's defaults.
     Raises:
-        ModelError: neither a tag nor a file; the tags do not agree and ``like`` names none, or
-            QuickGELU does not fit.
+        ModelError: the tags do not agree and ``like`` names none, or QuickGELU does not fit.
     """
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if tag:
@@ -48,11 +47,6 @@ def carried_by_weights(
                 f"model.pretrained_like={like} out, or give a weights file"
             )
         return _preparation(tag)
-    if not Path(pretrained).is_file():
-        raise ModelError(
-            f"'{pretrained}' is neither a tag of {name} nor a weights file; its tags are "
-            f"{_choices(name)}; write {name}:TAG or {name}:/path/to/weights"
-        )
     _check_torchscript(name, pretrained, quick_gelu=quick_gelu)
     if like is not None:
         chosen = _named(name, like)
@@ -70,6 +64,20 @@ def carried_by_weights(
             pretrained, name, "QuickGELU" if quick_gelu else "plain GELU",
         )  # fmt: skip
     return agreed
+
+
+def refuse_unknown_weights(name: str, pretrained: str) -> None:
+    """Say which weights there are, before anything is built.
+
+    Raises:
+        ModelError: neither a tag of the architecture nor a file.
+    """
+    if open_clip.get_pretrained_cfg(name, pretrained) or Path(pretrained).is_file():
+        return
+    raise ModelError(
+        f"'{pretrained}' is neither a tag of {name} nor a weights file; its tags are "
+        f"{_choices(name)}; write {name}:TAG or {name}:/path/to/weights"
+    )
 
 
 def check_folder_preparation(name: str) -> None:
