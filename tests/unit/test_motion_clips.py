@@ -216,7 +216,7 @@ def test_clips_are_validated_inspected_and_shown(built, tmp_path):
     folder = built / "one" / "test"
     assert validate([folder]).is_valid
     told = inspect_shards([folder])
-    assert told.formats == {"video h264": 22}
+    assert told.formats == {"MP4 h264": 22}
     assert told.widths == (32, 32, 32)
     assert told.captions_per_sample == {2: 22}
     assert write_contact_sheet([folder], tmp_path / "sheet.png", num_pictures=3) == 3
