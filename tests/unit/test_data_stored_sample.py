@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.schema import Clip
 from data_pipelines.shards import stored_sample
 from data_pipelines.shards.stored_sample import StoredSample
 
@@ -81,8 +82,10 @@ def test_clips_are_spans_of_one_video() -> None:
     spans = [{"start": 0, "end": 2.5}, {"start": 2.5, "caption": " a jump "}]
     clips = StoredSample("k", _json(clips=spans) | {"mp4": b"v"}).clips
     assert [(c.start, c.end, c.caption) for c in clips] == [(0.0, 2.5, ""), (2.5, None, "a jump")]
-    assert StoredSample("k", {"webm": b"v"}).clips == (("webm", b"v", 0.0, None, ""),)
+    assert StoredSample("k", {"webm": b"v"}).clips == (Clip("webm", b"v"),)
     assert StoredSample("k", _json(clips=[]) | {"mkv": b"v"}).clips == ()
+    indexed = StoredSample("k", _json(clips=spans) | {"mp4": b"v", "frames.index": b"i"}).clips
+    assert [clip.index for clip in indexed] == [b"i", b"i"]
 
 
 @pytest.mark.parametrize(
