@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace, root: Path) -> int:
     names = [name for name in bench.names() if args.only in name]
     if args.quick:
         names = names[args.seed % 5 :: 5]
-    base = {} if args.only else bench.base_costs()
+    base = bench.base_costs()
     rows = [bench.case(number, name) for number, name in enumerate(names)]
     _print_table(rows)
     failed = [row for row in rows if row["problems"]]
@@ -113,12 +113,14 @@ class _Bench:
         evaluate = ["eval", str(self._sane.model), "--data", str(shard), "--no-cache"]
         commands = {
             "data validate": ["data", "validate", str(shard)],
-            "eval": [*evaluate, "--out", str(self._root / "base"), "--workers", "0"],
+            "eval": [*evaluate, "--out", str(self._root / "base"), "--workers", "1"],
         }
         found = {}
         for name, words in commands.items():
             for kind, cold in (("cold", True), ("warm", False)):
                 done = self._command(words, self._root / "base-log", cold=cold)
+                if done.code:  # else no hostile case of it would show anything
+                    raise BenchmarkError(f"'{name}' on sane inputs: {_last_line(done.err)}")
                 found[f"{name}, {kind}"] = {
                     "seconds": round(done.seconds, 2),
                     "cpu_seconds": round(done.cpu_seconds, 2),

@@ -31,9 +31,27 @@ from benchmarks.support.timed_process import work_folder
 from data_pipelines.errors import UserError
 
 _FULL = Sizes(
-    tower="24epochs", language_steps=1500, nevlp="5000steps", easy="1000steps", width=128, views=8
+    tower="24epochs",
+    language_steps=1500,
+    language_width=128,
+    nevlp="5000steps",
+    easy="1000steps",
+    width=64,
+    batch=32,
+    writes=False,
+    views=8,
 )
-_QUICK = Sizes(tower="2steps", language_steps=5, nevlp="4steps", easy="2steps", width=32, views=1)
+_QUICK = Sizes(
+    tower="2steps",
+    language_steps=5,
+    language_width=32,
+    nevlp="4steps",
+    easy="2steps",
+    width=32,
+    batch=16,
+    writes=True,
+    views=1,
+)
 #: Points that the goals of the study ask for: gain with concepts where phrases are deleted, most
 #: that may be lost where they are not, gain of matching.
 _GOALS = {"concepts_partial": 1.0, "concepts_clean": -0.3, "rerank": 0.0}

@@ -127,7 +127,7 @@ def _opened(name: str) -> Hostile:
         _CHANGES[name](model)
         return [
             "eval", str(model), "--data", str(next(place.sane.shards.glob("*.tar"))), "--no-cache",
-            "--out", str(place.target), "--workers", "0",
+            "--out", str(place.target), "--workers", "1",
         ]  # fmt: skip
 
     return make

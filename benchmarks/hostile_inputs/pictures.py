@@ -144,7 +144,7 @@ def _evaluated(name: str) -> Hostile:
         write(place.inputs / "a.tar", tar_of(_members(_FILES[name]())))
         return [
             "eval", str(place.sane.model), "--data", str(place.inputs / "a.tar"), "--no-cache",
-            "--out", str(place.target), "--workers", "0",
+            "--out", str(place.target), "--workers", "1",
         ]  # fmt: skip
 
     return make

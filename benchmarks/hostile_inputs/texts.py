@@ -52,7 +52,7 @@ def _command(words: tuple[str, ...], caption: bytes, suffix: str = "txt") -> Hos
 _VALIDATE = ("data", "validate", "IN")
 _TOKENIZER = ("data", "tokenizer", "IN", "--vocab-size", "300", "--out", "OUT")
 _NOISE = ("data", "noise", "IN", "--mismatched", "0.5", "--out", "OUT")
-_EVAL = ("eval", "MODEL", "--data", "IN/a.tar", "--no-cache", "--out", "OUT", "--workers", "0")
+_EVAL = ("eval", "MODEL", "--data", "IN/a.tar", "--no-cache", "--out", "OUT", "--workers", "1")
 for _name, _caption in _CAPTIONS.items():
     for _what, _words in (("validate", _VALIDATE), ("tokenizer", _TOKENIZER), ("noise", _NOISE)):
         add_many("captions", {f"{_what}_{_name}": _command(_words, _caption)})
@@ -63,7 +63,7 @@ def _evaluated(caption: bytes) -> Hostile:
         data = write(place.inputs / f"{OBEYED.replace('/', '')}.tar", _pairs(caption))
         return [
             "eval", str(place.sane.model), "--data", str(data), "--no-cache",
-            "--out", str(place.target), "--workers", "0", "--task", "retrieval",
+            "--out", str(place.target), "--workers", "1", "--task", "retrieval",
         ]  # fmt: skip
 
     return make

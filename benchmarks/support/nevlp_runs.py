@@ -30,7 +30,10 @@ class Sizes:
         language_steps: of the language model.
         nevlp: duration of each NEVLP model.
         easy: its part with easy negatives.
-        width: of the language model and of the querying transformer.
+        width: of the querying transformer.
+        language_width: of the language model.
+        batch: pairs a step of NEVLP.
+        writes: whether NEVLP also learns to write, which costs five times the rest of a step.
         views: augmented views of each training picture whose image tokens are kept.
     """
 
@@ -39,6 +42,9 @@ class Sizes:
     nevlp: str
     easy: str
     width: int
+    language_width: int
+    batch: int
+    writes: bool
     views: int
 
 
@@ -102,7 +108,7 @@ class Study:
                 self.language_model,
                 list(self._documents()),
                 vocab_size=2048,
-                width=self._sizes.width,
+                width=self._sizes.language_width,
                 depth=3,
                 steps=self._sizes.language_steps,
                 seed=self._seed,
@@ -158,9 +164,12 @@ class Study:
             "data.image_tokens": self.image_tokens,
             "model.language_model": self.language_model,
             "model.querying.width": width,
+            "model.querying.num_queries": 4,
             "model.querying.dropout": 0.1,
             "model.embed_dim": width,
+            "objective.itg_weight": float(self._sizes.writes),
             "optim.lr": 1e-3,
+            "global_batch_size": self._sizes.batch,
             "data.train": shards,
         }
         if concepts:

@@ -33,7 +33,9 @@ _OBJECTIVES = ("clip", "siglip")
 
 
 def config(shards: Path, *more: str, objective: str = "clip") -> TrainConfig:
-    clipped = (f"optim.grad_clip_norm={_NORM}", f"objective={objective}")
+    clipped = [f"optim.grad_clip_norm={_NORM}", f"objective={objective}"]
+    if objective == "siglip":  # a bias whose gradient outweighs those of the towers
+        clipped += ["objective.init_logit_scale=1", "objective.init_logit_bias=0"]
     return small_config(shards, "duration=1steps", *clipped, *more)
 
 
@@ -118,9 +120,9 @@ def test_the_old_rule_is_a_setting_and_another(shards, tmp_path, objective):
     assert_equal(cut, {name: old[name] for name in cut})
     for name in _scalars(state):
         assert not torch.allclose(ours[name].double(), new[name], rtol=0.1)
-    assert objective == "clip" or not torch.allclose(
-        ours["visual.proj"].double(), new["visual.proj"], rtol=0.1
-    )
+    if objective == "siglip":
+        given_to, wanted = ours["visual.proj"].double(), new["visual.proj"]
+        assert not torch.allclose(given_to, wanted, rtol=5e-3, atol=0.0)
 
 
 def _scalars(state: TrainState) -> set[str]:
@@ -137,21 +139,19 @@ def test_nothing_is_cut_below_the_norm(shards, tmp_path):
 def worker(shards: Path, root: Path) -> None:
     rank = int(os.environ["RANK"])
     for stage in _STAGES:
-        for objective in _OBJECTIVES:
-            ctx = start_distributed(threads=1)
-            settings = config(shards, f"deepspeed=zero{stage}", objective=objective)
-            folder = RunFolder(root / f"{objective}-{stage}")
-            if rank == 0:
-                folder.create("test", settings)
-            ctx.barrier()
-            found = given(train(settings, ctx, folder))
-            save_file({n: g.contiguous() for n, g in found.items()}, folder.path / f"of-{rank}")
+        ctx = start_distributed(threads=1)
+        settings = config(shards, f"deepspeed=zero{stage}", objective="siglip")
+        folder = RunFolder(root / f"zero{stage}")
+        if rank == 0:
+            folder.create("test", settings)
+        ctx.barrier()
+        found = given(train(settings, ctx, folder))
+        save_file({n: g.contiguous() for n, g in found.items()}, folder.path / f"of-{rank}")
 
 
 def test_two_processes_clip_as_torch_does(shards, tmp_path):
     assert exit_codes(start_ranks(2, worker, shards, tmp_path)) == [0, 0]
     for stage in _STAGES:
-        for objective in _OBJECTIVES:
-            for rank in (0, 1):
-                found = load_file(tmp_path / f"{objective}-{stage}" / f"of-{rank}")
-                assert_equal(found, reference(shards, objective))
+        for rank in (0, 1):
+            found = load_file(tmp_path / f"zero{stage}" / f"of-{rank}")
+            assert_equal(found, reference(shards, "siglip"))

@@ -11,15 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eval.contract import EmbeddingModel
+from data_pipelines.video.process import shared_process
+from eval.contract import ClipEmbeddingModel
 from tests.support.clip_shards import write_clips, write_pictures
 from tests.support.runs import run_to_end, small_config
+from tests.support.shards import write_tar
 from tests.support.warm_processes import exit_codes, start_ranks
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 from vlsuite.api.evaluation import evaluate
 from vlsuite.cli.main import main
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
+from vlsuite.errors import ConfigError, DataError
 from vlsuite.models.frozen_in_time.model import FrozenInTime
 from vlsuite.models.opening import open_model
 
@@ -130,7 +133,7 @@ def test_export_is_the_same_model_and_embeds(root, tmp_path, capsys):
     assert "loaded again" in capsys.readouterr().out
     model, run = open_model(str(out)), open_model(str(root / "one"))
     assert isinstance(model, FrozenInTime)
-    assert isinstance(model, EmbeddingModel)
+    assert isinstance(model, ClipEmbeddingModel)
     assert model.clip_frames == 4
     assert model.fingerprint == run.fingerprint
     clips = torch.randint(0, 256, (3, 4, 3, 32, 32), dtype=torch.uint8)
@@ -168,3 +171,24 @@ def test_the_baseline_trains_alike(root, tmp_path):
     _, losses = run_to_end(settings, tmp_path / "run")
     assert sum(losses[-4:]) < sum(losses[:4])
     assert isinstance(open_model(str(tmp_path / "run")), FrozenInTime)
+
+
+def test_a_machine_that_cannot_read_videos_stops_the_run_in_one_line(root, tmp_path, monkeypatch):
+    """And counts no video as bad."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "av.py").write_text("raise ImportError('libavcodec.so.62 is missing')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken))
+    shared_process.cache_clear()
+    shard = tmp_path / "videos" / "videos-00000.tar"
+    members = [
+        (f"v{n:05d}.{suffix}", data)
+        for n in range(64)
+        for suffix, data in (("mp4", b"no matter"), ("txt", b"a red circle"))
+    ]
+    write_tar(shard, members)
+    settings = [f"data.train={shard.parent}", "data.weights=", "data.num_workers=1"]
+    with pytest.raises((ConfigError, DataError), match=r"cannot read videos.*libavcodec") as error:
+        run_to_end(config(root, *settings), tmp_path / "run")
+    assert "\n" not in str(error.value)
+    shared_process.cache_clear()

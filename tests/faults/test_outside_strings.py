@@ -52,7 +52,7 @@ COMMANDS = {
     "noise": ["data", "noise", "SHARD", "--mismatched", "0.5", "--out", "OUT/noise"],
     "tokenizer": ["data", "tokenizer", "SHARD", "--vocab-size", "300", "--out", "OUT/tokens"],
     "retrieval": ["eval", "MODEL", "--data", "SHARD", "--task", "retrieval", "--out", "OUT/r",
-                  "--no-cache", "--workers", "0"],
+                  "--no-cache", "--workers", "1"],
     "concepts": ["data", "concepts", "SHARD", "--model", "MODEL", "--from-captions", "2",
                  "--out", "OUT/concepts.jsonl"],
     "no model": ["eval", OBEYED, "--data", "SHARD"],

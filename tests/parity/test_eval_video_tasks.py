@@ -270,7 +270,7 @@ def test_the_report_shows_strips_and_accuracy_by_frames(tmp_path, folder):
     )
     for number, benchmark in enumerate(benchmarks):
         result = benchmark.run(model, EMBEDDER)
-        save_result(result, tmp_path / f"{number}.json")
+        save_result(result, tmp_path / f"small__clips__all__{number}.json")
     ranks = [example.rank for example in result.examples]
     assert len(ranks) == 4
     assert max(ranks[::2]) <= min(ranks[1::2])

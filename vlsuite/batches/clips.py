@@ -15,6 +15,8 @@ from torch import Tensor
 
 from data_pipelines.schema import Clip, Frames
 from data_pipelines.shards.stored_sample import StoredSample
+from data_pipelines.video.decoders import DecoderName
+from data_pipelines.video.process import shared_process
 from data_pipelines.video.sampler import segment_frames
 from vlsuite.batches.captioned import CaptionedBatch
 from vlsuite.batches.crops import stacked
@@ -98,6 +100,7 @@ class ClipReader:
         self._transform = transform
         self._tokenizer = tokenizer
         self._draws_caption = data.caption == "random"
+        self._decoder: DecoderName = data.video_decoder
         self._curriculum = curriculum
         self._end_of_text = end_of_text if data.trim_text else None
 
@@ -124,7 +127,7 @@ class ClipReader:
         clips = sample.clips
         if clips:
             moment = self._moment(sample, clips, rng)
-            pictures = _decoded(moment.clip, num_frames, rng)
+            pictures = _decoded(moment.clip, num_frames, rng, decoder=self._decoder)
             caption, number, mended = moment.caption, moment.number, moment.mended
         else:
             captions = sample.captions
@@ -199,9 +202,18 @@ class _ReaderOfFrames:
         return self._reader.collate(contents, facts)
 
 
-def _decoded(clip: Clip, num_frames: int, rng: np.random.Generator) -> list[PillowPicture]:
+def _decoded(
+    clip: Clip, num_frames: int, rng: np.random.Generator, *, decoder: DecoderName
+) -> list[PillowPicture]:
     span = None if not clip.start and clip.end is None else (clip.start, clip.end)
-    frames = decode_video(clip.data, num_frames=num_frames, rng=rng, seconds=span, index=clip.index)
+    frames = decode_video(
+        clip.data,
+        num_frames=num_frames,
+        rng=rng,
+        seconds=span,
+        index=clip.index,
+        process=shared_process(decoder),
+    )
     return [_picture(frame.permute(1, 2, 0).numpy()) for frame in frames]
 
 

@@ -9,6 +9,7 @@ from data_pipelines.shards.shard_cache import ShardCache
 from data_pipelines.shards.sidecar import cache_folder
 from data_pipelines.shards.sliced_order import WINDOW_SAMPLES
 from data_pipelines.texts import listed
+from data_pipelines.video.decoders import DecoderName
 from vlsuite.batches.bad_input import Policy
 from vlsuite.batches.sequence import block_quotas
 from vlsuite.batches.transforms import AugmentConfig
@@ -54,6 +55,8 @@ class DataConfig:
         image_tokens: folder of 'vlsuite data image-tokens' with what the frozen image tower says of
             each training picture, for models that take it (nevlp): pictures are then neither
             decoded nor augmented in training, nor does the tower run. Others ignore it.
+        video_decoder: "pyav", "torchcodec" (faster where it is installed, and always exact here)
+            or "decord"; all give the same frames, or refuse.
         augment: random changes to the pictures.
     """
 
@@ -75,6 +78,7 @@ class DataConfig:
     accept_content: str | None = None
     concepts: str | None = None
     image_tokens: str | None = None
+    video_decoder: DecoderName = "pyav"
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:

@@ -115,6 +115,11 @@ class NevlpObjective(JointObjective):
         return Losses(total, terms)
 
     @property
+    def writes(self) -> bool:
+        """Whether generation counts; where it does not, it need not be computed."""
+        return self._weights[2] > 0
+
+    @property
     def logit_scale(self) -> float:
         """The multiplier now applied to cosine similarities."""
         return self.itc.logit_scale

@@ -101,6 +101,8 @@ class NevlpEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings
+        #: Off where the objective does not count generation: the language model then does not run.
+        self.computes_captions = True
         self.texts: LmTokenizer = language.texts
         self.image_tower = image_tower
         self.language_model: Any = language.model
@@ -196,18 +198,27 @@ class NevlpEncoder(nn.Module):
             torch.cat([token_ids, token_ids, others.token_ids]),
             torch.cat([concept_ids, others.concept_ids, concept_ids]),
         )
-        sequences = embedded(
-            self.language_model, self.to_language(queries), trimmed(concept_ids), trimmed(token_ids)
-        )
         return NevlpOutput(
             image_embeds,
             text_embeds,
             rearrange(match_logits, "(kind b) two -> b kind two", kind=3),
             others.has_one,
-            caption_losses(
-                self.language_model, sequences, label_smoothing=self.settings.token_smoothing
-            ),
+            self._caption_losses(self.to_language(queries), concept_ids, token_ids),
         )
+
+    def _caption_losses(
+        self,
+        prefix: Float[Tensor, "batch queries language_width"],
+        concept_ids: Int64[Tensor, "batch concept_length"],
+        token_ids: Int64[Tensor, "batch context_length"],
+    ) -> Float[Tensor, " batch"]:
+        """Nats a token; zeros, with zero gradients, where nobody asks for them."""
+        if not self.computes_captions:
+            return prefix.float().sum(dim=(1, 2)) * 0.0
+        told = trimmed(concept_ids), trimmed(token_ids)
+        sequences = embedded(self.language_model, prefix, *told)
+        smoothing = self.settings.token_smoothing
+        return caption_losses(self.language_model, sequences, label_smoothing=smoothing)
 
     def image_tokens(
         self, pixels: Float[Tensor, "batch 3 height width"]

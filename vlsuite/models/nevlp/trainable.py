@@ -36,9 +36,10 @@ class TrainableNevlp(BuiltNevlp, TrainableModel):
         return self.encoder
 
     def prepare(self, objective: Objective) -> None:
-        """Nothing is handed over."""
+        """Generation that does not count is not computed."""
         if not isinstance(objective, JointObjective):
             raise refuse_objective(objective, family="nevlp", takes="objective=nevlp")
+        self.encoder.computes_captions = getattr(objective, "writes", True)
 
     def reader(self, data: DataConfig) -> PairReader:
         """Pictures (or their stored tokens) with one caption each, and their concepts."""
