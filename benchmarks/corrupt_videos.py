@@ -131,7 +131,7 @@ def _files(folder: Path | None) -> list[Given]:
             raise BenchmarkError(
                 "needs videos: name a folder with --videos, or install iscc-samples"
             ) from error
-        folder = Path(iscc_samples.__file__).parent / "files" / "video"
+        folder = Path(str(iscc_samples.__file__)).parent / "files" / "video"
     given = [Given(path.name, path.read_bytes()) for path in sorted(folder.glob("*.*"))]
     if not given:
         raise BenchmarkError(f"no files in {folder}; name another folder with --videos")

@@ -119,7 +119,8 @@ def compare_times(
         def peer_pass(clips: Tensor = clips) -> Tensor:
             return peer(clips)
 
-        step_time(our_pass, ours), step_time(peer_pass, peer)
+        step_time(our_pass, ours)
+        step_time(peer_pass, peer)
         pairs = [(step_time(our_pass, ours), step_time(peer_pass, peer)) for _ in range(rounds)]
         ratios = sorted(own / other for own, other in pairs)
         found[str(frames)] = {

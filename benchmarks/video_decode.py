@@ -137,7 +137,7 @@ def _regrouped(source: Case, group: int, num_frames: int) -> Case:
     stream = io.BytesIO()
     thumbnails = []
     with (
-        av.open(io.BytesIO(source.data)) as given,
+        av.open(io.BytesIO(source.data), "r") as given,
         av.open(stream, "w", format="mp4") as output,
     ):
         options = {"g": str(group), "crf": "23", "threads": "1"}
@@ -151,7 +151,7 @@ def _regrouped(source: Case, group: int, num_frames: int) -> Case:
             output.mux(video.encode(scaled))
         output.mux(video.encode(None))
     data = stream.getvalue()
-    with av.open(io.BytesIO(data)) as made:
+    with av.open(io.BytesIO(data), "r") as made:
         for frame in made.decode(made.streams.video[0]):
             thumbnails.append(_thumbnail(frame.to_ndarray(format="rgb24")))
     return Case(f"gop{group}", data, np.stack(thumbnails))

@@ -88,8 +88,9 @@ def _built(shard: Path, folder: Path, settings: Settings) -> dict[str, Path]:
             (videos / f"{number:05d}.txt").write_bytes(members["txt"])
     found = {}
     for name, own in _SETS.items():
-        frames = {"frames": settings.packed} if own.get("store") == "frames" else {}
-        source = VideoSource(root=videos, **own, **frames)
+        frames = settings.packed if own.get("store") == "frames" else None
+        chosen: dict[str, Any] = {**own, **({} if frames is None else {"frames": frames})}
+        source = VideoSource(root=videos, **chosen)
         source.build(Target(out_dir=folder / name))
         found[name] = folder / name
     return found

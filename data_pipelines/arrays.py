@@ -7,6 +7,7 @@ import tokenize
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -119,7 +120,7 @@ def _member(archive: zipfile.ZipFile, name: str, kind: np.dtype) -> np.ndarray:
     if info.file_size != info.compress_size:
         raise DamagedArraysError(f"{name} has two sizes")
     with archive.open(info) as stream:
-        array = _array(stream, info.file_size, most_values=info.file_size)
+        array = _array(cast(io.BufferedIOBase, stream), info.file_size, most_values=info.file_size)
     if array.dtype != kind or array.ndim > 2:
         raise DamagedArraysError(f"{name} holds {array.dtype}, not {kind}")
     return array

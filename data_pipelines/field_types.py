@@ -41,13 +41,13 @@ def fits(value: Any, kind: Any, *, allows_nan: bool = False) -> bool:
         check_fields(value, allows_nan=allows_nan)
         return not isinstance(kind, type) or isinstance(value, kind)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        is_kind = isinstance(value, Mapping)
-        return is_kind and all(
-            fits(one, arguments[1], allows_nan=allows_nan) for one in value.values()
-        )
+        if not isinstance(value, Mapping):
+            return False
+        return all(fits(one, arguments[1], allows_nan=allows_nan) for one in value.values())
     if isinstance(origin, type) and issubclass(origin, Sequence):
-        is_kind = isinstance(value, list | tuple)
-        return is_kind and all(fits(one, arguments[0], allows_nan=allows_nan) for one in value)
+        if not isinstance(value, list | tuple):
+            return False
+        return all(fits(one, arguments[0], allows_nan=allows_nan) for one in value)
     if allows_nan and kind is float and isinstance(value, float):
         return True
     return _fits_plainly(value, kind) if isinstance(kind, type) else True

@@ -158,8 +158,9 @@ class TableColumns:
 
 
 def _looks_quoted(column: WantedColumn, cell: object) -> bool:
-    is_candidate = column.is_text and isinstance(cell, str) and len(cell) > 1
-    return is_candidate and cell[0] == cell[-1] == '"'
+    if not column.is_text or not isinstance(cell, str) or len(cell) < 2:
+        return False
+    return cell[0] == cell[-1] == '"'
 
 
 def texts_of(cell: object) -> list[str]:

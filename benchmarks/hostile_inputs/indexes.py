@@ -76,7 +76,7 @@ def _set(name: str, place: int, value: int) -> Callable[[Path], None]:
 _GIANT = "{'descr': '<i8', 'fortran_order': False, 'shape': (1152921504606846975,), }"
 _NEGATIVE = "{'descr': '<i8', 'fortran_order': False, 'shape': (-5,), }"
 
-_MADE: dict[str, Callable[[Path], None]] = {
+_MADE: dict[str, Callable[[Path], object]] = {
     "count_of_minus_five": _set("stamp", 3, -5),
     "wrong_count": _set("stamp", 3, 2),
     "negative_offset": _set("offsets", 0, -512),

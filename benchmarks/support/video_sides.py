@@ -36,11 +36,11 @@ def pyav_sequential(data: bytes, num_frames: int) -> tuple[list[int], Sequence[n
     """PyAV: count the packets, then decode from the start to the last frame wanted."""
     import av
 
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         total = sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
     numbers = segment_frames(total, num_frames)
     found = {}
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         for number, frame in enumerate(container.decode(stream)):
@@ -55,12 +55,12 @@ def pyav_seek_each(data: bytes, num_frames: int) -> tuple[list[int], Sequence[np
     """PyAV: for each frame seek to its time by the average rate, then decode until it comes."""
     import av
 
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream: Any = container.streams.video[0]
         total = sum(packet.size > 0 for packet in container.demux(stream))
     numbers = segment_frames(total, num_frames)
     frames = []
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         step = 1 / (stream.average_rate * stream.time_base)

@@ -11,7 +11,7 @@ machine rounds it in another way.
 
 import io
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import av
 import numpy as np
@@ -61,7 +61,7 @@ def encode_video(
     stream_of_bytes = io.BytesIO()
     options = {"fflags": "+bitexact"}
     with av.open(stream_of_bytes, "w", format="mp4", options=options) as container:
-        stream = container.add_stream(_CODEC[coding], rate=fps, options=_OPTIONS[coding])
+        stream: Any = container.add_stream(_CODEC[coding], rate=fps, options=_OPTIONS[coding])
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         context = stream.codec_context
         context.thread_count = 1

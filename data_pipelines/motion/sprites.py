@@ -149,7 +149,7 @@ def _sprite(found: _Found, skips: Skips) -> Sprite | None:
         return None
     with open_image(found.image) as image:
         cut = image.convert("RGBA")
-    box = cut.getchannel("A").point(lambda alpha: 255 * (alpha >= _CLEAR)).getbbox()
+    box = cut.getchannel("A").point([255 * (alpha >= _CLEAR) for alpha in range(256)]).getbbox()
     if box is None:
         skips.add("picture is empty", found.key)
         return None

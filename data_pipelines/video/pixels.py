@@ -94,5 +94,5 @@ class Converter:
         except (FFmpegError, ValueError, OSError) as error:
             raise BadSampleError("broken video", "its pixels cannot be converted") from error
         plane = shown.planes[0]
-        rows = np.frombuffer(plane, dtype=np.uint8).reshape(height, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(height, plane.line_size)
         return rows[:, : 3 * width].reshape(height, width, 3)

@@ -199,7 +199,7 @@ class Packer:
                 image_suffix="mp4",
                 captions=captions,
                 label=opened.named.label,
-                provenance=self._provenance(opened) | {"cut": _times(span)},
+                provenance={**self._provenance(opened), "cut": _times(span)},
                 members={INDEX_SUFFIX: index} if index else {},
             )
 
@@ -228,7 +228,7 @@ class Packer:
                 image_suffix="jpg",
                 captions=captions,
                 label=named.label,
-                provenance=self._provenance(opened) | {"frames": _sampled(clip, span)},
+                provenance={**self._provenance(opened), "frames": _sampled(clip, span)},
                 members={f"frame.{place}.jpg": data for place, data in enumerate(pictures)},
             )
 
@@ -242,7 +242,8 @@ class Packer:
         }
         if info is None:
             return known
-        return known | {
+        return {
+            **known,
             "video": {
                 "frames": info.frames,
                 "duration": round(info.duration, 6),
@@ -250,7 +251,7 @@ class Packer:
                 "width": info.width,
                 "height": info.height,
                 "codec": info.codec,
-            }
+            },
         }
 
     def _skip(self, error: BadSampleError, named: NamedVideo) -> None:

@@ -217,7 +217,7 @@ def dataset_of(found: ClipSet, place: Path) -> EvalDataset:
             one_per_line=False,
         ),
         task=task,
-        images=found,
+        images=found,  # pyright: ignore[reportArgumentType]  (cached properties are properties)
         labels=None,
         captions=None,
         revision=found.revision,

@@ -149,8 +149,9 @@ def _of_tomato(one: Any, kind: str) -> _Asked | None:
     if not isinstance(one, dict):
         return None
     options, answer = _options(one.get("options")), one.get("answer")
-    is_number = isinstance(answer, int) and not isinstance(answer, bool)
-    if len(options) < 2 or not is_number or answer not in range(len(options)):
+    if not isinstance(answer, int) or isinstance(answer, bool):
+        return None
+    if len(options) < 2 or answer not in range(len(options)):
         return None
     folder = str(one.get("demonstration_type", ""))
     video = f"videos/{folder}/{one.get('key')}.mp4"

@@ -96,12 +96,13 @@ def _read(index: ShardIndex, number: int) -> tuple[list[EvalClip], _Told | None]
     stored = sample.clips
     if not stored:
         return [], None
+    first = stored[0]
     suffix = next(suffix for suffix in VIDEO_SUFFIXES if suffix in members)
     source = VideoMember(index, number, suffix, hashlib.sha256(members[suffix]).digest())
     fields = sample.fields
     pair = _text(fields.get("pair"))
     cluster = pair or _text(fields.get("source")) or sample.uid
-    if len(stored) > 1 or any(clip.caption for clip in stored) or stored[0].end is not None:
+    if len(stored) > 1 or any(clip.caption for clip in stored) or first.end is not None:
         spans = [
             EvalClip(
                 f"{sample.uid}/{i}",

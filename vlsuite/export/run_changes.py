@@ -61,5 +61,5 @@ def unrecorded(environment: Mapping[str, Any]) -> str | None:
 def _changes(told: Any) -> Iterator[Change]:
     step, command = int(told["step"]), str(told["command"])
     for setting, (before, after) in dict(told["changes"]).items():
-        shown = (json.dumps(value, ensure_ascii=False) for value in (before, after))
-        yield Change(step, setting, *shown, command)
+        old, new = (json.dumps(value, ensure_ascii=False) for value in (before, after))
+        yield Change(step, setting, old, new, command)

@@ -145,9 +145,10 @@ class FrozenInTimeConfig(ModelFamily):
         image_names |= {
             name: name for name in encoder.state_dict() if not name.startswith("visual.")
         }
-        fields = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
+        fields: dict[str, Any] = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
+        fields["encoder"] = encoder
         return TrainableFrozenInTime(
-            **fields | {"encoder": encoder},
+            **fields,
             curriculum=self.curriculum,
             described=self.described(),
             image_names=image_names,

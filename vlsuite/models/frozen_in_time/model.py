@@ -1,5 +1,7 @@
 """A model of videos and texts as evaluations see it."""
 
+from typing import Any
+
 import torch
 from einops import rearrange
 from jaxtyping import Float, UInt8
@@ -31,8 +33,7 @@ class FrozenInTime(Clip):
         """
         moved = rearrange(clips.to(self.device, non_blocking=True), "b f c h w -> (b f) c h w")
         pixels = normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
-        encode: object = self._encode
-        assert callable(encode)
+        encode: Any = self._encode
         embeds = encode(pixels, None, num_frames=(clips.shape[1],) * clips.shape[0]).image_embeds
         assert embeds is not None
         return embeds
