@@ -59,7 +59,7 @@ class Study:
     """
 
     def __init__(self, work: Path, sizes: Sizes, *, seed: int, image_tower: Path | None) -> None:
-        self._work, self._sizes, self._seed = work, sizes, seed
+        self._work, self.sizes, self._seed = work, sizes, seed
         self._given_tower = image_tower
 
     @property
@@ -108,14 +108,14 @@ class Study:
                 self.language_model,
                 list(self._documents()),
                 vocab_size=2048,
-                width=self._sizes.language_width,
+                width=self.sizes.language_width,
                 depth=3,
-                steps=self._sizes.language_steps,
+                steps=self.sizes.language_steps,
                 seed=self._seed,
             )
         if not (self.image_tokens / ABOUT).exists():
             words = _words(self._of_tower() | {"data.train": self.data / "train"})
-            views = ("--views", self._sizes.views)
+            views = ("--views", self.sizes.views)
             _vlsuite("data", "image-tokens", *words, *views, "--out", self.image_tokens)
         for captions in CAPTIONS:
             for concepts in (True, False):
@@ -131,7 +131,7 @@ class Study:
         settings: dict[str, object] = {
             "model.tokenizer": tokenizer,
             "data.train": train,
-            "duration": self._sizes.tower,
+            "duration": self.sizes.tower,
         }
         self._train("emoji", self.image_tower, settings, seed=self._seed)
 
@@ -149,17 +149,17 @@ class Study:
         if finished.exists():
             return
         settings = self._of_model(captions, concepts=concepts)
-        easy = {"duration": self._sizes.easy, "optim.schedule": "constant"}
-        if not _has_duration(out, self._sizes.nevlp):
+        easy = {"duration": self.sizes.easy, "optim.schedule": "constant"}
+        if not _has_duration(out, self.sizes.nevlp):
             self._train("nevlp", out, settings | easy, seed=seed)
-        hard = {"duration": self._sizes.nevlp, "optim.schedule": "cosine"}
+        hard = {"duration": self.sizes.nevlp, "optim.schedule": "cosine"}
         hard |= {"model.mining_scale": HARD_MINING_SCALE}
         self._train("nevlp", out, settings | hard, seed=seed)
         finished.touch()
 
     def _of_model(self, captions: str, *, concepts: bool) -> dict[str, object]:
         """Settings; the concepts are words of the captions trained on."""
-        shards, width = self.train_shards(captions), self._sizes.width
+        shards, width = self.train_shards(captions), self.sizes.width
         settings: dict[str, object] = self._of_tower() | {
             "data.image_tokens": self.image_tokens,
             "model.language_model": self.language_model,
@@ -167,9 +167,9 @@ class Study:
             "model.querying.num_queries": 4,
             "model.querying.dropout": 0.1,
             "model.embed_dim": width,
-            "objective.itg_weight": float(self._sizes.writes),
+            "objective.itg_weight": float(self.sizes.writes),
             "optim.lr": 1e-3,
-            "global_batch_size": self._sizes.batch,
+            "global_batch_size": self.sizes.batch,
             "data.train": shards,
         }
         if concepts:

@@ -11,7 +11,7 @@ from pathlib import Path
 import open_clip
 import pytest
 from torch import nn
-from transformers import BertConfig, BertModel, T5Config, T5EncoderModel
+from transformers import BertConfig, BertModel, MT5Config, MT5Model
 
 from tests.support.tiny_models import register_architecture
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
@@ -53,13 +53,13 @@ def hf_tower(folder: Path, model: nn.Module) -> dict[str, object]:
 def bert() -> nn.Module:
     sizes = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 16}
     return BertModel(
-        BertConfig(vocab_size=64, num_attention_heads=2, **sizes), add_pooling_layer=False
+        BertConfig(vocab_size=1024, num_attention_heads=2, **sizes), add_pooling_layer=False
     )
 
 
 def t5() -> nn.Module:
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
-    return T5EncoderModel(T5Config(vocab_size=64, **sizes))
+    return MT5Model(MT5Config(vocab_size=1024, **sizes))
 
 
 _IMAGE: dict[str, dict[str, object]] = {
@@ -67,7 +67,7 @@ _IMAGE: dict[str, dict[str, object]] = {
     "resnet": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None},
     "swin": timm_tower("swin_tiny_patch4_window7_224", image_size=224),
     "convnext": timm_tower("convnext_atto"),
-    "timm_vit": timm_tower("vit_tiny_patch16_224"),
+    "timm_vit": timm_tower("vit_tiny_patch16_224", image_size=224),
 }
 _TEXT: dict[str, Callable[[], nn.Module]] = {"bert": bert, "t5": t5}
 

@@ -16,6 +16,7 @@ from vlsuite.models.nevlp.config import NevlpConfig
 from vlsuite.models.nevlp.folder import write_nevlp_folder
 from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.models.opening import open_model
+from vlsuite.objectives.nevlp import NevlpObjectiveConfig
 
 CPU = torch.device("cpu")
 CONCEPTS = (("circle",), ("square", "triangle"), ())
@@ -215,3 +216,16 @@ def test_settings_that_cannot_work_are_one_line():
     for wrong in ({"context_length": 2}, {"concept_dropout": 1.5}, {"token_smoothing": 1.0}):
         with pytest.raises(ConfigError):
             NevlpConfig(**wrong)
+
+
+def test_generation_that_does_not_count_is_not_computed(monkeypatch):
+    built = tiny_nevlp()
+    built.prepare(NevlpObjectiveConfig(itg_weight=0.0).build())
+    full = tiny_nevlp()
+    wanted = output_of(full, tiny_batch(full))
+    monkeypatch.setattr("vlsuite.models.nevlp.encoder.caption_losses", None)
+    found = output_of(built, tiny_batch(built))
+    torch.testing.assert_close(found[:-1], wanted[:-1])
+    assert found.caption_losses.tolist() == [0.0, 0.0, 0.0]
+    found.caption_losses.sum().backward()
+    assert not built.encoder.to_language.weight.grad.any()
