@@ -20,7 +20,6 @@ _NUM_FITS = "num_fits"
 
 # A part that finds nearly every pair wrong has learned nothing yet, and would end training.
 _MAX_SHARE = 0.95
-_CLEAR_SEPARATION = 2.4  # 2 for normal components (Ashman, Bird and Zepf 1994); more for skewed
 _TOLERANCE = 0.05  # flags beyond the estimated share that nobody needs to hear of
 _NUMBERS = 6  # of a stored mixture
 
@@ -38,9 +37,11 @@ class DivisionConfig:
         min_separation: a part abstains while the means of its components lie nearer than so many
             of their standard deviations, as those of an embedding that has learned nothing yet.
         min_share: a part of "anchored" abstains unless losses gather around those of wrong pairs
-            (``has_bump``), or the components are clear of each other and this share is wrong at
-            least: right pairs that are not learned yet look like so many wrong ones. "free" has no
-            such guard, as published.
+            (``has_bump``), or this share is wrong at least by components that are clear of each
+            other: right pairs that are not learned yet look like so many wrong ones. "free" has
+            no such guard, as published.
+        clear_separation: means that lie so far apart are clear of each other. 2 would do for normal
+            components (Ashman, Bird and Zepf 1994); losses of right pairs are skewed.
     """
 
     fit: Fit = "anchored"
@@ -49,12 +50,15 @@ class DivisionConfig:
     fit_every: float = 0.1
     min_separation: float = 0.5
     min_share: float = 0.2
+    clear_separation: float = 2.4
 
     def __post_init__(self) -> None:
         if not 0 <= self.decay < 1:
             raise ConfigError(f"objective.division.decay={self.decay} must lie in [0, 1)")
-        if self.min_separation < 0:
-            raise ConfigError("objective.division.min_separation must not be negative")
+        if min(self.min_separation, self.clear_separation) < 0:
+            raise ConfigError(
+                "objective.division: min_separation and clear_separation must not be negative"
+            )
         if not 0 <= self.min_share <= 1:
             raise ConfigError(f"objective.division.min_share={self.min_share} must lie in [0, 1]")
         if not self.fit_every > 0 or not self.warmup_epochs >= 0:
@@ -223,7 +227,7 @@ class PairDivision:
     def _is_clear(self, mixture: Mixture) -> bool:
         return (
             mixture.noise_share >= self._config.min_share
-            and mixture.separation >= _CLEAR_SEPARATION
+            and mixture.separation >= self._config.clear_separation
         )
 
     def _abstains(self, part: str, why: str) -> None:
