@@ -177,7 +177,9 @@ def training_figures(run: Path) -> dict[str, float]:
     logged = [line for line in lines if line["kind"] == "train"]
     last = logged[-max(1, len(logged) // 10) :]
     names = ("itc", "itm", "itm_correct", "itg")
-    return {name: round(float(np.mean([line[name] for line in last])), 4) for name in names}
+    return {
+        name: round(float(np.mean([line["terms"][name] for line in last])), 4) for name in names
+    }
 
 
 def frozen_parts_identical(run: Path, image_tower: Path, language_model: Path) -> bool:
