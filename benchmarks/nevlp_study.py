@@ -203,7 +203,13 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--candidates", type=int, default=32, help="matched a query (default: 32)")
     parser.add_argument("--work", type=Path, help="keep everything there, and go on from it")
     parser.add_argument(
-        "--seeds", type=int, nargs="+", default=[0], help="of the bridges (default: 0)"
+        "--seed",
+        "--seeds",
+        dest="seeds",
+        type=int,
+        nargs="+",
+        default=[0],
+        help="of the bridges (default: 0)",
     )
     parser.add_argument("--captions", action="store_true", help="learn to write, and measure it")
     parser.add_argument("--quick", action="store_true", help="two steps of tiny models: it runs")

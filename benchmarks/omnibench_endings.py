@@ -258,6 +258,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--questions", type=int, default=8, help="a case (default 8)")
     parser.add_argument("--quick", action="store_true", help="4 questions a case")
+    parser.add_argument("--seed", type=int, default=0, help="changes nothing: nothing is drawn")
     parser.add_argument("--save", action="store_true", help="also write benchmarks/results/")
     args = parser.parse_args()
     if args.quick:

@@ -157,7 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.temporal_order", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="folder of data and runs")
     parser.add_argument("--quick", action="store_true", help="some minutes, proves nothing")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each model")
+    parser.add_argument("--seed", type=int, default=0, help="of the first of them")
     parser.add_argument("--samples", type=int, help="of each training (default 160,000)")
     parser.add_argument("--models", default=",".join(MODELS), help=f"of {', '.join(MODELS)}")
     parser.add_argument("--threads", type=int, default=1)
@@ -190,7 +191,8 @@ def main() -> None:
     study.make_data()
     figures: dict[str, Any] = {}
     for model in config.models:
-        runs = [study.train(model, seed) for seed in range(config.seeds)]
+        seeds = range(args.seed, args.seed + config.seeds)
+        runs = [study.train(model, seed) for seed in seeds]
         cost = [study.cost(run) for run in runs]
         figures[model] = {"frames_seen": study.frames_seen(model), "cost": cost}
         for test in TESTS:
@@ -205,7 +207,7 @@ def main() -> None:
             for name, score in sorted(figures[model][test].items()):
                 if name != "accuracy":
                     print(f"    {name.removeprefix('accuracy_'):<20}{100 * score['value']:6.1f} %")
-    settings = asdict(config) | {"threads": args.threads}
+    settings = asdict(config) | {"threads": args.threads, "seed": args.seed}
     finish("temporal_order", {"results": figures}, describe(), config=settings, save=args.save)
 
 

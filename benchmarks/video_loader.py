@@ -53,6 +53,7 @@ class Settings:
     batch_size: int
     clips: int
     rounds: int
+    seed: int
 
 
 def main() -> int:
@@ -65,6 +66,7 @@ def main() -> int:
         batch_size=args.batch_size,
         clips=max(1, args.clips // args.batch_size) * args.batch_size,
         rounds=args.rounds,
+        seed=args.seed,
     )
     try:
         shard = file_named(args.shard, _SHARD, option="SHARD")
@@ -146,7 +148,7 @@ def _batches(path: Path, settings: Settings) -> Iterator[Any]:
             curriculum=FrameCurriculum.parsed((str(settings.frames),)),
             end_of_text=None,
         ),
-        seed=0,
+        seed=settings.seed,
         pin_memory=False,
     )
     return (step[0] for step in islice(stream.from_position(0), settings.clips // size))
@@ -171,6 +173,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=8, help="clips of a batch (8)")
     parser.add_argument("--size", type=int, default=224, help="side of the view in pixels (224)")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each set (5)")
+    parser.add_argument("--seed", type=int, default=0, help="of the order and the frames")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 48 clips")
     parser.add_argument("--save", action="store_true", help="append to benchmarks/results")
     args = parser.parse_args()

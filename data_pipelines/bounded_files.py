@@ -1,6 +1,7 @@
 """Files that others name: a table may say /dev/zero where it should name a picture."""
 
 import errno
+import os
 from pathlib import Path
 
 #: Bytes of a picture or a sound in a file of its own.
@@ -17,7 +18,11 @@ def bounded_bytes(path: Path, *, most_bytes: int) -> bytes:
     if path.exists() and not path.is_file():
         raise ValueError("no regular file")
     with path.open("rb") as stream:
-        data = stream.read(most_bytes + 1)
+        # as much room as is asked for is taken at once, whatever the file holds
+        expected = min(os.fstat(stream.fileno()).st_size, most_bytes)
+        data = stream.read(expected + 1)
+        if expected < len(data) <= most_bytes:  # it has grown, or does not tell its size
+            data += stream.read(most_bytes + 1 - len(data))
     if len(data) > most_bytes:
         raise ValueError(f"a file of more than {most_bytes:,} bytes")
     return data

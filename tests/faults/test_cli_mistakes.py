@@ -237,7 +237,7 @@ def evaluation(small_sets, tmp_path, capsys, monkeypatch):
         ("nosuchmodel", "unknown architecture 'nosuchmodel'; closest: "),
         ("ViT-B-32", "has no weights; name them as ViT-B-32:TAG"),
         ("runs/gone", "no such folder: runs/gone"),
-        (".", "looked for nevlp_config.json, open_clip_config.json"),
+        (".", "looked for frozen_in_time_config.json, nevlp_config.json"),
         ("local-dir:/nowhere", "'vlsuite export RUN' writes one"),
     ],
 )
@@ -438,4 +438,4 @@ def test_models_to_compare(evaluation, tmp_path):
     assert "nothing to report in" in mistake(one, evaluation.others, model="compare")
     assert "give --data PATH" in mistake(one, other, "--task", "ood", model="compare")
     line = mistake(one, other, "--data", evaluation.data, model="compare")
-    assert "looked for nevlp_config.json, open_clip_config.json" in line
+    assert "looked for frozen_in_time_config.json, nevlp_config.json" in line

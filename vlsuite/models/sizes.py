@@ -9,7 +9,7 @@ weights beside it and against the memory of the machine.
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ _MOST_RATIO = 64.0
 _POSITIVE = frozenset({"embed_dim", "width", "head_width", "heads", "patch_size", "vocab_size"})
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.npz", "*.h5", "*.msgpack")
+_SAFE = ("*.safetensors",)
 _FP32 = 4  # bytes
 
 
@@ -52,7 +53,7 @@ def check_sizes(description: Mapping[str, Any], *, where: str) -> None:
     for key, value in description.items():
         if isinstance(value, Mapping):
             check_sizes(value, where=where)
-        elif value is not None:
+        elif value is not None and not str(key).startswith("use_"):  # a switch
             _check(str(key), value, where)
 
 
@@ -100,12 +101,13 @@ def check_model_folder(name: str) -> None:
         raise _refused(str(folder), " ".join(str(error).split())) from error
     check_sizes(told, where=str(path))
     if not any("groups" in key or "shared" in key for key in told):  # ALBERT: one layer, used often
-        _check_memory(_least_of_layers(told), str(path), bytes_of_weights(folder))
+        # other weights would have to be unpickled: whoever loads them refuses that
+        _check_memory(_least_of_layers(told), str(path), bytes_of_weights(folder, _SAFE))
 
 
-def bytes_of_weights(folder: Path) -> int:
+def bytes_of_weights(folder: Path, patterns: Sequence[str] = _WEIGHTS) -> int:
     """Of all files in a folder that may hold weights."""
-    found = {path for pattern in _WEIGHTS for path in folder.glob(pattern) if path.is_file()}
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     return sum(path.stat().st_size for path in found)
 
 
