@@ -46,6 +46,15 @@ def test_the_methods_own_rate_is_used(tmp_path: Path):
     assert found.figures["rate_error"][0] == pytest.approx(0.06)
 
 
+def test_a_division_that_abstained_flags_nothing(tmp_path: Path):
+    record = _record(tmp_path, wrong=np.zeros(400, bool), cosines=_COSINES, noise_share=0.0)
+    found = detect(record)
+    assert found is not None
+    assert found.scored_by == PROBABILITY
+    assert found.figures["false_flag_rate"][0] == 0
+    assert found.estimated_rate == 0
+
+
 def test_pairs_that_were_never_seen_are_left_out(tmp_path: Path):
     noise = np.where(np.arange(400) < 100, np.nan, _NOISE)
     found = detect(_record(tmp_path, wrong=_WRONG, noise=noise))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -107,10 +108,10 @@ class Nitc(PairwiseObjective):
         return self.division.notices()
 
     def noise_probabilities(self) -> dict[int, float]:
-        """See :meth:`Objective.noise_probabilities`."""
-        keys = self.division.memory.keys.tolist()
-        found = self.division.noise_probabilities().get(_PART)
-        return dict(zip(keys, found.tolist(), strict=True)) if found is not None else {}
+        """See :meth:`Objective.noise_probabilities`; 0 while the division abstains."""
+        keys = self.division.memory.keys
+        found = self.division.noise_probabilities().get(_PART, np.zeros(len(keys)))
+        return dict(zip(keys.tolist(), found.tolist(), strict=True))
 
 
 def adapted_losses(

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from eval.metrics.noise_detection import noise_detection_scores
+from eval.studies.noise.methods import METHODS
 from eval.studies.noise.records import CellRecord
 from eval.studies.noise.statistics import Estimate
 from vlsuite.objectives.division import fit_mixture
@@ -48,14 +49,21 @@ def detect(record: CellRecord, *, seed: int = 0) -> Detection | None:
     if not len(record.is_mismatched):
         return None
     known = np.isfinite(record.noise_probability)
-    if not known.any():
-        return _by_cosine(record.pair_cosines, record.is_mismatched, seed=seed)
     noise = record.noise_probability[known].astype(np.float64)
+    if not known.any():
+        if record.noise_share is None or not _divides(record.cell.method):
+            return _by_cosine(record.pair_cosines, record.is_mismatched, seed=seed)
+        # a division that abstained to the end, which older runs recorded as no probability
+        known, noise = ~known, np.zeros(len(known))
     share = float(noise.mean()) if record.noise_share is None else record.noise_share
     scores = noise_detection_scores(
         np.clip(1.0 - noise, 0, 1), record.is_mismatched[known], seed=seed, estimated_rate=share
     )
     return Detection(PROBABILITY, {n: (s.value, s.low, s.high) for n, s in scores.items()}, share)
+
+
+def _divides(method: str) -> bool:
+    return getattr(METHODS[method].objective(), "divide", True)
 
 
 def detect_at_start(record: CellRecord, *, seed: int = 0) -> Detection | None:
