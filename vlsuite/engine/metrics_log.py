@@ -86,7 +86,7 @@ class MetricsLog:
 
         rewind(metrics, step=step)
         self._file = JsonLines(metrics)
-        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1 if step else None)
+        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
         self._wandb = _start_wandb(wandb_project, config, metrics.parent) if wandb_project else None
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
