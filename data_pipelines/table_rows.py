@@ -116,11 +116,15 @@ class TableColumns:
         table = self.table
         try:
             with parquet.ParquetFile(table) as file:
-                places = self._places(file.schema_arrow.names)
-                there = [w.name for w, p in zip(self.wanted, places, strict=True) if p is not None]
+                schema = file.schema_arrow
+                places = self._places(schema.names)
+            there = [w.name for w, p in zip(self.wanted, places, strict=True) if p is not None]
+            # one long cell of a thousand rows stays one text
+            repeated = [name for name in there if pa.types.is_string(schema.field(name).type)]
+            with parquet.ParquetFile(table, read_dictionary=repeated) as file:
                 number = 0
                 for batch in file.iter_batches(_ROWS, columns=there):
-                    own = {name: batch[name].to_pylist() for name in there}
+                    own = {name: _values(batch[name]) for name in there}
                     nothing = [None] * batch.num_rows
                     columns = [own.get(one.name, nothing) for one in self.wanted]
                     for cells in zip(*columns, strict=True):
@@ -157,6 +161,14 @@ class TableColumns:
         return tuple(names.index(one.name) if one.name in names else None for one in self.wanted)
 
 
+def _values(column: Any) -> list[Any]:
+    """Cells of a column of Parquet; equal ones are one object where they are stored once."""
+    if not hasattr(column, "dictionary"):
+        return column.to_pylist()
+    values = column.dictionary.to_pylist()
+    return [None if place is None else values[place] for place in column.indices.to_pylist()]
+
+
 def _looks_quoted(column: WantedColumn, cell: object) -> bool:
     if not column.is_text or not isinstance(cell, str) or len(cell) < 2:
         return False
@@ -171,4 +183,8 @@ def texts_of(cell: object) -> list[str]:
 
 def is_text(text: str) -> bool:
     """Whether it was UTF-8."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
