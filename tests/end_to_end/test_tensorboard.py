@@ -1,4 +1,4 @@
-"""Event files: every number once a step, whatever was interrupted, and a damaged file in the way."""
+"""Event files: every number once a step, after interruptions and beside a damaged file."""
 
 import json
 import shutil
