@@ -13,6 +13,7 @@ from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
     IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
     Box,
     Captions,
     Clip,
@@ -83,6 +84,10 @@ class StoredSample:
     def _without_image(self) -> BadSampleError:
         """Why there is none, where the members tell."""
         listed = self._listed()
+        if any(suffix in VIDEO_SUFFIXES for suffix in self.members):
+            return BadSampleError(
+                "no image", f"a video (members {listed}); model=frozen_in_time is trained on videos"
+            )
         endings = [suffix.rpartition(".")[2] for suffix in self.members]
         if any(ending in _ARCHIVES for ending in endings):
             return BadSampleError(

@@ -1,5 +1,9 @@
 """The video tower: what it is made of, what time changes, and what it must not change."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,6 +23,7 @@ from vlsuite.models.frozen_in_time.from_image_tower import video_tower
 from vlsuite.models.frozen_in_time.tower import MeanPooledTower, VideoTower
 
 KINDS = tuple(image_towers())
+ROOT = Path(__file__).parents[2]
 
 
 def fresh_tower(kind: str, **changes) -> VideoTower:
@@ -173,6 +178,35 @@ class TestMeanPooling:
         model = tiny_video_model(over_time="mean")
         assert isinstance(model.encoder.visual, MeanPooledTower)
         assert not any(model.is_new(name) for name in model.encoder.state_dict())
+
+
+_WRONG_CLIPS = """
+import torch
+from tests.support.video_models import SIDE, tiny_video_model
+from vlsuite.errors import ConfigError
+
+built = tiny_video_model()
+model = built.evaluated("tiny", scalars={"logit_scale": 10.0}, device=torch.device("cpu"))
+for shape, kind in (((1, 2, 3), torch.float32), ((2, 3), torch.uint8), ((1, 2, 1), torch.uint8)):
+    clips = torch.ones(*shape, SIDE, SIDE, dtype=kind)
+    try:
+        model.embed_clips(clips)
+    except ConfigError as error:
+        print(error)
+    assert (clips == 1).all()
+"""
+
+
+def test_clips_of_another_type_or_shape_are_one_line():
+    """In a process of its own, where annotations are not checked."""
+    done = subprocess.run(
+        [sys.executable, "-c", _WRONG_CLIPS], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    other_type, *other_shapes = done.stdout.splitlines()
+    assert "torch.float32; give uint8 from 0 to 255" in other_type
+    assert len(other_shapes) == 2
+    assert all("[clips, frames, 3, 32, 32]" in line for line in other_shapes)
 
 
 class TestCurriculum:

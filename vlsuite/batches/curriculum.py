@@ -36,7 +36,8 @@ class FrameCurriculum(NamedTuple):
         if not found or not all(found):
             raise ConfigError(
                 f"model.frames={','.join(stages)} is no curriculum; write the frames of a clip "
-                "(4), or stages as FRAMESxSAMPLES and a last one (1x200000,4x50000,8)"
+                "(4; 99,999 at most), or stages as FRAMESxSAMPLES and a last one "
+                "(1x200000,4x50000,8)"
             )
         parts = [match.groups() for match in found if match]
         if parts[-1][1] is not None or any(samples is None for _, samples in parts[:-1]):

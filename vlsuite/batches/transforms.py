@@ -276,8 +276,14 @@ def normalise(
         mean: per channel in [0, 1], shape [3, 1, 1].
         std: per channel, same shape.
         dtype: of the result; computed in fp32.
+    Raises:
+        ConfigError: the images are of another type, which could mean any scale.
     Returns:
         Contiguous, whatever the order of the images in memory.
     """
+    if images.dtype != torch.uint8:
+        raise ConfigError(
+            f"pixels are {images.dtype}; give uint8 from 0 to 255, as image_transform makes them"
+        )
     scaled = images.to(torch.float32, memory_format=torch.contiguous_format)
     return scaled.div_(255.0).sub_(mean).div_(std).to(dtype)

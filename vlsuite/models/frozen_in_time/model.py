@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vlsuite.batches.transforms import normalise
+from vlsuite.errors import ConfigError
 from vlsuite.models.dual_encoder.clip import Clip
 
 
@@ -29,8 +30,14 @@ class FrozenInTime(Clip):
         """Unit-norm fp32 embeddings of clips in [0, 255], on the device.
 
         Raises:
-            ConfigError: more frames than the model takes.
+            ConfigError: more frames than the model takes, or clips of another shape or type.
         """
+        height, width = self._built.preprocess["size"]
+        if clips.ndim != 5 or clips.shape[2:] != (3, height, width):
+            raise ConfigError(
+                f"clips have the shape {tuple(clips.shape)}; {self.name} takes [clips, frames, 3, "
+                f"{height}, {width}], frames as image_transform makes them"
+            )
         moved = rearrange(clips.to(self.device, non_blocking=True), "b f c h w -> (b f) c h w")
         pixels = normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
         encode: Any = self._encode
