@@ -14,12 +14,12 @@ Own entries are never rivals: in a gallery of pairs an image may occur several t
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from eval.errors import EvaluationError
-from eval.metrics.ranking import SCORES_AT_A_TIME, score_slices
+from eval.metrics.expected_ranking import level_entries
+from eval.metrics.ranking import SCORES_AT_A_TIME
 
 TieRule: TypeAlias = Literal["optimistic", "average", "pessimistic"]
 
@@ -53,14 +53,14 @@ def rivals_of_own(
         query_groups: group of each query; the gallery holds at least one entry of it.
         gallery_groups: group of each entry.
     """
-    greater, equal = [], []
-    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
-        own_groups = query_groups[start : start + len(scores)].to(scores.device)
-        is_own = own_groups[:, None] == gallery_groups.to(scores.device)[None, :]
-        best = scores.masked_fill(~is_own, -torch.inf).amax(dim=1, keepdim=True)
-        greater.append(torch.count_nonzero(scores > best, dim=1))
-        equal.append(torch.count_nonzero((scores == best) & ~is_own, dim=1))
-    return Rivals(torch.cat(greater).cpu().numpy(), torch.cat(equal).cpu().numpy())
+    found = level_entries(
+        query_embeds,
+        gallery_embeds,
+        query_groups,
+        gallery_groups,
+        scores_at_a_time=scores_at_a_time,
+    )
+    return Rivals(found.ahead, found.rivals)
 
 
 def galleries_of_pairs(

@@ -26,7 +26,7 @@ from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.pictures import JpegPicture, PillowPicture, Pixels, open_picture
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import TrainTransform, channels, normalise
+from vlsuite.batches.transforms import TrainTransform, pixels_for
 from vlsuite.batches.video import decode_video
 from vlsuite.errors import BadSampleError
 
@@ -47,12 +47,7 @@ class ClipBatch(CaptionedBatch):
         self, preprocess: dict[str, Any], *, device: torch.device, dtype: torch.dtype
     ) -> Float[Tensor, "total_frames 3 height width"]:
         """The frames on a device, normalised by the mean and std of a model's preprocessing."""
-        return normalise(
-            self.frames.to(device, non_blocking=True),
-            mean=channels(preprocess["mean"], device),
-            std=channels(preprocess["std"], device),
-            dtype=dtype,
-        )
+        return pixels_for(self.frames, preprocess, device=device, dtype=dtype)
 
 
 class _ClipContent(NamedTuple):

@@ -17,7 +17,7 @@ from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.batches.tokenizer import CachedTokenizer
-from vlsuite.batches.transforms import TrainTransform, View, channels, normalise
+from vlsuite.batches.transforms import TrainTransform, View, pixels_for, train_transform
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,12 +36,7 @@ class PairBatch(CaptionedBatch):
         self, preprocess: dict[str, Any], *, device: torch.device, dtype: torch.dtype
     ) -> Float[Tensor, "batch 3 height width"]:
         """The images on a device, normalised by the mean and std of a model's preprocessing."""
-        return normalise(
-            self.images.to(device, non_blocking=True),
-            mean=channels(preprocess["mean"], device),
-            std=channels(preprocess["std"], device),
-            dtype=dtype,
-        )
+        return pixels_for(self.images, preprocess, device=device, dtype=dtype)
 
 
 class Pair(NamedTuple):
@@ -74,13 +69,8 @@ def pair_reader(
     Raises:
         DataError: the file of concepts cannot be read.
     """
-    transform = TrainTransform(
-        data.augment,
-        size=preprocess["size"],
-        interpolation=preprocess.get("interpolation", "bicubic"),
-    )
     return (make or PairReader)(
-        transform=transform,
+        transform=train_transform(data.augment, preprocess),
         tokenizer=tokenizer,
         caption=data.caption,
         end_of_text=end_of_text if data.trim_text else None,

@@ -266,6 +266,35 @@ def channels(values: Any, device: torch.device) -> Float[Tensor, "3 1 1"]:
     return torch.tensor(values, dtype=torch.float32, device=device).reshape(3, 1, 1)
 
 
+def train_transform(augment: AugmentConfig, preprocess: dict[str, Any]) -> TrainTransform:
+    """The training view that belongs to a model's preprocessing description."""
+    return TrainTransform(
+        augment,
+        size=preprocess["size"],
+        interpolation=preprocess.get("interpolation", "bicubic"),
+    )
+
+
+def pixels_for(
+    images: UInt8[Tensor, "batch 3 height width"],
+    preprocess: dict[str, Any],
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Float[Tensor, "batch 3 height width"]:
+    """Images on a device, normalised by the mean and std of a model's preprocessing.
+
+    Raises:
+        ConfigError: see :func:`normalise`.
+    """
+    return normalise(
+        images.to(device, non_blocking=True),
+        mean=channels(preprocess["mean"], device),
+        std=channels(preprocess["std"], device),
+        dtype=dtype,
+    )
+
+
 def normalise(
     images: UInt8[Tensor, "batch 3 height width"], *, mean: Tensor, std: Tensor, dtype: torch.dtype
 ) -> Float[Tensor, "batch 3 height width"]:

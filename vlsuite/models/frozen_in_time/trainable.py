@@ -12,7 +12,7 @@ from vlsuite.batches.batch import Batch
 from vlsuite.batches.clips import ClipBatch, ClipReader
 from vlsuite.batches.curriculum import FrameCurriculum
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.transforms import TrainTransform
+from vlsuite.batches.transforms import train_transform
 from vlsuite.export.form import Form
 from vlsuite.export.run_history import RunHistory
 from vlsuite.models.dual_encoder.clip import Clip
@@ -46,13 +46,8 @@ class TrainableFrozenInTime(TrainableDualEncoder):
 
     def reader(self, data: DataConfig) -> ClipReader:  # type: ignore[override]
         """Clips with one caption each; pictures are clips of one frame."""
-        transform = TrainTransform(
-            data.augment,
-            size=self.preprocess["size"],
-            interpolation=self.preprocess.get("interpolation", "bicubic"),
-        )
         return ClipReader(
-            transform=transform,
+            transform=train_transform(data.augment, self.preprocess),
             tokenizer=self.tokenizer,
             data=data,
             curriculum=self.curriculum,
