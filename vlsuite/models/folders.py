@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from vlsuite.errors import ModelError
+from vlsuite.export.form import Exported
 from vlsuite.models import registry
 from vlsuite.models.family import ModelFamily, TrainableModel
 from vlsuite.models.opening import FOLDER, openers
@@ -46,6 +47,26 @@ def open_trainable(place: Path) -> TrainableModel:
     """
     family, folder = family_folder(place)
     return family.open_folder(folder)
+
+
+def check_same_model(folder: Path, exported: Exported, *, parts: str) -> None:
+    """Hold a folder that was just written against the model it came from.
+
+    Args:
+        parts: of the model, to be named in a report.
+    Raises:
+        ModelError: it is another model, or cannot be read.
+    """
+    again = open_trainable(folder)
+    scalars = again.stored_scalars()
+    assert scalars is not None, "the folder holds a scale"
+    again.module.eval()
+    model = again.evaluated(exported.model.name, scalars=scalars, device=torch.device("cpu"))
+    if model.fingerprint != exported.model.fingerprint:
+        raise ModelError(
+            f"the exported {exported.model.name} is not the same model when it is loaded again; "
+            f"nothing was kept. Please report its {parts}"
+        )
 
 
 @openers.register(FOLDER)

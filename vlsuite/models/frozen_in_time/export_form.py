@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
-from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported, Form
+from vlsuite.models.folders import check_same_model
 from vlsuite.models.frozen_in_time.folder import CARD, IMAGE_TEXT
 
 
@@ -26,16 +24,5 @@ def _write(folder: Path, exported: Exported) -> None:
 
 
 def _verify(folder: Path, exported: Exported) -> list[str]:
-    from vlsuite.models.folders import open_trainable
-
-    again = open_trainable(folder)
-    scalars = again.stored_scalars()
-    assert scalars is not None, "the folder holds a scale"
-    again.module.eval()
-    model = again.evaluated(exported.model.name, scalars=scalars, device=torch.device("cpu"))
-    if model.fingerprint != exported.model.fingerprint:
-        raise ModelError(
-            f"the exported {exported.model.name} is not the same model when it is loaded again; "
-            "nothing was kept. Please report its image tower"
-        )
+    check_same_model(folder, exported, parts="image tower")
     return ["loaded again: all weights, the preprocessing and the tokenizer are the same"]

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import torch
-
-from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported, Form
+from vlsuite.models.folders import check_same_model
 from vlsuite.models.nevlp.folder import write_nevlp_folder
 
 _FILES = ("*config.json", "*.safetensors", "README.md", "image_tower", "language_model")
@@ -23,14 +21,5 @@ def _write(folder: Path, exported: Exported) -> None:
 
 
 def _verify(folder: Path, exported: Exported) -> list[str]:
-    again = type(exported.built.config).open_folder(folder)
-    scalars = again.stored_scalars()
-    assert scalars is not None, "the folder holds a scale"
-    again.module.eval()
-    model = again.evaluated(exported.model.name, scalars=scalars, device=torch.device("cpu"))
-    if model.fingerprint != exported.model.fingerprint:
-        raise ModelError(
-            f"the exported {exported.model.name} is not the same model when it is loaded again; "
-            "nothing was kept. Please report its image tower and language model"
-        )
+    check_same_model(folder, exported, parts="image tower and language model")
     return ["loaded again: all weights, the preprocessing and the tokenizers are the same"]
