@@ -229,8 +229,8 @@ def _from_json(entry: Any, where: str) -> Category:
             f"{where}: category '{name}' has group {group!r} and frequency {frequency!r}; known: "
             f"{', '.join(GROUPS)}, and {', '.join(FREQUENCIES)}"
         )
-    listed = own.get("synonyms")
-    synonyms = [word for word in listed if isinstance(word, str)] if isinstance(listed, list) else []
+    listed = own.get("synonyms") if isinstance(own.get("synonyms"), list) else None
+    synonyms = [word for word in listed or () if isinstance(word, str)]
     parent = own.get("supercategory")
     return Category(
         name=name,
