@@ -25,6 +25,7 @@ MIN_DIVIDED = 40
 
 _KEPT_SIDE = 320  # pixels of the shorter side of a photograph that is kept in memory
 _KEPT = 512  # photographs
+_CHROMA = (0.1, 0.6)  # of textures; photographs have less colour than noise
 _MIN_SHARE = 0.5  # of the shorter side of a photograph that a background shows
 
 
@@ -155,6 +156,8 @@ class Textures:
             patches *= 3
         if rng.random() < 0.5:
             canvas += _stripes(side, rng)
+        grey = canvas.mean(axis=2, keepdims=True)
+        canvas = grey + (canvas - grey) * np.float32(rng.uniform(*_CHROMA))
         return np.clip(canvas, 0, 255).astype(np.uint8)
 
 
