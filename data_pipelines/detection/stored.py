@@ -47,7 +47,7 @@ def of_fields(fields: Mapping[str, JsonValue], vocabulary: Vocabulary) -> Annota
         BadSampleError: "no boxes", "broken boxes", "broken mask", "unknown label" or "broken
             picture".
     """
-    if "boxes" not in fields:
+    if fields.get("boxes") is None:
         raise BadSampleError(
             "no boxes",
             "json has no list 'boxes' (found: "
