@@ -20,8 +20,8 @@ from vlsuite.layers.mamba.convolution import CausalConvolution
 from vlsuite.layers.mamba.interim_scan import scan_step, selective_scan
 from vlsuite.layers.mamba.state_space import (
     StateSpace,
-    initial_A_log_of_channels,
-    initial_A_log_of_heads,
+    initial_log_rates_of_channels,
+    initial_log_rates_of_heads,
 )
 from vlsuite.layers.state_space_duality import ssd, ssd_step
 
@@ -91,7 +91,7 @@ class Mamba1Path(nn.Module):
         self.x_proj = nn.Linear(channels, self.rank + 2 * states, bias=False)
         self.dt_proj = nn.Linear(self.rank, channels, bias=False)
         nn.init.uniform_(self.dt_proj.weight, -(self.rank**-0.5), self.rank**-0.5)
-        self.dynamics = StateSpace(initial_A_log_of_channels(channels, states), channels)
+        self.dynamics = StateSpace(initial_log_rates_of_channels(channels, states), channels)
 
     def forward(self, rows: Projected, state: MixerState | None) -> tuple[Tensor, MixerState]:
         """See ``MixerPath``."""
@@ -125,7 +125,7 @@ class Mamba2Path(nn.Module):
         self.own_width = 2 * states + heads
         self.heads, self.states = heads, states
         self.conv = CausalConvolution(channels + 2 * states, taps=conv)
-        self.dynamics = StateSpace(initial_A_log_of_heads(heads), heads)
+        self.dynamics = StateSpace(initial_log_rates_of_heads(heads), heads)
         self.norm = GatedNorm(channels)
 
     def forward(self, rows: Projected, state: MixerState | None) -> tuple[Tensor, MixerState]:

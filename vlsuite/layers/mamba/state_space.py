@@ -33,13 +33,13 @@ class StateSpace(FullPrecision):
     """A = -exp(A_log), D and the step bias of one direction; fp32 whatever the model is in.
 
     Args:
-        A_log: at first.
+        log_rates: log(-A) at first.
         steps: how many step biases; D is as long.
     """
 
-    def __init__(self, A_log: Float[Tensor, "steps *states"], steps: int) -> None:
+    def __init__(self, log_rates: Float[Tensor, "steps *states"], steps: int) -> None:
         super().__init__()
-        self.A_log = nn.Parameter(A_log)
+        self.A_log = nn.Parameter(log_rates)
         self.D = nn.Parameter(torch.ones(steps))
         self.dt_bias = nn.Parameter(initial_dt_bias(steps))
 
@@ -62,11 +62,11 @@ def initial_dt_bias(steps: int) -> Float[Tensor, " steps"]:
     return step + torch.log(-torch.expm1(-step))
 
 
-def initial_A_log_of_channels(channels: int, states: int) -> Float[Tensor, "channels states"]:
+def initial_log_rates_of_channels(channels: int, states: int) -> Float[Tensor, "channels states"]:
     """log of 1 to n for every channel ("S4D-real"; Mamba-1)."""
     return torch.arange(1, states + 1, dtype=torch.float32).log().repeat(channels, 1)
 
 
-def initial_A_log_of_heads(heads: int) -> Float[Tensor, " heads"]:
+def initial_log_rates_of_heads(heads: int) -> Float[Tensor, " heads"]:
     """log of a uniform draw in [1, 16] (Mamba-2)."""
     return torch.empty(heads).uniform_(*_DECAY_RATES).log()
