@@ -5,13 +5,12 @@ pair has two clips and two sentences that differ only in time, as in Vinoground 
 arXiv 2410.02763); ``eval.metrics.pair_scores`` says what its three scores are.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
@@ -33,6 +32,7 @@ from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbers
 from eval.video.embedding import beside, embed_clips
 from eval.video.options import VideoOptions
+from eval.video.scored import Answered, rows_by_kind
 
 _TITLES = {
     r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
@@ -42,22 +42,6 @@ _TITLES = {
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
-
-
-class _Answered(NamedTuple):
-    """What one score is the mean of.
-
-    Attributes:
-        hits: probability of being right of each question.
-        clips: number of the clip that each is about, the first one of a pair.
-        kinds: of each question.
-        chance: what guessing reaches at each.
-    """
-
-    hits: Float64[np.ndarray, " questions"]
-    clips: Int64[np.ndarray, " questions"]
-    kinds: tuple[tuple[str, ...], ...]
-    chance: Float64[np.ndarray, " questions"]
 
 
 @registry.register("video_order")
@@ -184,7 +168,7 @@ class VideoOrder:
             answered = _choices(found, own, place, texts) | _pairs(found, own, place, texts)
             for name, one in answered.items():
                 with_kinds = name == "accuracy" or not found.choices
-                for full, rows in _by_kind(name, one, with_kinds=with_kinds).items():
+                for full, rows in rows_by_kind(name, one, with_kinds=with_kinds).items():
                     by_tower[prefix][full] = mean_score(
                         one.hits[rows], clusters[one.clips[rows]], seed=self.seed
                     )
@@ -248,7 +232,7 @@ class _Texts:
 
 def _choices(
     found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
-) -> dict[str, _Answered]:
+) -> dict[str, Answered]:
     asked = [question for question in found.choices if question.clip in place]
     if not asked:
         return {}
@@ -259,7 +243,7 @@ def _choices(
         cosines = (options * embeds[place[question.clip]]).sum(axis=1)
         hits.append(choice_hit(cosines, question.answer))
     return {
-        "accuracy": _Answered(
+        "accuracy": Answered(
             np.array(hits),
             np.array([question.clip for question in asked]),
             tuple((question.kind,) for question in asked),
@@ -270,7 +254,7 @@ def _choices(
 
 def _pairs(
     found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
-) -> dict[str, _Answered]:
+) -> dict[str, Answered]:
     asked = [pair for pair in found.pairs if _is_there(pair.clips, place)]
     if not asked:
         return {}
@@ -279,7 +263,7 @@ def _pairs(
     right = pair_scores((clips[:, :, None] * said[:, None]).sum(axis=-1))
     levels = {"text": TEXT_CHANCE, "video": VIDEO_CHANCE, "group": GROUP_CHANCE}
     return {
-        f"{name}_score": _Answered(
+        f"{name}_score": Answered(
             hits,
             np.array([pair.clips[0] for pair in asked]),
             tuple(pair.kinds for pair in asked),
@@ -291,17 +275,3 @@ def _pairs(
 
 def _is_there(clips: Sequence[int], place: dict[int, int]) -> bool:
     return all(clip in place for clip in clips)
-
-
-def _by_kind(
-    name: str, answered: _Answered, *, with_kinds: bool
-) -> dict[str, Int64[np.ndarray, " rows"]]:
-    """Rows of all questions, and of each kind where there are several."""
-    rows = {name: np.arange(len(answered.hits))}
-    kinds = dict.fromkeys(kind for own in answered.kinds for kind in own if kind)
-    if not with_kinds or len(kinds) < 2:
-        return rows
-    for kind in kinds:
-        plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
-        rows[f"{name}_{plain}"] = np.flatnonzero([kind in own for own in answered.kinds])
-    return rows
