@@ -102,6 +102,22 @@ class ChoiceQuestion(NamedTuple):
     question: str = ""
 
 
+class YesNoQuestion(NamedTuple):
+    """Something asked of one clip that is so or is not; only a model that answers can be asked.
+
+    Attributes:
+        kind: of question.
+        clip: number in the set.
+        question: asked in words.
+        answer: whether it is so.
+    """
+
+    kind: str
+    clip: int
+    question: str
+    answer: bool
+
+
 class PairQuestion(NamedTuple):
     """Two clips and two texts; the first text is true of the first clip, the second of the second.
 
@@ -126,6 +142,7 @@ class ClipSet:
         clips: all that can be found.
         choices: questions with options.
         pairs: questions of two clips and two texts.
+        yes_no: questions without options.
         left_out: what the lists name and nobody can score, by reason.
     """
 
@@ -134,6 +151,7 @@ class ClipSet:
     clips: tuple[EvalClip, ...]
     choices: tuple[ChoiceQuestion, ...] = ()
     pairs: tuple[PairQuestion, ...] = ()
+    yes_no: tuple[YesNoQuestion, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -178,6 +196,7 @@ class ClipSet:
             [(clip.key, clip.captions, clip.cluster) for clip in self.clips],
             self.choices,
             self.pairs,
+            *([self.yes_no] if self.yes_no else []),
         ]
         return hashlib.sha256(self.fingerprint() + json.dumps(told).encode()).hexdigest()
 
@@ -206,7 +225,9 @@ def dataset_of(found: ClipSet, place: Path) -> EvalDataset:
     if not found.clips:
         reasons = ", ".join(f"{n} with {why}" for why, n in found.left_out.items()) or "none"
         raise EvaluationError(f"no usable video in {place} (left out: {reasons})")
-    task: Task = "video_order" if found.choices or found.pairs else "video_retrieval"
+    task: Task = "video_retrieval"
+    if found.choices or found.pairs or found.yes_no:
+        task = "video_order" if found.choices or found.pairs else "video_questions"
     return EvalDataset(
         layout=Layout(
             name=found.name,

@@ -121,7 +121,7 @@ def _computed(
         clips_shown = decoder.each(
             (found.clips[row] for row in mine.tolist()),
             sampling,
-            partial(_as_shown, model.image_transform),
+            partial(as_shown, model.image_transform),
         )
         for start in range(0, len(mine), options.batch_size):
             batch = list(islice(clips_shown, options.batch_size))
@@ -143,6 +143,6 @@ def _computed(
     return gathered.transpose(0, 1).contiguous().numpy()
 
 
-def _as_shown(transform: ImageTransform, sampled: SampledClip) -> Tensor:
+def as_shown(transform: ImageTransform, sampled: SampledClip) -> Tensor:
     """Frames [frames, 3, height, width] as the model sees them."""
     return torch.stack([transform(Image.fromarray(frame)) for frame in sampled.frames])

@@ -86,6 +86,11 @@ class VideoOrder:
         if found is None:
             return f"{dataset.title} holds no videos; give shards or a file of questions"
         if not found.choices and not found.pairs:
+            if found.yes_no:
+                return (
+                    f"{dataset.title} asks for yes or no, which no similarity answers; use --task "
+                    "video_questions with a model that answers in words"
+                )
             return (
                 f"no video of {dataset.title} has a false caption or options ('contrast' or "
                 "'options' of json); use --task video_retrieval"

@@ -3,9 +3,9 @@
 - Vinoground: ``vinoground.csv`` (a number, major and minor kinds, pos_cap, neg_cap); the videos are
   N_pos.mp4 and N_neg.mp4. Pairs.
 - TempCompass: ``multi-choice.json``, ``caption_matching.json``: {video: {kind: [{"question",
-  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). Yes and no
-  (``yes_no.json``) cannot be answered by similarity, nor can captions be written
-  (``captioning.json``): these files are refused.
+  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). ``yes_no.json``
+  has answers "yes" and "no", which a similarity cannot give. ``captioning.json`` is refused: its
+  published protocol has a paid model judge the captions.
 - TOMATO: ``data/KIND.json``: {number: {"question", "options", "answer" (a number), "key",
   "demonstration_type"}}; the videos are ``videos/DEMONSTRATION_TYPE/KEY.mp4``.
 - MVBench: ``json/KIND.json``: [{"video", "question", "candidates", "answer", "start", "end"}]; any
@@ -21,10 +21,13 @@ from typing import Any, NamedTuple
 
 from eval.errors import EvaluationError
 from eval.video.caption_lists import csv_rows, json_of
-from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, PairQuestion
+from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, PairQuestion, YesNoQuestion
 from eval.video.video_files import ListPlace, VideoFiles
 
 _OPTION = re.compile(r"\s*(?:\(?[A-Z][.)]|(?:Option|Caption|Sentence) [A-Z0-9]+:)\s*(.+)")
+
+#: Options of a question that has none.
+_YES_NO = ("yes", "no")
 
 Span = tuple[float, float | None] | None
 
@@ -80,16 +83,17 @@ def read_tempcompass(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the file cannot be read, or its questions have no options.
     """
-    if place.file.stem in ("yes_no", "captioning"):
+    if place.file.stem == "captioning":
         raise EvaluationError(
-            f"{place.file.name} has no options that a similarity could choose from; give "
-            "multi-choice.json or caption_matching.json"
+            "captioning.json asks for captions, which only a paid model judges as published; give "
+            "multi-choice.json, caption_matching.json or yes_no.json"
         )
     data = json_of(place.file)
     if not isinstance(data, dict):
         raise EvaluationError(f"{place.file} is no file of TempCompass: not an object")
+    read = _of_yes_no if place.file.stem == "yes_no" else _with_lines
     asked = [
-        _with_lines(str(video), str(kind), one)
+        read(str(video), str(kind), one)
         for video, kinds in data.items()
         for kind, listed in _items(kinds)
         for one in _listed(listed)
@@ -145,6 +149,17 @@ def _with_lines(video: str, kind: str, one: Any) -> _Asked | None:
     return _Asked(video, kind, question, tuple(text for _, text in options), right[0])
 
 
+def _of_yes_no(video: str, kind: str, one: Any) -> _Asked | None:
+    """A question whose answer is the number of "yes" or "no" in ``_YES_NO``."""
+    if not isinstance(one, dict) or not str(one.get("question", "")).strip():
+        return None
+    answer = str(one.get("answer", "")).strip().strip(".").lower()
+    if answer not in _YES_NO:
+        return None
+    question = " ".join(str(one["question"]).split())
+    return _Asked(video, kind, question, _YES_NO, _YES_NO.index(answer))
+
+
 def _of_tomato(one: Any, kind: str) -> _Asked | None:
     if not isinstance(one, dict):
         return None
@@ -176,6 +191,7 @@ def _found(name: str, split: str, asked: Iterable[_Asked | None], place: ListPla
     numbers: dict[tuple[str, Span], int] = {}
     clips: list[EvalClip] = []
     choices: list[ChoiceQuestion] = []
+    yes_no: list[YesNoQuestion] = []
     for one in asked:
         video = None if one is None else files.find(one.video)
         if one is None:
@@ -187,11 +203,20 @@ def _found(name: str, split: str, asked: Iterable[_Asked | None], place: ListPla
             if key not in numbers:
                 numbers[key] = len(clips)
                 clips.append(EvalClip(one.video, video, (), one.span, Path(one.video).stem))
-            choices.append(
-                ChoiceQuestion(one.kind, numbers[key], one.options, one.answer, one.question)
-            )
+            number = numbers[key]
+            if one.options is _YES_NO:
+                yes_no.append(YesNoQuestion(one.kind, number, one.question, one.answer == 0))
+            else:
+                choices.append(
+                    ChoiceQuestion(one.kind, number, one.options, one.answer, one.question)
+                )
     return ClipSet(
-        name=name, split=split, clips=tuple(clips), choices=tuple(choices), left_out=left_out
+        name=name,
+        split=split,
+        clips=tuple(clips),
+        choices=tuple(choices),
+        yes_no=tuple(yes_no),
+        left_out=left_out,
     )
 
 
