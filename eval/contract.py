@@ -163,6 +163,26 @@ class Answerer(PictureModel, Protocol):
 
 
 @runtime_checkable
+class ClipAnswerer(PictureModel, Protocol):
+    """A model that answers questions about clips."""
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with by default."""
+        ...
+
+    def answer_clips(
+        self,
+        clips: UInt8[Tensor, "batch frames 3 height width"],
+        questions: list[str],
+        *,
+        max_tokens: int,
+    ) -> list[str]:
+        """One answer a clip and question, the same ones each time; any number of frames."""
+        ...
+
+
+@runtime_checkable
 class Instructed(Protocol):
     """A ``Captioner`` or ``Answerer`` that is told in words what to write."""
 
