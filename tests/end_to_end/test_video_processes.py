@@ -23,8 +23,8 @@ from vlsuite.cli.main import main
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, DataError
-from vlsuite.models.frozen_in_time.model import FrozenInTime
 from vlsuite.models.opening import open_model
+from vlsuite.models.video_text.model import VideoText
 
 WEIGHTS = "frozen_in_time.safetensors"
 STAGES = (1, 2, 3)
@@ -132,7 +132,7 @@ def test_export_is_the_same_model_and_embeds(root, tmp_path, capsys):
     assert main(["export", str(root / "one"), "--out", str(out)]) == 0
     assert "loaded again" in capsys.readouterr().out
     model, run = open_model(str(out)), open_model(str(root / "one"))
-    assert isinstance(model, FrozenInTime)
+    assert isinstance(model, VideoText)
     assert isinstance(model, ClipEmbeddingModel)
     assert model.clip_frames == 4
     assert model.fingerprint == run.fingerprint
@@ -170,7 +170,7 @@ def test_the_baseline_trains_alike(root, tmp_path):
     settings = config(root, "model.over_time=mean", "duration=24steps", "optim.lr=3e-3")
     _, losses = run_to_end(settings, tmp_path / "run")
     assert sum(losses[-4:]) < sum(losses[:4])
-    assert isinstance(open_model(str(tmp_path / "run")), FrozenInTime)
+    assert isinstance(open_model(str(tmp_path / "run")), VideoText)
 
 
 def test_a_machine_that_cannot_read_videos_stops_the_run_in_one_line(root, tmp_path, monkeypatch):
