@@ -18,7 +18,7 @@ from vlsuite.models import registry
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
 from vlsuite.models.sizes import MOST_WIDTH
 from vlsuite.models.storm.encoder import StormEncoder
-from vlsuite.models.storm.frame_encoder import frame_encoder
+from vlsuite.models.storm.frame_encoder import frame_encoder, freeze_unread
 from vlsuite.models.storm.head import Reader
 from vlsuite.models.storm.reduction import Reduction
 from vlsuite.models.storm.tower import StormTower
@@ -115,6 +115,8 @@ class StormConfig(VideoTextFamily):
             frames_at_once=self.image_frames_at_once,
             grad_checkpointing=checkpointed,
         )
+        if not self.from_image:
+            freeze_unread(frames, base.preprocess["size"])
         width = frames.project.out_features
         tower = StormTower(
             frames,

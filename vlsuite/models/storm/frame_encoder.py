@@ -104,6 +104,19 @@ def image_tokens(image: Any, frames: Tensor, *, image_layer: int) -> dict[str, A
     )
 
 
+def freeze_unread(frames: FrameEncoder, size: tuple[int, int]) -> None:
+    """Freeze what the tower needs for its own features alone, where nobody reads those.
+
+    Else they would be decayed without ever learning.
+    """
+    learning = [p for p in frames.image.parameters() if p.requires_grad]
+    if learning:
+        told = frames(torch.zeros(1, 3, *size)).tokens.sum()
+        found = torch.autograd.grad(told, learning, allow_unused=True)
+        for parameter, gradient in zip(learning, found, strict=True):
+            parameter.requires_grad_(gradient is not None)
+
+
 def frame_encoder(
     image: nn.Module,
     *,
