@@ -287,11 +287,6 @@ class Halving(ClipReader):
 
     every = 1
 
-    @property
-    def fingerprint(self):
-        """Of the weights and of what is left out."""
-        return f"halving every {self.every}"
-
     def tokens_of(self, num_frames):
         """Four a frame."""
         return 4 * -(-num_frames // self.every)
@@ -302,6 +297,7 @@ class Halving(ClipReader):
         assert spatial_pool is None
         view = copy.copy(self)
         view.every = sample_every
+        view.fingerprint = f"{self.fingerprint[:-1]}{sample_every}"
         return view
 
     def embed_clips(self, clips):

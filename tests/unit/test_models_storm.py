@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from tests.support.video_models import SIDE, clips, image_towers, spread
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 from vlsuite.errors import ConfigError, ModelError
-from vlsuite.layers.mamba.stand_in import MambaConfig, TemporalMamba
+from vlsuite.layers.mamba.config import MambaConfig
+from vlsuite.layers.mamba.temporal import TemporalMamba
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.storm.config import StormConfig
 from vlsuite.models.storm.frame_encoder import frame_encoder
@@ -113,7 +114,7 @@ class TestPartByPart:
     def test_gradients_computed_again_are_the_same(self):
         found = []
         for again in (False, True):
-            tower = tiny_tower(frames_at_once=3, grad_checkpointing=again).train()
+            tower = tiny_tower(frames_at_once=3, tokens_at_once=9, grad_checkpointing=again).train()
             tower(clips(1, 8)[0], [5, 3]).square().sum().backward()
             found.append({name: p.grad for name, p in tower.named_parameters()})
         for name, wanted in found[0].items():

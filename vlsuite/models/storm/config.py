@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from vlsuite.errors import ConfigError
-from vlsuite.layers.mamba.stand_in import MambaConfig, TemporalMamba
+from vlsuite.layers.mamba.config import MambaConfig
+from vlsuite.layers.mamba.temporal import TemporalMamba
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
 from vlsuite.models.sizes import MOST_WIDTH
@@ -51,8 +52,7 @@ class StormConfig(VideoTextFamily):
             reader finds, as with the paper's language model.
         image_frames_at_once: frames that the image tower works on where nothing is learned, and in
             training with image_text.grad_checkpointing; bounds memory, changes no result.
-        tokens_at_once: tokens of a clip that a temporal layer works on where nothing is learned;
-            bounds memory, changes no result.
+        tokens_at_once: likewise, tokens of a clip that a temporal layer works on.
     """
 
     family: ClassVar[str] = "storm"

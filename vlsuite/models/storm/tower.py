@@ -31,8 +31,8 @@ class StormTower(nn.Module):
         reader: of the kept tokens.
         from_image: the reader's feature is added to the mean of what the image tower says of the
             frames.
-        tokens_at_once: of a clip that the layers work on where nothing is learned; of no effect
-            on the result.
+        tokens_at_once: of a clip that the layers work on where nothing is learned, and with
+            grad_checkpointing; of no effect on the result.
         grad_checkpointing: compute each layer again in the backward pass.
     """
 
@@ -98,11 +98,17 @@ class StormTower(nn.Module):
         is_there = layout.is_there
         if is_there is not None:
             is_there = repeat(is_there, "b f -> b (f cells)", cells=rows * columns)
-        learns = torch.is_grad_enabled()
-        piece = None if learns or clips.shape[1] <= self._tokens_at_once else self._tokens_at_once
         for mixer in self.mixers:
-            if self.grad_checkpointing and learns:
-                clips = checkpoint(mixer, clips, is_there=is_there, use_reentrant=False)
-            else:
-                clips = mixer(clips, is_there=is_there, piece=piece)
+            clips = self._mixed_by(mixer, clips, is_there)
         return rearrange(clips, "b (f r c) w -> b f r c w", r=rows, c=columns)
+
+    def _mixed_by(self, mixer: nn.Module, clips: Tensor, is_there: Tensor | None) -> Tensor:
+        """One layer: piece by piece where that saves memory, which then computes pieces again."""
+        learns = torch.is_grad_enabled()
+        if learns and not self.grad_checkpointing:
+            return mixer(clips, is_there=is_there)
+        if clips.shape[1] > self._tokens_at_once:
+            return mixer(clips, is_there=is_there, piece=self._tokens_at_once)
+        if learns:
+            return checkpoint(mixer, clips, is_there=is_there, use_reentrant=False)
+        return mixer(clips, is_there=is_there)
