@@ -307,7 +307,7 @@ class Halving(ClipReader):
 
 def test_fewer_tokens_are_an_option_and_stand_in_the_result(folder, tmp_path):
     model = Halving()
-    store = StoredEmbedder(EMBEDDER, tmp_path)
+    store = StoredEmbedder(EMBEDDER, tmp_path / "store", batch_size=7)
     whole = _run(folder, "video_order", model, store, frames=(8,))
     half = _run(folder, "video_order", model, store, frames=(8,), sample_every=2)
     view = model.reduced(sample_every=2)

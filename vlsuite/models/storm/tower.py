@@ -8,6 +8,7 @@ b = clips, f = frames of the longest clip, r and c = rows and columns of tokens,
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -19,6 +20,20 @@ from vlsuite.layers.clip_layout import ClipLayout
 from vlsuite.models.storm.frame_encoder import FrameEncoder
 from vlsuite.models.storm.head import Reader
 from vlsuite.models.storm.reduction import Reduction, reduce_tokens
+
+
+class MixedClips(NamedTuple):
+    """Clips after the temporal layers.
+
+    Attributes:
+        tokens: those of shorter clips are followed by anything.
+        layout: of the clips.
+        images: the mean of what the image tower says of a clip's frames, each of unit norm.
+    """
+
+    tokens: Float[Tensor, "clips frames rows columns width"]
+    layout: ClipLayout
+    images: Float[Tensor, "clips embed_dim"]
 
 
 class StormTower(nn.Module):
@@ -74,22 +89,34 @@ class StormTower(nn.Module):
             num_frames: of each clip; None: each is one frame.
             reduction: instead of the tower's own.
         """
+        return self.read(self.mixed(frames, num_frames), reduction)
+
+    def mixed(
+        self,
+        frames: Float[Tensor, "total_frames 3 height width"],
+        num_frames: Sequence[int] | None = None,
+    ) -> MixedClips:
+        """All that is known of clips before tokens are given up; see :meth:`forward`."""
         lengths = [1] * len(frames) if num_frames is None else list(num_frames)
         layout = ClipLayout(lengths, frames.device)
         encoded = self.frames(frames)
-        tokens = self._mixed(encoded.tokens, layout)
-        kept = reduce_tokens(
-            tokens, layout.num_frames, self.reduction if reduction is None else reduction
-        )
+        images = nn.functional.normalize(encoded.features.float(), dim=-1)
+        tokens = self._mixed_tokens(encoded.tokens, layout)
+        return MixedClips(tokens, layout, layout.mean_over_frames(images))
+
+    def read(
+        self, clips: MixedClips, reduction: Reduction | None = None
+    ) -> Float[Tensor, "clips embed_dim"]:
+        """What :meth:`forward` gives, with as many tokens as a reduction leaves."""
+        layout = clips.layout
+        chosen = self.reduction if reduction is None else reduction
+        kept = reduce_tokens(clips.tokens, layout.num_frames, chosen)
         if len(layout.by_length) == 1:
             kept = kept._replace(is_there=None)
         found = self.reader(kept)
-        if not self.from_image:
-            return found
-        images = nn.functional.normalize(encoded.features.float(), dim=-1)
-        return layout.mean_over_frames(images) + found.float()
+        return clips.images + found.float() if self.from_image else found
 
-    def _mixed(
+    def _mixed_tokens(
         self, tokens: Float[Tensor, "total_frames rows columns width"], layout: ClipLayout
     ) -> Float[Tensor, "clips frames rows columns width"]:
         """The temporal layers over each clip."""
