@@ -101,6 +101,15 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
+class CountsTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
+
+    def tokens_of(self, num_frames: int) -> int:
+        """Visual tokens that are left of a clip of so many frames after every reduction."""
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 
