@@ -101,12 +101,17 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
-class ReducibleModel(Protocol):
-    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+class CountsTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
 
     def tokens_of(self, num_frames: int) -> int:
-        """Tokens that are read of a clip of that many frames."""
+        """Visual tokens that are left of a clip of so many frames after every reduction."""
         ...
+
+
+@runtime_checkable
+class ReducibleModel(CountsTokens, Protocol):
+    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
 
     def reduced(
         self,

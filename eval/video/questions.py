@@ -31,6 +31,7 @@ from eval.video.asking_options import AskingOptions
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.kept_answers import answers
 from eval.video.options import VideoOptions
+from eval.video.packed import PackedFrames
 from eval.video.scored import rows_by_kind
 from eval.video.showing import asker_of, frames_of
 from eval.video.wording import worded_set
@@ -88,6 +89,11 @@ class VideoQuestions:
         found = clips_of(dataset)
         if found is None:
             return f"{dataset.title} holds no videos; give shards or a file of questions"
+        if any(isinstance(clip.source, PackedFrames) for clip in found.clips):
+            return (
+                f"clips of {dataset.title} are stored as frames without their times; give the "
+                "videos themselves"
+            )
         if not found.choices and not found.pairs and not found.yes_no:
             return (
                 f"no video of {dataset.title} has a question ('contrast' or 'options' of json); "
@@ -171,7 +177,7 @@ class VideoQuestions:
             questions,
             embedder,
             num_frames=frames,
-            workers=self.video.workers,
+            video=self.video,
             told=told,
         )
         marks = marked(questions, responses)
