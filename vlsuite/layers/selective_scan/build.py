@@ -157,17 +157,18 @@ def _compile(command: list[str], about: str, folder: Path, name: str) -> Built:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _clear_left_overs(folder)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(
-        prefix="building-", dir=folder, ignore_cleanup_errors=True
-    ) as (work):
-        library = _compile_in(command, Path(work))
+    work = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
+    try:
+        library = _compile_in(command, work)
         seconds = time.monotonic() - began
-        notes = Path(work) / "notes.json"
+        notes = work / "notes.json"
         notes.write_text(json.dumps({"compiler": about, "seconds": seconds}), encoding="utf-8")
         target = folder / f"{name}.so"
         os.replace(notes, target.with_suffix(".json"))
         _to_disk(library)
         os.replace(library, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return Built(target, about, seconds, is_new=True)
 
 

@@ -49,10 +49,10 @@ def _(
     keep: bool,
     form: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    b, l, d = x.shape
+    b, length, d = x.shape
     n = A.shape[1]
-    pieces = num_pieces(l, _FORMS[form].steps(x.device)) if keep else 0
-    return x.new_empty(b, l, d), A.new_empty(b, d, n), A.new_empty(b, pieces, n, d)
+    pieces = num_pieces(length, _FORMS[form].steps(x.device)) if keep else 0
+    return x.new_empty(b, length, d), A.new_empty(b, d, n), A.new_empty(b, pieces, n, d)
 
 
 @torch.library.custom_op("vlsuite::selective_scan_backward", mutates_args=())
