@@ -192,7 +192,7 @@ def _series(tensor: Tensor) -> _Series:
 def _describe(inputs: ScanInputs, *, threads: int) -> _Scan:
     b, length, d = inputs.x.shape
     wide = opened_library().wide
-    blocks = min(max(d // wide, 1), _MOST_BLOCKS)
+    blocks = min(max(d // 64, 1), _MOST_BLOCKS)
     return _Scan(
         batch=b, length=length, channels=d, states=inputs.A.shape[1],
         per_task=-(-d // (blocks * wide)) * wide if d else wide,
