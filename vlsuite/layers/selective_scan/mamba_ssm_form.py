@@ -73,8 +73,9 @@ def scan_with_tokens(inputs: ScanInputs) -> tuple[Tensor, Tensor]:
     b, length, _ = x.shape
     n = A.shape[1]
     no_step = _NO_STEP
-    if initial is not None or not softplus:
-        # the state has fp32, which inputs of bf16 could not carry; steps are finished here
+    mixed = len({series.dtype for series in (x, dt, B, C)}) > 1
+    if initial is not None or not softplus or mixed:
+        # the state is fp32, which inputs of bf16 could not carry; steps are finished here
         x, dt, B, C = x.float(), dt.float(), B.float(), C.float()
         dt = dt if dt_bias is None else dt + dt_bias
         dt, dt_bias = (F.softplus(dt) if softplus else dt), None

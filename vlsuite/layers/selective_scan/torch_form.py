@@ -22,7 +22,7 @@ from vlsuite.layers.selective_scan.two_level import Span, gradients_of, outputs_
 
 #: Steps of a row and rows of a span. On a processor a span of some channels stays in its cache; on
 #: other devices a call costs more than memory.
-_ON_CPU = (16, 16)
+_ON_CPU = (8, 16)
 _ELSEWHERE = (64, 64)
 #: Numbers of a span's states that are worked on at a time.
 _CPU_NUMBERS = 2**19
