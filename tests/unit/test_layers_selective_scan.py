@@ -1,4 +1,4 @@
-"""What the selective scan does at its edges: threads, types, strides, values that are not finite."""
+"""What the selective scan does at its edges: threads, types, strides, NaN."""
 
 import inspect
 import logging
@@ -310,7 +310,7 @@ def _like_mamba_ssm(u, delta, A, B, C, D=None, *, delta_bias=None, delta_softplu
 @pytest.mark.parametrize("with_state", [True, False])
 def test_states_go_through_mamba_ssm_as_tokens(softplus, with_state, monkeypatch):
     module = types.ModuleType("mamba_ssm.ops.selective_scan_interface")
-    setattr(module, "selective_scan_fn", _like_mamba_ssm)
+    module.selective_scan_fn = _like_mamba_ssm
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(mamba_ssm_form.importlib, "import_module", sys.modules.__getitem__)
     inputs = made_up(2, 21, 5, 3)

@@ -71,26 +71,22 @@ class Library(NamedTuple):
 def library() -> Library | BuildError:
     """The library, compiled on first use; an error, without its raising, where there is none."""
     try:
-        built = build(_loads)
-        return _open(built)
+        built, loaded = build(_load)
     except BuildError as error:
         return error
-
-
-def _loads(path: Path) -> bool:
-    try:
-        return ctypes.CDLL(str(path)).vlsuite_scan_steps() == STEPS
-    except (OSError, AttributeError):
-        return False
-
-
-def _open(built: Built) -> Library:
-    loaded = ctypes.CDLL(str(built.path))
     forward, backward = loaded.vlsuite_scan_forward, loaded.vlsuite_scan_backward
     forward.argtypes = (ctypes.POINTER(_Scan),)
     backward.argtypes = (ctypes.POINTER(_Scan), ctypes.POINTER(_Gradients))
     forward.restype = backward.restype = _Int
     return Library(built, forward, backward, wide=int(loaded.vlsuite_scan_block()))
+
+
+def _load(path: Path) -> ctypes.CDLL | None:
+    try:
+        loaded = ctypes.CDLL(str(path))
+        return loaded if loaded.vlsuite_scan_steps() == STEPS else None
+    except (OSError, AttributeError):
+        return None
 
 
 def opened_library() -> Library:
