@@ -1,6 +1,7 @@
 """Parameters that stay fp32 and are never decayed, in models that compute in bf16 or fp16."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,13 @@ class FullPrecision(nn.Module):
         if param is not None:
             mark_full_precision(param)
         super().register_parameter(name, param)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Copies are marked too: torch copies a parameter without its marks."""
+        super().__setstate__(state)
+        for parameter in self._parameters.values():
+            if parameter is not None:
+                mark_full_precision(parameter)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
         def kept(tensor: Tensor) -> Tensor:
