@@ -110,6 +110,21 @@ class CountsTokens(Protocol):
 
 
 @runtime_checkable
+class ReducesTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that leaves tokens of a clip out, by settings of an evaluation.
+
+    Its fingerprint depends on them. Its name ends with those that were changed for the evaluation,
+    in square brackets ("storm [spatial_pool=2]"): then each has a result file, and plots join them
+    to one line.
+    """
+
+    @property
+    def reduction(self) -> Settings:
+        """The settings ({"temporal_pool": 4}); results carry them."""
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 

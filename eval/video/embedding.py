@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.video.sampler import FrameSampling, Sampler
-from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
+from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel, ReducesTokens
 from eval.embedding.embedder import refuse_not_finite
 from eval.embedding.together import remembered_together
 from eval.errors import EvaluationError
@@ -113,6 +113,8 @@ def embed_clips(
     by_prefix = {name: embeds[i][good] for i, name in enumerate(towers)}
     details: dict[str, JsonValue] = {"sampling": sampling.to_json(), "decoder": options.decoder}
     details |= _stored_frames(found)
+    if isinstance(model, ReducesTokens):
+        details["reduction"] = dict(model.reduction)
     if cost := ClipCosts.from_array(kept, list(towers)).told(towers, frames, _TITLES):
         details["cost"] = cost
     return ClipEmbeddings(by_prefix, rows, sampling, details)
