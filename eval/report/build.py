@@ -206,9 +206,10 @@ def _costs(results: Sequence[EvalResult]) -> Iterator[Draft]:
             video_figures.cost_figure(group, score),
             f"{benchmark_title(task)}: what accuracy costs on {dataset} ({split})",
             "A line a model, a mark an evaluation that differs in frames or token reduction alone "
-            "(8f: 8 frames); whiskers are 95% intervals. Left: visual tokens that are left of a "
-            "clip. Right: seconds of the model for a clip, the median over batches, decoding not "
-            "counted; they depend on the machine. Hollow: the mean-pooled image tower.",
+            "(8f: 8 frames; time/4, side/2: tokens pooled over frames, over the sides of cells); "
+            "whiskers are 95% intervals. Left: visual tokens that are left of a clip. Right: "
+            "seconds of the model for a clip, the median over batches, decoding not counted; they "
+            "depend on the machine. Hollow: the mean-pooled image tower.",
         )
 
 

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from data_pipelines.texts import counted
 from eval.report.clip_costs import BASELINE, cost_of, frames_of
@@ -14,6 +15,8 @@ from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_pictur
 from eval.report.tables import score_title
 from eval.results import EvalResult, Score
 
+#: Settings of a reduction in few characters.
+_REDUCTIONS = {"temporal_pool": "time/", "spatial_pool": "side/", "sample_every": "1 of "}
 _AXES = {"tokens": "visual tokens of a clip", "seconds": "seconds of the model, a clip"}
 
 
@@ -56,17 +59,21 @@ def cost_figure(results: Sequence[EvalResult], score: str) -> Picture:
         score: drawn upwards, a share.
     """
     curves = curves_of(results, score)
+    names = list(dict.fromkeys(curve.name for curve in curves))
     shown = [axis for axis in _AXES if any(axis in curve.by_axis for curve in curves)]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 4.0))
         panels = np.atleast_1d(figure.subplots(1, len(shown), sharey=True))
         for axes, axis in zip(panels, shown, strict=True):
-            for number, curve in enumerate(curves):
-                _draw_curve(axes, curve, axis, number)
+            for curve in curves:
+                _draw_curve(axes, curve, axis, names.index(curve.name))
             level = next((r.chance[score] for r in results if score in r.chance), None)
             if level is not None:
                 axes.axhline(100 * level, color=INK, linewidth=1.0, linestyle=":", label="chance")
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,g}"))
             axes.set_xlabel(_AXES[axis])
         panels[0].set_ylabel(f"{score_title(score, results[0].benchmark)}, %")
         found = [axes.get_legend_handles_labels() for axes in panels]
@@ -86,12 +93,14 @@ class CostPoint(NamedTuple):
     Attributes:
         x: the cost.
         score: of the result.
-        label: what it differs from its neighbours in.
+        frames: of the clip.
+        reduction: what is left of its tokens, in few characters; empty for all.
     """
 
     x: float
     score: Score
-    label: str
+    frames: int
+    reduction: str
 
 
 class CostCurve(NamedTuple):
@@ -121,7 +130,9 @@ def curves_of(results: Sequence[EvalResult], score: str) -> list[CostCurve]:
             cost = cost_of(result, is_baseline=is_baseline)
             for axis, value in (("tokens", cost.tokens), ("seconds", cost.seconds)):
                 if value:
-                    point = CostPoint(float(value), result.scores[full], _point_label(result))
+                    point = CostPoint(
+                        float(value), result.scores[full], frames_of(result), _reduction(result)
+                    )
                     by_axis.setdefault(axis, []).append(point)
         for points in by_axis.values():
             points.sort(key=lambda point: point.x)
@@ -134,11 +145,31 @@ def _line_of(result: EvalResult) -> str:
     return result.model.partition(" [")[0]
 
 
-def _point_label(result: EvalResult) -> str:
+def _reduction(result: EvalResult) -> str:
     reduction = result.details.get("reduction")
     settings = reduction.items() if isinstance(reduction, dict) else ()
-    changed = [f"{name}={value}" for name, value in settings if value not in (None, 0, 1)]
-    return " ".join([f"{frames_of(result)}f", *changed])
+    return " ".join(
+        f"{_REDUCTIONS.get(name, f'{name}=')}{value}"
+        for name, value in settings
+        if value not in (None, 0, 1)
+    )
+
+
+def _labels(points: Sequence[CostPoint]) -> list[str]:
+    """What each point differs from the others of its curve in."""
+    same_frames = len({point.frames for point in points}) == 1
+    same_reduction = len({point.reduction for point in points}) == 1
+    return [
+        " ".join(
+            part
+            for part, is_same in (
+                (f"{point.frames}f", same_frames and not same_reduction),
+                (point.reduction or "all", same_reduction),
+            )
+            if not is_same
+        )
+        for point in points
+    ]
 
 
 def _draw_curve(axes: Axes, curve: CostCurve, axis: str, number: int) -> None:
@@ -156,9 +187,9 @@ def _draw_curve(axes: Axes, curve: CostCurve, axis: str, number: int) -> None:
         label=f"{curve.name}{kind}",
     )  # fmt: skip
     if not curve.is_baseline:
-        for point in points:
+        for point, label in zip(points, _labels(points), strict=True):
             axes.annotate(
-                point.label, (point.x, 100 * point.score.value), xytext=(3, 5),
+                label, (point.x, 100 * point.score.value), xytext=(3, 5),
                 textcoords="offset points", fontsize=7.5, color=INK,
             )  # fmt: skip
 
