@@ -107,7 +107,7 @@ class CostCurve(NamedTuple):
     """Results of one model; axes that nothing is known of are left out.
 
     Attributes:
-        name: of the model, without what was changed for an evaluation.
+        name: of the model.
         is_baseline: whether it is the mean of the pictures.
         by_axis: points by "tokens" and "seconds", in order.
     """
@@ -120,12 +120,12 @@ class CostCurve(NamedTuple):
 def curves_of(results: Sequence[EvalResult], score: str) -> list[CostCurve]:
     """Results with a cost, by model: those of one curve differ in frames or reduction alone."""
     curves = []
-    names = dict.fromkeys(_line_of(result) for result in results)
+    names = dict.fromkeys(result.model for result in results)
     for name, is_baseline in [(n, False) for n in names] + [(n, True) for n in names]:
         full = f"{BASELINE}{score}" if is_baseline else score
         by_axis: dict[str, list[CostPoint]] = {}
         for result in results:
-            if _line_of(result) != name or full not in result.scores:
+            if result.model != name or full not in result.scores:
                 continue
             cost = cost_of(result, is_baseline=is_baseline)
             for axis, value in (("tokens", cost.tokens), ("seconds", cost.seconds)):
@@ -141,18 +141,9 @@ def curves_of(results: Sequence[EvalResult], score: str) -> list[CostCurve]:
     return curves
 
 
-def _line_of(result: EvalResult) -> str:
-    return result.model.partition(" [")[0]
-
-
 def _reduction(result: EvalResult) -> str:
-    reduction = result.details.get("reduction")
-    settings = reduction.items() if isinstance(reduction, dict) else ()
-    return " ".join(
-        f"{_REDUCTIONS.get(name, f'{name}=')}{value}"
-        for name, value in settings
-        if value not in (None, 0, 1)
-    )
+    settings = ((words, result.details.get(name)) for name, words in _REDUCTIONS.items())
+    return " ".join(f"{words}{value}" for words, value in settings if value not in (None, 0, 1))
 
 
 def _labels(points: Sequence[CostPoint]) -> list[str]:

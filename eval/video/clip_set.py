@@ -106,6 +106,22 @@ class ChoiceQuestion(NamedTuple):
     group: str = ""
 
 
+class YesNoQuestion(NamedTuple):
+    """Something asked of one clip that is so or is not; only a model that answers can be asked.
+
+    Attributes:
+        kind: of question.
+        clip: number in the set.
+        question: asked in words.
+        answer: whether it is so.
+    """
+
+    kind: str
+    clip: int
+    question: str
+    answer: bool
+
+
 class PairQuestion(NamedTuple):
     """Two clips and two texts; the first text is true of the first clip, the second of the second.
 
@@ -130,6 +146,7 @@ class ClipSet:
         clips: all that can be found.
         choices: questions with options.
         pairs: questions of two clips and two texts.
+        yes_no: questions without options.
         left_out: what the lists name and nobody can score, by reason.
         remarks: what results say about the set besides ({"subtitles": "not shown"}).
     """
@@ -139,6 +156,7 @@ class ClipSet:
     clips: tuple[EvalClip, ...]
     choices: tuple[ChoiceQuestion, ...] = ()
     pairs: tuple[PairQuestion, ...] = ()
+    yes_no: tuple[YesNoQuestion, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     remarks: Mapping[str, str] = field(default_factory=dict)
 
@@ -190,6 +208,7 @@ class ClipSet:
             [(clip.key, clip.captions, clip.cluster) for clip in self.clips],
             [question[:5] for question in self.choices],
             self.pairs,
+            *([self.yes_no] if self.yes_no else []),
         ]
         if any(groups := [question.group for question in self.choices]):
             told.append(groups)
@@ -220,7 +239,9 @@ def dataset_of(found: ClipSet, place: Path) -> EvalDataset:
     if not found.clips:
         reasons = ", ".join(f"{n} with {why}" for why, n in found.left_out.items()) or "none"
         raise EvaluationError(f"no usable video in {place} (left out: {reasons})")
-    task: Task = "video_order" if found.choices or found.pairs else "video_retrieval"
+    task: Task = "video_retrieval"
+    if found.choices or found.pairs or found.yes_no:
+        task = "video_order" if found.choices or found.pairs else "video_questions"
     return EvalDataset(
         layout=Layout(
             name=found.name,

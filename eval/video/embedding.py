@@ -12,7 +12,7 @@ from PIL import Image
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.video.sampler import FrameSampling, Sampler
-from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel, ReducesTokens
+from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
 from eval.embedding.embedder import refuse_not_finite
 from eval.embedding.together import remembered_together
 from eval.errors import EvaluationError
@@ -25,6 +25,7 @@ from eval.video.decoding import shown_clips
 from eval.video.mean_pooled import MeanPooled, as_clip_model
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
+from eval.video.reduction import as_reduced
 
 #: What scores of the baseline begin with.
 BASELINE = "mean_pooled_"
@@ -81,8 +82,9 @@ def embed_clips(
 
     Raises:
         MissingDecoderError: this machine cannot read videos.
-        EvaluationError: no clip can be decoded, or the model gives NaN.
+        EvaluationError: no clip can be decoded, the model gives NaN, or cannot keep fewer tokens.
     """
+    model = as_reduced(model, options)
     shown = as_clip_model(model)
     frames = shown.clip_frames if num_frames is None else num_frames
     sampling = FrameSampling(sampler=sampler, num_frames=frames)
@@ -113,8 +115,6 @@ def embed_clips(
     by_prefix = {name: embeds[i][good] for i, name in enumerate(towers)}
     details: dict[str, JsonValue] = {"sampling": sampling.to_json(), "decoder": options.decoder}
     details |= _stored_frames(found)
-    if isinstance(model, ReducesTokens):
-        details["reduction"] = dict(model.reduction)
     if cost := ClipCosts.from_array(kept, list(towers)).told(towers, frames, _TITLES):
         details["cost"] = cost
     return ClipEmbeddings(by_prefix, rows, sampling, details)

@@ -201,6 +201,14 @@ def _shown(result, how, *, dataset="one", model="runs/a", frames=8, cost=None):
     return dataclasses.replace(result, details=details, dataset=dataset, model=model)
 
 
+def test_results_that_differ_in_reduction_have_names_of_their_own():
+    options = VideoOptions(temporal_pool=4, spatial_pool=2)
+    assert options.named("video_order", None) == "video_order:temporal_pool_4_spatial_pool_2"
+    assert options.named("video_order", 8) == "video_order:8_frames_temporal_pool_4_spatial_pool_2"
+    assert VideoOptions().named("video_order", 8) == "video_order:8_frames"
+    assert VideoOptions(frames=(8,)).named("video_order", None) == "video_order"
+
+
 def test_tables_say_where_frames_or_samplers_differ(folder):
     (result,) = _results(folder, SmallClip())
     same = [_shown(result, "mirrored"), _shown(result, "mirrored", dataset="two")]
@@ -234,10 +242,12 @@ def test_tables_tell_costs_beside_the_first_score(folder):
 
 def test_a_line_a_model_joins_what_differs_in_frames_and_reduction(folder, tmp_path):
     (result,) = _results(folder, SmallClip())
+    reduced = _shown(result, "mirrored", cost=(200, 0.04, 10.0))
+    reduced.details["spatial_pool"] = 2
     points = [
         _shown(result, "mirrored", frames=8, cost=(800, 0.1, 10.0)),
         _shown(result, "mirrored", frames=4, cost=(400, 0.05, 10.0)),
-        _shown(result, "mirrored", model="runs/a [spatial_pool=2]", cost=(200, 0.04, 10.0)),
+        dataclasses.replace(reduced, benchmark="video_order:spatial_pool_2"),
         _shown(result, "mirrored", model="runs/b", cost=(900, 0.2, 10.0)),
         _shown(result, "mirrored", model="runs/old"),
     ]
@@ -245,6 +255,8 @@ def test_a_line_a_model_joins_what_differs_in_frames_and_reduction(folder, tmp_p
     assert [curve.name for curve in curves] == ["runs/a", "runs/b"]
     assert [point.x for point in curves[0].by_axis["tokens"]] == [200.0, 400.0, 800.0]
     assert [point.x for point in curves[0].by_axis["seconds"]] == [0.04, 0.05, 0.1]
+    own = [(p.frames, p.reduction) for p in curves[0].by_axis["tokens"]]
+    assert own == [(8, "side/2"), (4, ""), (8, "")]
     for number, point in enumerate(points):
         save_result(point, tmp_path / f"m__d__s__{number}.json")
     page = build_report(tmp_path).read_text()
