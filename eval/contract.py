@@ -104,8 +104,11 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 class CountsTokens(Protocol):
     """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
 
-    def tokens_of(self, num_frames: int) -> int:
-        """Visual tokens that are left of a clip of so many frames after every reduction."""
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens that are left of a clip of so many frames after every reduction.
+
+        None where its architecture does not say.
+        """
         ...
 
 

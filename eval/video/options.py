@@ -63,6 +63,16 @@ class VideoOptions:
         names = ("sample_every", "temporal_pool", "spatial_pool")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
+    def named(self, task: str, num_frames: int | None) -> str:
+        """A task with what several results of one model and data set differ in.
+
+        Args:
+            num_frames: of a clip, where there are results of several numbers; else None.
+        """
+        parts = [] if num_frames is None else [f"{num_frames}_frames"]
+        parts += [f"{name}_{value}" for name, value in self.reduction().items()]
+        return ":".join([task, "_".join(parts)]) if parts else task
+
     def sampler_or(self, usual: Sampler) -> Sampler:
         """The sampler asked for; what is usual for a task where none is."""
         return usual if self.sampler == "auto" else self.sampler

@@ -212,6 +212,7 @@ class VideoQuestions:
                 "pairs_left_out": sum(not broken.isdisjoint(pair.clips) for pair in found.pairs),
             }
             | remarks(marks, num_examples=self.num_examples)
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
+from data_pipelines.texts import counted
 from vlsuite.cli import data_build, data_concepts, data_image_tokens, data_noise, data_sounds
 from vlsuite.cli.options import add_options, positive, read_options
 
@@ -134,7 +135,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     options = read_options(args, ValidateOptions)
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
-    print(f"{report.num_samples:,} samples in {report.num_shards} shards")
+    print(f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')}")
     if report.num_without_uid:
         print(
             f"  note: {report.num_without_uid:,} samples have no permanent uid in their json; name "
