@@ -1,21 +1,18 @@
 """Clips to embeddings: decoded by guarded processes, shown to the model and to its baseline."""
 
 import json
-import threading
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64
 from PIL import Image
 from torch import Tensor
 
-from data_pipelines.errors import BadSampleError
-from data_pipelines.video.process import VideoProcess
+from data_pipelines.video.process import SampledClip
 from data_pipelines.video.sampler import FrameSampling, Sampler
 from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
 from eval.data.views import ImageTransform
@@ -24,9 +21,11 @@ from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
 from eval.results import Score
-from eval.video.clip_set import ClipSet, EvalClip
+from eval.video.clip_set import ClipSet
+from eval.video.decoding import ClipDecoder
 from eval.video.mean_pooled import MeanPooled, as_clip_model
 from eval.video.options import VideoOptions
+from eval.video.reduction import as_reduced
 
 #: What scores of the baseline begin with.
 BASELINE = "mean_pooled_"
@@ -78,8 +77,9 @@ def embed_clips(
 
     Raises:
         MissingDecoderError: this machine cannot read videos.
-        EvaluationError: no clip can be decoded, or the model gives NaN.
+        EvaluationError: no clip can be decoded, the model gives NaN, or cannot keep fewer tokens.
     """
+    model = as_reduced(model, options)
     shown = as_clip_model(model)
     frames = shown.clip_frames if num_frames is None else num_frames
     sampling = FrameSampling(sampler=sampler, num_frames=frames)
@@ -117,79 +117,34 @@ def _computed(
     local = torch.full((len(mine), len(towers), model.embed_dim), torch.nan)
     what = f"embedding {found.name} ({sampling.num_frames} frames)"
     progress = Progress(what, total=len(mine), unit="clips") if not ranks().rank else None
-    shown = _shown(found, mine, model.image_transform, sampling, options)
     blank = torch.stack([model.image_transform(Image.new("RGB", (8, 8)))] * sampling.num_frames)
-    for start in range(0, len(mine), options.batch_size):
-        batch = list(islice(shown, options.batch_size))
-        # Broken ones are black: under ZeRO-3 every process must call the model equally often.
-        clips = torch.stack([blank if pixels is None else pixels for pixels in batch])
-        clips = clips.to(model.device)
-        good = torch.tensor([pixels is not None for pixels in batch])
-        with torch.no_grad():
-            embeds = torch.stack([tower.embed_clips(clips).float().cpu() for tower in towers], 1)
-        for own in embeds[good]:
-            refuse_not_finite(own, model, f"clips of {found.name}")
-        local[start : start + len(batch)][good] = embeds[good]
-        if progress:
-            progress.add(len(batch))
+    with ClipDecoder(options.workers) as decoder:
+        decoder.check()
+        clips_shown = decoder.each(
+            (found.clips[row] for row in mine.tolist()),
+            sampling,
+            partial(as_shown, model.image_transform),
+        )
+        for start in range(0, len(mine), options.batch_size):
+            batch = list(islice(clips_shown, options.batch_size))
+            # Broken ones are black: under ZeRO-3 every process must call the model equally often.
+            clips = torch.stack([blank if pixels is None else pixels for pixels in batch])
+            clips = clips.to(model.device)
+            good = torch.tensor([pixels is not None for pixels in batch])
+            with torch.no_grad():
+                told = [tower.embed_clips(clips).float().cpu() for tower in towers]
+            embeds = torch.stack(told, 1)
+            for own in embeds[good]:
+                refuse_not_finite(own, model, f"clips of {found.name}")
+            local[start : start + len(batch)][good] = embeds[good]
+            if progress:
+                progress.add(len(batch))
     if progress:
         progress.close()
     gathered = gather_rows(local, len(distinct), device=model.device)[positions]
     return gathered.transpose(0, 1).contiguous().numpy()
 
 
-def _shown(
-    found: ClipSet,
-    rows: Int64[np.ndarray, " rows"],
-    transform: ImageTransform,
-    sampling: FrameSampling,
-    options: VideoOptions,
-) -> Iterator[UInt8[Tensor, "frames 3 height width"] | None]:
-    """Clips in order as the model sees them, decoded some ahead; None for broken ones."""
-    decoders = _Decoders()
-    decoders.own().check()
-    with ThreadPoolExecutor(options.workers, thread_name_prefix="video") as pool:
-        jobs = (
-            pool.submit(_pixels, found.clips[row], transform, sampling, decoders)
-            for row in rows.tolist()
-        )
-        pending: deque[Future[Tensor | None]] = deque(islice(jobs, options.workers + 1))
-        try:
-            while pending:
-                yield pending.popleft().result()
-                pending.extend(islice(jobs, 1))
-        finally:
-            for job in pending:
-                job.cancel()
-            pool.shutdown(wait=True)
-            decoders.close()
-
-
-class _Decoders:
-    """A decoding process for each thread."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-        self._all: list[VideoProcess] = []
-
-    def own(self) -> VideoProcess:
-        if not hasattr(self._local, "process"):
-            self._local.process = VideoProcess()
-            self._all.append(self._local.process)
-        return self._local.process
-
-    def close(self) -> None:
-        for process in self._all:
-            process.close()
-
-
-def _pixels(
-    clip: EvalClip, transform: ImageTransform, sampling: FrameSampling, decoders: _Decoders
-) -> Tensor | None:
-    try:
-        sampled = decoders.own().sample(
-            clip.source.video(), sampling.num_frames, sampling.sampler, span=clip.span
-        )
-    except BadSampleError:
-        return None
+def as_shown(transform: ImageTransform, sampled: SampledClip) -> Tensor:
+    """Frames [frames, 3, height, width] as the model sees them."""
     return torch.stack([transform(Image.fromarray(frame)) for frame in sampled.frames])
