@@ -33,6 +33,7 @@ Task = Literal[
     "video_retrieval",
     "video_order",
     "video_questions",
+    "detection",
     "images",
 ]
 

@@ -1,4 +1,4 @@
-"""Masks as COCO's compressed run lengths: text and bytes to numbers, and back.
+"""Masks as COCO's compressed run lengths: text and bytes to numbers.
 
 The form is that of the COCO API's ``rleToString``: each count less the one two before it (from the
 third on), five bits a character, the least first, the sixth bit says that more follow, 48 added.
@@ -43,43 +43,6 @@ def run_lengths(mask: MaskRle) -> Int64[np.ndarray, " runs"]:
             "with pycocotools.mask.encode"
         )
     return runs
-
-
-def encoded(runs: Int64[np.ndarray, " runs"], size: tuple[int, int]) -> MaskRle:
-    """The inverse of ``run_lengths``.
-
-    Args:
-        size: height and width.
-    """
-    out = bytearray()
-    for i, length in enumerate(runs.tolist()):
-        value = length - (int(runs[i - 2]) if i > 2 else 0)
-        while True:
-            bits = value & 31
-            value >>= 5
-            is_last = value == (-1 if bits & 16 else 0)
-            out.append((bits if is_last else bits | 32) + 48)
-            if is_last:
-                break
-    return {"size": list(size), "counts": bytes(out)}
-
-
-def rle_of(pixels: np.ndarray) -> MaskRle:
-    """A mask given as an array of height x width, true inside."""
-    flat = np.asfortranarray(pixels.astype(bool)).ravel(order="F")
-    changes = np.flatnonzero(np.r_[True, flat[1:] != flat[:-1]]) if len(flat) else np.zeros(0, int)
-    runs = np.diff(np.r_[changes, len(flat)])
-    if len(flat) and flat[0]:
-        runs = np.r_[0, runs]
-    return encoded(runs.astype(np.int64), (pixels.shape[0], pixels.shape[1]))
-
-
-def pixels_of(mask: MaskRle) -> np.ndarray:
-    """An array of height x width, true inside the mask."""
-    height, width = _size(mask)
-    runs = run_lengths(mask)
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return flat.reshape(width, height).T
 
 
 def mask_area(mask: MaskRle) -> int:
