@@ -78,7 +78,9 @@ def truth_of(annotations: Sequence[Annotations], chosen: ChosenVocabulary) -> Tr
         num_classes=len(chosen.vocabulary),
         masks=_masks(kept),
         absent=_pairs([one.negatives or () for one in kept], chosen) if is_federated else None,
-        not_exhaustive=_pairs([one.not_exhaustive for one in kept], chosen),
+        not_exhaustive=(
+            _pairs([one.not_exhaustive for one in kept], chosen) if is_federated else None
+        ),
     )
 
 

@@ -32,9 +32,9 @@ from eval.detection.evaluators import (
     has_hotcoco,
     refuse_difference,
 )
+from eval.detection.matching import matched
 from eval.detection.options import DetectionOptions
 from eval.detection.picture_set import PictureSet, pictures_of
-from eval.detection.precision import RECALLS
 from eval.detection.regions import Found, Truth, best_of_class
 from eval.detection.scores import NUM_DRAWN, Figures, figures
 from eval.detection.worst_errors import drawn_errors, worst_errors
@@ -104,8 +104,8 @@ class Detection:
         pictures = pictures_of(dataset)
         if pictures is None:
             return (
-                f"{dataset.title} has no marked regions; give a COCO or LVIS JSON, a folder with one "
-                "beside its pictures, or shards with categories.json"
+                f"{dataset.title} has no marked regions; give a COCO or LVIS JSON, a folder with "
+                "one beside its pictures, or shards with categories.json"
             )
         if not any(one.num_objects for one in pictures.annotations):
             return (
@@ -221,7 +221,7 @@ class Detection:
             | self.dataset.remarks(left_out),
             examples=self._examples(truth, found, chosen, detected),
             resampled={
-                name: Resampled.pack(values, draws=draws, units=len(detected.rows))
+                name: Resampled.pack(values, draws=draws, units=one.figures.units[name])
                 for one in measured.values()
                 for name, values in one.figures.resampled.items()
             },
@@ -273,8 +273,7 @@ class Detection:
         if not self.num_examples:
             return ()
         boxes = truth._replace(masks=None), found._replace(masks=None)
-        matches = by_ours(*boxes, is_fixed=True).matches
-        errors = worst_errors(matches, *boxes, count=self.num_examples)
+        errors = worst_errors(matched(*boxes), *boxes, count=self.num_examples)
         names = [printable(name) for name in chosen.vocabulary.names]
         return drawn_errors(errors, self._pictures, detected.rows, *boxes, names)
 
@@ -323,7 +322,7 @@ def _classes(table: ClassTable, chosen: ChosenVocabulary, truth: Truth) -> list[
 
 
 def _curves(table: ClassTable, chosen: ChosenVocabulary) -> dict[str, Any]:
-    """Precision at recalls 0, 0.01 ... 1, mean over the classes of each group, at IoU .5 and .75."""
+    """Precision at recalls 0, 0.01 ... 1 and IoU .5 and .75: mean over the classes of a group."""
     every = {"all": np.ones(len(chosen.vocabulary), dtype=bool), **chosen.groups}
     curves: dict[str, Any] = {}
     for group, of_group in every.items():
@@ -335,5 +334,4 @@ def _curves(table: ClassTable, chosen: ChosenVocabulary) -> dict[str, Any]:
                 "iou_50": np.round(mean[0], 4).tolist(),
                 "iou_75": np.round(mean[5], 4).tolist(),
             }
-    assert len(RECALLS) == 101
     return curves

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float64
 
-from eval.detection.matching import AREAS, THRESHOLDS, Matched, matched
-from eval.detection.precision import RECALLS, class_figures, precision_curves
+from eval.detection.matching import AREAS, Matched, matched
+from eval.detection.precision import class_figures, precision_curves
 from eval.detection.regions import Found, Truth, best_of_picture
 from eval.errors import EvaluationError
 
@@ -203,7 +203,3 @@ def refuse_difference(one: ClassTable, two: ClassTable, *, most: float) -> float
             "trusted; report it with the annotations, and set detection.check=false to go on"
         )
     return difference
-
-
-assert len(THRESHOLDS) == 10
-assert len(RECALLS) == 101

@@ -23,8 +23,8 @@ class Truth(NamedTuple):
         boxes: left, top, width, height in pixels: the form of COCO's files, so that areas and
             overlaps round as theirs do.
         areas: pixels squared, as the file states them.
-        is_crowd: a group that was not taken apart; always false under the federated protocol,
-            whose rule has no crowds.
+        is_crowd: a group that was not taken apart; LVIS has none, and where a federated set has
+            some they count as COCO's do.
         num_images: pictures, those without regions included.
         num_classes: rows of the vocabulary.
         masks: of each region, None for boxes alone.

@@ -1,9 +1,9 @@
 """Figures of a detector by name, each with an interval from resampled pictures.
 
-Names are REGION_FIGURE[_GROUP]: REGION is "box" or "mask" ("box_fixed" where AP is fixed AP), FIGURE
-is "ap", "ap50", "ap75", "ap_small"..., "ar_100" or "ar_300", GROUP one of the vocabulary: "base",
-"novel", "rare", "common", "frequent". A figure of a group is the mean over its classes with a
-marked region that counts; a group without one has no figure.
+Names are REGION_FIGURE[_GROUP]: REGION is "box" or "mask" ("box_fixed" where AP is fixed AP),
+FIGURE is "ap", "ap50", "ap75", "ap_small"..., "ar_100" or "ar_300", GROUP one of the vocabulary:
+"base", "novel", "rare", "common", "frequent". A figure of a group is the mean over its classes with
+a marked region that counts; a group without one has no figure.
 
 Intervals are those of a bootstrap over pictures: a resample weights each picture by how often it
 was drawn, and AP is computed anew from the matched finds (``precision``), classes that it does not
@@ -37,10 +37,12 @@ class Figures(NamedTuple):
     Attributes:
         scores: with intervals.
         resampled: of the same names; NaN where a resample has no class of the group.
+        units: pictures that each rests on.
     """
 
     scores: dict[str, Score]
     resampled: dict[str, Float64[np.ndarray, " resamples"]]
+    units: dict[str, int]
 
 
 def figures(
@@ -99,17 +101,18 @@ def figures(
         progress.close()
     scores: dict[str, Score] = {}
     resampled: dict[str, np.ndarray] = {}
+    units: dict[str, int] = {}
     for name, (one, drawn, of_group) in made.items():
         value = _mean(one[None], of_group)[0]
         if np.isnan(value):
             continue
-        own = _mean(drawn, of_group)
-        units = _num_pictures(matches, of_group)
-        scores[f"{region}_{name}"] = resampled_score(
-            float(value), own, truth.num_images, units=float(units)
+        full = f"{region}_{name}"
+        resampled[full] = _mean(drawn, of_group)
+        units[full] = _num_pictures(matches, of_group)
+        scores[full] = resampled_score(
+            float(value), resampled[full], truth.num_images, units=float(units[full])
         )
-        resampled[f"{region}_{name}"] = own
-    return Figures(scores, resampled)
+    return Figures(scores, resampled, units)
 
 
 def _weights(num_images: int, num_drawn: int, seed: int) -> Int64[np.ndarray, "resamples images"]:
