@@ -64,9 +64,11 @@ def by_hotcoco(truth: Truth, found: Found, *, is_fixed: bool = False) -> ClassTa
     kind = "bbox" if truth.masks is None or found.masks is None else "segm"
 
     def accumulated(finds: Found, limits: list[int]) -> dict[str, Any]:
-        results = marked.load_res(_rows(finds), segmentation=finds.masks) if kind == "segm" else (
-            marked.load_res(_rows(finds))
-        )  # fmt: skip
+        results = marked.load_res(_rows(finds), segmentation=finds.masks)
+        if kind == "segm":
+            # Of finds with box and mask it would take the area of the box, as pycocotools does.
+            numbers = np.arange(1, len(finds.labels) + 1)
+            results.update_anns(ids=numbers, area=hotcoco.mask.area(finds.masks))
         # Unless told that they are cut, it cuts the finds of a federated picture to 300 itself.
         results = results.cap_detections_per_image(None)
         evaluator = hotcoco.COCOeval(marked, results, kind, lvis_style=truth.is_federated)

@@ -79,7 +79,7 @@ def matched(truth: Truth, found: Found) -> Matched:
     marked_pairs = truth.pairs(truth.images, truth.labels)[marked_order]
     does_not_count = _outside(truth.areas, ranges) | truth.is_crowd
     distinct, starts = np.unique(marked_pairs, return_index=True)
-    ends = np.r_[starts[1:], len(marked_pairs)]
+    ends = np.searchsorted(marked_pairs, distinct, side="right")
     firsts, lasts = (np.searchsorted(pairs, distinct, side=side) for side in ("left", "right"))
     for start, end, first, last in zip(
         starts.tolist(), ends.tolist(), firsts.tolist(), lasts.tolist(), strict=True

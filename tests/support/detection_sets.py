@@ -81,6 +81,8 @@ def _mask(box: np.ndarray, side: int) -> MaskRle:
     left, top, width, height = box.astype(int).tolist()
     pixels = np.zeros((side, side), dtype=bool)
     pixels[top : top + height, left : left + width] = True
+    # Masks with less area than their boxes.
+    pixels[top, left : left + width // 2] = False
     rle = rle_of_pixels(pixels)
     return {"size": [rle.height, rle.width], "counts": rle.counts.encode()}
 
@@ -120,7 +122,10 @@ def coco_json(truth: Truth) -> dict[str, Any]:
 
 
 def coco_results(found: Found) -> list[dict[str, Any]]:
-    """The finds as COCO's results have them; masks alone where there are some."""
+    """The finds as COCO's results have them; masks alone where there are some.
+
+    With both, pycocotools would take the area of the box for that of the mask.
+    """
     return [
         {
             "image_id": int(found.images[row]) + 1,
