@@ -11,6 +11,7 @@ from eval.contract import (
     Captioner,
     ClipAnswerer,
     ClipEmbeddingModel,
+    Detector,
     DifferentiableModel,
     EmbeddingModel,
     Instructed,
@@ -42,6 +43,7 @@ EMBEDS_CLIPS = Capability(
 MATCHES = Capability((Matcher,), "does not match pictures with texts, it only embeds them")
 GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
 WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")
+DETECTS = Capability((Detector,), "detects nothing in pictures")
 ANSWERS = Capability((Answerer,), "answers no questions")
 ANSWERS_CLIPS = Capability(
     (ClipAnswerer, FrameRespondent),

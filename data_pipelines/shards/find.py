@@ -26,6 +26,11 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
         tars = _find(str(path))
         if not tars:
             _refuse_unfinished([Path(path), unfinished_place(Path(path))])
+            if "://" in str(path):
+                raise ShardError(
+                    f"{path} is an address, and this reads shards in folders; copy them here first "
+                    "(training reads addresses itself)"
+                )
             raise ShardError(f"no shard (.tar) at {path}; check the path or pattern")
         found.update(dict.fromkeys(tars))
     _refuse_unfinished({path.parent for path in found})

@@ -61,7 +61,9 @@ class CocoCaptions(Source):
         except (OSError, ValueError) as error:
             raise DataError(f"{self.annotations} is no readable JSON: {error}") from error
         if not self.images.is_dir():
-            raise DataError(f"image folder {self.images} does not exist; check --images")
+            raise DataError(
+                f"image folder {self.images} does not exist, or is a file; check --images"
+            )
         wanted = {"images": ("id", "file_name"), "annotations": ("image_id", "caption")}
         for name, keys in wanted.items():
             entries = content.get(name) if isinstance(content, dict) else None

@@ -87,7 +87,7 @@ class PersonSearch(Source):
 
     def _folder(self) -> Path:
         if not self.root.is_dir():
-            raise DataError(f"folder {self.root} does not exist; check --root")
+            raise DataError(f"folder {self.root} does not exist, or is a file; check --root")
         below = self.root / self.NAME
         return below if below.is_dir() else self.root
 

@@ -136,7 +136,7 @@ class VideoSource(Source):
             if is_set and entry.name in _OF_FRAMES and self.store != "frames":
                 raise ConfigError(f"{flag} is for --store frames; add that, or drop it")
         if self.root is not None and not self.root.is_dir():
-            raise DataError(f"video folder {self.root} does not exist; check --root")
+            raise DataError(f"video folder {self.root} does not exist, or is a file; check --root")
         self._packing  # noqa: B018  refuses settings that contradict one another
 
     def samples(self, skips: Skips) -> Iterator[Sample]:

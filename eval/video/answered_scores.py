@@ -52,20 +52,22 @@ def by_score(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:
     Args:
         marks: of ``worded_set`` of the same set, in its order.
     """
-    kinds = [(one.kind,) for one in (*found.choices, *found.yes_no)]
-    single = list(zip(marks[: len(kinds)], kinds, strict=True))
-    shown = [(mark, kind) for mark, kind in single if mark.is_shown]
-    read = [(mark, kind) for mark, kind in shown if mark.reading.kind == "answered"]
+    labels = [(one.kind, one.group) for one in found.choices]
+    labels += [(one.kind, "") for one in found.yes_no]
+    single = list(zip(marks[: len(labels)], labels, strict=True))
+    shown = [(mark, label) for mark, label in single if mark.is_shown]
+    read = [(mark, label) for mark, label in shown if mark.reading.kind == "answered"]
     scores = {}
     for name, some in (("accuracy", shown), ("accuracy_answered", read)):
         if some:
             scores[name] = Answered(
                 np.array([float(mark.is_right) for mark, _ in some]),
                 np.array([mark.question.clips[0] for mark, _ in some]),
-                tuple(kind for _, kind in some),
+                tuple((kind,) for _, (kind, _) in some),
                 np.array([1 / len(mark.question.options) for mark, _ in some]),
+                tuple(group for _, (_, group) in some),
             )
-    return scores | _of_pairs(found, marks[len(kinds) :])
+    return scores | _of_pairs(found, marks[len(labels) :])
 
 
 def _of_pairs(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:

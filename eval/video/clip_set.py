@@ -93,6 +93,8 @@ class ChoiceQuestion(NamedTuple):
         options: at least two.
         answer: number of the true one.
         question: asked in words; empty where the options are sentences of their own.
+        group: of videos of about one length, in words ("short", "up to 60 s"); empty where the
+            set has no such groups.
     """
 
     kind: str
@@ -100,6 +102,7 @@ class ChoiceQuestion(NamedTuple):
     options: tuple[str, ...]
     answer: int
     question: str = ""
+    group: str = ""
 
 
 class YesNoQuestion(NamedTuple):
@@ -144,6 +147,7 @@ class ClipSet:
         pairs: questions of two clips and two texts.
         yes_no: questions without options.
         left_out: what the lists name and nobody can score, by reason.
+        remarks: what results say about the set besides ({"subtitles": "not shown"}).
     """
 
     name: str
@@ -153,6 +157,7 @@ class ClipSet:
     pairs: tuple[PairQuestion, ...] = ()
     yes_no: tuple[YesNoQuestion, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -192,12 +197,14 @@ class ClipSet:
     @cached_property
     def revision(self) -> str:
         """Of clips, captions and questions."""
-        told = [
+        told: list[object] = [
             [(clip.key, clip.captions, clip.cluster) for clip in self.clips],
-            self.choices,
+            [question[:5] for question in self.choices],
             self.pairs,
             *([self.yes_no] if self.yes_no else []),
         ]
+        if any(groups := [question.group for question in self.choices]):
+            told.append(groups)
         return hashlib.sha256(self.fingerprint() + json.dumps(told).encode()).hexdigest()
 
     @cached_property

@@ -36,9 +36,11 @@ from eval.video.scored import Answered, rows_by_kind
 
 _TITLES = {
     r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
+    r"mean_pooled_accuracy_duration_(.+)": r"mean-pooled image tower, accuracy, videos: \1",
     r"mean_pooled_accuracy_(.+)": r"mean-pooled image tower, accuracy: \1",
     r"mean_pooled_(text|video|group)_score": r"mean-pooled image tower, \1 score",
     r"mean_pooled_(text|video|group)_score_(.+)": r"mean-pooled image tower, \1 score: \2",
+    r"accuracy_duration_(.+)": r"accuracy, videos: \1",
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
@@ -49,9 +51,10 @@ _TITLES = {
 class VideoOrder:
     """Tell what happened from what would have shown the same frames.
 
-    Scores: ``accuracy`` of questions with options and ``accuracy_KIND``; ``text_score``,
-    ``video_score`` and ``group_score`` of pairs, by kind where there are no other questions; the
-    same with ``mean_pooled_`` before them for the image tower alone, which is blind to order.
+    Scores: ``accuracy`` of questions with options, ``accuracy_KIND`` and, where the set has groups
+    of videos by length, ``accuracy_duration_GROUP``; ``text_score``, ``video_score`` and
+    ``group_score`` of pairs, by kind where there are no other questions; the same with
+    ``mean_pooled_`` before them for the image tower alone, which is blind to order.
     Questions about videos that cannot be decoded are counted and in no score.
 
     Args:
@@ -207,6 +210,7 @@ class VideoOrder:
                 "pairs_left_out": sum(not _is_there(q.clips, place) for q in found.pairs),
                 "ties": "expected value over random orders",
             }
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )
@@ -253,6 +257,7 @@ def _choices(
             np.array([question.clip for question in asked]),
             tuple((question.kind,) for question in asked),
             np.array([1 / len(question.options) for question in asked]),
+            tuple(question.group for question in asked),
         )
     }
 

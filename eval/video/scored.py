@@ -1,6 +1,7 @@
 """Answered questions as scores: of all of them, and of each kind."""
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,23 +16,34 @@ class Answered(NamedTuple):
         clips: number of the clip that each is about, the first one of a pair.
         kinds: of each question.
         chance: what guessing reaches at each.
+        groups: of videos of about one length, of each question; empty where there are none.
     """
 
     hits: Float64[np.ndarray, " questions"]
     clips: Int64[np.ndarray, " questions"]
     kinds: tuple[tuple[str, ...], ...]
     chance: Float64[np.ndarray, " questions"]
+    groups: tuple[str, ...] = ()
 
 
 def rows_by_kind(
     name: str, answered: Answered, *, with_kinds: bool
 ) -> dict[str, Int64[np.ndarray, " rows"]]:
-    """Rows of all questions, and of each kind where there are several, by name of the score."""
+    """Rows by name of score: of all questions, of each kind and length where there are several."""
     rows = {name: np.arange(len(answered.hits))}
-    kinds = dict.fromkeys(kind for own in answered.kinds for kind in own if kind)
-    if not with_kinds or len(kinds) < 2:
-        return rows
-    for kind in kinds:
-        plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
-        rows[f"{name}_{plain}"] = np.flatnonzero([kind in own for own in answered.kinds])
+    if with_kinds:
+        rows |= _parts(name, answered.kinds)
+        rows |= _parts(f"{name}_duration", [(group,) for group in answered.groups])
+    return rows
+
+
+def _parts(name: str, labels: Sequence[tuple[str, ...]]) -> dict[str, Int64[np.ndarray, " rows"]]:
+    """Rows of each label; none where there are fewer than two."""
+    found = dict.fromkeys(label for own in labels for label in own if label)
+    if len(found) < 2:
+        return {}
+    rows = {}
+    for label in found:
+        plain = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+        rows[f"{name}_{plain}"] = np.flatnonzero([label in own for own in labels])
     return rows

@@ -125,7 +125,7 @@ def test_wrong_fields_are_one_line(tmp_path, change, message):
 
 
 def test_missing_parts_are_one_line(tmp_path):
-    with pytest.raises(DataError, match="does not exist; check --root"):
+    with pytest.raises(DataError, match="does not exist, or is a file; check --root"):
         _read("rstp-reid", tmp_path / "absent")
     with pytest.raises(DataError, match=r"has no data_captions\.json; check --root"):
         _read("rstp-reid", tmp_path)
