@@ -10,6 +10,7 @@ from eval.contract import (
     Answerer,
     Captioner,
     ClipEmbeddingModel,
+    Detector,
     DifferentiableModel,
     EmbeddingModel,
     Instructed,
@@ -40,6 +41,7 @@ EMBEDS_CLIPS = Capability(
 MATCHES = Capability((Matcher,), "does not match pictures with texts, it only embeds them")
 GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
 WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")
+DETECTS = Capability((Detector,), "detects nothing in pictures")
 ANSWERS = Capability((Answerer,), "answers no questions")
 RESPONDS = Capability((Respondent,), "does not respond to questions about pictures and sounds")
 EMBEDS_OR_RESPONDS = Capability(

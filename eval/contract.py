@@ -9,11 +9,11 @@ of a data set, so several benchmarks share one pass over the pictures.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from eval.data.dataset import EvalDataset
@@ -169,6 +169,72 @@ class Instructed(Protocol):
     @property
     def wording(self) -> str:
         """These words; kept texts depend on them besides the model's fingerprint."""
+        ...
+
+
+class DetectionVocabulary(NamedTuple):
+    """What a detector looks for.
+
+    Attributes:
+        names: of the classes, as annotations and tables call them.
+        texts: the words that the detector is given for each, in the same order.
+    """
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+class MaskRle(TypedDict):
+    """One mask in COCO's run lengths, as ``pycocotools.mask.encode`` gives it.
+
+    Attributes:
+        size: height and width of the picture.
+        counts: compressed run lengths, column by column.
+    """
+
+    size: list[int]
+    counts: bytes | str
+
+
+class Detections(NamedTuple):
+    """What a detector found in one picture, best first, on the CPU.
+
+    Attributes:
+        boxes: left, top, right, bottom in pixels of the picture as it was given; the upper left
+            corner of the upper left pixel is (0, 0).
+        scores: higher is surer; only their order within the data set counts.
+        labels: rows of the vocabulary.
+        masks: one a box; None for a detector that gives no masks.
+    """
+
+    boxes: Float32[Tensor, "detections 4"]
+    scores: Float32[Tensor, " detections"]
+    labels: Int64[Tensor, " detections"]
+    masks: list[MaskRle] | None = None
+
+
+@runtime_checkable
+class Detector(Model, Protocol):
+    """A model that finds things of any names in pictures of any size."""
+
+    def detect(
+        self,
+        images: Sequence[UInt8[Tensor, "3 height width"]],
+        vocabulary: Sequence[str],
+        *,
+        max_detections: int,
+        names_per_pass: int | None = None,
+    ) -> list[Detections]:
+        """Find everything that the vocabulary names, in each picture.
+
+        Args:
+            images: in [0, 255], each of its own size, on any device.
+            vocabulary: texts of the classes, at least one (``DetectionVocabulary.texts``).
+            max_detections: the best so many of a picture, over all classes.
+            names_per_pass: texts scored at a time; None: all of them. A speed setting for a model
+                whose scores of a class do not depend on it, and a setting of the evaluation for
+                others: it stands in every result.
+        """
         ...
 
 

@@ -21,7 +21,12 @@ _WORDS = {
     "top5": "top-5",
 }
 _TITLES = {"top1": "top-1 accuracy", "top5": "top-5 accuracy"}
-_DIRECTIONS = {"image_to_text": "image to text", "text_to_image": "text to image"}
+_DIRECTIONS = {
+    "image_to_text": "image to text",
+    "text_to_image": "text to image",
+    "text_to_video": "text to video",
+    "video_to_text": "video to text",
+}
 _RECALL = re.compile(r"(\w+)_recall_at_(\d+)(_gain|_by_cosine|_before|_after|_drop|_drop_changed)?")
 
 
@@ -37,7 +42,7 @@ def score_title(name: str, benchmark: str = "") -> str:
     facts = facts_named(benchmark)
     for pattern, title in {**facts.score_titles, **_TITLES}.items():
         if found := re.fullmatch(pattern, name):
-            return found.expand(title)
+            return found.expand(title).replace("_", " ")
     words = {**_WORDS, **facts.score_words}
     return " ".join(words.get(word, word) for word in name.split("_"))
 

@@ -93,6 +93,8 @@ class ChoiceQuestion(NamedTuple):
         options: at least two.
         answer: number of the true one.
         question: asked in words; empty where the options are sentences of their own.
+        group: of videos of about one length, in words ("short", "up to 60 s"); empty where the
+            set has no such groups.
     """
 
     kind: str
@@ -100,6 +102,7 @@ class ChoiceQuestion(NamedTuple):
     options: tuple[str, ...]
     answer: int
     question: str = ""
+    group: str = ""
 
 
 class PairQuestion(NamedTuple):
@@ -127,6 +130,7 @@ class ClipSet:
         choices: questions with options.
         pairs: questions of two clips and two texts.
         left_out: what the lists name and nobody can score, by reason.
+        remarks: what results say about the set besides ({"subtitles": "not shown"}).
     """
 
     name: str
@@ -135,6 +139,7 @@ class ClipSet:
     choices: tuple[ChoiceQuestion, ...] = ()
     pairs: tuple[PairQuestion, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -174,11 +179,13 @@ class ClipSet:
     @cached_property
     def revision(self) -> str:
         """Of clips, captions and questions."""
-        told = [
+        told: list[object] = [
             [(clip.key, clip.captions, clip.cluster) for clip in self.clips],
-            self.choices,
+            [question[:5] for question in self.choices],
             self.pairs,
         ]
+        if any(groups := [question.group for question in self.choices]):
+            told.append(groups)
         return hashlib.sha256(self.fingerprint() + json.dumps(told).encode()).hexdigest()
 
     @cached_property

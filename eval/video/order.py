@@ -36,9 +36,11 @@ from eval.video.options import VideoOptions
 
 _TITLES = {
     r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
+    r"mean_pooled_accuracy_duration_(.+)": r"mean-pooled image tower, accuracy, videos: \1",
     r"mean_pooled_accuracy_(.+)": r"mean-pooled image tower, accuracy: \1",
     r"mean_pooled_(text|video|group)_score": r"mean-pooled image tower, \1 score",
     r"mean_pooled_(text|video|group)_score_(.+)": r"mean-pooled image tower, \1 score: \2",
+    r"accuracy_duration_(.+)": r"accuracy, videos: \1",
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
@@ -52,12 +54,14 @@ class _Answered(NamedTuple):
         clips: number of the clip that each is about, the first one of a pair.
         kinds: of each question.
         chance: what guessing reaches at each.
+        groups: of videos of about one length, of each question; empty where there are none.
     """
 
     hits: Float64[np.ndarray, " questions"]
     clips: Int64[np.ndarray, " questions"]
     kinds: tuple[tuple[str, ...], ...]
     chance: Float64[np.ndarray, " questions"]
+    groups: tuple[str, ...] = ()
 
 
 @registry.register("video_order")
@@ -65,9 +69,10 @@ class _Answered(NamedTuple):
 class VideoOrder:
     """Tell what happened from what would have shown the same frames.
 
-    Scores: ``accuracy`` of questions with options and ``accuracy_KIND``; ``text_score``,
-    ``video_score`` and ``group_score`` of pairs, by kind where there are no other questions; the
-    same with ``mean_pooled_`` before them for the image tower alone, which is blind to order.
+    Scores: ``accuracy`` of questions with options, ``accuracy_KIND`` and, where the set has groups
+    of videos by length, ``accuracy_duration_GROUP``; ``text_score``, ``video_score`` and
+    ``group_score`` of pairs, by kind where there are no other questions; the same with
+    ``mean_pooled_`` before them for the image tower alone, which is blind to order.
     Questions about videos that cannot be decoded are counted and in no score.
 
     Args:
@@ -218,6 +223,7 @@ class VideoOrder:
                 "pairs_left_out": sum(not _is_there(q.clips, place) for q in found.pairs),
                 "ties": "expected value over random orders",
             }
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )
@@ -264,6 +270,7 @@ def _choices(
             np.array([question.clip for question in asked]),
             tuple((question.kind,) for question in asked),
             np.array([1 / len(question.options) for question in asked]),
+            tuple(question.group for question in asked),
         )
     }
 
@@ -296,12 +303,21 @@ def _is_there(clips: Sequence[int], place: dict[int, int]) -> bool:
 def _by_kind(
     name: str, answered: _Answered, *, with_kinds: bool
 ) -> dict[str, Int64[np.ndarray, " rows"]]:
-    """Rows of all questions, and of each kind where there are several."""
+    """Rows of all questions, of each kind and of each length where there are several."""
     rows = {name: np.arange(len(answered.hits))}
-    kinds = dict.fromkeys(kind for own in answered.kinds for kind in own if kind)
-    if not with_kinds or len(kinds) < 2:
-        return rows
-    for kind in kinds:
-        plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
-        rows[f"{name}_{plain}"] = np.flatnonzero([kind in own for own in answered.kinds])
+    if with_kinds:
+        rows |= _parts(name, answered.kinds)
+        rows |= _parts(f"{name}_duration", [(group,) for group in answered.groups])
+    return rows
+
+
+def _parts(name: str, labels: Sequence[tuple[str, ...]]) -> dict[str, Int64[np.ndarray, " rows"]]:
+    """Rows of each label; none where there are fewer than two."""
+    found = dict.fromkeys(label for own in labels for label in own if label)
+    if len(found) < 2:
+        return {}
+    rows = {}
+    for label in found:
+        plain = re.sub(r"[^a-z0-9]+", "_", label.lower()).strip("_")
+        rows[f"{name}_{plain}"] = np.flatnonzero([label in own for own in labels])
     return rows

@@ -37,8 +37,10 @@ from eval.video.options import VideoOptions
 RECALL_AT = (1, 5, 10)
 
 _TITLES = {
-    r"mean_pooled_text_to_video_(.+)": r"mean-pooled image tower, text to video \1",
-    r"mean_pooled_video_to_text_(.+)": r"mean-pooled image tower, video to text \1",
+    r"mean_pooled_(text_to_video|video_to_text)_recall_at_(\d+)": (
+        r"mean-pooled image tower, \1 R@\2"
+    ),
+    r"mean_pooled_(text_to_video|video_to_text)_(.+)": r"mean-pooled image tower, \1 \2",
 }
 
 

@@ -1,0 +1,1 @@
+"""Pictures with boxes: vocabularies, annotations, COCO and LVIS files, shards, geometry, scenes."""
