@@ -103,6 +103,36 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
+class CountsTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
+
+    def tokens_of(self, num_frames: int) -> int:
+        """Visual tokens that are left of a clip of so many frames after every reduction."""
+        ...
+
+
+@runtime_checkable
+class ReducibleModel(CountsTokens, Protocol):
+    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+
+    def reduced(
+        self,
+        *,
+        sample_every: int | None = None,
+        temporal_pool: int | None = None,
+        spatial_pool: int | None = None,
+    ) -> "ReducibleModel":
+        """The same weights with fewer tokens, and another fingerprint; what is None stays.
+
+        Args:
+            sample_every: keep one of so many frames.
+            temporal_pool: mean over so many frames, before that.
+            spatial_pool: mean over cells of so many rows and columns.
+        """
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 
@@ -161,6 +191,26 @@ class Answerer(PictureModel, Protocol):
         max_tokens: int,
     ) -> list[str]:
         """One short answer a picture and question; how it is prompted is the model's business."""
+        ...
+
+
+@runtime_checkable
+class ClipAnswerer(PictureModel, Protocol):
+    """A model that answers questions about clips."""
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with by default."""
+        ...
+
+    def answer_clips(
+        self,
+        clips: UInt8[Tensor, "batch frames 3 height width"],
+        questions: list[str],
+        *,
+        max_tokens: int,
+    ) -> list[str]:
+        """One answer a clip and question, the same ones each time; any number of frames."""
         ...
 
 

@@ -32,6 +32,7 @@ Task = Literal[
     "omnibench",
     "video_retrieval",
     "video_order",
+    "video_questions",
     "images",
 ]
 

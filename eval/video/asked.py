@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip
+from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, YesNoQuestion
 from eval.video.video_files import ListPlace, VideoFiles
 
 Span = tuple[float, float | None] | None
+
+#: Options of a question that has none but is so or is not.
+YES_NO = ("yes", "no")
 
 
 class Asked(NamedTuple):
@@ -19,7 +22,7 @@ class Asked(NamedTuple):
         video: name of its file, or its path below the folder of the videos.
         kind: of question.
         question: in words.
-        options: at least two.
+        options: at least two, or ``YES_NO`` itself.
         answer: number of the true one.
         span: of the video, seconds; None is all of it.
         group: of videos of about one length, in words; empty where nothing is known.
@@ -52,6 +55,7 @@ def found_questions(
     numbers: dict[tuple[str, Span], int] = {}
     clips: list[EvalClip] = []
     choices: list[ChoiceQuestion] = []
+    yes_no: list[YesNoQuestion] = []
     for one in asked:
         video = None if one is None else files.find(one.video)
         if one is None:
@@ -63,16 +67,21 @@ def found_questions(
             if key not in numbers:
                 numbers[key] = len(clips)
                 clips.append(EvalClip(one.video, video, (), one.span, Path(one.video).stem))
-            choices.append(
-                ChoiceQuestion(
-                    one.kind, numbers[key], one.options, one.answer, one.question, one.group
+            number = numbers[key]
+            if one.options is YES_NO:
+                yes_no.append(YesNoQuestion(one.kind, number, one.question, one.answer == 0))
+            else:
+                choices.append(
+                    ChoiceQuestion(
+                        one.kind, number, one.options, one.answer, one.question, one.group
+                    )
                 )
-            )
     return ClipSet(
         name=name,
         split=split,
         clips=tuple(clips),
         choices=tuple(choices),
+        yes_no=tuple(yes_no),
         left_out=left_out,
         remarks=remarks or {},
     )

@@ -3,9 +3,9 @@
 - Vinoground: ``vinoground.csv`` (a number, major and minor kinds, pos_cap, neg_cap); the videos are
   N_pos.mp4 and N_neg.mp4. Pairs.
 - TempCompass: ``multi-choice.json``, ``caption_matching.json``: {video: {kind: [{"question",
-  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). Yes and no
-  (``yes_no.json``) cannot be answered by similarity, nor can captions be written
-  (``captioning.json``): these files are refused.
+  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). ``yes_no.json``
+  has answers "yes" and "no", which a similarity cannot give. ``captioning.json`` is refused: its
+  published protocol has a paid model judge the captions.
 - TOMATO: ``data/KIND.json``: {number: {"question", "options", "answer" (a number), "key",
   "demonstration_type"}}; the videos are ``videos/DEMONSTRATION_TYPE/KEY.mp4``.
 - MVBench: ``json/KIND.json``: [{"video", "question", "candidates", "answer", "start", "end"}]; any
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.errors import EvaluationError
-from eval.video.asked import Asked, found_questions, items, listed, options_of, seconds_of
+from eval.video.asked import YES_NO, Asked, found_questions, items, listed, options_of, seconds_of
 from eval.video.caption_lists import csv_rows, json_of
 from eval.video.clip_set import ClipSet, EvalClip, PairQuestion
 from eval.video.video_files import ListPlace, VideoFiles
@@ -67,16 +67,17 @@ def read_tempcompass(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the file cannot be read, or its questions have no options.
     """
-    if place.file.stem in ("yes_no", "captioning"):
+    if place.file.stem == "captioning":
         raise EvaluationError(
-            f"{place.file.name} has no options that a similarity could choose from; give "
-            "multi-choice.json or caption_matching.json"
+            "captioning.json asks for captions, which only a paid model judges as published; give "
+            "multi-choice.json, caption_matching.json or yes_no.json"
         )
     data = json_of(place.file)
     if not isinstance(data, dict):
         raise EvaluationError(f"{place.file} is no file of TempCompass: not an object")
+    read = _of_yes_no if place.file.stem == "yes_no" else _with_lines
     asked = [
-        _with_lines(str(video), str(kind), one)
+        read(str(video), str(kind), one)
         for video, kinds in data.items()
         for kind, questions in items(kinds)
         for one in listed(questions)
@@ -130,6 +131,17 @@ def _with_lines(video: str, kind: str, one: Any) -> Asked | None:
         return None
     question = " ".join(line.strip() for line in lines if not _OPTION.fullmatch(line))
     return Asked(video, kind, question, tuple(text for _, text in options), right[0])
+
+
+def _of_yes_no(video: str, kind: str, one: Any) -> Asked | None:
+    """A question whose answer is the number of "yes" or "no" in ``YES_NO``."""
+    if not isinstance(one, dict) or not str(one.get("question", "")).strip():
+        return None
+    answer = str(one.get("answer", "")).strip().strip(".").lower()
+    if answer not in YES_NO:
+        return None
+    question = " ".join(str(one["question"]).split())
+    return Asked(video, kind, question, YES_NO, YES_NO.index(answer))
 
 
 def _of_tomato(one: Any, kind: str) -> Asked | None:

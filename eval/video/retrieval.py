@@ -155,7 +155,7 @@ class VideoRetrieval:
             "captions_per_video": self.captions_per_video,
             "num_examples": self.num_examples,
             "seed": self.seed,
-        }
+        } | self.options.changes()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""
@@ -209,8 +209,8 @@ class VideoRetrieval:
             num_skipped=sum(left_out.values()),
             origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=CLUSTERED),
             details=self.settings()
+            | embedded.told
             | {
-                "sampling": embedded.sampling.to_json(),
                 "num_captions": len(captions.texts),
                 "num_repeated_captions": len(captions.texts) - len(set(captions.texts)),
                 "ties": "expected value over random orders",

@@ -141,9 +141,23 @@ def test_tempcompass(tmp_path):
             assert asked[2:5] == (("runs", "sleeps"), 1, "What happens?")
         else:
             assert asked[2:5] == (("a man runs", "a man sleeps"), 0, "Which one fits?")
-    (tmp_path / "yes_no.json").write_text("{}")
-    with pytest.raises(EvaluationError, match="no options"):
-        _open(tmp_path / "yes_no.json")
+    (tmp_path / "captioning.json").write_text("{}")
+    with pytest.raises(EvaluationError, match="a paid model judges"):
+        _open(tmp_path / "captioning.json")
+
+
+def test_yes_and_no_of_tempcompass(tmp_path):
+    _videos(tmp_path, "videos/123.mp4")
+    asked = [("Does he run?", "yes"), ("Does he\n sleep?", "No"), ("Or not?", "maybe"), ("", "no")]
+    listed = [{"question": question, "answer": answer} for question, answer in asked]
+    (tmp_path / "yes_no.json").write_text(json.dumps({"123": {"action": listed}}))
+    found = _open(tmp_path / "yes_no.json")
+    assert not found.choices
+    assert found.yes_no == (
+        ("action", 0, "Does he run?", True),
+        ("action", 0, "Does he sleep?", False),
+    )
+    assert found.left_out == {"question without options and one answer": 2}
 
 
 def test_tomato(tmp_path):
