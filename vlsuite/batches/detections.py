@@ -21,7 +21,7 @@ class DetectionBatch(Batch):
         boxes: left, top, right, bottom in pixels.
         labels: rows of the training vocabulary.
         num_boxes: of each picture.
-        masks: 1 inside the object, for each box; empty for objects without; None where masks are not
+        masks: 1 inside the object, for each box; empty for objects without; None where none are
             read.
         crowds: boxes of groups that were not taken apart.
         num_crowds: of each picture.

@@ -18,6 +18,7 @@ from data_pipelines.bounded_json import read_object
 from data_pipelines.settings import from_dict, to_dict
 from vlsuite.batches.detection_views import ViewSettings
 from vlsuite.errors import ConfigError, ModelError
+from vlsuite.models import registry
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.family import ModelFamily
 from vlsuite.models.vild.built import DESCRIPTION, FORMAT, NAMES, PROMPTS, TEACHER, WEIGHTS
@@ -44,6 +45,7 @@ _FROZEN: dict[str, tuple[str, ...]] = {
 }
 
 
+@registry.register("vild")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VildConfig(ModelFamily):
     """What the detector is made of, and what it learns names from.

@@ -58,7 +58,7 @@ class RegionOutput(NamedTuple):
     objectness: Float[Tensor, " n"]
     embeds: Float[Tensor, "n D"] | None = None
     image_embeds: Float[Tensor, "n D"] | None = None
-    logits: Float[Tensor, "n 1_plus_C"] | None = None
+    logits: Float[Tensor, "n columns"] | None = None
 
 
 class VildNetwork(nn.Module):
@@ -269,7 +269,7 @@ class VildNetwork(nn.Module):
             if target.masks is None or not len(target.masks):
                 boxes.append(sampled.boxes[:0])
                 continue
-            has_mask = target.masks.flatten(1).any(dim=1)
+            has_mask = target.masks.flatten(1).ne(0).any(dim=1)
             is_positive = (sampled.classes > 0) & has_mask[sampled.matched]
             boxes.append(sampled.boxes[is_positive])
             wanted.append(_cut_masks(target.masks, boxes[-1], sampled.matched[is_positive]))

@@ -1,11 +1,11 @@
 """Masks of boxes, laid into their picture and kept as run lengths."""
 
 import torch
-from data_pipelines.detection.masks import rle_of_pixels
 from jaxtyping import Float
 from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
+from data_pipelines.detection.masks import rle_of_pixels
 from vlsuite.models.detections import MaskRle
 
 _INSIDE = 0.5

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from data_pipelines.detection.masks import pixels_of
-from data_pipelines.detection.stored import of_fields
 from einops import rearrange
 from torch import Tensor
 
 from data_pipelines.detection.annotations import Annotations
+from data_pipelines.detection.masks import pixels_of
+from data_pipelines.detection.stored import of_fields
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.detection_views import (
     ViewMap,

@@ -55,7 +55,7 @@ class TextClassifier(nn.Module):
         self.class_embeds = class_embeds.to(device, torch.float32)
         self.is_labelled = is_labelled.to(device)
 
-    def forward(self, region_embeds: Float[Tensor, "n D"]) -> Float[Tensor, "n 1_plus_C"]:
+    def forward(self, region_embeds: Float[Tensor, "n D"]) -> Float[Tensor, "n columns"]:
         """Logits for training, background first, fp32.
 
         Args:
