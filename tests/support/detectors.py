@@ -14,7 +14,6 @@ from data_pipelines.detection.annotations import no_annotations
 from data_pipelines.detection.stored import to_fields
 from data_pipelines.detection.vocabulary import BASE, NOVEL, Category, Vocabulary
 from tests.support.exported_models import exported_model
-from vlsuite.batches.detection_views import ViewSettings
 from vlsuite.batches.detections import DetectionBatch
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.vild.config import VildConfig
@@ -24,6 +23,7 @@ from vlsuite.models.vild.settings import (
     NetworkSettings,
     ProposalSettings,
     TrunkSettings,
+    ViewSettings,
 )
 from vlsuite.models.vild.trainable import TrainableVild
 

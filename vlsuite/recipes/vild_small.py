@@ -1,6 +1,5 @@
 """ViLD on two cores: a single-level GroupNorm detector on scenes of sprites."""
 
-from vlsuite.batches.detection_views import ViewSettings
 from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig
 from vlsuite.engine.duration import Duration
@@ -11,6 +10,7 @@ from vlsuite.models.vild.settings import (
     NetworkSettings,
     ProposalSettings,
     TrunkSettings,
+    ViewSettings,
 )
 from vlsuite.objectives.vild import VildObjectiveConfig
 from vlsuite.recipes import registry

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from data_pipelines.bounded_json import read_object
 from data_pipelines.settings import from_dict, to_dict
-from vlsuite.batches.detection_views import ViewSettings
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder.config import OpenClipConfig
@@ -31,6 +30,7 @@ from vlsuite.models.vild.settings import (
     DetectionSettings,
     Mode,
     NetworkSettings,
+    ViewSettings,
 )
 from vlsuite.models.vild.teacher import Teacher
 from vlsuite.models.vild.trainable import TrainableVild
@@ -208,6 +208,14 @@ class VildConfig(ModelFamily):
             proposals=proposals,
             form=form,
         )
+
+    def build_teacher(self) -> Teacher | None:
+        """The teacher alone, which says what names and regions look like; None without one.
+
+        Raises:
+            ConfigError, DataError: no vocabulary, or it cannot be read.
+        """
+        return self._teacher(TrainingVocabulary.load(self.vocabulary))
 
     def _teacher(self, vocabulary: TrainingVocabulary) -> Teacher | None:
         if self.mode == "supervised":

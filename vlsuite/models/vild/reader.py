@@ -3,6 +3,7 @@
 n = marked objects, m = cached regions
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,22 +13,20 @@ from einops import rearrange
 from torch import Tensor
 
 from data_pipelines.detection.annotations import Annotations
+from data_pipelines.detection.geometry import marked, transformed
 from data_pipelines.detection.masks import pixels_of
 from data_pipelines.detection.stored import of_fields
 from data_pipelines.shards.stored_sample import StoredSample
-from vlsuite.batches.detection_views import (
-    ViewMap,
-    ViewSettings,
-    drawn_view,
-    seen_objects,
-    seen_regions,
-)
 from vlsuite.batches.detections import DetectionBatch
 from vlsuite.batches.pictures import open_picture
 from vlsuite.batches.sample_reader import BatchFacts, Read
 from vlsuite.errors import BadSampleError
 from vlsuite.models.vild.region_cache import RegionCache
+from vlsuite.models.vild.settings import ViewSettings
 from vlsuite.models.vild.training_vocabulary import TrainingVocabulary
+
+#: Sides in pixels below which nothing is left of an object.
+_SMALLEST = 1.0
 
 
 class SizeRule(NamedTuple):
@@ -114,82 +113,82 @@ class DetectionReader:
         """
         annotations = of_fields(sample.fields, self._vocabulary.vocabulary)
         decoded = open_picture(sample.image.data).decode(shrink=1)
-        picture = rearrange(torch.from_numpy(np.array(decoded.values)), "h w c -> c h w")
-        if tuple(picture.shape[1:]) != annotations.size:
+        pixels = np.ascontiguousarray(decoded.values)
+        if pixels.shape[:2] != annotations.size:
             raise BadSampleError(
                 "annotations of another size",
-                f"boxes are of a picture of {annotations.size}, this one is "
-                f"{tuple(picture.shape[1:])} (height, width)",
+                f"boxes are of a picture of {annotations.size}, this one is {pixels.shape[:2]} "
+                "(height, width)",
             )
-        view = drawn_view(annotations.size, size, self._views, rng)
-        marked = annotations.kept(self._is_labelled[annotations.labels])
-        objects, crowds = marked.kept(~marked.is_crowd), marked.kept(marked.is_crowd)
-        seen = seen_objects(view, torch.from_numpy(objects.boxes))
-        groups = seen_objects(view, torch.from_numpy(crowds.boxes))
-        regions, embeds = self._cached(sample.uid, view)
+        regions, embeds = self._cached(sample.uid)
+        labelled = annotations.kept(self._is_labelled[annotations.labels])
+        transform = self._views.jitter(size).draw(annotations.size, rng)
+        seen = transformed(marked(pixels, labelled, regions), transform)
+        assert seen.pixels is not None
+        shown = seen.annotations
+        sides = shown.boxes[:, 2:] - shown.boxes[:, :2]
+        shown = shown.kept((sides >= _SMALLEST).all(axis=1))
+        objects, crowds = shown.kept(~shown.is_crowd), shown.kept(shown.is_crowd)
+        _, _, right, bottom = transform.window
         content = _Content(
-            image=view.pixels(picture),
-            size=view.size,
-            boxes=seen.boxes[seen.is_seen],
-            labels=torch.from_numpy(objects.labels)[seen.is_seen],
-            masks=self._seen_masks(objects.kept(seen.is_seen.numpy()), view),
-            crowds=groups.boxes[groups.is_seen],
-            regions=regions,
-            embeds=embeds,
+            image=rearrange(torch.from_numpy(seen.pixels), "h w c -> c h w"),
+            size=(max(1, math.floor(bottom)), max(1, math.floor(right))),
+            boxes=torch.from_numpy(objects.boxes),
+            labels=torch.from_numpy(objects.labels),
+            masks=self._masks_of(objects),
+            crowds=torch.from_numpy(crowds.boxes),
+            regions=torch.from_numpy(seen.regions[seen.is_region_there]),
+            embeds=embeds[torch.from_numpy(seen.is_region_there)],
             seed=int(rng.integers(1 << 62)),
         )
-        return Read((content, size), decoded.mended)
+        return Read(content, decoded.mended)
 
-    def collate(
-        self, contents: Sequence[tuple[_Content, int]], facts: BatchFacts
-    ) -> DetectionBatch:
+    def collate(self, contents: Sequence[_Content], facts: BatchFacts) -> DetectionBatch:
         """See ``SampleReader``."""
-        parts = [content for content, _ in contents]
-        side = max(size for _, size in contents)
-        images = torch.zeros(len(parts), 3, side, side, dtype=torch.uint8)
-        num_boxes = tuple(len(part.boxes) for part in parts)
+        side = max(content.image.shape[1] for content in contents)
+        images = torch.zeros(len(contents), 3, side, side, dtype=torch.uint8)
+        num_boxes = tuple(len(content.boxes) for content in contents)
         masks = None
         if self._masks:
             masks = torch.zeros(sum(num_boxes), side, side, dtype=torch.uint8)
         first = 0
-        for row, part in enumerate(parts):
-            height, width = part.size
-            images[row, :, :height, :width] = part.image
-            if masks is not None and part.masks is not None:
-                masks[first : first + len(part.boxes), :height, :width] = part.masks
-            first += len(part.boxes)
+        for row, content in enumerate(contents):
+            own = content.image.shape[1]
+            images[row, :, :own, :own] = content.image
+            if masks is not None and content.masks is not None:
+                masks[first : first + len(content.boxes), :own, :own] = content.masks
+            first += len(content.boxes)
         return DetectionBatch(
             images=images,
-            sizes=tuple(part.size for part in parts),
-            boxes=torch.cat([part.boxes for part in parts]),
-            labels=torch.cat([part.labels for part in parts]),
+            sizes=tuple(content.size for content in contents),
+            boxes=torch.cat([content.boxes for content in contents]),
+            labels=torch.cat([content.labels for content in contents]),
             num_boxes=num_boxes,
             masks=masks,
-            crowds=torch.cat([part.crowds for part in parts]),
-            num_crowds=tuple(len(part.crowds) for part in parts),
-            regions=torch.cat([part.regions for part in parts]),
-            region_embeds=torch.cat([part.embeds for part in parts]),
-            num_regions=tuple(len(part.regions) for part in parts),
-            seeds=tuple(part.seed for part in parts),
+            crowds=torch.cat([content.crowds for content in contents]),
+            num_crowds=tuple(len(content.crowds) for content in contents),
+            regions=torch.cat([content.regions for content in contents]),
+            region_embeds=torch.cat([content.embeds for content in contents]),
+            num_regions=tuple(len(content.regions) for content in contents),
+            seeds=tuple(content.seed for content in contents),
             **facts._asdict(),
         )
 
-    def _cached(self, uid: str, view: ViewMap) -> tuple[Tensor, Tensor]:
+    def _cached(self, uid: str) -> tuple[np.ndarray, Tensor]:
+        """Boxes and embeddings of the regions of a picture."""
         if self._regions is None:
-            return torch.zeros(0, 4), torch.zeros(0, 1)
+            return np.zeros((0, 4), np.float32), torch.zeros(0, 1)
         cached = self._regions.regions(uid)
-        seen = seen_regions(view, cached.boxes)
-        return seen.boxes[seen.is_seen], cached.embeds[seen.is_seen]
+        return cached.boxes.numpy(), cached.embeds
 
-    def _seen_masks(self, objects: Annotations, view: ViewMap) -> Tensor | None:
+    def _masks_of(self, objects: Annotations) -> Tensor | None:
         """None where they are not read or nothing has one; zeros for objects without."""
         if not self._masks or objects.masks is None:
             return None
-        found = torch.zeros(len(objects.labels), *view.size, dtype=torch.uint8)
+        found = torch.zeros(objects.num_objects, *objects.size, dtype=torch.uint8)
         for row, mask in enumerate(objects.masks):
             if mask is not None:
-                whole = torch.from_numpy(np.ascontiguousarray(pixels_of(mask, objects.size)))
-                found[row] = view.pixels(whole[None])[0]
+                found[row] = torch.from_numpy(np.ascontiguousarray(pixels_of(mask, objects.size)))
         return found
 
 
@@ -203,8 +202,6 @@ class _ReaderOfSize:
         """See ``SampleReader``."""
         return self._reader.read_size(sample, rng, size=self._size)
 
-    def collate(
-        self, contents: Sequence[tuple[_Content, int]], facts: BatchFacts
-    ) -> DetectionBatch:
+    def collate(self, contents: Sequence[_Content], facts: BatchFacts) -> DetectionBatch:
         """See ``SampleReader``."""
         return self._reader.collate(contents, facts)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from data_pipelines.detection.jitter import LargeScaleJitter
 from vlsuite.errors import ConfigError
 
 #: How regions are named; see ``VildConfig.mode``.
@@ -151,6 +152,37 @@ class DetectionSettings:
     def __post_init__(self) -> None:
         if self.score_threshold < 0 or not 0 < self.nms <= 1:
             raise ConfigError("model.detection: score_threshold >= 0 and nms in (0, 1] are needed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ViewSettings:
+    """How pictures are changed in training: large-scale jitter.
+
+    Attributes:
+        scale: range of sizes as multiples of what fits into the view; 0.1 to 2 published.
+        flip_probability: of a mirrored view.
+    """
+
+    scale: tuple[float, ...] = (0.1, 2.0)
+    flip_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if len(self.scale) != 2:
+            raise ConfigError(f"model.view.scale={self.scale} must be two numbers")
+        self.jitter(32)
+
+    def jitter(self, side: int) -> LargeScaleJitter:
+        """What draws a view.
+
+        Args:
+            side: of the square in pixels.
+        Raises:
+            ConfigError: a number is out of its range.
+        """
+        smallest, largest = self.scale
+        return LargeScaleJitter(
+            side=side, smallest=smallest, largest=largest, flip_share=self.flip_probability
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
