@@ -19,6 +19,7 @@ from data_pipelines.shards.pairs import captions_of, image_of, label_of
 from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
 from data_pipelines.shards.spread import distinct_shards, expected_shards
 from data_pipelines.shards.stored_sample import StoredSample
+from data_pipelines.texts import counted
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
@@ -168,14 +169,15 @@ def batch_spread(lengths: Sequence[int], batch_size: int) -> BatchSpread | None:
 
 def describe(inspection: Inspection) -> str:
     """The inspection as text for a terminal."""
+    shards = counted(inspection.num_shards, "shard")
     lines = [
-        f"{inspection.num_samples:,} samples in {inspection.num_shards} shards, "
+        f"{counted(inspection.num_samples, 'sample')} in {shards}, "
         f"{inspection.num_bytes / 1e6:,.1f} MB"
     ]
     for suffix, (number, size) in inspection.members.items():
         lines.append(f"  .{suffix:<12} {number:>9,} members {size / 1e6:>11,.2f} MB")
     if inspection.num_read < inspection.num_samples:
-        lines.append(f"content of {inspection.num_read:,} samples, evenly spaced:")
+        lines.append(f"content of {counted(inspection.num_read, 'sample')}, evenly spaced:")
     if inspection.widths and inspection.heights:
         lines.append(f"width   {_listed(inspection.widths)} pixels (smallest, median, largest)")
         lines.append(f"height  {_listed(inspection.heights)} pixels")

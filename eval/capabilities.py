@@ -9,7 +9,9 @@ import torch
 from eval.contract import (
     Answerer,
     Captioner,
+    ClipAnswerer,
     ClipEmbeddingModel,
+    Detector,
     DifferentiableModel,
     EmbeddingModel,
     Instructed,
@@ -17,7 +19,7 @@ from eval.contract import (
     Model,
     PictureModel,
 )
-from eval.respondents.contract import KnowsQuestions, Respondent
+from eval.respondents.contract import FrameRespondent, KnowsQuestions, Respondent
 
 
 class Capability(NamedTuple):
@@ -35,12 +37,18 @@ class Capability(NamedTuple):
 EMBEDS = Capability((EmbeddingModel,), "does not embed pictures and texts")
 #: Any model that embeds pictures embeds clips too: as the mean of their frames.
 EMBEDS_CLIPS = Capability(
-    (ClipEmbeddingModel, EmbeddingModel), "embeds neither clips nor pictures with texts"
+    (ClipEmbeddingModel, EmbeddingModel),
+    "embeds neither clips nor pictures with texts (one that answers in words: video_questions)",
 )
 MATCHES = Capability((Matcher,), "does not match pictures with texts, it only embeds them")
 GIVES_GRADIENTS = Capability((DifferentiableModel,), "gives no gradients of its embeddings")
 WRITES_CAPTIONS = Capability((Captioner,), "writes no captions")
+DETECTS = Capability((Detector,), "detects nothing in pictures")
 ANSWERS = Capability((Answerer,), "answers no questions")
+ANSWERS_CLIPS = Capability(
+    (ClipAnswerer, FrameRespondent),
+    "answers no questions about videos (one that embeds: video_order)",
+)
 RESPONDS = Capability((Respondent,), "does not respond to questions about pictures and sounds")
 EMBEDS_OR_RESPONDS = Capability(
     (EmbeddingModel, Respondent, KnowsQuestions),

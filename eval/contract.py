@@ -19,6 +19,8 @@ from torch import Tensor
 from eval.data.dataset import EvalDataset
 from eval.data.views import PLAIN, ImageTransform, View
 from eval.results import EvalResult, Settings
+from vlsuite.models.detections import Detections as Detections
+from vlsuite.models.detections import MaskRle as MaskRle
 
 
 @runtime_checkable
@@ -101,6 +103,39 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
+class CountsTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
+
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens that are left of a clip of so many frames after every reduction.
+
+        None where its architecture does not say.
+        """
+        ...
+
+
+@runtime_checkable
+class ReducibleModel(CountsTokens, Protocol):
+    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+
+    def reduced(
+        self,
+        *,
+        sample_every: int | None = None,
+        temporal_pool: int | None = None,
+        spatial_pool: int | None = None,
+    ) -> "ReducibleModel":
+        """The same weights with fewer tokens, and another fingerprint; what is None stays.
+
+        Args:
+            sample_every: keep one of so many frames.
+            temporal_pool: mean over so many frames, before that.
+            spatial_pool: mean over cells of so many rows and columns.
+        """
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 
@@ -163,12 +198,69 @@ class Answerer(PictureModel, Protocol):
 
 
 @runtime_checkable
+class ClipAnswerer(PictureModel, Protocol):
+    """A model that answers questions about clips."""
+
+    @property
+    def clip_frames(self) -> int:
+        """Frames that a clip is shown with by default."""
+        ...
+
+    def answer_clips(
+        self,
+        clips: UInt8[Tensor, "batch frames 3 height width"],
+        questions: list[str],
+        *,
+        max_tokens: int,
+    ) -> list[str]:
+        """One answer a clip and question, the same ones each time; any number of frames."""
+        ...
+
+
+@runtime_checkable
 class Instructed(Protocol):
     """A ``Captioner`` or ``Answerer`` that is told in words what to write."""
 
     @property
     def wording(self) -> str:
         """These words; kept texts depend on them besides the model's fingerprint."""
+        ...
+
+
+class DetectionVocabulary(NamedTuple):
+    """What a detector looks for.
+
+    Attributes:
+        names: of the classes, as annotations and tables call them.
+        texts: the words that the detector is given for each, in the same order.
+    """
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+
+
+@runtime_checkable
+class Detector(Model, Protocol):
+    """A model that finds things of any names in pictures of any size."""
+
+    def detect(
+        self,
+        images: Sequence[UInt8[Tensor, "3 height width"]],
+        vocabulary: Sequence[str],
+        *,
+        max_detections: int,
+        names_per_pass: int | None = None,
+    ) -> list[Detections]:
+        """Find everything that the vocabulary names, in each picture.
+
+        Args:
+            images: in [0, 255], each of its own size, on any device.
+            vocabulary: texts of the classes, at least one (``DetectionVocabulary.texts``).
+            max_detections: the best so many of a picture, over all classes.
+            names_per_pass: texts scored at a time; None: all of them. A speed setting for a model
+                whose scores of a class do not depend on it, and a setting of the evaluation for
+                others: it stands in every result.
+        """
         ...
 
 

@@ -29,6 +29,7 @@ class TaskFacts:
         demands: all that a model must be able to do.
         uses: the general choices that it uses.
         options: its own options, a dataclass registered with ``task_options``; None for none.
+        heeds: options of other tasks that concern it too.
         annotation: what it reads from the samples beside what ``EvalDataset`` has.
         only_for: "all" takes it on data sets for these purposes alone; empty: on every one.
         rather: another task that "auto" takes instead wherever the data allow that one.
@@ -42,6 +43,7 @@ class TaskFacts:
     demands: tuple[Capability, ...] = (EMBEDS,)
     uses: tuple[Choice, ...] = ()
     options: type | None = None
+    heeds: tuple[type, ...] = ()
     annotation: Annotation | None = None
     only_for: tuple[str, ...] = ()
     rather: str = ""

@@ -62,6 +62,13 @@ class DetectionSet(Protocol):
     def samples(self) -> Iterator[DetectionSample]:
         """Every picture that can be read, in order; what cannot is counted."""
 
+    def sample(self, number: int) -> DetectionSample:
+        """One picture of ``len(self)``; safe to call from several threads.
+
+        Raises:
+            BadSampleError: it cannot be read; nothing is counted.
+        """
+
 
 def open_detection_set(
     path: Path,
@@ -126,6 +133,22 @@ class ShardedDetectionSet:
         for sample, annotations in self._read():
             yield DetectionSample(sample.uid, sample.image, annotations)
 
+    def sample(self, number: int) -> DetectionSample:
+        """See ``DetectionSet``."""
+        for index in self._indexes:
+            if number < len(index):
+                break
+            number -= len(index)
+        sample = StoredSample(index.key(number), index.read(number), name=index.name(number))
+        try:
+            return DetectionSample(
+                sample.uid, sample.image, of_fields(sample.fields, self.vocabulary)
+            )
+        except BadSampleError:
+            raise
+        except DataError as error:
+            raise BadSampleError("broken json", str(error)) from error
+
     def _read(self) -> Iterator[tuple[StoredSample, Annotations]]:
         for index in self._indexes:
             for number, (key, members) in enumerate(index):
@@ -182,6 +205,14 @@ class ListedDetectionSet:
             suffix = FORMAT_OF_SUFFIX[name.rpartition(".")[2].lower()]
             image = EncodedImage(suffix, data)
             yield DetectionSample(str(annotations.picture_id), image, annotations)
+
+    def sample(self, number: int) -> DetectionSample:
+        """See ``DetectionSet``."""
+        place, one = self._found[number]
+        image = EncodedImage(
+            FORMAT_OF_SUFFIX[place.rpartition(".")[2].lower()], self._pictures.read(place)
+        )
+        return DetectionSample(str(one.annotations.picture_id), image, one.annotations)
 
     def files(self) -> Iterator[tuple[str, bytes, Annotations]]:
         """Name and bytes of every picture that can be read, with what is marked in it."""

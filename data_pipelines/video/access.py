@@ -70,6 +70,11 @@ class FrameAccess:
         """Where only decoding all tells what frames there are: those that packets suggest."""
         return self._guessed if self._known is None else None
 
+    @property
+    def limits(self) -> DecodeLimits:
+        """What is refused."""
+        return self._limits
+
     def gathered(self, numbers: Sequence[int]) -> Gathered:
         """By another decoder, the index, the packets, else by decoding from the start.
 

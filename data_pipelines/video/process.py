@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,6 +64,18 @@ class SampledClip(NamedTuple):
     sampling: FrameSampling
 
 
+class ClipPart(NamedTuple):
+    """Some frames of a clip.
+
+    Attributes:
+        first: place of the first of them in the clip; a part replaces an earlier one.
+        frames: upright RGB pixels, in order of time.
+    """
+
+    first: int
+    frames: UInt8[np.ndarray, "frames height width 3"]
+
+
 @functools.cache
 def shared_process(decoder: DecoderName = "pyav") -> "VideoProcess":
     """The one that all of this process may use, for one thread."""
@@ -93,6 +105,7 @@ class VideoProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._owner = 0  # process id
+        self._ahead = b""  # received of the next part of an answer
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remade, (self.limits, self.decoder)
@@ -166,6 +179,41 @@ class VideoProcess:
         )
         return SampledClip(frames, tuple(fields["numbers"]), tuple(fields["seconds"]), sampling)
 
+    def sample_in_parts(
+        self,
+        video: bytes | Path,
+        sampling: FrameSampling,
+        *,
+        most: int,
+        span: tuple[float, float | None] | None = None,
+        index: bytes = b"",
+    ) -> Iterator["ClipPart"]:
+        """What ``sample`` gives, some frames at a time; see ``VideoReader.sample_in_parts``.
+
+        The limit of time is that of a part. An iteration that is left ends the process.
+
+        Args:
+            most: frames of a part.
+        """
+        details = {"sampling": sampling.to_json(), "span": span, "most": most}
+        is_whole = False
+        try:
+            answer = self._ask("parts", video, index, **details)
+            while True:
+                fields, frames = answer
+                is_last = fields["is_last"]
+                is_whole = is_last
+                yield ClipPart(fields["first"], frames)
+                if is_last:
+                    return
+                answer = self._next()
+        except (BadSampleError, DataError):
+            is_whole = True
+            raise
+        finally:
+            if not is_whole:
+                self.close()
+
     def make_index(self, video: bytes | Path) -> bytes:
         """See ``make_index`` of ``data_pipelines.video.reader``."""
         return self._ask("index", video, b"")[1].tobytes()
@@ -178,6 +226,7 @@ class VideoProcess:
             self._process.kill()
             self._process.wait()
         self._process = self._connection = None
+        self._ahead = b""
 
     def _ask(
         self, ask: str, video: bytes | Path, index: bytes, **details: Any
@@ -204,13 +253,23 @@ class VideoProcess:
         self, job: Mapping[str, Any], index: bytes, data: bytes
     ) -> tuple[dict[str, Any], np.ndarray]:
         connection = self._ready()
+        return self._received(connection, json.dumps(job).encode() + b"\n" + index, data)
+
+    def _next(self) -> tuple[dict[str, Any], np.ndarray]:
+        """The next part of an answer in parts."""
+        assert self._connection is not None
+        return self._received(self._connection)
+
+    def _received(
+        self, connection: socket.socket, *sent: bytes
+    ) -> tuple[dict[str, Any], np.ndarray]:
         deadline = time.monotonic() + self.limits.seconds
         try:
             connection.settimeout(self.limits.seconds)
-            connection.sendall(json.dumps(job).encode() + b"\n" + index)
-            connection.sendall(data)
-            reply, rest = _reply(connection, deadline)
-            array = _array(connection, reply, rest, deadline)
+            for data in sent:
+                connection.sendall(data)
+            reply, rest = _reply(connection, deadline, self._ahead)
+            array, self._ahead = _array(connection, reply, rest, deadline)
         except TimeoutError:
             self.close()
             raise BadSampleError(
@@ -292,9 +351,15 @@ def _size_of(path: Path) -> int:
         raise DataError(f"cannot read the video {path}: {error.strerror}") from error
 
 
-def _reply(connection: socket.socket, deadline: float) -> tuple[dict[str, Any], bytes]:
-    """The line of JSON, and what was received after it."""
-    received = bytearray()
+def _reply(
+    connection: socket.socket, deadline: float, ahead: bytes = b""
+) -> tuple[dict[str, Any], bytes]:
+    """The line of JSON, and what was received after it.
+
+    Args:
+        ahead: what was received before.
+    """
+    received = bytearray(ahead)
     while b"\n" not in received:
         _wait_until(connection, deadline)
         part = connection.recv(_MAX_REPLY)
@@ -307,20 +372,22 @@ def _reply(connection: socket.socket, deadline: float) -> tuple[dict[str, Any], 
 
 def _array(
     connection: socket.socket, reply: Mapping[str, Any], rest: bytes, deadline: float
-) -> np.ndarray:
+) -> tuple[np.ndarray, bytes]:
+    """The array, and what was received after it."""
     array = np.empty(reply["shape"], dtype=np.dtype(reply["dtype"]))
     if not array.size:
-        return array
+        return array, rest
     room = array.data.cast("B")
-    room[: len(rest)] = rest
-    filled = len(rest)
+    filled = min(len(rest), len(room))
+    room[:filled] = rest[:filled]
+    left = rest[filled:]
     while filled < len(room):
         _wait_until(connection, deadline)
         count = connection.recv_into(room[filled:])
         if not count:
             raise EOFError
         filled += count
-    return array
+    return array, left
 
 
 def _wait_until(connection: socket.socket, deadline: float) -> None:

@@ -3,7 +3,7 @@
 Started by ``data_pipelines.video.process``, never by hand: ``python -m
 data_pipelines.video.process_main FD MEMORY``. It says whether it can read videos; then over the
 socket FD come jobs: a line of JSON, the bytes of a frame index and those of a video; back go a
-line of JSON and an array.
+line of JSON and an array, several of them where frames are asked for in parts.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,11 @@ from data_pipelines.video.sampler import FrameSampling
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def answer(
-    job: dict[str, Any], index: bytes, video: bytes | Path
-) -> tuple[dict[str, Any], np.ndarray]:
-    """What a job asks for: fields, and an array.
+Answer = tuple[dict[str, Any], np.ndarray]
+
+
+def answers(job: dict[str, Any], index: bytes, video: bytes | Path) -> Iterator[Answer]:
+    """What a job asks for: fields and an array, or several of them ("is_last" tells).
 
     Raises:
         BadSampleError: the video cannot give it.
@@ -40,35 +42,45 @@ def answer(
     with VideoReader.open(
         video, decoder=job["decoder"], limits=limits, index=index or None
     ) as reader:
+        if job["ask"] == "parts":
+            yield from _parts(reader, job)
+            return
         fields, array = _ASKED[job["ask"]](reader, job)
-        return fields | {"was_redone": reader.was_redone, "uses_index": reader.uses_index}, array
+        yield fields | {"was_redone": reader.was_redone, "uses_index": reader.uses_index}, array
 
 
-def _info(reader: VideoReader, _job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _info(reader: VideoReader, _job: dict[str, Any]) -> Answer:
     info = reader.info
     names = [name for name in info.__dataclass_fields__ if name != "starts"]
     return {name: getattr(info, name) for name in names}, info.starts
 
 
-def _frames(reader: VideoReader, job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _frames(reader: VideoReader, job: dict[str, Any]) -> Answer:
     try:
         return {}, reader.frames(job["numbers"])
     except IndexError as error:
         return {"no_frame": str(error)}, np.zeros(0, dtype=np.uint8)
 
 
-def _frames_at(reader: VideoReader, job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _frames_at(reader: VideoReader, job: dict[str, Any]) -> Answer:
     return {}, reader.frames_at(job["seconds"])
 
 
-def _sample(reader: VideoReader, job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _sample(reader: VideoReader, job: dict[str, Any]) -> Answer:
     numbers, frames = reader.sample(
         FrameSampling(**job["sampling"]), span=job["span"], draws=job["draws"]
     )
     return {"numbers": numbers, "seconds": reader.starts[numbers].tolist()}, frames
 
 
-def _index(reader: VideoReader, _job: dict[str, Any]) -> tuple[dict[str, Any], np.ndarray]:
+def _parts(reader: VideoReader, job: dict[str, Any]) -> Iterator[Answer]:
+    sampling = FrameSampling(**job["sampling"])
+    for part in reader.sample_in_parts(sampling, most=job["most"], span=job["span"]):
+        is_last = part.first + len(part.frames) == len(part.numbers)
+        yield {"first": part.first, "is_last": is_last}, part.frames
+
+
+def _index(reader: VideoReader, _job: dict[str, Any]) -> Answer:
     return {}, np.frombuffer(reader.make_index().to_bytes(), dtype=np.uint8)
 
 
@@ -97,14 +109,15 @@ def main() -> None:
         index, data = stream.read(job["index_size"]), stream.read(job["size"])
         if len(data) < job["size"]:
             return
-        reply, array = _reply(job, index, Path(job["path"]) if "path" in job else data)
+        replies = _replies(job, index, Path(job["path"]) if "path" in job else data)
         del data
-        reply |= {"shape": array.shape, "dtype": array.dtype.str}
-        stream.write(json.dumps(reply).encode() + b"\n")
-        if array.size:
-            stream.write(np.ascontiguousarray(array).data.cast("B"))
-        del array
-        stream.flush()
+        for reply, array in replies:
+            reply |= {"shape": array.shape, "dtype": array.dtype.str}
+            stream.write(json.dumps(reply).encode() + b"\n")
+            if array.size:
+                stream.write(np.ascontiguousarray(array).data.cast("B"))
+            del array
+            stream.flush()
 
 
 def _greeting(decoder: Any) -> dict[str, str]:
@@ -115,11 +128,10 @@ def _greeting(decoder: Any) -> dict[str, str]:
     return {}
 
 
-def _reply(
-    job: dict[str, Any], index: bytes, video: bytes | Path
-) -> tuple[dict[str, Any], np.ndarray]:
+def _replies(job: dict[str, Any], index: bytes, video: bytes | Path) -> Iterator[Answer]:
     try:
-        return answer(job, index, video)
+        yield from answers(job, index, video)
+        return
     except BadSampleError as error:
         fields = {"kind": error.kind, "reason": str(error).removeprefix(f"{error.kind}: ")}
     except DataError as error:
@@ -129,7 +141,7 @@ def _reply(
         fields = {"kind": "broken video", "reason": f"{type(error).__name__}: {reason_of(error)}"}
     except MemoryError:
         fields = {"kind": "video needs too much memory", "reason": ""}
-    return fields, np.zeros(0, dtype=np.uint8)
+    yield fields, np.zeros(0, dtype=np.uint8)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Frames of a video by number or by time: the frames asked for, or an error."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, UInt8
@@ -17,6 +18,20 @@ from data_pipelines.video.limits import DecodeLimits, Source
 from data_pipelines.video.promised_size import refuse_truncated
 from data_pipelines.video.sampler import FrameSampling, choose_frames, frame_at
 from data_pipelines.video.table import FrameTable
+
+
+class FramesPart(NamedTuple):
+    """Some frames of a clip.
+
+    Attributes:
+        first: place of the first of them in the clip.
+        numbers: in the video, of all frames of the clip.
+        frames: upright pixels.
+    """
+
+    first: int
+    numbers: list[int]
+    frames: UInt8[np.ndarray, "frames height width 3"]
 
 
 class VideoReader:
@@ -196,6 +211,40 @@ class VideoReader:
             if are_alike(access.table, table):
                 return numbers, gathered.frames(len(table))
             # Decoding showed that there are other frames than packets or an index said.
+
+    def sample_in_parts(
+        self,
+        sampling: FrameSampling,
+        *,
+        most: int,
+        span: tuple[float, float | None] | None = None,
+    ) -> Iterator["FramesPart"]:
+        """What ``sample`` gives, some frames at a time, so that no clip is too long to be held.
+
+        Where decoding shows that there are other frames than packets or an index said, it begins
+        anew: parts that come later replace those of the same places.
+
+        Args:
+            most: frames of a part; more where the container can only be decoded from its start.
+        Raises:
+            BadSampleError: as ``sample``.
+        """
+        access = self._access
+        if access.first_guess() is not None:
+            access.from_start([0])
+            width, height = access.picture.upright_size
+            most = max(most, access.limits.max_output_bytes // max(3 * width * height, 1))
+        is_done = False
+        while not is_done:
+            table = access.table
+            numbers = choose_frames(table.starts, table.duration, sampling, span=span)
+            is_done = True
+            for first in range(0, len(numbers), most):
+                gathered = access.gathered(numbers[first : first + most])
+                if not are_alike(access.table, table):
+                    is_done = False
+                    break
+                yield FramesPart(first, numbers, gathered.frames(len(table)))
 
     def make_index(self) -> FrameIndex:
         """The index of this video, from decoding all of it once, whatever the container.

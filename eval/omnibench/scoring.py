@@ -13,10 +13,11 @@ import numpy as np
 from eval.errors import EvaluationError
 from eval.metrics.intervals import per_class_score, wilson_score
 from eval.omnibench.log import Log
-from eval.omnibench.outcomes import KINDS, Outcome, hits, outcomes_of
+from eval.omnibench.outcomes import Outcome, hits, outcomes_of
 from eval.omnibench.parsers.registry import parsers
 from eval.omnibench.question_set import QuestionSet, sample
 from eval.respondents.endings import ENDINGS
+from eval.respondents.outcome import KINDS
 from eval.respondents.question import SETTINGS
 from eval.results import Score
 

@@ -7,9 +7,9 @@ from eval.metrics.intervals import RECALL_INTERVAL, WILSON
 from eval.omnibench.audit import audit
 from eval.omnibench.comparison import Compared
 from eval.omnibench.leaderboard import published
-from eval.omnibench.outcomes import KINDS
 from eval.omnibench.scoring import ScoredLog, SettingScores, positions
 from eval.report.tables import interval, number, percent
+from eval.respondents.outcome import KINDS
 from eval.respondents.question import LETTERS
 from eval.results import Score
 

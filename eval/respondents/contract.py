@@ -42,6 +42,22 @@ class KnowsQuestions(Protocol):
 
 
 @runtime_checkable
+class FrameRespondent(Respondent, Protocol):
+    """A ``Respondent`` that takes many pictures with one open question: frames of a video."""
+
+    @property
+    def frame_side(self) -> int:
+        """Longest side of the frames it is sent, pixels."""
+        ...
+
+    def write(
+        self, questions: Sequence[Prompted], *, max_tokens: int, num_beams: int
+    ) -> Iterator[Response]:
+        """As ``respond``; answers of at most so many tokens."""
+        ...
+
+
+@runtime_checkable
 class Prompting(Protocol):
     """A ``Respondent`` that is asked in words."""
 

@@ -48,6 +48,11 @@ class InstructedModel(ABC):
         """See ``Respondent.respond``; answers of at most so many tokens."""
 
     @property
+    def frame_side(self) -> int:
+        """See ``FrameRespondent``."""
+        return self.image_transform.side
+
+    @property
     def wording(self) -> str:
         """See ``Instructed``."""
         return f"{DESCRIBE}\n{BRIEFLY}"

@@ -45,7 +45,8 @@ Part: TypeAlias = TextPart | ImagePart | AudioPart
 def parts(question: Prompted, style: str = "vlsuite") -> list[Part]:
     """What a model is shown, in order; nothing of what the setting removes is in ``question``.
 
-    A question without options is open: it is asked as it stands, whatever the style.
+    A question without options is open: it is asked as it stands, whatever the style; frames of a
+    video come first, each after its time.
 
     Raises:
         EvaluationError: the style is unknown.
@@ -83,7 +84,10 @@ def _media(question: Prompted) -> tuple[list[Part], list[Part]]:
 
 def _open(question: Prompted) -> list[Part]:
     image, audio = _media(question)
-    return [*image, *audio, TextPart(question.text)]
+    frames: list[Part] = []
+    for frame in question.frames:
+        frames += [TextPart(f"{frame.seconds:.1f} s:"), ImagePart(frame.picture)]
+    return [*frames, *image, *audio, TextPart(question.text)]
 
 
 def _vlsuite(question: Prompted) -> list[Part]:

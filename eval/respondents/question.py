@@ -8,7 +8,7 @@ setting. A model is given a ``Prompted`` alone, which holds nothing of what its 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 #: How a modality reaches the model.
 Shown = Literal["raw", "text", "none"]
@@ -99,6 +99,18 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
 )
 
 
+class Frame(NamedTuple):
+    """A picture out of a video.
+
+    Attributes:
+        picture: encoded.
+        seconds: at which it is shown.
+    """
+
+    picture: Media
+    seconds: float
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompted:
     """A question as a model gets it in one setting: removed modalities are not in here.
@@ -110,6 +122,7 @@ class Prompted:
         options: see ``OmniQuestion``; none for an open question.
         image, audio: None where the setting shows them as text or not at all.
         caption, transcript: None where the setting shows the original or nothing.
+        frames: of a video, in order of time; only an open question has some.
     """
 
     index: int
@@ -120,6 +133,7 @@ class Prompted:
     audio: Media | None = None
     caption: str | None = None
     transcript: str | None = None
+    frames: tuple[Frame, ...] = ()
 
 
 def prompted(question: OmniQuestion, setting: Setting) -> Prompted:

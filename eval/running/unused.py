@@ -76,7 +76,8 @@ def _given(
     unused = [
         type(options)
         for options in choices.options
-        if options != type(options)() and all(own.options is not type(options) for own in facts)
+        if options != type(options)()
+        and all(type(options) not in (own.options, *own.heeds) for own in facts)
     ]
     for kind in unused:
         found.append(_Given(f"settings {task_options.name_of(kind)}.*", False, _user_of(kind)))

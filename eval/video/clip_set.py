@@ -15,6 +15,7 @@ from data_pipelines.shards.index import ShardIndex
 from eval.data.dataset import EvalDataset, Layout, Task
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
+from eval.video.packed import PackedFrames
 
 
 @runtime_checkable
@@ -71,14 +72,14 @@ class EvalClip(NamedTuple):
 
     Attributes:
         key: what it is called.
-        source: the encoded video.
+        source: the encoded video, or frames of it.
         captions: true ones; may be none.
         span: start and end in seconds, None for the whole video.
         cluster: what it shares with clips that succeed or fail together: scene, film, source.
     """
 
     key: str
-    source: VideoSource
+    source: VideoSource | PackedFrames
     captions: tuple[str, ...] = ()
     span: tuple[float, float | None] | None = None
     cluster: str = ""
@@ -93,6 +94,8 @@ class ChoiceQuestion(NamedTuple):
         options: at least two.
         answer: number of the true one.
         question: asked in words; empty where the options are sentences of their own.
+        group: of videos of about one length, in words ("short", "up to 60 s"); empty where the
+            set has no such groups.
     """
 
     kind: str
@@ -100,6 +103,23 @@ class ChoiceQuestion(NamedTuple):
     options: tuple[str, ...]
     answer: int
     question: str = ""
+    group: str = ""
+
+
+class YesNoQuestion(NamedTuple):
+    """Something asked of one clip that is so or is not; only a model that answers can be asked.
+
+    Attributes:
+        kind: of question.
+        clip: number in the set.
+        question: asked in words.
+        answer: whether it is so.
+    """
+
+    kind: str
+    clip: int
+    question: str
+    answer: bool
 
 
 class PairQuestion(NamedTuple):
@@ -126,7 +146,9 @@ class ClipSet:
         clips: all that can be found.
         choices: questions with options.
         pairs: questions of two clips and two texts.
+        yes_no: questions without options.
         left_out: what the lists name and nobody can score, by reason.
+        remarks: what results say about the set besides ({"subtitles": "not shown"}).
     """
 
     name: str
@@ -134,7 +156,9 @@ class ClipSet:
     clips: tuple[EvalClip, ...]
     choices: tuple[ChoiceQuestion, ...] = ()
     pairs: tuple[PairQuestion, ...] = ()
+    yes_no: tuple[YesNoQuestion, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -144,12 +168,18 @@ class ClipSet:
         return self.clips[i].key
 
     def read(self, i: int) -> bytes:
-        """The encoded video."""
-        video = self.clips[i].source.video()
+        """The encoded video; of stored frames, the first one."""
+        source = self.clips[i].source
+        if isinstance(source, PackedFrames):
+            return source.first()
+        video = source.video()
         return video if isinstance(video, bytes) else video.read_bytes()
 
     def members(self, i: int) -> Mapping[str, bytes]:
-        """The video alone, by the ending of its file."""
+        """The video alone, by the ending of its file; of stored frames, all that is stored."""
+        source = self.clips[i].source
+        if isinstance(source, PackedFrames):
+            return source.shard.read(source.number)
         return {"mp4": self.read(i)}
 
     @cached_property
@@ -174,11 +204,14 @@ class ClipSet:
     @cached_property
     def revision(self) -> str:
         """Of clips, captions and questions."""
-        told = [
+        told: list[object] = [
             [(clip.key, clip.captions, clip.cluster) for clip in self.clips],
-            self.choices,
+            [question[:5] for question in self.choices],
             self.pairs,
+            *([self.yes_no] if self.yes_no else []),
         ]
+        if any(groups := [question.group for question in self.choices]):
+            told.append(groups)
         return hashlib.sha256(self.fingerprint() + json.dumps(told).encode()).hexdigest()
 
     @cached_property
@@ -206,7 +239,9 @@ def dataset_of(found: ClipSet, place: Path) -> EvalDataset:
     if not found.clips:
         reasons = ", ".join(f"{n} with {why}" for why, n in found.left_out.items()) or "none"
         raise EvaluationError(f"no usable video in {place} (left out: {reasons})")
-    task: Task = "video_order" if found.choices or found.pairs else "video_retrieval"
+    task: Task = "video_retrieval"
+    if found.choices or found.pairs or found.yes_no:
+        task = "video_order" if found.choices or found.pairs else "video_questions"
     return EvalDataset(
         layout=Layout(
             name=found.name,

@@ -5,13 +5,12 @@ pair has two clips and two sentences that differ only in time, as in Vinoground 
 arXiv 2410.02763); ``eval.metrics.pair_scores`` says what its three scores are.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
 from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
@@ -33,31 +32,18 @@ from eval.tasks import TaskFacts, registry
 from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbers
 from eval.video.embedding import beside, embed_clips
 from eval.video.options import VideoOptions
+from eval.video.scored import Answered, rows_by_kind
 
 _TITLES = {
     r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
+    r"mean_pooled_accuracy_duration_(.+)": r"mean-pooled image tower, accuracy, videos: \1",
     r"mean_pooled_accuracy_(.+)": r"mean-pooled image tower, accuracy: \1",
     r"mean_pooled_(text|video|group)_score": r"mean-pooled image tower, \1 score",
     r"mean_pooled_(text|video|group)_score_(.+)": r"mean-pooled image tower, \1 score: \2",
+    r"accuracy_duration_(.+)": r"accuracy, videos: \1",
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
-
-
-class _Answered(NamedTuple):
-    """What one score is the mean of.
-
-    Attributes:
-        hits: probability of being right of each question.
-        clips: number of the clip that each is about, the first one of a pair.
-        kinds: of each question.
-        chance: what guessing reaches at each.
-    """
-
-    hits: Float64[np.ndarray, " questions"]
-    clips: Int64[np.ndarray, " questions"]
-    kinds: tuple[tuple[str, ...], ...]
-    chance: Float64[np.ndarray, " questions"]
 
 
 @registry.register("video_order")
@@ -65,9 +51,10 @@ class _Answered(NamedTuple):
 class VideoOrder:
     """Tell what happened from what would have shown the same frames.
 
-    Scores: ``accuracy`` of questions with options and ``accuracy_KIND``; ``text_score``,
-    ``video_score`` and ``group_score`` of pairs, by kind where there are no other questions; the
-    same with ``mean_pooled_`` before them for the image tower alone, which is blind to order.
+    Scores: ``accuracy`` of questions with options, ``accuracy_KIND`` and, where the set has groups
+    of videos by length, ``accuracy_duration_GROUP``; ``text_score``, ``video_score`` and
+    ``group_score`` of pairs, by kind where there are no other questions; the same with
+    ``mean_pooled_`` before them for the image tower alone, which is blind to order.
     Questions about videos that cannot be decoded are counted and in no score.
 
     Args:
@@ -102,6 +89,11 @@ class VideoOrder:
         if found is None:
             return f"{dataset.title} holds no videos; give shards or a file of questions"
         if not found.choices and not found.pairs:
+            if found.yes_no:
+                return (
+                    f"{dataset.title} asks for yes or no, which no similarity answers; use --task "
+                    "video_questions with a model that answers in words"
+                )
             return (
                 f"no video of {dataset.title} has a false caption or options ('contrast' or "
                 "'options' of json); use --task video_retrieval"
@@ -136,8 +128,8 @@ class VideoOrder:
 
     @property
     def name(self) -> str:
-        """Of the task, with the number of frames where there are several."""
-        return f"video_order:{self.num_frames}_frames" if self.named_frames else "video_order"
+        """Of the task, with frames and token reduction where there are several."""
+        return self.options.named("video_order", self.num_frames if self.named_frames else None)
 
     @property
     def _sampler(self) -> Sampler:
@@ -150,7 +142,7 @@ class VideoOrder:
             "sampler": self._sampler,
             "question": self.options.question,
             "seed": self.seed,
-        }
+        } | self.options.changes()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""
@@ -184,7 +176,7 @@ class VideoOrder:
             answered = _choices(found, own, place, texts) | _pairs(found, own, place, texts)
             for name, one in answered.items():
                 with_kinds = name == "accuracy" or not found.choices
-                for full, rows in _by_kind(name, one, with_kinds=with_kinds).items():
+                for full, rows in rows_by_kind(name, one, with_kinds=with_kinds).items():
                     by_tower[prefix][full] = mean_score(
                         one.hits[rows], clusters[one.clips[rows]], seed=self.seed
                     )
@@ -210,14 +202,15 @@ class VideoOrder:
             num_skipped=sum(left_out.values()),
             origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=CLUSTERED),
             details=self.settings()
+            | embedded.told
             | {
-                "sampling": embedded.sampling.to_json(),
                 "questions": len(found.choices),
                 "questions_left_out": sum(q.clip not in place for q in found.choices),
                 "pairs": len(found.pairs),
                 "pairs_left_out": sum(not _is_there(q.clips, place) for q in found.pairs),
                 "ties": "expected value over random orders",
             }
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )
@@ -248,7 +241,7 @@ class _Texts:
 
 def _choices(
     found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
-) -> dict[str, _Answered]:
+) -> dict[str, Answered]:
     asked = [question for question in found.choices if question.clip in place]
     if not asked:
         return {}
@@ -259,18 +252,19 @@ def _choices(
         cosines = (options * embeds[place[question.clip]]).sum(axis=1)
         hits.append(choice_hit(cosines, question.answer))
     return {
-        "accuracy": _Answered(
+        "accuracy": Answered(
             np.array(hits),
             np.array([question.clip for question in asked]),
             tuple((question.kind,) for question in asked),
             np.array([1 / len(question.options) for question in asked]),
+            tuple(question.group for question in asked),
         )
     }
 
 
 def _pairs(
     found: ClipSet, embeds: np.ndarray, place: dict[int, int], texts: _Texts
-) -> dict[str, _Answered]:
+) -> dict[str, Answered]:
     asked = [pair for pair in found.pairs if _is_there(pair.clips, place)]
     if not asked:
         return {}
@@ -279,7 +273,7 @@ def _pairs(
     right = pair_scores((clips[:, :, None] * said[:, None]).sum(axis=-1))
     levels = {"text": TEXT_CHANCE, "video": VIDEO_CHANCE, "group": GROUP_CHANCE}
     return {
-        f"{name}_score": _Answered(
+        f"{name}_score": Answered(
             hits,
             np.array([pair.clips[0] for pair in asked]),
             tuple(pair.kinds for pair in asked),
@@ -291,17 +285,3 @@ def _pairs(
 
 def _is_there(clips: Sequence[int], place: dict[int, int]) -> bool:
     return all(clip in place for clip in clips)
-
-
-def _by_kind(
-    name: str, answered: _Answered, *, with_kinds: bool
-) -> dict[str, Int64[np.ndarray, " rows"]]:
-    """Rows of all questions, and of each kind where there are several."""
-    rows = {name: np.arange(len(answered.hits))}
-    kinds = dict.fromkeys(kind for own in answered.kinds for kind in own if kind)
-    if not with_kinds or len(kinds) < 2:
-        return rows
-    for kind in kinds:
-        plain = re.sub(r"[^a-z0-9]+", "_", kind.lower()).strip("_")
-        rows[f"{name}_{plain}"] = np.flatnonzero([kind in own for own in answered.kinds])
-    return rows

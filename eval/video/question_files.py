@@ -3,41 +3,28 @@
 - Vinoground: ``vinoground.csv`` (a number, major and minor kinds, pos_cap, neg_cap); the videos are
   N_pos.mp4 and N_neg.mp4. Pairs.
 - TempCompass: ``multi-choice.json``, ``caption_matching.json``: {video: {kind: [{"question",
-  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). Yes and no
-  (``yes_no.json``) cannot be answered by similarity, nor can captions be written
-  (``captioning.json``): these files are refused.
+  "answer"}]}}, the options being lines of the question ("A. ...", "Option 1: ..."). ``yes_no.json``
+  has answers "yes" and "no", which a similarity cannot give. ``captioning.json`` is refused: its
+  published protocol has a paid model judge the captions.
 - TOMATO: ``data/KIND.json``: {number: {"question", "options", "answer" (a number), "key",
   "demonstration_type"}}; the videos are ``videos/DEMONSTRATION_TYPE/KEY.mp4``.
 - MVBench: ``json/KIND.json``: [{"video", "question", "candidates", "answer", "start", "end"}]; any
   file of such records is read so.
 """
 
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from eval.errors import EvaluationError
+from eval.video.asked import YES_NO, Asked, found_questions, items, listed, options_of, seconds_of
 from eval.video.caption_lists import csv_rows, json_of
-from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, PairQuestion
+from eval.video.clip_set import ClipSet, EvalClip, PairQuestion
 from eval.video.video_files import ListPlace, VideoFiles
 
 _OPTION = re.compile(r"\s*(?:\(?[A-Z][.)]|(?:Option|Caption|Sentence) [A-Z0-9]+:)\s*(.+)")
-
-Span = tuple[float, float | None] | None
-
-
-class _Asked(NamedTuple):
-    """One question as a file has it; None where it cannot be used."""
-
-    video: str
-    kind: str
-    question: str
-    options: tuple[str, ...]
-    answer: int
-    span: Span = None
 
 
 def read_vinoground(place: ListPlace) -> ClipSet:
@@ -80,21 +67,22 @@ def read_tempcompass(place: ListPlace) -> ClipSet:
     Raises:
         EvaluationError: the file cannot be read, or its questions have no options.
     """
-    if place.file.stem in ("yes_no", "captioning"):
+    if place.file.stem == "captioning":
         raise EvaluationError(
-            f"{place.file.name} has no options that a similarity could choose from; give "
-            "multi-choice.json or caption_matching.json"
+            "captioning.json asks for captions, which only a paid model judges as published; give "
+            "multi-choice.json, caption_matching.json or yes_no.json"
         )
     data = json_of(place.file)
     if not isinstance(data, dict):
         raise EvaluationError(f"{place.file} is no file of TempCompass: not an object")
+    read = _of_yes_no if place.file.stem == "yes_no" else _with_lines
     asked = [
-        _with_lines(str(video), str(kind), one)
+        read(str(video), str(kind), one)
         for video, kinds in data.items()
-        for kind, listed in _items(kinds)
-        for one in _listed(listed)
+        for kind, questions in items(kinds)
+        for one in listed(questions)
     ]
-    return _found("tempcompass", place.file.stem, asked, place)
+    return found_questions("tempcompass", place.file.stem, asked, place)
 
 
 def read_tomato(places: Iterable[Path], videos: Path) -> ClipSet:
@@ -106,12 +94,12 @@ def read_tomato(places: Iterable[Path], videos: Path) -> ClipSet:
     Raises:
         EvaluationError: a file cannot be read.
     """
-    asked: list[_Asked | None] = []
+    asked: list[Asked | None] = []
     files = list(places)
     for file in files:
-        for _, one in _items(json_of(file)):
+        for _, one in items(json_of(file)):
             asked.append(_of_tomato(one, file.stem))
-    return _found("tomato", "all", asked, ListPlace(files[0], videos))
+    return found_questions("tomato", "all", asked, ListPlace(files[0], videos))
 
 
 def read_mvbench(places: Iterable[Path], videos: Path) -> ClipSet:
@@ -123,15 +111,15 @@ def read_mvbench(places: Iterable[Path], videos: Path) -> ClipSet:
     Raises:
         EvaluationError: a file cannot be read.
     """
-    asked: list[_Asked | None] = []
+    asked: list[Asked | None] = []
     files = list(places)
     for file in files:
-        asked += [_of_mvbench(one, file.stem) for one in _listed(json_of(file))]
+        asked += [_of_mvbench(one, file.stem) for one in listed(json_of(file))]
     split = files[0].stem if len(files) == 1 else "all"
-    return _found("mvbench", split, asked, ListPlace(files[0], videos))
+    return found_questions("mvbench", split, asked, ListPlace(files[0], videos))
 
 
-def _with_lines(video: str, kind: str, one: Any) -> _Asked | None:
+def _with_lines(video: str, kind: str, one: Any) -> Asked | None:
     """A question whose options are lines of its own."""
     if not isinstance(one, dict):
         return None
@@ -142,71 +130,40 @@ def _with_lines(video: str, kind: str, one: Any) -> _Asked | None:
     if len(options) < 2 or len(right) != 1:
         return None
     question = " ".join(line.strip() for line in lines if not _OPTION.fullmatch(line))
-    return _Asked(video, kind, question, tuple(text for _, text in options), right[0])
+    return Asked(video, kind, question, tuple(text for _, text in options), right[0])
 
 
-def _of_tomato(one: Any, kind: str) -> _Asked | None:
+def _of_yes_no(video: str, kind: str, one: Any) -> Asked | None:
+    """A question whose answer is the number of "yes" or "no" in ``YES_NO``."""
+    if not isinstance(one, dict) or not str(one.get("question", "")).strip():
+        return None
+    answer = str(one.get("answer", "")).strip().strip(".").lower()
+    if answer not in YES_NO:
+        return None
+    question = " ".join(str(one["question"]).split())
+    return Asked(video, kind, question, YES_NO, YES_NO.index(answer))
+
+
+def _of_tomato(one: Any, kind: str) -> Asked | None:
     if not isinstance(one, dict):
         return None
-    options, answer = _options(one.get("options")), one.get("answer")
+    options, answer = options_of(one.get("options")), one.get("answer")
     if not isinstance(answer, int) or isinstance(answer, bool):
         return None
     if len(options) < 2 or answer not in range(len(options)):
         return None
     folder = str(one.get("demonstration_type", ""))
     video = f"videos/{folder}/{one.get('key')}.mp4"
-    return _Asked(video, kind, str(one.get("question", "")), options, answer)
+    return Asked(video, kind, str(one.get("question", "")), options, answer)
 
 
-def _of_mvbench(one: Any, kind: str) -> _Asked | None:
+def _of_mvbench(one: Any, kind: str) -> Asked | None:
     if not isinstance(one, dict):
         return None
-    options, answer = _options(one.get("candidates")), str(one.get("answer", ""))
+    options, answer = options_of(one.get("candidates")), str(one.get("answer", ""))
     if len(options) < 2 or options.count(answer) != 1:
         return None
-    start, end = _seconds(one.get("start")), _seconds(one.get("end"))
+    start, end = seconds_of(one.get("start")), seconds_of(one.get("end"))
     span = None if start is None or (end is not None and end <= start) else (start, end)
     question = str(one.get("question", ""))
-    return _Asked(str(one.get("video", "")), kind, question, options, options.index(answer), span)
-
-
-def _found(name: str, split: str, asked: Iterable[_Asked | None], place: ListPlace) -> ClipSet:
-    """Questions whose videos are there; a video that is asked about twice is one clip."""
-    files, left_out = VideoFiles(place.videos), Counter[str]()
-    numbers: dict[tuple[str, Span], int] = {}
-    clips: list[EvalClip] = []
-    choices: list[ChoiceQuestion] = []
-    for one in asked:
-        video = None if one is None else files.find(one.video)
-        if one is None:
-            left_out["question without options and one answer"] += 1
-        elif video is None:
-            left_out["question whose video is not in the folder"] += 1
-        else:
-            key = (one.video, one.span)
-            if key not in numbers:
-                numbers[key] = len(clips)
-                clips.append(EvalClip(one.video, video, (), one.span, Path(one.video).stem))
-            choices.append(
-                ChoiceQuestion(one.kind, numbers[key], one.options, one.answer, one.question)
-            )
-    return ClipSet(
-        name=name, split=split, clips=tuple(clips), choices=tuple(choices), left_out=left_out
-    )
-
-
-def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    return iter(value.items() if isinstance(value, dict) else ())
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _options(value: Any) -> tuple[str, ...]:
-    return tuple(one for one in _listed(value) if isinstance(one, str) and one.strip())
-
-
-def _seconds(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value >= 0 else None
+    return Asked(str(one.get("video", "")), kind, question, options, options.index(answer), span)

@@ -156,3 +156,18 @@ def test_a_file_by_its_path(tmp_path):
     path.write_bytes(encoded("matroska", "mpeg4", num_frames=5))
     with VideoReader.open(path) as reader:
         assert [number_shown(frame) for frame in reader.frames([3, 1])] == [3, 1]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_parts_are_what_is_sampled_at_once(name):
+    data = encoded_case(name)
+    for sampler, span in (("segments", None), ("mirrored", (0.3, 1.2))):
+        sampling = FrameSampling(sampler=sampler, num_frames=11)
+        with VideoReader.open(data) as reader:
+            numbers, expected = reader.sample(sampling, span=span)
+        with VideoReader.open(data) as reader:
+            found = {}
+            for part in reader.sample_in_parts(sampling, most=4, span=span):
+                assert part.numbers == numbers
+                found |= dict(enumerate(part.frames, start=part.first))
+        np.testing.assert_array_equal(np.stack([found[i] for i in range(11)]), expected)

@@ -20,6 +20,7 @@ from data_pipelines.video.limits import DecodeLimits
 from data_pipelines.video.process import ProcessLimits, VideoProcess
 from data_pipelines.video.promised_size import promised_bytes
 from data_pipelines.video.reader import VideoReader
+from data_pipelines.video.sampler import FrameSampling
 from tests.support.videos import encoded, number_shown
 from vlsuite.cli.tiny_video import tiny_video
 
@@ -60,6 +61,33 @@ def test_frames_are_those_of_the_reader(process):
     assert (told.frames, told.fps, told.codec) == (info.frames, info.fps, info.codec)
     with pytest.raises(IndexError, match="of 12 frames"):
         process.frames(CLIP, [12])
+
+
+def test_parts_are_the_frames_of_a_sample_and_the_process_goes_on(process):
+    sampling = FrameSampling(sampler="segments", num_frames=11)
+    expected = process.sample(CLIP, 11).frames
+    for most in (1, 4, 11, 50):
+        parts = list(process.sample_in_parts(CLIP, sampling, most=most))
+        assert [part.first for part in parts] == list(range(0, 11, most))
+        np.testing.assert_array_equal(np.concatenate([p.frames for p in parts]), expected)
+    pid = process.pid
+    with pytest.raises(BadSampleError):
+        list(process.sample_in_parts(CLIP[:400], sampling, most=4))
+    assert process.pid == pid
+    left = process.sample_in_parts(CLIP, sampling, most=1)
+    next(left)
+    left.close()
+    np.testing.assert_array_equal(process.sample(CLIP, 11).frames, expected)
+
+
+def test_what_is_too_much_at_once_comes_in_parts():
+    limits = ProcessLimits(decode=DecodeLimits(max_output_bytes=4 * 32 * 32 * 3))
+    with VideoProcess(limits) as small:
+        with pytest.raises(BadSampleError, match="over the limit"):
+            small.sample(CLIP, 8)
+        sampling = FrameSampling(sampler="segments", num_frames=8)
+        parts = list(small.sample_in_parts(CLIP, sampling, most=4))
+        assert [len(part.frames) for part in parts] == [4, 4]
 
 
 def test_draws_depend_on_the_generator_alone(process):

@@ -22,4 +22,13 @@ def test_left_out_samples_are_mentioned() -> None:
 def test_titles_and_numbers() -> None:
     assert score_title("text_to_image_recall_at_10") == "text to image R@10"
     assert score_title("top1") == "top-1 accuracy"
+    assert score_title("text_to_video_recall_at_1") == "text to video R@1"
+    own = "mean_pooled_video_to_text_recall_at_5"
+    pooled = "mean-pooled image tower, "
+    assert score_title(own, "video_retrieval") == f"{pooled}video to text R@5"
+    own = "mean_pooled_text_to_video_median_rank"
+    assert score_title(own, "video_retrieval:4_frames") == f"{pooled}text to video median rank"
+    assert score_title("accuracy_action_sequence", "video_order") == "accuracy: action sequence"
+    own = "accuracy_duration_15_to_60_s"
+    assert score_title(own, "video_order") == "accuracy, videos: 15 to 60 s"
     assert [percent(share) for share in (0.0156, 0.5, 1.0)] == ["1.56", "50.0", "100.0"]

@@ -138,12 +138,26 @@ def test_tempcompass(tmp_path):
             "question whose video is not in the folder": 1,
         }
         if one is choice:
-            assert asked[2:] == (("runs", "sleeps"), 1, "What happens?")
+            assert asked[2:5] == (("runs", "sleeps"), 1, "What happens?")
         else:
-            assert asked[2:] == (("a man runs", "a man sleeps"), 0, "Which one fits?")
-    (tmp_path / "yes_no.json").write_text("{}")
-    with pytest.raises(EvaluationError, match="no options"):
-        _open(tmp_path / "yes_no.json")
+            assert asked[2:5] == (("a man runs", "a man sleeps"), 0, "Which one fits?")
+    (tmp_path / "captioning.json").write_text("{}")
+    with pytest.raises(EvaluationError, match="a paid model judges"):
+        _open(tmp_path / "captioning.json")
+
+
+def test_yes_and_no_of_tempcompass(tmp_path):
+    _videos(tmp_path, "videos/123.mp4")
+    asked = [("Does he run?", "yes"), ("Does he\n sleep?", "No"), ("Or not?", "maybe"), ("", "no")]
+    listed = [{"question": question, "answer": answer} for question, answer in asked]
+    (tmp_path / "yes_no.json").write_text(json.dumps({"123": {"action": listed}}))
+    found = _open(tmp_path / "yes_no.json")
+    assert not found.choices
+    assert found.yes_no == (
+        ("action", 0, "Does he run?", True),
+        ("action", 0, "Does he sleep?", False),
+    )
+    assert found.left_out == {"question without options and one answer": 2}
 
 
 def test_tomato(tmp_path):
@@ -161,7 +175,7 @@ def test_tomato(tmp_path):
         (tmp_path / "data" / f"{kind}.json").write_text(json.dumps(asked))
     found = _open(tmp_path)
     (asked,) = found.choices
-    assert asked == ("count", 0, ("once", "twice"), 1, "How many times?")
+    assert asked[:5] == ("count", 0, ("once", "twice"), 1, "How many times?")
     assert found.read(0) == b"video 1"  # the folder of the demonstration, not the first of the name
     assert found.left_out == {"question without options and one answer": 1}
     assert len(_open(f"{tmp_path / 'data' / 'count.json'}@{tmp_path}").choices) == 1
@@ -176,7 +190,7 @@ def test_mvbench_with_spans(tmp_path):
     found = _open(tmp_path)
     assert [clip.span for clip in found.clips] == [None, (1.5, 4.0)]
     assert [question.clip for question in found.choices] == [0, 1, 0]
-    assert found.choices[0][2:] == (("x", "y"), 1, "What?")
+    assert found.choices[0][2:5] == (("x", "y"), 1, "What?")
     assert found.left_out == {"question without options and one answer": 1}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.support.omni_questions import write_github_form
 from benchmarks.support.omni_server import OmniServer, letter_model
-from eval.omnibench.outcomes import KINDS, outcomes_of
+from eval.omnibench.outcomes import outcomes_of
 from eval.omnibench.parsers.registry import parsers
 from eval.omnibench.read_questions import read_questions
 from eval.omnibench.scoring import score_outcomes
@@ -15,6 +15,7 @@ from eval.respondents.chat_request import read_answer
 from eval.respondents.endings import chosen_choice, ending_of
 from eval.respondents.endpoint import Endpoint
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
+from eval.respondents.outcome import KINDS
 from eval.respondents.question import SETTINGS, prompted
 from eval.respondents.response import Response
 from eval.respondents.response_cache import ResponseCache

@@ -10,12 +10,12 @@ import pytest
 from eval.errors import EvaluationError
 from eval.omnibench.comparison import compare
 from eval.omnibench.log import Log, LogHeader
-from eval.omnibench.outcomes import best_option
 from eval.omnibench.question_set import QuestionSet
 from eval.omnibench.report import render
 from eval.omnibench.results import results_of, write_results
 from eval.omnibench.scoring import positions, score_log
 from eval.respondents.media import BytesMedia
+from eval.respondents.outcome import best_option
 from eval.respondents.question import OmniQuestion
 from eval.respondents.response import Response
 from eval.results import load_result

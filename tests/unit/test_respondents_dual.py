@@ -255,10 +255,10 @@ def test_clap_answers_in_the_dual_encoder(clap_folder, image_model):
 def test_the_task_gives_what_the_respondent_gives(tmp_path, image_model, sound_model, monkeypatch):
     from eval.embedding.decode import StreamingDecoder
     from eval.embedding.embedder import StreamingEmbedder
-    from eval.omnibench.outcomes import best_option
     from eval.omnibench.read_questions import read_questions
     from eval.omnibench.task import OmniBenchOptions
     from eval.respondents import sound_models
+    from eval.respondents.outcome import best_option
     from eval.running.selection import select
     from eval.task_choices import TaskChoices
 

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from data_pipelines.bounded_json import read_json
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.distributed import Context
+from vlsuite.engine.full_precision import optimizer_that_keeps_fp32
 from vlsuite.errors import ConfigError
 
 #: Keys the training config owns; a DeepSpeed file that sets one of them is refused.
@@ -84,11 +85,16 @@ def _zero_stage(settings: dict[str, Any]) -> int:
 def start_engine(
     encoder: nn.Module, optimizer: Optimizer, settings: dict[str, Any], *, ctx: Context
 ) -> Any:
-    """Wrap the towers in a DeepSpeed engine; world size 1 included."""
+    """Wrap the towers in a DeepSpeed engine; world size 1 included.
+
+    Raises:
+        ConfigError: parameters must stay fp32 where DeepSpeed cannot keep them so.
+    """
     import deepspeed
 
     encoder.to(ctx.device)
-    engine, *_ = deepspeed.initialize(model=encoder, optimizer=optimizer, config=settings)
+    given = optimizer_that_keeps_fp32(encoder, optimizer, settings)
+    engine, *_ = deepspeed.initialize(model=encoder, optimizer=given, config=settings)
     return engine
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from vlsuite.errors import ConfigError
+from vlsuite.layers.full_precision import is_full_precision, is_never_decayed
 
 #: Which weights are decayed; see ``OptimConfig.decayed``.
 DecayRule = Literal["open_clip", "matrices"]
@@ -32,7 +33,8 @@ class OptimConfig:
             T5's relative_attention_bias are left out). "matrices": all of two or more axes, as in
             runs that began before there was this setting. Position and word embeddings and timm's
             class tokens are decayed by either rule; timm's own no_weight_decay lists are not
-            followed, nor does open_clip follow them.
+            followed, nor does open_clip follow them. By neither: parameters marked so, which are
+            A_log, D and the step bias of Mamba layers.
         schedule: "cosine" to zero, "constant", or "rsqrt" (inverse square root of the step).
         warmup_steps: linear from zero.
         final_lr_share: share of ``lr`` that "cosine" ends at.
@@ -143,21 +145,24 @@ def parameter_groups(
 ) -> list[dict]:
     """Trainable parameters, decayed and not (gains, biases; see ``is_decayed``).
 
-    Where ``new_lr_factor`` is not 1, layers without pretrained weights are groups of their own.
+    Where ``new_lr_factor`` is not 1, layers without pretrained weights are groups of their own;
+    and parameters that stay fp32 are, the last, since DeepSpeed takes the type of the first for
+    that of the model.
     """
-    groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, bool, float], list[nn.Parameter]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
             factor = new_lr_factor if is_new(name) else 1.0
-            key = (is_decayed(name, parameter, rule), factor)
+            decays = is_decayed(name, parameter, rule)
+            key = (is_full_precision(parameter), not decays, factor)
             groups.setdefault(key, []).append(parameter)
     return [
         {
-            "params": groups[decays, factor],
-            "weight_decay": weight_decay if decays else 0.0,
+            "params": groups[fp32, plain, factor],
+            "weight_decay": 0.0 if plain else weight_decay,
             "lr_factor": factor,
         }
-        for decays, factor in sorted(groups, key=lambda key: (not key[0], key[1]))
+        for fp32, plain, factor in sorted(groups)
     ]
 
 
@@ -165,9 +170,11 @@ def is_decayed(name: str, parameter: nn.Parameter, rule: DecayRule = "open_clip"
     """Whether weight decay acts on a parameter.
 
     open_clip's rule was read from src/open_clip_train/main.py: a parameter is left out where
-    ``p.ndim < 2 or "bn" in n or "ln" in n or "bias" in n``, or it is the logit scale.
+    ``p.ndim < 2 or "bn" in n or "ln" in n or "bias" in n``, or it is the logit scale. By either
+    rule a parameter is left out that is marked so (``_no_weight_decay``, as mamba-ssm marks its
+    own: decays of a state, which weight decay would draw to one value).
     """
-    if parameter.ndim < 2:
+    if parameter.ndim < 2 or is_never_decayed(parameter):
         return False
     return rule == "matrices" or not any(part in name for part in _NOT_DECAYED)
 

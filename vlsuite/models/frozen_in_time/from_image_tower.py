@@ -6,7 +6,6 @@ the two are the same for a single frame is tried on every model that is built.
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,6 +20,10 @@ from vlsuite.models.frozen_in_time.tower import VideoTower
 #: Largest difference of a feature of one frame, as a share of the largest one; fp32 sums in
 #: another order differ by 1e-6.
 _TOLERANCE = 1e-4
+
+#: Embeddings of time that are drawn are as large as what a random tower makes of a patch: three
+#: times open_clip's embeddings of places.
+_DRAWN_TIMES = 3.0
 
 
 def video_tower(
@@ -64,6 +67,8 @@ def video_tower(
     for block in tower.blocks:
         assert isinstance(block, SpaceTimeBlock)
         initialise_time(block.time, time_init)
+    if time_init == "drawn":
+        nn.init.normal_(tower.times, std=_DRAWN_TIMES * tower.times.shape[1] ** -0.5)
     return tower.train(was_training)
 
 
@@ -205,16 +210,3 @@ def _block(block: Any, name: str, *, class_token: bool, bias: bool) -> SpaceTime
 
 def _trainable_copy(norm: nn.Module) -> nn.Module:
     return copy.deepcopy(norm).requires_grad_(True)
-
-
-def names_in_image_tower(
-    tower: nn.Module, image_names: dict[int, str]
-) -> Iterator[tuple[str, str]]:
-    """(name in the video tower, name in the image tower) of every weight that both have.
-
-    Args:
-        image_names: name by ``id`` of each parameter and buffer of the image tower, from before.
-    """
-    for name, value in (*tower.named_parameters(), *tower.named_buffers()):
-        if id(value) in image_names:
-            yield name, image_names[id(value)]

@@ -12,7 +12,7 @@ from vlsuite.errors import ConfigError
 from vlsuite.models.dual_encoder.clip import Clip
 
 
-class FrozenInTime(Clip):
+class VideoText(Clip):
     """Satisfies ``EmbeddingModel`` (images are clips of one frame) and ``ClipEmbeddingModel``.
 
     Args: see :class:`Clip`; the encoder of ``built`` takes clips.
@@ -22,6 +22,12 @@ class FrozenInTime(Clip):
     def clip_frames(self) -> int:
         """Frames that a clip is shown with by default: those that training ended with."""
         return self._built.clip_frames  # type: ignore[attr-defined]
+
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens of a clip of so many frames; None where the tower does not say."""
+        tower: Any = self._built.encoder.visual
+        height, width = self._built.preprocess["size"]
+        return tower.tokens_of(num_frames, size=(height, width))
 
     @torch.no_grad()
     def embed_clips(
