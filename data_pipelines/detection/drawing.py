@@ -13,6 +13,7 @@ from data_pipelines.detection.jitter import fitted
 from data_pipelines.detection.masks import pixels_of
 
 _FONT_SIZE = 11
+_MAX_TEXT = 40  # characters
 _MASK_SHARE = 0.35  # of its colour over the picture
 _GOLDEN = 0.618033988749895  # turns of the colour circle, so that neighbours differ
 
@@ -49,7 +50,7 @@ def draw_boxes(
         corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
         pen.rectangle(corners, outline=colour, width=line)
         if text:
-            _write(pen, text, (left, top), colour, font, drawn.width)
+            _write(pen, text[:_MAX_TEXT], (left, top), colour, font, drawn.width)
     return drawn
 
 

@@ -92,7 +92,7 @@ def make_scenes(
     """Scenes with boxes: of "train", base names alone are marked; of others, all names.
 
     Every category comes about equally often: they are dealt from a shuffled pack, which is
-    shuffled anew when it is empty.
+    shuffled anew when it is empty. Boxes and masks are the same on any backgrounds.
 
     Args:
         split: goes into keys and draws, and says which backgrounds are used.
@@ -113,7 +113,7 @@ def make_scenes(
         actors += [Actor(chosen.sprites[row], None) for row in unmarked.deal(int(hides_one))]
         order = rng.permutation(len(actors))
         scene = draw_scene(
-            backgrounds.draw(split, settings.side, rng),
+            backgrounds.draw(split, settings.side, _generator(f"{key}/background")),
             [actors[int(place)] for place in order],
             sizes=settings.sizes,
             max_hidden=settings.max_hidden,

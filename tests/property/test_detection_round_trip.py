@@ -94,6 +94,26 @@ def test_hostile_run_lengths_are_refused_before_pycocotools_sees_them(counts):
         mask_of_json({"size": [3, 4], "counts": counts}, (3, 4))
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [[0, 0, 1e300, 0, 5, 5]],
+        [[0, 0, float("nan"), 0, 5, 5]],
+        [[0, 0, 1e5, 0, 5, 1e5] * 40],
+        [["a", 1, 2, 3, 4, 5]],
+        [[[0, 0], [1, 1], [2, 2]]],
+    ],
+)
+def test_hostile_outlines_are_refused_before_pycocotools_draws_them(parts):
+    with pytest.raises(BadSampleError, match="broken mask"):
+        mask_of_json(parts, (9, 9))
+
+
+def test_masks_of_pictures_beyond_all_measure_are_refused():
+    with pytest.raises(BadSampleError, match="broken mask"):
+        mask_of_json({"size": [1 << 19, 1 << 19], "counts": [1 << 38]}, (1 << 19, 1 << 19))
+
+
 def test_outlines_of_two_corners_are_no_masks():
     assert mask_of_json([[1, 2, 3, 4]], (9, 9)) is None
     assert mask_of_json([], (9, 9)) is None
