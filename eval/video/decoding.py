@@ -1,7 +1,7 @@
 """Clips to what a model is shown: decoded in guarded processes, some clips ahead, part by part.
 
-A clip of any number of frames is bounded in memory: at most ``FRAMES_AT_ONCE`` of its frames exist
-in the size of the video; what is kept has the size of the model's pictures.
+A clip of any number of frames is bounded in memory: ``FRAMES_AT_ONCE`` of its frames, or as many as
+``BYTES_AT_ONCE`` hold, exist in the size of the video; what is kept has the model's size.
 """
 
 import threading
@@ -24,8 +24,9 @@ from eval.video.clip_set import EvalClip
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
 
-#: Frames of one clip in the size of its video.
+#: Frames of one clip in the size of its video, at most or where they are larger than the bytes.
 FRAMES_AT_ONCE = 32
+BYTES_AT_ONCE = 256 << 20
 
 _MAX_BYTES = 16 << 30  # of a video, which is read from its file where it has one
 
@@ -82,7 +83,11 @@ def pictures_of(
         yield from enumerate(clip.source.chosen(sampling))
         return
     parts = process.sample_in_parts(
-        clip.source.video(), sampling, most=FRAMES_AT_ONCE, span=clip.span
+        clip.source.video(),
+        sampling,
+        most=FRAMES_AT_ONCE,
+        most_bytes=BYTES_AT_ONCE,
+        span=clip.span,
     )
     for part in parts:
         for place, frame in enumerate(part.frames, start=part.first):
