@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from data_pipelines.detection.looking import BoxCounts, BoxTally, describe_boxes
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import open_image
 from data_pipelines.inspect_videos import VideoCounts, VideoTally, describe_videos
@@ -63,6 +64,7 @@ class Inspection:
         problems: what could not be read, one line each.
         videos: what is known of videos and frames; None where there are none.
         spread: of a training batch over the shards; None without samples.
+        boxes: what is marked in the pictures; None without ``categories.json``.
     """
 
     num_shards: int
@@ -79,6 +81,7 @@ class Inspection:
     problems: tuple[str, ...]
     videos: VideoCounts | None = None
     spread: BatchSpread | None = None
+    boxes: BoxCounts | None = None
 
 
 def inspect_shards(
@@ -105,7 +108,7 @@ def inspect_shards(
     words: Counter[int] = Counter()
     sizes: list[tuple[int, int]] = []
     labels: set[int] = set()
-    videos = VideoTally()
+    videos, boxes = VideoTally(), BoxTally()
     chosen = evenly_spaced(sum(map(len, indexes)), max_read)
     for number in progress(chosen):
         index, i = locate(indexes, number)
@@ -113,8 +116,10 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            moving = videos.add(StoredSample(index.key(i), row))
+            sample = StoredSample(index.key(i), row)
+            moving = videos.add(sample)
             kind, size = moving or _header(image_of(row).data)
+            boxes.add(sample, index.path.parent)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -138,6 +143,7 @@ def inspect_shards(
         problems=tuple(problems),
         videos=videos.counts,
         spread=batch_spread([len(index) for index in indexes], batch_size),
+        boxes=boxes.counts,
     )
 
 
@@ -178,6 +184,8 @@ def describe(inspection: Inspection) -> str:
     lines += [f"  {kind:<13} {number:>9,}" for kind, number in inspection.formats.items()]
     if inspection.videos:
         lines += describe_videos(inspection.videos)
+    if inspection.boxes:
+        lines += describe_boxes(inspection.boxes)
     if inspection.num_classes:
         lines.append(f"classes {inspection.num_classes}")
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
@@ -213,15 +221,15 @@ def locate(indexes: Sequence[ShardIndex], number: int) -> tuple[ShardIndex, int]
 
 def read_samples(
     indexes: Sequence[ShardIndex], numbers: Iterable[int]
-) -> Iterator[tuple[StoredSample, bool]]:
-    """The given samples, and whether each line of their txt is a caption."""
+) -> Iterator[tuple[StoredSample, bool, Path]]:
+    """The given samples, whether each line of their txt is a caption, and the folder."""
     for number in numbers:
         index, i = locate(indexes, number)
         try:
             sample = StoredSample(index.key(i), index.read(i))
         except DataError:
             continue
-        yield sample, _one_per_line(index)
+        yield sample, _one_per_line(index), index.path.parent
 
 
 def _one_per_line(index: ShardIndex) -> bool:

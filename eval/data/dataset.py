@@ -34,6 +34,7 @@ Task = Literal[
     "video_retrieval",
     "video_order",
     "video_questions",
+    "detection",
     "images",
 ]
 
