@@ -20,7 +20,7 @@ from data_pipelines.errors import BadSampleError
 from data_pipelines.video.process import ProcessLimits, VideoProcess
 from data_pipelines.video.sampler import FrameSampling
 from eval.data.views import ImageTransform
-from eval.video.clip_set import EvalClip
+from eval.video.clip_set import EvalClip, VideoMember
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
 
@@ -82,12 +82,15 @@ def pictures_of(
     if isinstance(clip.source, PackedFrames):
         yield from enumerate(clip.source.chosen(sampling))
         return
+    source = clip.source
+    video, index = source.with_index() if isinstance(source, VideoMember) else (source.video(), b"")
     parts = process.sample_in_parts(
-        clip.source.video(),
+        video,
         sampling,
         most=FRAMES_AT_ONCE,
         most_bytes=BYTES_AT_ONCE,
         span=clip.span,
+        index=index,
     )
     for part in parts:
         for place, frame in enumerate(part.frames, start=part.first):
