@@ -219,7 +219,7 @@ def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:
         found.append(name)
     if isinstance(address := entry.get("coco_url"), str):
         found.append("/".join(address.rsplit("/", 2)[-2:]))
-    if name is not None and found and found[0].startswith(_COCO_NAMES):
+    if found and found[0].startswith(_COCO_NAMES):
         found.append(found[0].rpartition("_")[2])
     return tuple(dict.fromkeys(name for name in found if name)) or (f"{entry['id']}.jpg",)
 

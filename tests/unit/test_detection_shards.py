@@ -113,6 +113,12 @@ def test_novel_boxes_can_be_left_out(tmp_path):
         )
 
 
+def test_pictures_without_boxes_can_be_left_out(tmp_path):
+    manifest = _built(tmp_path, coco(), with_boxes_only=True)
+    assert manifest.num_samples == 2
+    assert manifest.skipped == {"picture without boxes": 1}
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     first = _built(tmp_path / "a", coco())
     second = _built(tmp_path / "b", coco())

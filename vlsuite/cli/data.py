@@ -25,6 +25,7 @@ write, check and look at shards of image-caption pairs
 
   vlsuite data build emoji --out data/emoji           the demo's shards, from installed packages
   vlsuite data build table --help                     a CSV, TSV or Parquet of paths and captions
+  vlsuite data build detection --help                 pictures with boxes: COCO, LVIS
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
