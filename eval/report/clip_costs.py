@@ -100,8 +100,8 @@ def remarks_on_clips(results: Sequence[EvalResult]) -> list[str]:
         if line := _on_stored_frames(result):
             lines.append(f"{where}: {line}")
         if result.details.get("subtitles") == "not shown":
-            lines.append(f"{where}: the set has subtitles, which were not shown")
-    return lines
+            lines.append(f"{result.dataset}: the set has subtitles, which were not shown")
+    return list(dict.fromkeys(lines))
 
 
 def cost_note(results: Sequence[EvalResult]) -> list[str]:

@@ -29,8 +29,8 @@ class VideoOptions:
         batch_frames: frames of these at most; a longer clip is embedded alone.
         workers: decoding processes.
         decoder: "pyav", "torchcodec" (its exact mode) or "decord".
-        deadline: seconds that decoding 32 frames of a video may take; a video that takes longer
-            counts as one that cannot be decoded.
+        deadline: seconds that decoding a part of a clip may take (32 frames, more of small
+            ones); a video that takes longer counts as one that cannot be decoded.
     """
 
     frames: tuple[int, ...] = ()

@@ -169,7 +169,7 @@ class VideoQuestions:
         sampling = FrameSampling(sampler=self._sampler, num_frames=frames)
         asker = asker_of(model, sampling, self.options, self.video)
         questions = worded_set(found)
-        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json())} | asker.told()
+        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json()), **asker.told()}
         responses = answers(
             model,
             asker,

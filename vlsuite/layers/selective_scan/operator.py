@@ -33,7 +33,8 @@ def scan_operator(
     """See ``Scanned``; with ``keep`` it can be differentiated."""
     inputs = ScanInputs(x, dt, A, B, C, D, dt_bias, initial_state, softplus)
     with torch.autocast(x.device.type, enabled=False):
-        return tuple(_FORMS[form].forward(inputs, keep=keep))
+        y, final_state, kept = _FORMS[form].forward(inputs, keep=keep)
+        return y, final_state, kept
 
 
 @scan_operator.register_fake
@@ -76,7 +77,10 @@ def scan_backward_operator(
     """See ``ScanGradients``."""
     inputs = ScanInputs(x, dt, A, B, C, D, dt_bias, initial_state, softplus)
     with torch.autocast(x.device.type, enabled=False):
-        return tuple(_FORMS[form].backward(inputs, kept, dy=dy, dfinal=dfinal))
+        dx, ddt, dA, dB, dC, dD, dbias, dstate = _FORMS[form].backward(
+            inputs, kept, dy=dy, dfinal=dfinal
+        )
+        return dx, ddt, dA, dB, dC, dD, dbias, dstate
 
 
 @scan_backward_operator.register_fake
