@@ -91,7 +91,7 @@ class Study:
         self._runs.make_data(
             MotionData(
                 clips=config.clips, validation=config.validation, test=config.test_clips,
-                frames=config.frames, side=config.side, sprites=config.sprites,
+                frames=config.frames, side=config.side, sprites=config.sprites, gop=1,
             )
         )  # fmt: skip
         image = open_trainable(self.image_tower())

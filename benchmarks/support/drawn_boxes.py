@@ -6,7 +6,7 @@ the middle of the rectangle, the sum tells the edge to a small part of a pixel.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def _span(rng: np.random.Generator, side: int) -> tuple[int, int]:
     return low, low + length
 
 
-def _of_mask(mask: object, box: np.ndarray, size: tuple[int, int], transform: Transform) -> Errors:
+def _of_mask(mask: Any, box: np.ndarray, size: tuple[int, int], transform: Transform) -> Errors:
     if isinstance(mask, tuple) and not hasattr(mask, "counts"):
         corners = np.asarray(mask[0])
         low, high = corners.min(axis=0), corners.max(axis=0)

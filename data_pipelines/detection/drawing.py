@@ -72,7 +72,7 @@ def annotated_picture(
         picture, annotations = _shrunk(picture, annotations, side)
     labels = annotations.labels.tolist()
     texts = [
-        f"{names[label]} (crowd)" if crowd else names[label]
+        f"{names[int(label)]} (crowd)" if crowd else names[int(label)]
         for label, crowd in zip(labels, annotations.is_crowd.tolist(), strict=True)
     ]
     colours = [colour_of(label) for label in labels]

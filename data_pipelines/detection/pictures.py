@@ -20,9 +20,11 @@ class Pictures(Protocol):
     @property
     def places(self) -> tuple[str, ...]:
         """All there are, in a fixed order."""
+        ...
 
     def find(self, names: Sequence[str]) -> str | None:
         """Where the picture of the first of these names that is there lies; None for none."""
+        ...
 
     def read(self, place: str) -> bytes:
         """The bytes at a place that ``find`` told.
@@ -30,6 +32,7 @@ class Pictures(Protocol):
         Raises:
             BadSampleError: they cannot be read.
         """
+        ...
 
 
 def open_pictures(path: Path) -> Pictures:

@@ -37,10 +37,12 @@ class Backgrounds(Protocol):
         self, split: str, side: int, rng: np.random.Generator
     ) -> UInt8[np.ndarray, "side side 3"]:
         """A new one for a scene of a split."""
+        ...
 
     @property
     def details(self) -> dict[str, int | str | bool]:
         """What a manifest tells of them."""
+        ...
 
 
 def open_backgrounds(paths: Sequence[str], skips: Skips) -> Backgrounds:

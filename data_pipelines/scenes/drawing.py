@@ -76,7 +76,8 @@ class _Stage:
 
     def __init__(self, canvas: UInt8[np.ndarray, "side side 3"], max_hidden: float) -> None:
         self._canvas = canvas
-        self._owner = np.full(canvas.shape[:2], -1, np.int64)
+        self._size = (canvas.shape[0], canvas.shape[1])
+        self._owner = np.full(self._size, -1, np.int64)
         self._solid: list[int] = []  # pixels of each sprite, hidden ones among them
         self._max_hidden = max_hidden
 
@@ -99,8 +100,8 @@ class _Stage:
 
     def annotations(self, labels: Sequence[int | None]) -> Annotations:
         """Boxes and masks of the sprites with a label, by what is to be seen of them."""
-        size = self._owner.shape
-        empty = no_annotations((size[0], size[1]))
+        height, width = self._size
+        empty = no_annotations((height, width))
         rows = [number for number, label in enumerate(labels) if label is not None]
         if not rows:
             return empty
@@ -114,10 +115,8 @@ class _Stage:
         )
 
     def _place(self, look: Look, rng: np.random.Generator) -> tuple[int, int] | None:
-        room = (
-            self._owner.shape[1] - look.is_solid.shape[1],
-            self._owner.shape[0] - look.is_solid.shape[0],
-        )
+        height, width = self._size
+        room = (width - look.is_solid.shape[1], height - look.is_solid.shape[0])
         if min(room) < 0 or not look.is_solid.any():
             return None
         for _ in range(_TRIES):
