@@ -1,8 +1,8 @@
 """CPU time and peak memory of one of our scans, in a process of its own.
 
 ``python -m benchmarks.support.scan_side FILE OPTIONS``: a file of inputs, JSON options; the last
-line printed is one JSON object. The peers' side, ``benchmarks/peers/inside/plain_scans.py``, measures
-in the same way.
+line printed is one JSON object. The peers' side measures in the same way:
+``benchmarks/peers/inside/plain_scans.py``.
 """
 
 import json

@@ -48,7 +48,8 @@ def reference() -> Callable[..., torch.Tensor]:
     files = importlib.metadata.files("mamba-ssm") or []
     (path,) = (file for file in files if file.name == "selective_scan_interface.py")
     for name in ("mamba_ssm", "mamba_ssm.utils", "mamba_ssm.utils.torch", "mamba_ssm.ops",
-                 "mamba_ssm.ops.triton", "mamba_ssm.ops.triton.layer_norm", "selective_scan_cuda"):  # fmt: skip
+                 "mamba_ssm.ops.triton", "mamba_ssm.ops.triton.layer_norm",
+                 "selective_scan_cuda"):  # fmt: skip
         sys.modules[name] = types.ModuleType(name)
     stubs: Any = sys.modules["mamba_ssm.utils.torch"]
     stubs.custom_fwd = stubs.custom_bwd = lambda function: function
