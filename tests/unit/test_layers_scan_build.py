@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ from vlsuite.layers.selective_scan.build import BuildError, build
 pytestmark = pytest.mark.skipif(
     not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="no C compiler here"
 )
+
+ROOT = Path(__file__).parents[2]
 
 #: Without the packages around it, which import torch.
 _ALONE = """
@@ -69,7 +72,7 @@ def start(**variables):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": os.getcwd()} | variables,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | variables,
     )
 
 
@@ -79,6 +82,13 @@ def compiler_script(tmp_path, body):
     path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo "strange 1.0" && exit\n{body}\n')
     path.chmod(0o755)
     return str(path)
+
+
+def test_the_source_is_packaged():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packaged = settings["tool"]["setuptools"]["package-data"]["vlsuite.layers.selective_scan"]
+    assert building.SOURCE.name == "kernel.c"
+    assert any(building.SOURCE.match(pattern) for pattern in packaged)
 
 
 def test_compiled_once(cache):

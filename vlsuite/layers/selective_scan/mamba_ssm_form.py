@@ -43,8 +43,9 @@ class Problem(NamedTuple):
 def why_not() -> Problem | None:
     """None where the kernels can be used.
 
-    From 2.3.2 on, mamba-ssm is installed without the kernel of Mamba-1 unless it is asked for; the
-    package imports all the same, and raises on the first call.
+    Its repository after 2.3.2.post1 installs the kernel of Mamba-1 only where it is asked for: the
+    package imports without it, and raises on the first call. 2.3.2.post1 raises while it is
+    imported.
     """
     if importlib.util.find_spec("mamba_ssm") is None:
         return Problem("mamba-ssm is not installed", _BUILD)
