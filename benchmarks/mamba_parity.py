@@ -22,7 +22,7 @@ from benchmarks.peers.mamba_ssm import Case
 from benchmarks.support.environment import describe
 from benchmarks.support.report import finish
 from data_pipelines.errors import UserError
-from vlsuite.layers.mamba.interim_scan import scan_step, selective_scan
+from vlsuite.layers.selective_scan.scan import scan_step, selective_scan
 from vlsuite.layers.state_space_duality import ssd, ssd_step
 
 #: Of the largest entry: sums of some hundred fp32 numbers in another order.

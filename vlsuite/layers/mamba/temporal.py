@@ -7,7 +7,7 @@ directions share the in and out projections and have a convolution, step, B, C, 
 b = batch, l = length, w = width
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -113,17 +113,18 @@ class TemporalMamba(nn.Module):
         self, number: int, tokens: Tensor, is_there: Tensor | None, piece: int
     ) -> Tensor:
         """What one direction adds to the tokens, "b l w"."""
+        # split, not sliced: the gradient of each slice would be as long as all tokens
+        spans = tokens.split(piece, dim=1)
+        theres = [None] * len(spans) if is_there is None else is_there.split(piece, dim=1)
         state, parts = None, []
-        for start in _starts(tokens.shape[1], piece, from_end=number == 1):
-            span = slice(start, start + piece)
-            there = None if is_there is None else is_there[:, span]
+        for span, there in _in_order(list(zip(spans, theres, strict=True)), from_end=number == 1):
             if torch.is_grad_enabled():
                 part, state = checkpoint(
-                    self._piece, number, tokens[:, span], there, state,
+                    self._piece, number, span, there, state,
                     use_reentrant=False, preserve_rng_state=False,
                 )  # fmt: skip
             else:
-                part, state = self._piece(number, tokens[:, span], there, state)
+                part, state = self._piece(number, span, there, state)
             parts.append(part)
         return torch.cat(parts[::-1] if number else parts, dim=1)
 
@@ -179,6 +180,7 @@ def _turned(number: int, rows: Projected) -> Projected:
     return Projected(rows.gate.flip(1), rows.x.flip(1), rows.own.flip(1), there)
 
 
-def _starts(length: int, piece: int, *, from_end: bool) -> Iterator[int]:
-    starts = range(0, length, piece)
-    return reversed(starts) if from_end else iter(starts)
+def _in_order(
+    pieces: list[tuple[Tensor, Tensor | None]], *, from_end: bool
+) -> list[tuple[Tensor, Tensor | None]]:
+    return pieces[::-1] if from_end else pieces
