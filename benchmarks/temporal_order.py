@@ -9,8 +9,6 @@ right half of the time. Everything is kept in ``--work``; a stopped study goes o
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.support.environment import describe
+from benchmarks.support.motion_runs import MotionData, MotionRuns, training_cost
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError
 from data_pipelines.errors import UserError
@@ -60,68 +59,47 @@ class Study:
     """
 
     def __init__(self, work: Path, config: StudyConfig, *, threads: int) -> None:
-        self._work, self._config, self._threads = work, config, threads
-
-    @property
-    def data(self) -> Path:
-        """Training, validation and both tests."""
-        return self._work / "motion"
+        self._config = config
+        self._runs = MotionRuns(work, threads=threads)
 
     def make_data(self) -> None:
         """Clips and a tokenizer of their captions, where they are not there yet."""
         config = self._config
-        if not (self.data / "manifest.json").exists():
-            self._vlsuite(
-                "data", "build", "motion", "--clips", config.clips, "--test", config.test_clips,
-                "--validation", 200, "--frames", config.frames, "--side", config.side,
-                "--sprites", config.sprites, "--out", self.data,
-            )  # fmt: skip
-        if not (self._work / "tokenizer" / "tokenizer.json").exists():
-            train = self.data / "train"
-            out = self._work / "tokenizer"
-            self._vlsuite("data", "tokenizer", train, "--vocab-size", 512, "--out", out)
+        self._runs.make_data(
+            MotionData(
+                clips=config.clips, validation=200, test=config.test_clips, frames=config.frames,
+                side=config.side, sprites=config.sprites,
+            )
+        )  # fmt: skip
 
     def train(self, model: str, seed: int) -> Path:
         """The run folder of a model, trained to its end."""
         config = self._config
-        out = self._work / f"{model.replace(' ', '-')}-{seed}"
         first, second = (
             round(share * config.samples / config.batch) * config.batch for share in _SHARES
         )
         settings = [
             f"model.image_text.name={config.architecture}",
-            f"model.image_text.tokenizer={self._work / 'tokenizer'}",
-            f"data.train={self.data / 'train'}",
+            f"model.image_text.tokenizer={self._runs.tokenizer}",
             f"duration={config.samples}samples",
             f"global_batch_size={config.batch}",
             f"optim.lr={config.lr}",
-            f"threads={self._threads}",
             f"seed={seed}",
             *(text.format(a=first, b=second) for text in MODELS[model]),
         ]
-        words = [word for setting in settings for word in ("--set", setting)]
-        if not (out / "export" / "frozen_in_time_config.json").exists():
-            self._vlsuite("train", "motion", "--out", out, "--auto-resume", *words)
-        return out
+        return self._runs.train(f"{model.replace(' ', '-')}-{seed}", settings)
 
     def scores(self, run: Path, test: str) -> dict[str, Any]:
         """Of the task "video_order": name to value, low, high and number of questions."""
         out = run / "order" / test
         words = ("--task", "video_order", "--out", out)
-        self._vlsuite("eval", run, "--data", self.data / test, *words)
+        self._runs.vlsuite("eval", run, "--data", self._runs.data / test, *words)
         (result,) = (json.loads(path.read_text()) for path in out.rglob("*.json"))
         return result["scores"]
 
     def cost(self, run: Path) -> dict[str, float]:
-        """What a training took, from its log."""
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        steps = [line for line in lines if line["kind"] == "train"]
-        seconds = sum(
-            (b["step"] - a["step"]) * self._config.batch / b["samples_per_s"]
-            for a, b in zip([{"step": 0}, *steps], steps, strict=False)
-            if b.get("samples_per_s")
-        )
-        return {"samples": steps[-1]["samples_seen"], "seconds": round(seconds)}
+        """What a training took."""
+        return training_cost(run, batch=self._config.batch)
 
     def frames_seen(self, model: str) -> int:
         """Frames of all clips of a training: its compute but for the text tower."""
@@ -130,14 +108,6 @@ class Study:
             return 8 * samples
         first, second = (round(share * samples) for share in _SHARES)
         return first + 4 * second + 8 * (samples - first - second)
-
-    def _vlsuite(self, *words: object) -> None:
-        command = [sys.executable, "-P", "-m", "vlsuite", *map(str, words)]
-        print("$ vlsuite " + " ".join(map(str, words)), flush=True)
-        environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
-        done = subprocess.run(command, stdout=subprocess.DEVNULL, env=environment)
-        if done.returncode:
-            raise BenchmarkError(f"'vlsuite {words[0]}' ended with {done.returncode}; see above")
 
 
 def over_seeds(scores: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -101,6 +101,31 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
+class ReducibleModel(Protocol):
+    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+
+    def tokens_of(self, num_frames: int) -> int:
+        """Tokens that are read of a clip of that many frames."""
+        ...
+
+    def reduced(
+        self,
+        *,
+        sample_every: int | None = None,
+        temporal_pool: int | None = None,
+        spatial_pool: int | None = None,
+    ) -> "ReducibleModel":
+        """The same weights with fewer tokens, and another fingerprint; what is None stays.
+
+        Args:
+            sample_every: keep one of so many frames.
+            temporal_pool: mean over so many frames, before that.
+            spatial_pool: mean over cells of so many rows and columns.
+        """
+        ...
+
+
+@runtime_checkable
 class DifferentiableModel(Protocol):
     """An ``EmbeddingModel`` whose image tower can be attacked."""
 

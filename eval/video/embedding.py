@@ -25,6 +25,7 @@ from eval.video.clip_set import ClipSet
 from eval.video.decoding import ClipDecoder
 from eval.video.mean_pooled import MeanPooled, as_clip_model
 from eval.video.options import VideoOptions
+from eval.video.reduction import as_reduced
 
 #: What scores of the baseline begin with.
 BASELINE = "mean_pooled_"
@@ -76,8 +77,9 @@ def embed_clips(
 
     Raises:
         MissingDecoderError: this machine cannot read videos.
-        EvaluationError: no clip can be decoded, or the model gives NaN.
+        EvaluationError: no clip can be decoded, the model gives NaN, or cannot keep fewer tokens.
     """
+    model = as_reduced(model, options)
     shown = as_clip_model(model)
     frames = shown.clip_frames if num_frames is None else num_frames
     sampling = FrameSampling(sampler=sampler, num_frames=frames)

@@ -142,7 +142,7 @@ class VideoOrder:
             "sampler": self._sampler,
             "question": self.options.question,
             "seed": self.seed,
-        }
+        } | self.options.reduction()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""

@@ -155,7 +155,7 @@ class VideoRetrieval:
             "captions_per_video": self.captions_per_video,
             "num_examples": self.num_examples,
             "seed": self.seed,
-        }
+        } | self.options.reduction()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""

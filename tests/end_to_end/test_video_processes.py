@@ -1,6 +1,7 @@
 """Clips and pictures in one run, by one process and by two; killed, continued, written, opened."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -23,20 +24,22 @@ from vlsuite.cli.main import main
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
 from vlsuite.errors import ConfigError, DataError
-from vlsuite.models.frozen_in_time.model import FrozenInTime
 from vlsuite.models.opening import open_model
+from vlsuite.models.storm.model import Storm
+from vlsuite.models.video_text.model import VideoText
 
-WEIGHTS = "frozen_in_time.safetensors"
+FAMILIES = ("frozen_in_time", "storm")
+FROZEN, STORM = (pytest.mark.parametrize("root", [name], indirect=True) for name in FAMILIES)
 STAGES = (1, 2, 3)
 #: fp32 sums over 16 pairs in another order, after four steps of AdamW.
 LOSS, WEIGHT = 2e-5, 2e-4
 
 
 def config(root: Path, *overrides: str) -> TrainConfig:
-    """Clips and pictures 1:1; one frame for two steps, then four."""
+    """Clips and pictures 1:1; one frame for two steps, then four; the folder names the family."""
     return small_config(
         root,
-        "model=frozen_in_time",
+        f"model={root.name}",
         "model.image_text.name=vlsuite-micro-32",
         f"model.image_text.context_length={CONTEXT_LENGTH}",
         f"model.image_text.tokenizer={word_tokenizer_folder()}",
@@ -69,10 +72,10 @@ def logged(run: Path) -> list[dict]:
     return [line for line in lines if line["kind"] == "train"]
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=FAMILIES)
+def root(request, tmp_path_factory) -> Path:
     """Folder of both shards, of the runs of two processes, and of one process ("one")."""
-    root = tmp_path_factory.mktemp("video")
+    root = tmp_path_factory.mktemp("video") / request.param
     write_clips(root / "clips", 40)
     write_pictures(root / "pictures", 24)
     log = root / "log"
@@ -82,11 +85,17 @@ def root(tmp_path_factory) -> Path:
     return root
 
 
+def own_weights(run: Path) -> dict[str, torch.Tensor]:
+    """Of the export, what image towers have none of."""
+    (path,) = (run / "export").glob("*.safetensors")
+    return load_file(path)
+
+
 def assert_same_run(ours: Path, reference: Path) -> None:
     for a, b in zip(logged(ours), logged(reference), strict=True):
         assert a["loss"] == pytest.approx(b["loss"], abs=LOSS)
-    weights = load_file(ours / "export" / WEIGHTS)
-    for name, value in load_file(reference / "export" / WEIGHTS).items():
+    weights = own_weights(ours)
+    for name, value in own_weights(reference).items():
         torch.testing.assert_close(weights[name], value, rtol=0, atol=WEIGHT, msg=name)
 
 
@@ -103,20 +112,22 @@ def test_micro_batches_equal_one_batch(root, tmp_path):
 
 def test_a_run_goes_on_where_it_stopped(root, tmp_path):
     _, losses = run_to_end(config(root), tmp_path / "run")
-    before = load_file(tmp_path / "run" / "export" / WEIGHTS)
+    before = own_weights(tmp_path / "run")
     shutil.rmtree(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
     _, all_losses = run_to_end(config(root), tmp_path / "run")
     assert all_losses[-2:] == losses[-2:]
-    after = load_file(tmp_path / "run" / "export" / WEIGHTS)
+    after = own_weights(tmp_path / "run")
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
+@FROZEN
 def test_time_is_learned_once_clips_have_frames(root):
     """The embeddings of later frames leave zero in the second stage of the curriculum."""
-    times = load_file(root / "one" / "export" / WEIGHTS)["visual.times"]
+    times = own_weights(root / "one")["visual.times"]
     assert (times.abs().max(dim=1).values > 0).tolist() == [True] * 4
 
 
+@FROZEN
 def test_every_uid_once_an_epoch(root, tmp_path):
     """One pool of clips and pictures: 64 samples, 4 steps of 16."""
     settings = ["data.weights=", "logging.uids=true", "data.num_workers=1"]
@@ -132,7 +143,7 @@ def test_export_is_the_same_model_and_embeds(root, tmp_path, capsys):
     assert main(["export", str(root / "one"), "--out", str(out)]) == 0
     assert "loaded again" in capsys.readouterr().out
     model, run = open_model(str(out)), open_model(str(root / "one"))
-    assert isinstance(model, FrozenInTime)
+    assert isinstance(model, VideoText)
     assert isinstance(model, ClipEmbeddingModel)
     assert model.clip_frames == 4
     assert model.fingerprint == run.fingerprint
@@ -166,13 +177,15 @@ def test_training_options(root, tmp_path, option):
         assert losses[-1] < losses[0]
 
 
+@FROZEN
 def test_the_baseline_trains_alike(root, tmp_path):
     settings = config(root, "model.over_time=mean", "duration=24steps", "optim.lr=3e-3")
     _, losses = run_to_end(settings, tmp_path / "run")
     assert sum(losses[-4:]) < sum(losses[:4])
-    assert isinstance(open_model(str(tmp_path / "run")), FrozenInTime)
+    assert isinstance(open_model(str(tmp_path / "run")), VideoText)
 
 
+@FROZEN
 def test_a_machine_that_cannot_read_videos_stops_the_run_in_one_line(root, tmp_path, monkeypatch):
     """And counts no video as bad."""
     broken = tmp_path / "broken"
@@ -192,3 +205,26 @@ def test_a_machine_that_cannot_read_videos_stops_the_run_in_one_line(root, tmp_p
         run_to_end(config(root, *settings), tmp_path / "run")
     assert "\n" not in str(error.value)
     shared_process.cache_clear()
+
+
+@STORM
+def test_fewer_tokens_without_another_training(root):
+    """A run of four frames, asked with other reductions and longer clips than it was trained on."""
+    model = open_model(str(root / "one"))
+    assert isinstance(model, Storm)
+    assert [model.tokens_of(n) for n in (4, 32)] == [16, 128]
+    clips = torch.randint(0, 256, (2, 32, 3, 32, 32), dtype=torch.uint8)
+    view = model.reduced(temporal_pool=4, sample_every=2)
+    assert view.tokens_of(32) == 16
+    assert view.embed_clips(clips).shape == model.embed_clips(clips).shape
+
+
+@STORM
+def test_bf16_stays_finite_for_200_steps(root, tmp_path):
+    settings = ["precision=bf16", "duration=200steps", "model.frames=8", "optim.lr=3e-3"]
+    smaller = ["global_batch_size=4", "data.num_workers=1", "logging.every=10steps"]
+    _, losses = run_to_end(config(root, *settings, *smaller), tmp_path / "run")
+    assert len(losses) == 20
+    assert all(math.isfinite(loss) for loss in losses)
+    for name, value in own_weights(tmp_path / "run").items():
+        assert value.isfinite().all(), name

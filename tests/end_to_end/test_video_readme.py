@@ -101,9 +101,9 @@ def test_retrieval_of_the_test_list_is_scored(root):
 
 
 def test_the_export_opens(root):
-    from vlsuite.models.frozen_in_time.model import FrozenInTime
     from vlsuite.models.opening import open_model
+    from vlsuite.models.video_text.model import VideoText
 
     model = open_model(str(root / "my-video-model"))
-    assert isinstance(model, FrozenInTime)
+    assert isinstance(model, VideoText)
     assert model.clip_frames == 4

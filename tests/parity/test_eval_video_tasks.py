@@ -1,5 +1,6 @@
 """Retrieval and order of videos against float64 loops, broken videos and missing captions too."""
 
+import copy
 import io
 import json
 from collections import Counter, defaultdict
@@ -279,3 +280,46 @@ def test_the_report_shows_strips_and_accuracy_by_frames(tmp_path, folder):
     assert page.count("data:image/jpeg") >= 40
     assert "Order in videos" in page
     assert "best and worst in turn" in page
+
+
+class Halving(ClipReader):
+    """Reads a clip as tokens, four a frame, of which some frames can be left out."""
+
+    every = 1
+
+    def tokens_of(self, num_frames):
+        """Four a frame."""
+        return 4 * -(-num_frames // self.every)
+
+    def reduced(self, *, sample_every=None, temporal_pool=None, spatial_pool=None):
+        """Only this way is known here."""
+        assert temporal_pool is None
+        assert spatial_pool is None
+        view = copy.copy(self)
+        view.every = sample_every
+        view.fingerprint = f"{self.fingerprint[:-1]}{sample_every}"
+        return view
+
+    def embed_clips(self, clips):
+        """Of the frames that are left."""
+        return super().embed_clips(clips[:, :: self.every])
+
+
+def test_fewer_tokens_are_an_option_and_stand_in_the_result(folder, tmp_path):
+    model = Halving()
+    store = StoredEmbedder(EMBEDDER, tmp_path / "store", batch_size=7)
+    whole = _run(folder, "video_order", model, store, frames=(8,))
+    half = _run(folder, "video_order", model, store, frames=(8,), sample_every=2)
+    view = model.reduced(sample_every=2)
+    assert half.scores == _run(folder, "video_order", view, store, frames=(8,)).scores
+    assert half.scores != whole.scores
+    assert half.details["sample_every"] == 2
+    assert "sample_every" not in whole.details
+
+
+def test_fewer_tokens_of_a_model_without_tokens_is_one_line(folder):
+    with pytest.raises(EvaluationError, match=r"leave out video\.temporal_pool") as error:
+        _run(folder, "video_order", ClipReader(), temporal_pool=4)
+    assert "\n" not in str(error.value)
+    with pytest.raises(EvaluationError, match=r"video\.sample_every=0"):
+        VideoOptions(sample_every=0)

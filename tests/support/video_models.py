@@ -12,7 +12,7 @@ from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.frozen_in_time.config import FrozenInTimeConfig
 from vlsuite.models.frozen_in_time.from_image_tower import video_tower
 from vlsuite.models.frozen_in_time.tower import VideoTower
-from vlsuite.models.frozen_in_time.trainable import TrainableFrozenInTime
+from vlsuite.models.video_text.trainable import TrainableVideoText
 
 SIDE = 32  # pixels
 
@@ -73,7 +73,7 @@ def clips(count: int, num_frames: int, *, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, num_frames, 3, SIDE, SIDE, generator=generator)
 
 
-def tiny_video_model(*, seed: int = 0, **changes: Any) -> TrainableFrozenInTime:
+def tiny_video_model(*, seed: int = 0, **changes: Any) -> TrainableVideoText:
     """Both towers, with random weights."""
     torch.manual_seed(seed)
     words = {"tokenizer": str(word_tokenizer_folder()), "context_length": CONTEXT_LENGTH}

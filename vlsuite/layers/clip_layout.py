@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 
@@ -54,6 +54,8 @@ class ClipLayout:
             raise ValueError(f"clips of {list(num_frames)} frames; each needs one at least")
         starts = lengths.cumsum(0) - lengths
         self.num_clips = len(lengths)
+        self.num_frames: Int64[Tensor, " clips"] = lengths.to(device)
+        self._longest = int(lengths.max()) if len(lengths) else 0
         self.total_frames = int(lengths.sum())
         self.clip_of_frame: Int64[Tensor, " total_frames"] = torch.repeat_interleave(
             torch.arange(len(lengths)), lengths
@@ -77,6 +79,21 @@ class ClipLayout:
         places = [group.frames if of_frames else group.clips for group in self.by_length]
         order = torch.cat([place.flatten() for place in places if place is not None])
         return torch.cat(list(parts))[torch.argsort(order)]
+
+    @property
+    def is_there(self) -> Bool[Tensor, "clips frames"] | None:
+        """Which frames of :meth:`padded` are a clip's own; None where all clips are as long."""
+        if len(self.by_length) == 1:
+            return None
+        places = torch.arange(self._longest, device=self.num_frames.device)
+        return places < self.num_frames[:, None]
+
+    def padded(self, rows: Tensor) -> Tensor:
+        """The rows [t, ...] of frames as [c, f, ...]; zeros behind those of shorter clips."""
+        if len(self.by_length) == 1:
+            return rows.unflatten(0, (self.num_clips, -1))
+        clips = rows.new_zeros(self.num_clips, self._longest, *rows.shape[1:])
+        return clips.index_put((self.clip_of_frame, self.place_in_clip), rows)
 
     def mean_over_frames(
         self, rows: Float[Tensor, "total_frames width"]

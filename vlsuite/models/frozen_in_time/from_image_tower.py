@@ -6,7 +6,6 @@ the two are the same for a single frame is tried on every model that is built.
 """
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -205,16 +204,3 @@ def _block(block: Any, name: str, *, class_token: bool, bias: bool) -> SpaceTime
 
 def _trainable_copy(norm: nn.Module) -> nn.Module:
     return copy.deepcopy(norm).requires_grad_(True)
-
-
-def names_in_image_tower(
-    tower: nn.Module, image_names: dict[int, str]
-) -> Iterator[tuple[str, str]]:
-    """(name in the video tower, name in the image tower) of every weight that both have.
-
-    Args:
-        image_names: name by ``id`` of each parameter and buffer of the image tower, from before.
-    """
-    for name, value in (*tower.named_parameters(), *tower.named_buffers()):
-        if id(value) in image_names:
-            yield name, image_names[id(value)]

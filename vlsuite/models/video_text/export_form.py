@@ -4,13 +4,17 @@ from pathlib import Path
 
 from vlsuite.export.form import Exported, Form
 from vlsuite.models.folders import check_same_model
-from vlsuite.models.frozen_in_time.folder import CARD, IMAGE_TEXT
+from vlsuite.models.video_text.folder import CARD, IMAGE_TEXT
 
 
-def export_form() -> Form:
-    """The folder of all parts."""
+def export_form(family: str) -> Form:
+    """The folder of all parts.
+
+    Args:
+        family: by its registered name.
+    """
     files = ("*config.json", "*.safetensors", CARD, IMAGE_TEXT)
-    return Form(name="frozen_in_time", write=_write, verify=_verify, files=files)
+    return Form(name=family, write=_write, verify=_verify, files=files)
 
 
 def _write(folder: Path, exported: Exported) -> None:

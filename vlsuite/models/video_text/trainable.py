@@ -1,4 +1,4 @@
-"""Frozen in Time in training: what the trainer, checkpoints and export ask of it."""
+"""Models of videos and texts in training: what the trainer, checkpoints and export ask of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,25 +18,30 @@ from vlsuite.export.run_history import RunHistory
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.towers import Embeddings
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
-from vlsuite.models.frozen_in_time.export_form import export_form
-from vlsuite.models.frozen_in_time.folder import write_video_folder
-from vlsuite.models.frozen_in_time.model import FrozenInTime
+from vlsuite.models.video_text.card import video_card
+from vlsuite.models.video_text.export_form import export_form
+from vlsuite.models.video_text.folder import write_video_folder
+from vlsuite.models.video_text.model import VideoText
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainableFrozenInTime(TrainableDualEncoder):
+class TrainableVideoText(TrainableDualEncoder):
     """See ``TrainableModel``; every method does what is said there.
 
     Attributes:
         curriculum: frames of a clip in training.
+        family: by its registered name.
         described: the family's settings, for the folder.
+        how: clips become an embedding, in half a sentence, for the card.
         image_names: name in the dual encoder that it started from, by name in the encoder.
     """
 
-    evaluated_as: ClassVar[type[Clip]] = FrozenInTime
+    evaluated_as: ClassVar[type[Clip]] = VideoText
 
     curriculum: FrameCurriculum
+    family: str
     described: Mapping[str, Any]
+    how: str
     image_names: Mapping[str, str]
 
     @property
@@ -77,19 +82,20 @@ class TrainableFrozenInTime(TrainableDualEncoder):
             folder,
             self,
             weights,
+            family=self.family,
             described=self.described,
             image_names=self.image_names,
             scalars=scalars,
-            name=name,
+            card=video_card(self, self.described, name=name, family=self.family, how=self.how),
         )
 
     def forms(self) -> Mapping[str, Form]:
         """Its own; no other library has a class for it."""
-        form = export_form()
+        form = export_form(self.family)
         return {form.name: form}
 
     def is_new(self, name: str) -> bool:
-        """What image towers have none of: attention over time and the embeddings of time."""
+        """What image towers have none of: all that mixes frames."""
         return name not in self.image_names
 
     def compile(self) -> None:

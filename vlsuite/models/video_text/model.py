@@ -12,7 +12,7 @@ from vlsuite.errors import ConfigError
 from vlsuite.models.dual_encoder.clip import Clip
 
 
-class FrozenInTime(Clip):
+class VideoText(Clip):
     """Satisfies ``EmbeddingModel`` (images are clips of one frame) and ``ClipEmbeddingModel``.
 
     Args: see :class:`Clip`; the encoder of ``built`` takes clips.

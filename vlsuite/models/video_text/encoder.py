@@ -13,7 +13,7 @@ from vlsuite.models.dual_encoder.towers import DualEncoder, Embeddings
 
 
 class VideoTextEncoder(DualEncoder):
-    """A dual encoder whose image tower takes clips: ``VideoTower`` or ``MeanPooledTower``."""
+    """A dual encoder whose image tower takes clips."""
 
     def forward(  # type: ignore[override]
         self,

@@ -1,0 +1,302 @@
+"""How many of a clip's tokens can STORM do without, and what do its temporal layers add?
+
+Clips of 64 frames (``vlsuite data build motion``), whose questions have twins of the same frames in
+another order. An image tower is trained first, as the mean of eight frames; the video models start
+from it. STORM, with its image tower frozen, and STORM without Mamba are trained twice a seed: with
+all tokens, and with a mean over four frames; then tokens are given up without training, so
+
+    1x all tokens, 2x every second frame; 4x mean over four frames, 8x and 16x every second and
+    every fourth of those.
+
+The mean of frames and Frozen in Time are shown fewer frames instead. Intervals are over scenes, each
+with its answers in all seeds. Everything is kept in ``--work``; a stopped study goes on.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.support import storm_scores as scores
+from benchmarks.support.environment import describe
+from benchmarks.support.motion_runs import MotionData, MotionRuns, training_cost
+from benchmarks.support.order_questions import OrderQuestions, open_questions
+from benchmarks.support.report import finish
+from benchmarks.support.storm_scores import Hits, Shown
+from benchmarks.support.timed_process import BenchmarkError
+from data_pipelines.errors import UserError
+from vlsuite.models.folders import open_trainable
+from vlsuite.models.storm.reduction import Reduction
+
+COMPRESSIONS = (1, 2, 4, 8, 16)
+MEAN, FROZEN, STORM, PLAIN = "mean of frames", "Frozen in Time", "STORM", "STORM without Mamba"
+POOL = 4
+#: Points that 8x may lose against 1x.
+MOST_LOST = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyConfig:
+    """Resolved settings; samples are those drawn in training.
+
+    Attributes:
+        image_samples: of the image tower, eight frames each.
+        short_samples, long_samples: of each video model, with eight frames and with all of them.
+        frozen_long_samples: likewise, of Frozen in Time, whose steps take longer.
+        lr: of the image tower and of what starts from it, text tower included.
+        new_lr_factor: of what STORM adds to it.
+    """
+
+    clips: int
+    validation: int
+    test_clips: int
+    sprites: int
+    frames: int
+    side: int
+    architecture: str
+    image_samples: int
+    short_samples: int
+    long_samples: int
+    frozen_long_samples: int
+    batch: int
+    lr: float
+    new_lr_factor: float
+    layers: int
+    width: int
+    downsample: int
+    head_layers: int
+    state: int
+    seeds: int
+    tests: tuple[str, ...]
+
+
+class Study:
+    """Data and runs in one folder.
+
+    Args:
+        work: the folder.
+        config: of the study.
+        threads: of each training.
+    """
+
+    def __init__(self, work: Path, config: StudyConfig, *, threads: int) -> None:
+        self._work, self._config = work, config
+        self._runs = MotionRuns(work, threads=threads)
+        self.cost: dict[str, dict[str, float]] = {}
+
+    def questions(self) -> list[OrderQuestions]:
+        """Of the tests, decoded once for all models."""
+        config = self._config
+        self._runs.make_data(
+            MotionData(
+                clips=config.clips, validation=config.validation, test=config.test_clips,
+                frames=config.frames, side=config.side, sprites=config.sprites,
+            )
+        )  # fmt: skip
+        image = open_trainable(self.image_tower())
+        model = image.evaluated("image", scalars={"logit_scale": 1.0}, device=_cpu())
+        transform = model.image_transform
+        return [
+            open_questions(self._runs.data / name, num_frames=config.frames, transform=transform)
+            for name in config.tests
+        ]
+
+    def image_tower(self) -> Path:
+        """The mean of eight frames, which all other models start from."""
+        config = self._config
+        return self._train(
+            "image",
+            [
+                "model.over_time=mean",
+                "model.frames=8",
+                f"model.image_text.name={config.architecture}",
+                f"model.image_text.tokenizer={self._runs.tokenizer}",
+                f"duration={self._whole(config.image_samples)}samples",
+                "seed=0",
+            ],
+        )
+
+    def frozen(self) -> Path:
+        """Frozen in Time, all of it trained."""
+        config = self._config
+        return self._train("frozen-0", self._from_image(config.frozen_long_samples, seed=0))
+
+    def storm(self, *, layers: int, pool: int, seed: int) -> Path:
+        """STORM with its image tower frozen.
+
+        Args:
+            layers: temporal layers; 0 is without Mamba.
+            pool: frames that are one mean, in training.
+        """
+        config = self._config
+        name = f"{'storm' if layers else 'plain'}-{pool}-{seed}"
+        return self._train(
+            name,
+            [
+                "model=storm",
+                "model.image_text.lock_image=true",
+                f"model.layers={layers}",
+                f"model.width={config.width}",
+                f"model.downsample={config.downsample}",
+                f"model.head_layers={config.head_layers}",
+                f"model.mixer.state={config.state}",
+                "model.mixer.head_width=32",
+                f"model.reduction.temporal_pool={pool}",
+                "model.image_frames_at_once=1024",
+                f"optim.new_lr_factor={config.new_lr_factor}",
+                *self._from_image(config.long_samples, seed=seed),
+            ],
+        )
+
+    def answers(self, run: Path, ways: list[Shown], sets: list[OrderQuestions]) -> dict[str, Hits]:
+        """Of a run's export."""
+        return scores.answers(run, ways, sets, self._work / "answers" / f"{run.name}.json")
+
+    def _from_image(self, long_samples: int, *, seed: int) -> list[str]:
+        config = self._config
+        short = self._whole(config.short_samples)
+        return [
+            f"model.image_text.name=local-dir:{self.image_tower() / 'export' / 'image_text'}",
+            f"model.frames=8x{short},{config.frames}",
+            f"duration={short + self._whole(long_samples)}samples",
+            f"seed={seed}",
+        ]
+
+    def _train(self, name: str, settings: list[str]) -> Path:
+        config = self._config
+        told = [f"global_batch_size={config.batch}", f"optim.lr={config.lr}"]
+        run = self._runs.train(name, [*settings, *told])
+        self.cost[name] = training_cost(run, batch=config.batch)
+        return run
+
+    def _whole(self, samples: int) -> int:
+        """In whole steps."""
+        return max(1, round(samples / self._config.batch)) * self._config.batch
+
+
+def _cpu() -> Any:
+    import torch
+
+    return torch.device("cpu")
+
+
+def measure(study: Study, config: StudyConfig, *, first_seed: int) -> dict[str, Any]:
+    """Train what is missing, ask, and print a table as it fills."""
+    sets = study.questions()
+    found: dict[str, dict[int, list[Hits]]] = {}
+    fewer = [Shown(f"{c}x", every=c) for c in COMPRESSIONS]
+    for name, run in ((MEAN, study.image_tower()), (FROZEN, study.frozen())):
+        hits = study.answers(run, fewer, sets)
+        found[name] = {c: [hits[f"{c}x"]] for c in COMPRESSIONS}
+        _print(name, found[name], sets)
+    for name, layers in ((STORM, config.layers), (PLAIN, 0)):
+        found[name] = {c: [] for c in COMPRESSIONS}
+        for seed in range(first_seed, first_seed + config.seeds):
+            for pool in (1, POOL):
+                ways = _ways(pool)
+                run = study.storm(layers=layers, pool=pool, seed=seed)
+                hits = study.answers(run, list(ways.values()), sets)
+                for compression, way in ways.items():
+                    found[name][compression].append(hits[way.name])
+        _print(name, found[name], sets)
+    return _figures(found, sets)
+
+
+def _ways(pool: int) -> dict[int, Shown]:
+    """By compression: what a model that was trained with a mean over frames is asked with."""
+    compressions = [c for c in COMPRESSIONS if (c >= POOL) == (pool == POOL)]
+    return {
+        c: Shown(f"{c}x", reduction=Reduction(temporal_pool=pool, sample_every=c // pool))
+        for c in compressions
+    }
+
+
+def _figures(found: dict[str, dict[int, list[Hits]]], sets: list[OrderQuestions]) -> dict[str, Any]:
+    """The result: accuracies, the two differences of the goal, and whether it is reached."""
+    storm, plain = found[STORM], found[PLAIN]
+    lost = scores.difference(storm[8], storm[1], sets)
+    gained = scores.difference(storm[8], plain[8], sets)
+    goals = {
+        "8x within 2 points of 1x": float(lost["value"]) >= -MOST_LOST,  # type: ignore[arg-type]
+        "8x above no Mamba": float(gained["low"]) > 0,  # type: ignore[arg-type]
+    }
+    for name, one in (("STORM 8x - 1x", lost), ("STORM 8x - without Mamba 8x", gained)):
+        low, value, high = (100 * float(one[key]) for key in ("low", "value", "high"))  # type: ignore[arg-type]
+        print(f"{name}: {value:+.1f} points ({low:+.1f} to {high:+.1f})")
+    return {
+        "accuracy": {
+            name: {f"{c}x": scores.over_seeds(hits, sets) for c, hits in own.items()}
+            for name, own in found.items()
+        },
+        "by_kind": {
+            name: {f"{c}x": scores.by_kind(hits, sets) for c, hits in own.items()}
+            for name, own in found.items()
+        },
+        "storm_8x_minus_1x": lost,
+        "storm_minus_plain_8x": gained,
+        "goals": goals,
+        "chance": sum(one.chance for one in sets) / len(sets),
+    }
+
+
+def _print(name: str, own: dict[int, list[Hits]], sets: list[OrderQuestions]) -> None:
+    cells = []
+    for compression, hits in own.items():
+        score = scores.over_seeds(hits, sets)
+        low, value, high = (100 * score[key] for key in ("low", "value", "high"))
+        cells.append(f"{compression}x {value:.1f} ({low:.1f} to {high:.1f})")
+    print(f"{name:<22}" + "  ".join(cells), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="benchmarks.storm_tokens", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs")
+    parser.add_argument("--quick", action="store_true", help="some minutes, proves nothing")
+    parser.add_argument("--validation", action="store_true", help="ask the validation clips")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of STORM")
+    parser.add_argument("--seed", type=int, default=0, help="of the first of them")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--save", action="store_true", help="append to benchmarks/results")
+    return parser
+
+
+def _config(args: argparse.Namespace) -> StudyConfig:
+    if args.seeds < 1:
+        raise BenchmarkError("--seeds must be 1 at least")
+    tests = ("validation",) if args.validation else ("test_known", "test")
+    shared: dict[str, Any] = {
+        "side": 32, "architecture": "vlsuite-micro-32", "width": 64, "downsample": 2,
+        "head_layers": 1, "state": 32, "layers": 2, "seeds": args.seeds, "tests": tests,
+    }  # fmt: skip
+    if args.quick:
+        return StudyConfig(
+            clips=256, validation=40, test_clips=40, sprites=4, frames=16, image_samples=128,
+            short_samples=64, long_samples=64, frozen_long_samples=64, batch=32, lr=1e-3,
+            new_lr_factor=1.0, **shared,
+        )  # fmt: skip
+    return StudyConfig(
+        clips=4000, validation=400, test_clips=600, sprites=16, frames=64, image_samples=40_000,
+        short_samples=20_000, long_samples=4_000, frozen_long_samples=3_000, batch=128, lr=1e-3,
+        new_lr_factor=2.0, **shared,
+    )  # fmt: skip
+
+
+def main() -> None:
+    """Train what is missing, ask the questions, and end with one JSON object."""
+    args = _parser().parse_args()
+    config = _config(args)
+    study = Study(args.work, config, threads=args.threads)
+    found = measure(study, config, first_seed=args.seed)
+    settings = asdict(config) | {"threads": args.threads, "seed": args.seed}
+    finish(
+        "storm_tokens", found | {"cost": study.cost}, describe(), config=settings, save=args.save
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
