@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from data_pipelines.foreign_files import refused_as
 from vlsuite.errors import ModelError
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.sizes import check_model_folder
+
+#: Stands where a sequence has no token.
+NO_TOKEN = -1
 
 
 class LanguageModel(NamedTuple):
