@@ -75,6 +75,29 @@ class LmTokenizer:
         return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
 
 
+class QuestionIds:
+    """The ids of texts that stand before what is predicted, none of them cut silently.
+
+    Satisfies ``vlsuite.batches.asked_clips.QuestionTokenizer``.
+
+    Args:
+        texts: tokenizer of the language model.
+        length: tokens of a row.
+    """
+
+    def __init__(self, texts: LmTokenizer, *, length: int) -> None:
+        self._texts = texts
+        self._length = length
+
+    def __call__(self, texts: list[str]) -> Int64[Tensor, "texts length"]:
+        """See ``LmTokenizer.plain``."""
+        return self._texts.plain(texts, length=self._length)
+
+    def fits(self, text: str) -> bool:
+        """Whether all of it has room in a row."""
+        return self._texts.plain([text], length=self._length + 1)[0, -1].item() == NO_TOKEN
+
+
 def padded(rows: Sequence[Sequence[int]], length: int) -> Int64[Tensor, "rows length"]:
     """Rows of ids as a matrix, filled up with ``NO_TOKEN``."""
     out = torch.full((len(rows), length), NO_TOKEN, dtype=torch.int64)
@@ -145,6 +168,8 @@ def embedded(
     prefix: Float[Tensor, "batch prefix width"],
     given: Int64[Tensor, "batch given"],
     predicted: Int64[Tensor, "batch predicted"],
+    *,
+    prefix_is_there: Bool[Tensor, "batch prefix"] | None = None,
 ) -> Sequences:
     """Prefix, then tokens that are given, then tokens of which all but the first are predicted.
 
@@ -152,6 +177,7 @@ def embedded(
         model: of transformers.
         given: ``NO_TOKEN`` at gaps, here and below.
         predicted: the first column is the begin mark.
+        prefix_is_there: False at gaps of the prefix; None where it has none.
     """
     table: nn.Module = model.get_input_embeddings()
     ids = torch.cat([given, predicted], dim=1)
@@ -160,8 +186,9 @@ def embedded(
         (len(ids), prefix.shape[1] + given.shape[1] + 1), NO_TOKEN, device=ids.device
     )
     targets = torch.cat([untold, predicted[:, 1:]], dim=1)
-    always = torch.ones(prefix.shape[:2], dtype=torch.bool, device=ids.device)
-    return Sequences(embeds, targets, torch.cat([always, ids != NO_TOKEN], dim=1))
+    if prefix_is_there is None:
+        prefix_is_there = torch.ones(prefix.shape[:2], dtype=torch.bool, device=ids.device)
+    return Sequences(embeds, targets, torch.cat([prefix_is_there, ids != NO_TOKEN], dim=1))
 
 
 def packed(sequences: Sequences, *, gaps_first: bool) -> Sequences:
