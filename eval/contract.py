@@ -102,7 +102,7 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 @runtime_checkable
 class ReducibleModel(Protocol):
-    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+    """A model of clips that reads them as tokens, and can do with fewer of them."""
 
     def tokens_of(self, num_frames: int) -> int:
         """Tokens that are read of a clip of that many frames."""

@@ -52,11 +52,12 @@ def by_score(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:
     Args:
         marks: of ``worded_set`` of the same set, in its order.
     """
-    labels = [(one.kind, one.group) for one in found.choices]
-    labels += [(one.kind, "") for one in found.yes_no]
-    single = list(zip(marks[: len(labels)], labels, strict=True))
-    shown = [(mark, label) for mark, label in single if mark.is_shown]
-    read = [(mark, label) for mark, label in shown if mark.reading.kind == "answered"]
+    told = [(one.kind, one.group) for one in found.choices]
+    told += [(one.kind, "") for one in found.yes_no]
+    shown = [
+        (mark, own) for mark, own in zip(marks[: len(told)], told, strict=True) if mark.is_shown
+    ]
+    read = [(mark, own) for mark, own in shown if mark.reading.kind == "answered"]
     scores = {}
     for name, some in (("accuracy", shown), ("accuracy_answered", read)):
         if some:
@@ -67,7 +68,7 @@ def by_score(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:
                 np.array([1 / len(mark.question.options) for mark, _ in some]),
                 tuple(group for _, (_, group) in some),
             )
-    return scores | _of_pairs(found, marks[len(labels) :])
+    return scores | _of_pairs(found, marks[len(told) :])
 
 
 def _of_pairs(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, YesNoQuestion
 from eval.video.video_files import ListPlace, VideoFiles
 
-#: Options of a question that has none.
-YES_NO = ("yes", "no")
-
 Span = tuple[float, float | None] | None
+
+#: Options of a question that has none but is so or is not.
+YES_NO = ("yes", "no")
 
 
 class Asked(NamedTuple):
@@ -22,7 +22,7 @@ class Asked(NamedTuple):
         video: name of its file, or its path below the folder of the videos.
         kind: of question.
         question: in words.
-        options: at least two; ``YES_NO`` itself for a question of yes and no.
+        options: at least two, or ``YES_NO`` itself.
         answer: number of the true one.
         span: of the video, seconds; None is all of it.
         group: of videos of about one length, in words; empty where nothing is known.
@@ -71,8 +71,11 @@ def found_questions(
             if one.options is YES_NO:
                 yes_no.append(YesNoQuestion(one.kind, number, one.question, one.answer == 0))
             else:
-                own = (one.kind, number, one.options, one.answer, one.question, one.group)
-                choices.append(ChoiceQuestion(*own))
+                choices.append(
+                    ChoiceQuestion(
+                        one.kind, number, one.options, one.answer, one.question, one.group
+                    )
+                )
     return ClipSet(
         name=name,
         split=split,

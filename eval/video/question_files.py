@@ -134,7 +134,7 @@ def _with_lines(video: str, kind: str, one: Any) -> Asked | None:
 
 
 def _of_yes_no(video: str, kind: str, one: Any) -> Asked | None:
-    """A question whose options are yes and no."""
+    """A question whose answer is the number of "yes" or "no" in ``YES_NO``."""
     if not isinstance(one, dict) or not str(one.get("question", "")).strip():
         return None
     answer = str(one.get("answer", "")).strip().strip(".").lower()

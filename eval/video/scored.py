@@ -1,4 +1,4 @@
-"""Answered questions as scores: of all of them, and of each kind."""
+"""Answered questions as scores: of all of them, of each kind, and of videos of each length."""
 
 import re
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Answered(NamedTuple):
 def rows_by_kind(
     name: str, answered: Answered, *, with_kinds: bool
 ) -> dict[str, Int64[np.ndarray, " rows"]]:
-    """Rows by name of score: of all questions, of each kind and length where there are several."""
+    """Rows of all questions, of each kind and of each length where there are several, by score."""
     rows = {name: np.arange(len(answered.hits))}
     if with_kinds:
         rows |= _parts(name, answered.kinds)

@@ -139,7 +139,7 @@ class TemporalMamba(nn.Module):
         return self.out_proj(outputs), state
 
     def _rows(self, number: int, projected: Tensor, is_there: Tensor | None) -> Projected:
-        """In mamba-ssm's order: z, x, then B, C and steps of each direction."""
+        """In the order of Mamba-2: z, x, then B, C and steps of each direction."""
         gate, x, own = projected.split(
             [self.channels, self.channels, len(self.paths) * self.own], dim=-1
         )
