@@ -59,20 +59,21 @@ class LmTokenizer:
     def __call__(self, texts: list[str]) -> Int64[Tensor, "texts context_length"]:
         """Ids of begin, text, end."""
         kept = self.context_length - 2
-        marked = [[self.begin, *own[:kept], self.end] for own in self._ids(texts)]
+        marked = [[self.begin, *own[:kept], self.end] for own in self.ids(texts)]
         return padded(marked, self.context_length)
 
     def plain(self, texts: Sequence[str], *, length: int) -> Int64[Tensor, "texts length"]:
         """Ids without marks; the tokens of an empty text are none."""
-        return padded([own[:length] for own in self._ids(list(texts))], length)
+        return padded([own[:length] for own in self.ids(texts)], length)
 
     def decode(self, ids: Int64[Tensor, "texts length"]) -> list[str]:
         """Texts without marks, blanks at both ends taken off."""
         found = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [" ".join(text.split()) for text in found]
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Of each text, without marks; none of an empty one."""
+        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 
 class QuestionIds:
