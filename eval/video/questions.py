@@ -31,6 +31,7 @@ from eval.video.asking_options import AskingOptions
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.kept_answers import answers
 from eval.video.options import VideoOptions
+from eval.video.packed import PackedFrames
 from eval.video.reduction import as_reduced
 from eval.video.scored import rows_by_kind
 from eval.video.showing import asker_of, frames_of
@@ -38,7 +39,6 @@ from eval.video.wording import worded_set
 
 _TITLES = {
     r"accuracy_answered": "accuracy among answers that could be read",
-    r"accuracy_duration_(.+)": r"accuracy, videos: \1",
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
@@ -49,10 +49,10 @@ _TITLES = {
 class VideoQuestions:
     """Questions about videos, asked of a model that answers in words.
 
-    Scores: ``accuracy`` of questions with options or of yes and no, by kind and by length of the
-    video as in ``video_order``; ``accuracy_answered`` of those whose answer could be read;
-    ``text_score``, ``video_score`` and ``group_score`` of pairs, by kind where there are no other
-    questions. Questions about videos that cannot be decoded are counted and in no score.
+    Scores: ``accuracy`` of questions with options or of yes and no, ``accuracy_KIND``,
+    ``accuracy_answered`` of those whose answer could be read; ``text_score``, ``video_score`` and
+    ``group_score`` of pairs, by kind where there are no other questions. Questions about videos
+    that cannot be decoded are counted and in no score.
 
     Args:
         dataset: of videos with questions.
@@ -90,6 +90,11 @@ class VideoQuestions:
         found = clips_of(dataset)
         if found is None:
             return f"{dataset.title} holds no videos; give shards or a file of questions"
+        if any(isinstance(clip.source, PackedFrames) for clip in found.clips):
+            return (
+                f"clips of {dataset.title} are stored as frames without their times; give the "
+                "videos themselves"
+            )
         if not found.choices and not found.pairs and not found.yes_no:
             return (
                 f"no video of {dataset.title} has a question ('contrast' or 'options' of json); "
@@ -166,7 +171,7 @@ class VideoQuestions:
         sampling = FrameSampling(sampler=self._sampler, num_frames=frames)
         asker = asker_of(model, sampling, self.options, self.video)
         questions = worded_set(found)
-        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json())} | asker.told()
+        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json()), **asker.told()}
         responses = answers(
             model,
             asker,
@@ -174,7 +179,7 @@ class VideoQuestions:
             questions,
             embedder,
             num_frames=frames,
-            workers=self.video.workers,
+            video=self.video,
             told=told,
         )
         marks = marked(questions, responses)

@@ -1,5 +1,6 @@
-"""STORM with a language model: trained by one process and by two, killed, continued, kept, asked."""
+"""STORM with a language model: one process, two, killed, continued, exported, asked."""
 
+import io
 import json
 import os
 import shutil
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from eval.contract import Captioner, ClipAnswerer
-from tests.support.clip_shards import moving_square
+from tests.support.clip_shards import moving_square, write_pictures
 from tests.support.runs import run_to_end, small_config
 from tests.support.storm_writers import (
     OPTIONS,
@@ -22,7 +24,7 @@ from tests.support.storm_writers import (
 from tests.support.warm_processes import exit_codes, start_ranks
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 from vlsuite.api.evaluation import evaluate
-from vlsuite.batches.worded_questions import lettered
+from vlsuite.batches.worded_questions import lettered, plain
 from vlsuite.cli.main import main
 from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
@@ -148,38 +150,38 @@ def test_export_is_the_same_model_and_answers(root, tmp_path, capsys):
 
 def test_a_handful_of_clips_is_learned(root, tmp_path):
     """Questions and captions alike; the language model learns too."""
-    write_asked_clips(tmp_path / "clips", 12)
+    write_asked_clips(tmp_path / "clips", 6)
     settings = config(
         root,
         f"data.train={tmp_path / 'clips'}",
         "model.train_language_model=true",
-        "global_batch_size=12",
-        "duration=150steps",
+        "global_batch_size=6",
+        "duration=100steps",
         "optim.lr=3e-3",
         "optim.weight_decay=0",
         "logging.every=10steps",
         "checkpoint.every=1000steps",
         "data.augment.crop_scale=1,1",
+        "data.augment.crop_ratio=1,1",
     )
     _, losses = run_to_end(settings, tmp_path / "run")
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.1 * losses[0]
     model = open_model(str(tmp_path / "run"))
+    assert isinstance(model, StormAnswerer)
     shown = []
-    for number in range(12):
+    for number in range(6):
         frames = [model.image_transform(_picture(png)) for png in moving_square(number, 4)]
         shown.append(torch.stack(frames))
     clips = torch.stack(shown)
-    told = model.answer_clips(clips, [lettered(QUESTION, OPTIONS)] * 12, max_tokens=4)
-    right = ["AB"[1 - number % 2] for number in range(12)]
-    assert [a == b for a, b in zip(told, right, strict=True)][::3] == [True] * 4
-    assert model.caption_clips(clips, max_tokens=8) == [WAYS[n % 2] for n in range(12)]
+    asked = [lettered(QUESTION, OPTIONS)] * 2
+    told = model.answer_clips(clips[[0, 3]], asked, max_tokens=4)
+    assert [text.upper() for text in told] == ["B", "A"]  # of the tests' vocabulary: lower case
+    polar = [plain("Does it move left?")] * 2
+    assert model.answer_clips(clips[[1, 4]], polar, max_tokens=4) == ["yes", "no"]
+    assert model.caption_clips(clips, max_tokens=8) == [WAYS[n % 2] for n in range(6)]
 
 
-def _picture(png: bytes):
-    import io
-
-    from PIL import Image
-
+def _picture(png: bytes) -> Image.Image:
     return Image.open(io.BytesIO(png)).convert("RGB")
 
 
@@ -191,10 +193,11 @@ def test_bf16_stays_finite(root, tmp_path):
         assert value.isfinite().all(), name
 
 
-def test_captions_of_pictures_are_evaluated(root):
+def test_captions_of_pictures_are_evaluated(root, tmp_path):
+    write_pictures(tmp_path / "pictures", 4)
     (found,) = evaluate(
         open_model(str(root / "one")),
-        root / "clips",
+        tmp_path / "pictures",
         tasks=["captioning"],
         options={"captioning.max_images": 2, "captioning.num_beams": 1},
     )
