@@ -116,7 +116,7 @@ class CountsTokens(Protocol):
 
 @runtime_checkable
 class ReducibleModel(CountsTokens, Protocol):
-    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+    """A model of clips that reads them as tokens, and can do with fewer of them."""
 
     def reduced(
         self,
