@@ -12,7 +12,11 @@ from benchmarks.support.timed_process import BenchmarkError
 
 
 class MotionData(NamedTuple):
-    """What ``vlsuite data build motion`` is asked for; counts, but for the side in pixels."""
+    """What ``vlsuite data build motion`` is asked for; counts, but for the side in pixels.
+
+    Attributes:
+        kinds: of question, with commas; empty for all.
+    """
 
     clips: int
     validation: int
@@ -20,6 +24,7 @@ class MotionData(NamedTuple):
     frames: int
     side: int
     sprites: int
+    kinds: str = ""
 
 
 class MotionRuns:
@@ -49,7 +54,8 @@ class MotionRuns:
             self.vlsuite(
                 "data", "build", "motion", "--clips", asked.clips, "--test", asked.test,
                 "--validation", asked.validation, "--frames", asked.frames, "--side", asked.side,
-                "--sprites", asked.sprites, "--out", self.data,
+                "--sprites", asked.sprites, *(("--kinds", asked.kinds) if asked.kinds else ()),
+                "--out", self.data,
             )  # fmt: skip
         if not (self.tokenizer / "tokenizer.json").exists():
             train = self.data / "train"
