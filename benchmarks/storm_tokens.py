@@ -93,7 +93,7 @@ class Study:
             MotionData(
                 clips=config.clips, validation=config.validation, test=config.test_clips,
                 frames=config.frames, side=config.side, sprites=config.sprites,
-                kinds=config.kinds,
+                kinds=config.kinds, gop=1,
             )
         )  # fmt: skip
         image = open_trainable(self.image_tower())

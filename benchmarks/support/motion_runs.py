@@ -14,8 +14,12 @@ from benchmarks.support.timed_process import BenchmarkError
 class MotionData(NamedTuple):
     """What ``vlsuite data build motion`` is asked for; counts, but for the side in pixels.
 
+    With ``gop`` 1 every frame is coded alone, so that some frames of a long clip cost no more than
+    those of a short one.
+
     Attributes:
         kinds: of question, with commas; empty for all.
+        gop: frames from one key frame to the next.
     """
 
     clips: int
@@ -25,6 +29,7 @@ class MotionData(NamedTuple):
     side: int
     sprites: int
     kinds: str = ""
+    gop: int = 12
 
 
 class MotionRuns:
@@ -55,7 +60,7 @@ class MotionRuns:
                 "data", "build", "motion", "--clips", asked.clips, "--test", asked.test,
                 "--validation", asked.validation, "--frames", asked.frames, "--side", asked.side,
                 "--sprites", asked.sprites, *(("--kinds", asked.kinds) if asked.kinds else ()),
-                "--out", self.data,
+                "--gop", asked.gop, "--out", self.data,
             )  # fmt: skip
         if not (self.tokenizer / "tokenizer.json").exists():
             train = self.data / "train"
