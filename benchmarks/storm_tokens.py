@@ -52,6 +52,7 @@ class StudyConfig:
     validation: int
     test_clips: int
     sprites: int
+    kinds: str
     frames: int
     side: int
     architecture: str
@@ -91,7 +92,8 @@ class Study:
         self._runs.make_data(
             MotionData(
                 clips=config.clips, validation=config.validation, test=config.test_clips,
-                frames=config.frames, side=config.side, sprites=config.sprites, gop=1,
+                frames=config.frames, side=config.side, sprites=config.sprites,
+                kinds=config.kinds, gop=1,
             )
         )  # fmt: skip
         image = open_trainable(self.image_tower())
@@ -265,13 +267,15 @@ def _config(args: argparse.Namespace) -> StudyConfig:
     if args.seeds < 1:
         raise BenchmarkError("--seeds must be 1 at least")
     tests = ("validation",) if args.validation else ("test_known", "test")
+    # few sprites and kinds: a batch then holds several clips that differ only in their order
     shared: dict[str, Any] = {
+        "sprites": 4, "kinds": "direction,size,presence,order,meeting,path",
         "side": 32, "architecture": "vlsuite-micro-32", "width": 64, "downsample": 2,
         "head_layers": 1, "state": 32, "layers": 2, "seeds": args.seeds, "tests": tests,
     }  # fmt: skip
     if args.quick:
         return StudyConfig(
-            clips=256, validation=40, test_clips=40, sprites=4, frames=16, image_samples=128,
+            clips=256, validation=40, test_clips=40, frames=16, image_samples=128,
             short_samples=64, long_samples=64, frozen_long_samples=64, batch=32, lr=1e-3,
             new_lr_factor=1.0, **shared,
         )  # fmt: skip

@@ -16,6 +16,10 @@ class MotionData(NamedTuple):
 
     With ``gop`` 1 every frame is coded alone, so that some frames of a long clip cost no more than
     those of a short one.
+
+    Attributes:
+        kinds: of question, with commas; empty for all.
+        gop: frames from one key frame to the next.
     """
 
     clips: int
@@ -24,6 +28,7 @@ class MotionData(NamedTuple):
     frames: int
     side: int
     sprites: int
+    kinds: str = ""
     gop: int = 12
 
 
@@ -54,7 +59,8 @@ class MotionRuns:
             self.vlsuite(
                 "data", "build", "motion", "--clips", asked.clips, "--test", asked.test,
                 "--validation", asked.validation, "--frames", asked.frames, "--side", asked.side,
-                "--sprites", asked.sprites, "--gop", asked.gop, "--out", self.data,
+                "--sprites", asked.sprites, *(("--kinds", asked.kinds) if asked.kinds else ()),
+                "--gop", asked.gop, "--out", self.data,
             )  # fmt: skip
         if not (self.tokenizer / "tokenizer.json").exists():
             train = self.data / "train"
