@@ -9,16 +9,18 @@ of a data set, so several benchmarks share one pass over the pictures.
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from eval.data.dataset import EvalDataset
 from eval.data.views import PLAIN, ImageTransform, View
 from eval.results import EvalResult, Settings
+from vlsuite.models.detections import Detections as Detections
+from vlsuite.models.detections import MaskRle as MaskRle
 
 
 @runtime_checkable
@@ -101,12 +103,20 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 
 
 @runtime_checkable
-class ReducibleModel(Protocol):
-    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+class CountsTokens(Protocol):
+    """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
 
-    def tokens_of(self, num_frames: int) -> int:
-        """Tokens that are read of a clip of that many frames."""
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens that are left of a clip of so many frames after every reduction.
+
+        None where its architecture does not say.
+        """
         ...
+
+
+@runtime_checkable
+class ReducibleModel(CountsTokens, Protocol):
+    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
 
     def reduced(
         self,
@@ -227,35 +237,6 @@ class DetectionVocabulary(NamedTuple):
 
     names: tuple[str, ...]
     texts: tuple[str, ...]
-
-
-class MaskRle(TypedDict):
-    """One mask in COCO's run lengths, as ``pycocotools.mask.encode`` gives it.
-
-    Attributes:
-        size: height and width of the picture.
-        counts: compressed run lengths, column by column.
-    """
-
-    size: list[int]
-    counts: bytes | str
-
-
-class Detections(NamedTuple):
-    """What a detector found in one picture, best first, on the CPU.
-
-    Attributes:
-        boxes: left, top, right, bottom in pixels of the picture as it was given; the upper left
-            corner of the upper left pixel is (0, 0).
-        scores: higher is surer; only their order within the data set counts.
-        labels: rows of the vocabulary.
-        masks: one a box; None for a detector that gives no masks.
-    """
-
-    boxes: Float32[Tensor, "detections 4"]
-    scores: Float32[Tensor, " detections"]
-    labels: Int64[Tensor, " detections"]
-    masks: list[MaskRle] | None = None
 
 
 @runtime_checkable

@@ -52,15 +52,19 @@ class DetectionSet(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """What labels are rows of."""
+        ...
 
     def __len__(self) -> int:
         """Number of pictures, before any is read."""
+        ...
 
     def annotations(self) -> Iterator[Annotations]:
         """Of every picture that is there, in order, without reading pixels."""
+        ...
 
     def samples(self) -> Iterator[DetectionSample]:
         """Every picture that can be read, in order; what cannot is counted."""
+        ...
 
     def sample(self, number: int) -> DetectionSample:
         """One picture of ``len(self)``; safe to call from several threads.
@@ -68,6 +72,7 @@ class DetectionSet(Protocol):
         Raises:
             BadSampleError: it cannot be read; nothing is counted.
         """
+        ...
 
 
 def open_detection_set(

@@ -75,8 +75,8 @@ def read_annotation_file(path: Path, skips: Skips, *, split: str = "auto") -> An
     pictures: list[ListedPicture] = []
     seen: set[int | str] = set()
     for entry in content["images"]:
-        size, number = _size(entry), entry.get("id") if isinstance(entry, dict) else None
-        if size is None or not _is_id(number):
+        size, number = _size(entry), _id(entry, "id")
+        if size is None or number is None:
             skips.add("picture without id, width or height", str(entry)[:80])
         elif number in seen:
             skips.add("picture listed twice", f"id {number}")
@@ -126,9 +126,9 @@ class _Reader:
 
     def _object(self, entry: dict[str, Any], size: tuple[int, int]) -> "_Object | None":
         where = f"annotation {entry.get('id', '?')} of picture {entry.get('image_id')}"
-        number = entry.get("category_id")
-        if not _is_id(number) or number not in self._known:
-            self._skips.add("unknown category id", f"{where}: {str(number)[:40]}")
+        number = _id(entry, "category_id")
+        if number is None or number not in self._known:
+            self._skips.add("unknown category id", f"{where}: {str(entry.get('category_id'))[:40]}")
             return None
         if number not in self.vocabulary.row_of_id:
             self._skips.add("category outside the split", f"{where}: id {number}")
@@ -166,7 +166,7 @@ class _Reader:
             return None
         rows: dict[int, None] = {}
         for number in listed:
-            if not _is_id(number) or number not in self._known:
+            if type(number) not in (int, str) or number not in self._known:
                 self._skips.add(f"unknown category id in {name}", f"picture {entry.get('id')}")
             elif (row := self.vocabulary.row_of_id.get(number)) is not None:
                 rows[row] = None
@@ -204,8 +204,8 @@ def _content(path: Path) -> dict[str, Any]:
 def _by_picture(annotations: list[Any], skips: Skips) -> dict[int | str, list[dict[str, Any]]]:
     found: dict[int | str, list[dict[str, Any]]] = defaultdict(list)
     for entry in annotations:
-        number = entry.get("image_id") if isinstance(entry, dict) else None
-        if _is_id(number):
+        number = _id(entry, "image_id")
+        if number is not None:
             found[number].append(entry)
         else:
             skips.add("annotation without image_id", str(entry)[:80])
@@ -219,7 +219,7 @@ def _names(entry: Mapping[str, Any]) -> tuple[str, ...]:
         found.append(name)
     if isinstance(address := entry.get("coco_url"), str):
         found.append("/".join(address.rsplit("/", 2)[-2:]))
-    if name is not None and found and found[0].startswith(_COCO_NAMES):
+    if found and found[0].startswith(_COCO_NAMES):
         found.append(found[0].rpartition("_")[2])
     return tuple(dict.fromkeys(name for name in found if name)) or (f"{entry['id']}.jpg",)
 
@@ -232,7 +232,7 @@ def _area(
 ) -> float:
     """As stated, else of the mask, else of the box; pixels squared."""
     stated = entry.get("area")
-    if _is_number(stated) and stated >= 0:
+    if stated is not None and _is_number(stated) and stated >= 0:
         return float(stated)
     if mask is not None:
         return area_of(mask, size)
@@ -241,14 +241,16 @@ def _area(
 
 def _size(entry: Any) -> tuple[int, int] | None:
     own: dict[str, Any] = entry if isinstance(entry, dict) else {}
-    size = own.get("height"), own.get("width")
-    if not all(type(side) is int and 0 < side < 1 << 20 for side in size):
+    height: Any = own.get("height")
+    width: Any = own.get("width")
+    if not all(type(side) is int and 0 < side < 1 << 20 for side in (height, width)):
         return None
-    return size[0], size[1]
+    return height, width
 
 
-def _is_id(value: Any) -> bool:
-    return type(value) in (int, str)
+def _id(entry: Any, name: str) -> int | str | None:
+    value: Any = entry.get(name) if isinstance(entry, dict) else None
+    return value if type(value) in (int, str) else None
 
 
 def _is_number(value: Any) -> bool:

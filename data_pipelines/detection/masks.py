@@ -15,7 +15,11 @@ from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.schema import JsonValue
 
 _MIN_CORNERS = 3
-_MAX_PIXELS = 1 << 28  # of a mask; its run lengths are 32-bit
+
+# What pycocotools takes at its word: it draws outlines point by point, five to a pixel.
+_MAX_PIXELS = 1 << 28
+_MAX_COORDINATE = 1e6  # pixels, to either side
+_MAX_OUTLINE = 1e7  # pixels around all polygons of a mask
 
 
 def mask_of_json(stored: JsonValue, size: tuple[int, int]) -> ObjectMask:
@@ -33,11 +37,16 @@ def mask_of_json(stored: JsonValue, size: tuple[int, int]) -> ObjectMask:
     """
     if stored is None or stored == []:
         return None
+    if size[0] * size[1] > _MAX_PIXELS:
+        raise BadSampleError("broken mask", f"of a picture of {size[0]} x {size[1]} pixels")
     if isinstance(stored, dict):
         return _rle_of_json(stored, size)
     if not isinstance(stored, list):
         raise BadSampleError("broken mask", f"neither polygons nor run lengths: {_shown(stored)}")
     polygons = tuple(_polygon(part) for part in stored)
+    length = sum(float(np.abs(one - np.roll(one, 1, axis=0)).sum()) for one in polygons)
+    if length > _MAX_OUTLINE:
+        raise BadSampleError("broken mask", f"outlines of {length:,.0f} pixels")
     return tuple(one for one in polygons if len(one) >= _MIN_CORNERS) or None
 
 
@@ -143,7 +152,8 @@ def _polygon(part: JsonValue) -> Float64[np.ndarray, "corners 2"]:
         flat = np.asarray(part, np.float64)
     except (TypeError, ValueError):
         flat = np.zeros(1)
-    if flat.ndim != 1 or len(flat) % 2 or not np.isfinite(flat).all():
+    # NaN is not below either
+    if flat.ndim != 1 or len(flat) % 2 or not (np.abs(flat) < _MAX_COORDINATE).all():
         raise BadSampleError("broken mask", f"a polygon is no list of x, y: {_shown(part)}")
     return flat.reshape(-1, 2)
 

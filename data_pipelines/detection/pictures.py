@@ -17,8 +17,14 @@ _ENDINGS = frozenset(FORMAT_OF_SUFFIX)
 class Pictures(Protocol):
     """Encoded pictures by the names that an annotation file has for them."""
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All there are, in a fixed order."""
+        ...
+
     def find(self, names: Sequence[str]) -> str | None:
         """Where the picture of the first of these names that is there lies; None for none."""
+        ...
 
     def read(self, place: str) -> bytes:
         """The bytes at a place that ``find`` told.
@@ -26,6 +32,7 @@ class Pictures(Protocol):
         Raises:
             BadSampleError: they cannot be read.
         """
+        ...
 
 
 def open_pictures(path: Path) -> Pictures:
@@ -39,7 +46,7 @@ def open_pictures(path: Path) -> Pictures:
     if not path.is_dir():
         raise DataError(f"pictures {path}: no such folder or tar; check --images")
     files = FolderPictures(path)
-    if files.is_empty:
+    if not files.places:
         tars = sorted(path.glob("*.tar"))
         if not tars:
             raise DataError(
@@ -67,9 +74,9 @@ class FolderPictures:
                     self._names.add(Path(parent, name).relative_to(folder).as_posix())
 
     @property
-    def is_empty(self) -> bool:
-        """Whether there is no picture."""
-        return not self._names
+    def places(self) -> tuple[str, ...]:
+        """All pictures, by path."""
+        return self._names.paths
 
     def find(self, names: Sequence[str]) -> str | None:
         """See ``Pictures``."""
@@ -104,6 +111,11 @@ class TarPictures:
                         self._names.add(name)
                         self._places.setdefault(name, (tar, number, suffix))
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All pictures, in the order of the tars; of equal names the first."""
+        return tuple(self._places)
+
     def find(self, names: Sequence[str]) -> str | None:
         """See ``Pictures``."""
         return self._names.find(names)
@@ -121,8 +133,10 @@ class _Names:
         self._by_path: dict[str, str] = {}
         self._by_name: dict[str, list[str]] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._by_path)
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that were added, in order."""
+        return tuple(self._by_path.values())
 
     def add(self, path: str) -> None:
         name = _comparable(path)

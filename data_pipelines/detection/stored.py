@@ -47,7 +47,7 @@ def of_fields(fields: Mapping[str, JsonValue], vocabulary: Vocabulary) -> Annota
         BadSampleError: "no boxes", "broken boxes", "broken mask", "unknown label" or "broken
             picture".
     """
-    if "boxes" not in fields:
+    if fields.get("boxes") is None:
         raise BadSampleError(
             "no boxes",
             "json has no list 'boxes' (found: "
@@ -100,7 +100,9 @@ def _short(side: np.float32) -> float:
 def _picture(fields: Mapping[str, JsonValue]) -> tuple[tuple[int, int], int | str]:
     stored: Any = fields.get("picture")
     own: dict[str, Any] = stored if isinstance(stored, dict) else {}
-    height, width, number = own.get("height"), own.get("width"), own.get("id", "")
+    height: Any = own.get("height")
+    width: Any = own.get("width")
+    number: Any = own.get("id", "")
     is_size = type(height) is int and type(width) is int and height > 0 and width > 0
     if not is_size or type(number) not in (int, str):
         raise BadSampleError(

@@ -56,6 +56,11 @@ class DetectionSource(Source):
         "leave the boxes of novel names out, as for training on base names; their pictures stay",
         default=False,
     )
+    with_boxes_only: bool = option(
+        "leave pictures without boxes out; published figures on COCO 48/17 are of the 4,836 of "
+        "5,000 validation pictures that have a base or novel box",
+        default=False,
+    )
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """One sample a picture, in the order of the list, boxes or not."""
@@ -109,6 +114,9 @@ class DetectionSource(Source):
                 continue
             seen.add(uid)
             kept = self._kept(annotations, vocabulary, skips)
+            if not kept.num_objects and self.with_boxes_only:
+                skips.add("picture without boxes", name)
+                continue
             skips.read("boxes written", kept.num_objects)
             if not kept.num_objects:
                 skips.read("pictures without boxes, kept")

@@ -1,43 +1,26 @@
 """A video as one picture: some of its frames side by side, for looking at."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image
 
-from data_pipelines.video.process import VideoProcess
 
-
-def frame_strip(
-    process: VideoProcess,
-    video: bytes | Path,
-    *,
-    num_frames: int,
-    height: int,
-    columns: int | None = None,
-    span: tuple[float, float | None] | None = None,
+def strip_of(
+    pictures: Sequence[Image.Image], *, height: int, columns: int | None = None
 ) -> Image.Image:
-    """Frames at equal distances in order of time, in rows.
+    """Pictures of the size of the first one, side by side, in rows.
 
     Args:
-        process: that decodes.
-        height: of a frame in the strip, in pixels.
-        columns: frames in a row; None puts all into one.
-        span: start and end in seconds.
-    Raises:
-        BadSampleError: see ``VideoProcess``.
+        pictures: at least one.
+        height: of each in the strip, in pixels.
+        columns: pictures in a row; None puts all into one.
     """
-    frames = process.sample(video, num_frames, span=span).frames
-    width = max(1, round(frames.shape[2] * height / frames.shape[1]))
-    columns = columns or num_frames
-    rows = -(-num_frames // columns)
+    first = pictures[0]
+    width = max(1, round(first.width * height / first.height))
+    columns = columns or len(pictures)
+    rows = -(-len(pictures) // columns)
     strip = Image.new("RGB", (columns * (width + 1) - 1, rows * (height + 1) - 1), "white")
-    for number, frame in enumerate(frames):
+    for number, picture in enumerate(pictures):
         place = (number % columns * (width + 1), number // columns * (height + 1))
-        strip.paste(_fitted(frame, (width, height)), place)
+        strip.paste(picture.resize((width, height), Image.Resampling.BOX), place)
     return strip
-
-
-def _fitted(frame: UInt8[np.ndarray, "height width 3"], size: tuple[int, int]) -> Image.Image:
-    return Image.fromarray(frame).resize(size, Image.Resampling.BOX)

@@ -12,9 +12,11 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.video.frame_index import SUFFIX as INDEX_SUFFIX
 from eval.data.dataset import EvalDataset, Layout, Task
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
+from eval.video.packed import PackedFrames
 
 
 @runtime_checkable
@@ -61,6 +63,11 @@ class VideoMember(NamedTuple):
         """See ``VideoSource``."""
         return self.shard.read(self.number)[self.suffix]
 
+    def with_index(self) -> tuple[bytes, bytes]:
+        """The video, and the index of its frames that lies beside it; empty where none does."""
+        members = self.shard.read(self.number)
+        return members[self.suffix], members.get(INDEX_SUFFIX, b"")
+
     def digest(self) -> bytes:
         """See ``VideoSource``; of the whole content, taken when the set was opened."""
         return self.stored_digest
@@ -71,14 +78,14 @@ class EvalClip(NamedTuple):
 
     Attributes:
         key: what it is called.
-        source: the encoded video.
+        source: the encoded video, or frames of it.
         captions: true ones; may be none.
         span: start and end in seconds, None for the whole video.
         cluster: what it shares with clips that succeed or fail together: scene, film, source.
     """
 
     key: str
-    source: VideoSource
+    source: VideoSource | PackedFrames
     captions: tuple[str, ...] = ()
     span: tuple[float, float | None] | None = None
     cluster: str = ""
@@ -167,12 +174,18 @@ class ClipSet:
         return self.clips[i].key
 
     def read(self, i: int) -> bytes:
-        """The encoded video."""
-        video = self.clips[i].source.video()
+        """The encoded video; of stored frames, the first one."""
+        source = self.clips[i].source
+        if isinstance(source, PackedFrames):
+            return source.first()
+        video = source.video()
         return video if isinstance(video, bytes) else video.read_bytes()
 
     def members(self, i: int) -> Mapping[str, bytes]:
-        """The video alone, by the ending of its file."""
+        """The video alone, by the ending of its file; of stored frames, all that is stored."""
+        source = self.clips[i].source
+        if isinstance(source, PackedFrames):
+            return source.shard.read(source.number)
         return {"mp4": self.read(i)}
 
     @cached_property

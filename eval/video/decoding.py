@@ -1,64 +1,65 @@
-"""Clips decoded some ahead by guarded processes, each made into what its task wants of it."""
+"""Clips to what a model is shown: decoded in guarded processes, some clips ahead, part by part.
+
+A clip of any number of frames is bounded in memory: ``FRAMES_AT_ONCE`` of its frames, or as many as
+``BYTES_AT_ONCE`` hold, exist in the size of the video; what is kept has the model's size.
+"""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple
+
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
-from data_pipelines.video.process import SampledClip, VideoProcess
+from data_pipelines.video.process import ProcessLimits, VideoProcess
 from data_pipelines.video.sampler import FrameSampling
-from eval.video.clip_set import EvalClip
+from eval.data.views import ImageTransform
+from eval.video.clip_set import EvalClip, VideoMember
+from eval.video.options import VideoOptions
+from eval.video.packed import PackedFrames
 
-Made = TypeVar("Made")
+#: Frames of one clip in the size of its video, at most or where they are larger than the bytes.
+FRAMES_AT_ONCE = 32
+BYTES_AT_ONCE = 256 << 20
+
+_MAX_BYTES = 16 << 30  # of a video, which is read from its file where it has one
 
 
-class ClipDecoder:
-    """Threads with a decoding process each; for use in a ``with`` block.
+class ShownClip(NamedTuple):
+    """One clip as the model sees it.
 
-    Args:
-        workers: threads, at least 1.
+    Attributes:
+        pixels: None where it cannot be decoded.
+        seconds: that decoding and resizing took, in one thread.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="video")
-        self._local = threading.local()
-        self._all: list[VideoProcess] = []
+    pixels: UInt8[Tensor, "frames 3 height width"] | None
+    seconds: float
 
-    def __enter__(self) -> "ClipDecoder":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        for process in self._all:
-            process.close()
+def shown_clips(
+    clips: Sequence[EvalClip],
+    transform: ImageTransform,
+    sampling: FrameSampling,
+    options: VideoOptions,
+) -> Iterator[ShownClip]:
+    """Clips in order as the model sees them, decoded some ahead.
 
-    def check(self) -> None:
-        """Find out before the first clip whether this machine can read any.
-
-        Raises:
-            MissingDecoderError: it cannot.
-        """
-        self._pool.submit(lambda: self._process().check()).result()
-
-    def each(
-        self,
-        clips: Iterable[EvalClip],
-        sampling: FrameSampling,
-        make: Callable[[SampledClip], Made],
-    ) -> Iterator[Made | None]:
-        """What is made of each clip, in order; None for those that cannot be decoded.
-
-        Args:
-            make: called in the threads.
-        Raises:
-            MissingDecoderError: this machine cannot read videos.
-        """
-        jobs = (self._pool.submit(self._made, clip, sampling, make) for clip in clips)
-        pending: deque[Future[Made | None]] = deque(islice(jobs, self._workers + 1))
+    Raises:
+        MissingDecoderError: this machine cannot read videos, and there are some.
+    """
+    decoders = Decoders(options)
+    if not all(isinstance(clip.source, PackedFrames) for clip in clips):
+        decoders.own().check()
+    with ThreadPoolExecutor(options.workers, thread_name_prefix="video") as pool:
+        jobs = (pool.submit(_shown, clip, transform, sampling, decoders) for clip in clips)
+        pending: deque[Future[ShownClip]] = deque(islice(jobs, options.workers + 1))
         try:
             while pending:
                 yield pending.popleft().result()
@@ -66,20 +67,73 @@ class ClipDecoder:
         finally:
             for job in pending:
                 job.cancel()
+            pool.shutdown(wait=True)
+            decoders.close()
 
-    def _made(
-        self, clip: EvalClip, sampling: FrameSampling, make: Callable[[SampledClip], Made]
-    ) -> Made | None:
-        try:
-            sampled = self._process().sample(
-                clip.source.video(), sampling.num_frames, sampling.sampler, span=clip.span
-            )
-        except BadSampleError:
-            return None
-        return make(sampled)
 
-    def _process(self) -> VideoProcess:
+def pictures_of(
+    clip: EvalClip, sampling: FrameSampling, process: VideoProcess
+) -> Iterator[tuple[int, Image.Image]]:
+    """Chosen frames of a clip with their places in it; a place that comes again is meant anew.
+
+    Raises:
+        BadSampleError: it cannot be decoded.
+    """
+    if isinstance(clip.source, PackedFrames):
+        yield from enumerate(clip.source.chosen(sampling))
+        return
+    source = clip.source
+    video, index = source.with_index() if isinstance(source, VideoMember) else (source.video(), b"")
+    parts = process.sample_in_parts(
+        video,
+        sampling,
+        most=FRAMES_AT_ONCE,
+        most_bytes=BYTES_AT_ONCE,
+        span=clip.span,
+        index=index,
+    )
+    for part in parts:
+        for place, frame in enumerate(part.frames, start=part.first):
+            yield place, Image.fromarray(frame)
+
+
+class Decoders:
+    """A decoding process for each thread.
+
+    Args:
+        options: name the decoder, and say how long it may take.
+    """
+
+    def __init__(self, options: VideoOptions) -> None:
+        self._options = options
+        self._local = threading.local()
+        self._all: list[VideoProcess] = []
+
+    def own(self) -> VideoProcess:
+        """Of the thread that asks."""
         if not hasattr(self._local, "process"):
-            self._local.process = VideoProcess()
+            limits = ProcessLimits(seconds=self._options.deadline, max_bytes=_MAX_BYTES)
+            self._local.process = VideoProcess(limits, decoder=self._options.decoder)
             self._all.append(self._local.process)
         return self._local.process
+
+    def close(self) -> None:
+        """End all of them."""
+        for process in self._all:
+            process.close()
+
+
+def _shown(
+    clip: EvalClip, transform: ImageTransform, sampling: FrameSampling, decoders: Decoders
+) -> ShownClip:
+    start = time.perf_counter()
+    pixels: Tensor | None = None
+    try:
+        for place, picture in pictures_of(clip, sampling, decoders.own()):
+            one = transform(picture)
+            if pixels is None:
+                pixels = one.new_empty((sampling.num_frames, *one.shape))
+            pixels[place] = one
+    except BadSampleError:
+        pixels = None
+    return ShownClip(pixels, time.perf_counter() - start)

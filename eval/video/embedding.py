@@ -1,8 +1,7 @@
-"""Clips to embeddings: decoded by guarded processes, shown to the model and to its baseline."""
+"""Clips to embeddings: shown to the model and to its baseline, shared among processes."""
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -10,25 +9,28 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from PIL import Image
-from torch import Tensor
 
-from data_pipelines.video.process import SampledClip
+from data_pipelines.schema import JsonValue
 from data_pipelines.video.sampler import FrameSampling, Sampler
 from eval.contract import ClipEmbeddingModel, Embedder, EmbeddingModel
-from eval.data.views import ImageTransform
 from eval.embedding.embedder import refuse_not_finite
+from eval.embedding.together import remembered_together
 from eval.errors import EvaluationError
 from eval.process_group import gather_rows, my_rows, ranks
 from eval.progress import Progress
 from eval.results import Score
 from eval.video.clip_set import ClipSet
-from eval.video.decoding import ClipDecoder
+from eval.video.cost import ClipCosts, CostMeter
+from eval.video.decoding import shown_clips
 from eval.video.mean_pooled import MeanPooled, as_clip_model
 from eval.video.options import VideoOptions
+from eval.video.packed import PackedFrames
 from eval.video.reduction import as_reduced
 
 #: What scores of the baseline begin with.
 BASELINE = "mean_pooled_"
+
+_TITLES = {"": "model", BASELINE: "mean_pooled"}
 
 
 class ClipEmbeddings(NamedTuple):
@@ -39,11 +41,13 @@ class ClipEmbeddings(NamedTuple):
             mean of its pictures, which is left out where it is the model itself.
         rows: numbers of the clips that could be decoded, ascending.
         sampling: how frames were chosen.
+        told: for the details of a result: sampling, cost and, of stored frames, how many.
     """
 
-    towers: dict[str, Float[Tensor, "clips embed_dim"]]
+    towers: dict[str, Float[torch.Tensor, "clips embed_dim"]]
     rows: Int64[np.ndarray, " clips"]
     sampling: FrameSampling
+    told: dict[str, JsonValue]
 
 
 def beside(
@@ -70,7 +74,8 @@ def embed_clips(
 ) -> ClipEmbeddings:
     """Embed every clip that can be decoded, by the model and by the mean of its pictures.
 
-    What was computed before for the same weights, clips, sampler and frames is remembered.
+    What was computed before for the same weights, clips, sampler and frames is remembered, with
+    what it cost. Collective.
 
     Args:
         num_frames: of a clip; None takes the model's own.
@@ -87,11 +92,18 @@ def embed_clips(
     if isinstance(model, ClipEmbeddingModel) and not isinstance(model, MeanPooled):
         towers[BASELINE] = MeanPooled(model)
     told = [found.fingerprint().hex(), sampling.to_json(), list(towers)]
+    if options.decoder != "pyav":
+        told.append(options.decoder)
+    costs = ClipCosts.unknown(list(towers))
 
     def compute() -> np.ndarray:
-        return _computed(list(towers.values()), found, sampling, options)
+        nonlocal costs
+        stored, costs = _computed(towers, found, sampling, options)
+        return stored
 
-    stored = embedder.remembered(model, f"clips/{json.dumps(told)}", compute)
+    key = json.dumps(told)
+    stored = remembered_together(embedder, model, f"clips/{key}", compute)
+    kept = remembered_together(embedder, model, f"clip costs/{key}", lambda: costs.to_array())
     embeds = torch.from_numpy(np.array(stored))
     good = ~torch.isnan(embeds[0, :, 0])
     if not good.any():
@@ -100,51 +112,62 @@ def embed_clips(
             "'vlsuite data inspect'"
         )
     rows = np.flatnonzero(good.numpy()).astype(np.int64)
-    kept = {name: embeds[i][good] for i, name in enumerate(towers)}
-    return ClipEmbeddings(kept, rows, sampling)
+    by_prefix = {name: embeds[i][good] for i, name in enumerate(towers)}
+    details: dict[str, JsonValue] = {"sampling": sampling.to_json(), "decoder": options.decoder}
+    details |= _stored_frames(found)
+    if cost := ClipCosts.from_array(kept, list(towers)).told(towers, frames, _TITLES):
+        details["cost"] = cost
+    return ClipEmbeddings(by_prefix, rows, sampling, details)
+
+
+def _stored_frames(found: ClipSet) -> dict[str, JsonValue]:
+    """Least and most frames of clips that are stored as such."""
+    counts = [c.source.num_frames for c in found.clips if isinstance(c.source, PackedFrames)]
+    return {"stored_frames": [min(counts), max(counts)]} if counts else {}
 
 
 def _computed(
-    towers: Sequence[ClipEmbeddingModel],
+    towers: Mapping[str, ClipEmbeddingModel],
     found: ClipSet,
     sampling: FrameSampling,
     options: VideoOptions,
-) -> np.ndarray:
-    """Embeddings [towers, clips, embed_dim]; NaN where a clip cannot be decoded."""
-    model = towers[0]
+) -> tuple[np.ndarray, ClipCosts]:
+    """Embeddings [towers, clips, embed_dim], NaN where a clip cannot be decoded; and the cost."""
+    model = towers[""]
     distinct, positions = np.unique(found.same_as, return_inverse=True)
     mine = distinct[my_rows(len(distinct))]
     local = torch.full((len(mine), len(towers), model.embed_dim), torch.nan)
-    what = f"embedding {found.name} ({sampling.num_frames} frames)"
+    meter = CostMeter(list(towers), model.device)
+    what = f"embedding {found.name} ({_frames(sampling.num_frames)})"
     progress = Progress(what, total=len(mine), unit="clips") if not ranks().rank else None
-    blank = torch.stack([model.image_transform(Image.new("RGB", (8, 8)))] * sampling.num_frames)
-    with ClipDecoder(options.workers) as decoder:
-        decoder.check()
-        clips_shown = decoder.each(
-            (found.clips[row] for row in mine.tolist()),
-            sampling,
-            partial(as_shown, model.image_transform),
-        )
-        for start in range(0, len(mine), options.batch_size):
-            batch = list(islice(clips_shown, options.batch_size))
-            # Broken ones are black: under ZeRO-3 every process must call the model equally often.
-            clips = torch.stack([blank if pixels is None else pixels for pixels in batch])
-            clips = clips.to(model.device)
-            good = torch.tensor([pixels is not None for pixels in batch])
-            with torch.no_grad():
-                told = [tower.embed_clips(clips).float().cpu() for tower in towers]
-            embeds = torch.stack(told, 1)
+    shown = shown_clips(
+        [found.clips[row] for row in mine.tolist()], model.image_transform, sampling, options
+    )
+    blank = model.image_transform(Image.new("RGB", (8, 8))).expand(sampling.num_frames, -1, -1, -1)
+    at_once = options.clips_at_once(sampling.num_frames)
+    for start in range(0, len(mine), at_once):
+        batch = list(islice(shown, at_once))
+        for clip in batch:
+            meter.decoded(clip.seconds)
+        # Broken ones are black: under ZeRO-3 every process must call the model equally often.
+        pixels = [blank if clip.pixels is None else clip.pixels for clip in batch]
+        good = torch.tensor([clip.pixels is not None for clip in batch])
+        del batch
+        clips = torch.stack(pixels).to(model.device)
+        del pixels
+        for place, (prefix, tower) in enumerate(towers.items()):
+            with torch.no_grad(), meter.embedding(prefix, len(clips)):
+                embeds = tower.embed_clips(clips).float().cpu()
             for own in embeds[good]:
-                refuse_not_finite(own, model, f"clips of {found.name}")
-            local[start : start + len(batch)][good] = embeds[good]
-            if progress:
-                progress.add(len(batch))
+                refuse_not_finite(own[None], model, f"clips of {found.name}")
+            local[start : start + len(clips), place][good] = embeds[good]
+        if progress:
+            progress.add(len(clips))
     if progress:
         progress.close()
     gathered = gather_rows(local, len(distinct), device=model.device)[positions]
-    return gathered.transpose(0, 1).contiguous().numpy()
+    return gathered.transpose(0, 1).contiguous().numpy(), meter.costs()
 
 
-def as_shown(transform: ImageTransform, sampled: SampledClip) -> Tensor:
-    """Frames [frames, 3, height, width] as the model sees them."""
-    return torch.stack([transform(Image.fromarray(frame)) for frame in sampled.frames])
+def _frames(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'}"

@@ -10,14 +10,16 @@ from torch import Tensor
 
 from data_pipelines.errors import BadSampleError
 from data_pipelines.video.process import VideoProcess
-from data_pipelines.video.strip import frame_strip
+from data_pipelines.video.sampler import FrameSampling
+from data_pipelines.video.strip import strip_of
 from eval.metrics.ranking import best_entries
 from eval.report.examples import ANSWERS_SHOWN
 from eval.report.thumbnails import as_address
 from eval.results import Example, Panel
 from eval.video.clip_set import EvalClip
+from eval.video.decoding import pictures_of
 
-_FRAMES, _HEIGHT = 4, 56  # of a strip, pixels
+_SAMPLING, _HEIGHT = FrameSampling(num_frames=4), 56  # of a strip, pixels
 
 
 def best_and_worst(
@@ -82,9 +84,8 @@ def _shower(process: VideoProcess, clips: Sequence[EvalClip]) -> Callable[[int],
     def show(number: int) -> Panel:
         clip = clips[number]
         try:
-            strip = frame_strip(
-                process, clip.source.video(), num_frames=_FRAMES, height=_HEIGHT, span=clip.span
-            )
+            pictures = dict(pictures_of(clip, _SAMPLING, process))
+            strip = strip_of([pictures[place] for place in sorted(pictures)], height=_HEIGHT)
         except BadSampleError:
             return Panel(clip.key)
         return Panel("", image=as_address(strip))

@@ -21,8 +21,9 @@ from eval.process_group import from_all, my_rows, ranks
 from eval.progress import Progress
 from eval.respondents.response import Response
 from eval.video.clip_set import ClipSet, EvalClip
-from eval.video.decoding import ClipDecoder
+from eval.video.options import VideoOptions
 from eval.video.showing import Asker
+from eval.video.whole_clips import ClipDecoder
 from eval.video.wording import Worded
 
 #: Questions of a group, and frames that it may hold in memory at most.
@@ -37,7 +38,7 @@ def answers(
     embedder: Embedder,
     *,
     num_frames: int,
-    workers: int,
+    video: VideoOptions,
     told: dict[str, JsonValue],
 ) -> list[Response]:
     """One response a question, in their order; the same on every process.
@@ -46,7 +47,7 @@ def answers(
         asker: of the model.
         embedder: its store holds the answers; where it keeps nothing, neither does this.
         num_frames: of a clip.
-        workers: decoding processes.
+        video: how clips are decoded.
         told: what the answers depend on besides model, set and questions.
     Raises:
         UnansweredError: a question is left without an answer, or nothing can be asked; on every
@@ -64,7 +65,7 @@ def answers(
     if not ranks().rank:
         total = sum(len(questions[group * size : (group + 1) * size]) for group in mine)
         progress = Progress(f"asking {model.name}", total=total, unit="questions")
-    with ClipDecoder(workers) as decoder:
+    with ClipDecoder(video) as decoder:
         for group in mine:
             first = group * size
             some = questions[first : first + size]

@@ -6,8 +6,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval.contract import ClipEmbeddingModel, EmbeddingModel
+from eval.contract import ClipEmbeddingModel, CountsTokens, EmbeddingModel
 from eval.data.views import ImageTransform
+
+_AT_ONCE = 128  # frames
 
 
 class MeanPooled:
@@ -31,6 +33,11 @@ class MeanPooled:
     def name(self) -> str:
         """Of the model."""
         return self._model.name
+
+    @property
+    def model(self) -> EmbeddingModel:
+        """Whose pictures are averaged."""
+        return self._model
 
     @property
     def fingerprint(self) -> str:
@@ -80,13 +87,28 @@ class MeanPooled:
     def embed_clips(
         self, clips: UInt8[Tensor, "batch frames 3 height width"]
     ) -> Float[Tensor, "batch embed_dim"]:
-        """See the class; zero where the embeddings of the frames cancel each other."""
+        """See the class; zero where the embeddings of the frames cancel each other.
+
+        The image tower sees some frames at a time, so that clips may be of any length.
+        """
         batch = clips.shape[0]
         flat = rearrange(clips, "b f c h w -> (b f) c h w")
-        frames = rearrange(self._model.embed_images(flat), "(b f) d -> b f d", b=batch)
+        embeds = torch.cat([self._model.embed_images(part) for part in flat.split(_AT_ONCE)])
+        frames = rearrange(embeds, "(b f) d -> b f d", b=batch)
         return normalize(frames.double().mean(dim=1), dim=-1).float()
 
 
 def as_clip_model(model: EmbeddingModel) -> ClipEmbeddingModel:
     """The model itself where it embeds clips, else the mean of its pictures."""
     return model if isinstance(model, ClipEmbeddingModel) else MeanPooled(model)
+
+
+def tokens_of(model: EmbeddingModel, num_frames: int) -> int | None:
+    """Visual tokens of a clip, as ``CountsTokens``; of a mean, those of each frame as a picture.
+
+    None where the model does not know.
+    """
+    if isinstance(model, MeanPooled):
+        own = tokens_of(model.model, 1)
+        return None if own is None else num_frames * own
+    return model.tokens_of(num_frames) if isinstance(model, CountsTokens) else None

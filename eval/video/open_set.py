@@ -23,6 +23,7 @@ from eval.video.long_video_files import (
     read_videomme,
     records_of,
 )
+from eval.video.peek import hold_clips
 from eval.video.question_files import (
     read_mvbench,
     read_tempcompass,
@@ -75,14 +76,14 @@ class Videos:
 
     @staticmethod
     def recognises(path: str) -> bool:
-        """Whether it is a list or folder of questions of a known name."""
+        """Whether it is a list or questions of a known name, or shards that begin with a clip."""
         listed = Path(path.rpartition("@")[0] or path) if not Path(path).exists() else Path(path)
-        if listed.is_file():
+        if listed.is_file() and listed.suffix.lower() != ".tar":
             if listed.suffix.lower() == ".parquet":
                 return listed.parent.name.lower() == "videomme"
             is_msvd = listed.name != "test_list.txt" or listed.with_name(MSVD_CAPTIONS).is_file()
             return listed.name.lower() in _BY_NAME and is_msvd
-        return listed.is_dir() and bool(_folder_reader(listed))
+        return (listed.is_dir() and bool(_folder_reader(listed))) or hold_clips(path)
 
     @staticmethod
     def open(path: str) -> EvalDataset:
@@ -92,15 +93,18 @@ class Videos:
             ShardError: a shard is missing or no tar.
             EvaluationError: nothing that can be read, or no video.
         """
-        if not Videos.recognises(path) and not _is_list(path):
+        if not _is_list(path) and not _is_folder_of_questions(path):
             return open_shards(path)
         place = place_of(path)
-        if place.file.is_dir():
-            reader = _folder_reader(place.file)
-            if reader is None:
-                raise EvaluationError(f"{place.file} holds no questions of a known form")
-            return dataset_of(reader(place), place.file)
-        return dataset_of(_reader_of(place.file)(place), place.file)
+        reader = _folder_reader(place.file) if place.file.is_dir() else _reader_of(place.file)
+        if reader is None:
+            raise EvaluationError(f"{place.file} holds no questions of a known form")
+        return dataset_of(reader(place), place.file)
+
+
+def _is_folder_of_questions(path: str) -> bool:
+    folder = Path(path if Path(path).exists() else path.rpartition("@")[0])
+    return folder.is_dir() and _folder_reader(folder) is not None
 
 
 def _is_list(path: str) -> bool:

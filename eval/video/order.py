@@ -128,8 +128,8 @@ class VideoOrder:
 
     @property
     def name(self) -> str:
-        """Of the task, with the number of frames where there are several."""
-        return f"video_order:{self.num_frames}_frames" if self.named_frames else "video_order"
+        """Of the task, with frames and token reduction where there are several."""
+        return self.options.named("video_order", self.num_frames if self.named_frames else None)
 
     @property
     def _sampler(self) -> Sampler:
@@ -142,7 +142,7 @@ class VideoOrder:
             "sampler": self._sampler,
             "question": self.options.question,
             "seed": self.seed,
-        } | self.options.reduction()
+        } | self.options.changes()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""
@@ -202,8 +202,8 @@ class VideoOrder:
             num_skipped=sum(left_out.values()),
             origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=CLUSTERED),
             details=self.settings()
+            | embedded.told
             | {
-                "sampling": embedded.sampling.to_json(),
                 "questions": len(found.choices),
                 "questions_left_out": sum(q.clip not in place for q in found.choices),
                 "pairs": len(found.pairs),

@@ -31,6 +31,7 @@ from eval.video.asking_options import AskingOptions
 from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.kept_answers import answers
 from eval.video.options import VideoOptions
+from eval.video.packed import PackedFrames
 from eval.video.scored import rows_by_kind
 from eval.video.showing import asker_of, frames_of
 from eval.video.wording import worded_set
@@ -88,6 +89,11 @@ class VideoQuestions:
         found = clips_of(dataset)
         if found is None:
             return f"{dataset.title} holds no videos; give shards or a file of questions"
+        if any(isinstance(clip.source, PackedFrames) for clip in found.clips):
+            return (
+                f"clips of {dataset.title} are stored as frames without their times; give the "
+                "videos themselves"
+            )
         if not found.choices and not found.pairs and not found.yes_no:
             return (
                 f"no video of {dataset.title} has a question ('contrast' or 'options' of json); "
@@ -163,7 +169,7 @@ class VideoQuestions:
         sampling = FrameSampling(sampler=self._sampler, num_frames=frames)
         asker = asker_of(model, sampling, self.options, self.video)
         questions = worded_set(found)
-        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json())} | asker.told()
+        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json()), **asker.told()}
         responses = answers(
             model,
             asker,
@@ -171,7 +177,7 @@ class VideoQuestions:
             questions,
             embedder,
             num_frames=frames,
-            workers=self.video.workers,
+            video=self.video,
             told=told,
         )
         marks = marked(questions, responses)
@@ -206,6 +212,7 @@ class VideoQuestions:
                 "pairs_left_out": sum(not broken.isdisjoint(pair.clips) for pair in found.pairs),
             }
             | remarks(marks, num_examples=self.num_examples)
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )

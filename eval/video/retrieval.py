@@ -138,10 +138,8 @@ class VideoRetrieval:
 
     @property
     def name(self) -> str:
-        """Of the task, with the number of frames where there are several."""
-        return (
-            f"video_retrieval:{self.num_frames}_frames" if self.named_frames else "video_retrieval"
-        )
+        """Of the task, with frames and token reduction where there are several."""
+        return self.options.named("video_retrieval", self.num_frames if self.named_frames else None)
 
     @property
     def _sampler(self) -> Sampler:
@@ -155,7 +153,7 @@ class VideoRetrieval:
             "captions_per_video": self.captions_per_video,
             "num_examples": self.num_examples,
             "seed": self.seed,
-        } | self.options.reduction()
+        } | self.options.changes()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are embedded by the task."""
@@ -209,8 +207,8 @@ class VideoRetrieval:
             num_skipped=sum(left_out.values()),
             origin=Origin(seed=self.seed, data_revision=self.dataset.revision, interval=CLUSTERED),
             details=self.settings()
+            | embedded.told
             | {
-                "sampling": embedded.sampling.to_json(),
                 "num_captions": len(captions.texts),
                 "num_repeated_captions": len(captions.texts) - len(set(captions.texts)),
                 "ties": "expected value over random orders",

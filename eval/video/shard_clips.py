@@ -1,8 +1,9 @@
 """Clips, captions and questions of our shards, or of anyone's with the same members.
 
-A sample is a video with captions (json or txt), or one caption a span ("clips" of json). Questions
-are made of what json says besides: "options" and "answer", else "contrast", false sentences; two
-samples with one "pair" whose captions are each other's contrast are a pair.
+A sample is a video with captions (json or txt), or one caption a span ("clips" of json), or frames
+with captions (frame.0.jpg and so on). Questions are made of what json says besides: "options" and
+"answer", else "contrast", false sentences; two samples with one "pair" whose captions are each
+other's contrast are a pair.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from eval.video.clip_set import (
     VideoMember,
     dataset_of,
 )
+from eval.video.packed import PackedFrames, num_stored
 
 
 class _Told(NamedTuple):
@@ -95,7 +97,7 @@ def _read(index: ShardIndex, number: int) -> tuple[list[EvalClip], _Told | None]
     sample = StoredSample(index.key(number), members)
     stored = sample.clips
     if not stored:
-        return [], None
+        return _packed(index, number, sample)
     first = stored[0]
     suffix = next(suffix for suffix in VIDEO_SUFFIXES if suffix in members)
     source = VideoMember(index, number, suffix, hashlib.sha256(members[suffix]).digest())
@@ -115,15 +117,37 @@ def _read(index: ShardIndex, number: int) -> tuple[list[EvalClip], _Told | None]
         ]
         return spans, None
     captions = sample.plain_captions(one_per_line=False)
+    return [EvalClip(sample.uid, source, captions, None, cluster)], _told(fields)
+
+
+def _packed(
+    index: ShardIndex, number: int, sample: StoredSample
+) -> tuple[list[EvalClip], _Told | None]:
+    """The clip of a sample of frames; none of one that has neither video nor frames."""
+    frames = sample.frames
+    if frames is None:
+        return [], None
+    digest = hashlib.sha256(b"frames")
+    for data in (image.data for image in frames.images):
+        digest.update(len(data).to_bytes(8, "little") + data)
+    if frames.pixels is not None:
+        digest.update(str(frames.pixels.shape).encode() + frames.pixels.tobytes())
+    source = PackedFrames(index, number, digest.digest(), num_stored(frames))
+    fields = sample.fields
+    cluster = _text(fields.get("pair")) or _text(fields.get("source")) or sample.uid
+    captions = sample.plain_captions(one_per_line=False)
+    return [EvalClip(sample.uid, source, captions, None, cluster)], _told(fields)
+
+
+def _told(fields: dict[str, JsonValue]) -> _Told:
     answer = fields.get("answer")
-    told = _Told(
+    return _Told(
         _text(fields.get("kind")),
         _texts(fields.get("contrast")),
         _texts(fields.get("options")),
         answer if isinstance(answer, int) and not isinstance(answer, bool) else None,
-        pair,
+        _text(fields.get("pair")),
     )
-    return [EvalClip(sample.uid, source, captions, None, cluster)], told
 
 
 def _choice(number: int, clip: EvalClip, told: _Told) -> list[ChoiceQuestion]:

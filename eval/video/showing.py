@@ -18,10 +18,9 @@ from eval.respondents.question import Prompted
 from eval.respondents.response import Response
 from eval.video.asking_options import AskingOptions
 from eval.video.clip_set import EvalClip
-from eval.video.decoding import ClipDecoder
-from eval.video.embedding import as_shown
 from eval.video.options import VideoOptions
 from eval.video.shown_frames import as_jpegs, from_start, joined
+from eval.video.whole_clips import ClipDecoder, as_shown
 from eval.video.wording import FRAMES_BEFORE, Worded
 
 #: Frames of a clip for models that do not say how many they take.

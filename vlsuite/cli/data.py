@@ -9,7 +9,15 @@ from typing import Any
 
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
-from vlsuite.cli import data_build, data_concepts, data_image_tokens, data_noise, data_sounds
+from data_pipelines.texts import counted
+from vlsuite.cli import (
+    data_build,
+    data_concepts,
+    data_image_tokens,
+    data_noise,
+    data_region_embeddings,
+    data_sounds,
+)
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -17,12 +25,14 @@ write, check and look at shards of image-caption pairs
 
   vlsuite data build emoji --out data/emoji           the demo's shards, from installed packages
   vlsuite data build table --help                     a CSV, TSV or Parquet of paths and captions
+  vlsuite data build detection --help                 pictures with boxes: COCO, LVIS
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
   vlsuite data noise data/emoji/train --mismatched 0.5 --out data/emoji-noisy
   vlsuite data concepts data/emoji/train --model runs/first --from-captions 20 --out tags.jsonl
   vlsuite data image-tokens --set data.train=SHARDS --set model.image_tower.name=TOWER --out tokens
+  vlsuite data region-embeddings --localizer RUN --set data.train=SHARDS --out regions
   vlsuite data sounds clips.tar --member mp3 --out data/sounds
 """
 
@@ -107,6 +117,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data_concepts.add_arguments(concepts)
     tokens = _action(actions, "image-tokens", "run a frozen image tower once and keep its tokens")
     data_image_tokens.add_arguments(tokens)
+    regions = _action(actions, "region-embeddings", "embed regions of pictures by a teacher")
+    data_region_embeddings.add_arguments(regions)
     sounds = _action(actions, "sounds", "draw the sounds of shards as pictures to train on")
     data_sounds.add_arguments(sounds)
 
@@ -134,7 +146,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     options = read_options(args, ValidateOptions)
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
-    print(f"{report.num_samples:,} samples in {report.num_shards} shards")
+    print(f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')}")
     if report.num_without_uid:
         print(
             f"  note: {report.num_without_uid:,} samples have no permanent uid in their json; name "
@@ -223,6 +235,10 @@ def _image_tokens(args: argparse.Namespace) -> int:
     return data_image_tokens.run(args, progress=_progress("pictures"))
 
 
+def _region_embeddings(args: argparse.Namespace) -> int:
+    return data_region_embeddings.run(args, progress=_progress("pictures"))
+
+
 def _sounds(args: argparse.Namespace) -> int:
     return data_sounds.run(args, progress=_progress("sounds"))
 
@@ -247,5 +263,6 @@ _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "noise": _noise,
     "concepts": _concepts,
     "image-tokens": _image_tokens,
+    "region-embeddings": _region_embeddings,
     "sounds": _sounds,
 }

@@ -67,7 +67,7 @@ class MixerPath(Protocol):
         ...
 
 
-def mixer_path(channels: int, width: int, config: MambaConfig) -> nn.Module:
+def mixer_path(channels: int, width: int, config: MambaConfig) -> "Mamba1Path | Mamba2Path":
     """A new path of the kind that is configured; see ``MixerPath``."""
     if config.kind == "mamba1":
         return Mamba1Path(channels, width, states=config.states, conv=config.conv)

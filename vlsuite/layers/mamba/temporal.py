@@ -44,10 +44,9 @@ class TemporalMamba(nn.Module):
         channels = config.channels(width)
         self.is_streamable = config.directions == "forward"
         self.norm = nn.LayerNorm(width)
-        self.paths = nn.ModuleList(
-            [mixer_path(channels, width, config) for _ in range(config.num_directions)]
-        )
-        self.channels, self.own = channels, int(self.paths[0].own_width)
+        paths = [mixer_path(channels, width, config) for _ in range(config.num_directions)]
+        self.paths = nn.ModuleList(paths)
+        self.channels, self.own = channels, paths[0].own_width
         self.in_proj = nn.Linear(width, 2 * channels + len(self.paths) * self.own, bias=False)
         self.out_proj = MergingProjection(channels, width, config)
         if zero_init:
@@ -98,8 +97,9 @@ class TemporalMamba(nn.Module):
         """
         if not self.is_streamable:
             raise ValueError('only directions="forward" can be streamed')
-        y, state = self.paths[0](self._rows(0, self.in_proj(self.norm(tokens)), None), state)
-        return Streamed(tokens + self.out_proj([y]), state)
+        rows = self._rows(0, self.in_proj(self.norm(tokens)), None)
+        mixed: tuple[Tensor, MixerState] = self.paths[0](rows, state)
+        return Streamed(tokens + self.out_proj(mixed[:1]), mixed[1])
 
     def _whole(self, tokens: Tensor, is_there: Tensor | None) -> Tensor:
         projected = self.in_proj(self.norm(tokens))
@@ -131,12 +131,11 @@ class TemporalMamba(nn.Module):
         self, number: int, tokens: Tensor, is_there: Tensor | None, state: MixerState | None
     ) -> tuple[Tensor, MixerState]:
         projected = self.in_proj(self.norm(tokens))
-        y, state = self.paths[number](
-            _turned(number, self._rows(number, projected, is_there)), state
-        )
+        rows = _turned(number, self._rows(number, projected, is_there))
+        mixed: tuple[Tensor, MixerState] = self.paths[number](rows, state)
         outputs: list[Tensor | None] = [None] * len(self.paths)
-        outputs[number] = y.flip(1) if number else y
-        return self.out_proj(outputs), state
+        outputs[number] = mixed[0].flip(1) if number else mixed[0]
+        return self.out_proj(outputs), mixed[1]
 
     def _rows(self, number: int, projected: Tensor, is_there: Tensor | None) -> Projected:
         """In the order of Mamba-2: z, x, then B, C and steps of each direction."""

@@ -23,6 +23,12 @@ class VideoText(Clip):
         """Frames that a clip is shown with by default: those that training ended with."""
         return self._built.clip_frames  # type: ignore[attr-defined]
 
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens of a clip of so many frames; None where the tower does not say."""
+        tower: Any = self._built.encoder.visual
+        height, width = self._built.preprocess["size"]
+        return tower.tokens_of(num_frames, size=(height, width))
+
     @torch.no_grad()
     def embed_clips(
         self, clips: UInt8[Tensor, "batch frames 3 height width"]

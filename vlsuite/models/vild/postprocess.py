@@ -1,0 +1,77 @@
+"""From scored class-agnostic boxes to the detections of a picture.
+
+torchvision's own expects one box a class. Here a region has one box, whatever its name.
+
+n = regions, C = names, k = detections
+"""
+
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torchvision.ops import batched_nms, clip_boxes_to_image
+
+_SMALLEST = 1e-2  # pixels; torchvision's
+
+
+class Kept(NamedTuple):
+    """Detections, best first.
+
+    Attributes:
+        boxes: left, top, right, bottom in pixels.
+        scores: descending.
+        labels: column of the scores.
+        regions: row of the regions that each came from.
+    """
+
+    boxes: Float[Tensor, "k 4"]
+    scores: Float[Tensor, " k"]
+    labels: Int64[Tensor, " k"]
+    regions: Int64[Tensor, " k"]
+
+
+def best_detections(
+    boxes: Float[Tensor, "n 4"],
+    scores: Float[Tensor, "n C"],
+    *,
+    size: tuple[int, int],
+    score_threshold: float,
+    nms: float,
+    max_detections: int,
+) -> Kept:
+    """The best after NMS name by name: every region may have several names.
+
+    NMS is greedy from the best score down, so what survives of the best scores does not depend on
+    the others. Scores are looked at from the best on until enough survive; the result is that of
+    NMS over all.
+
+    Args:
+        boxes: in pixels; clipped to the picture here.
+        size: height and width of the picture in pixels.
+        score_threshold: scores must be above.
+        nms: IoU above which the worse of two boxes of one name goes.
+        max_detections: kept at most.
+    """
+    boxes = clip_boxes_to_image(boxes.float(), size)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    usable = (sides >= _SMALLEST).all(dim=1)[:, None] & (scores > score_threshold)
+    flat = rearrange(scores, "n c -> (n c)")
+    rows = rearrange(usable, "n c -> (n c)").nonzero()[:, 0]
+    order = rows[flat[rows].argsort(descending=True, stable=True)]
+    looked_at = min(len(order), 10 * max_detections)
+    while True:
+        part = order[:looked_at]
+        regions, labels = part // max(1, scores.shape[1]), part % max(1, scores.shape[1])
+        kept = batched_nms(boxes[regions], _descending(len(part), boxes), labels, nms)
+        if len(kept) >= max_detections or looked_at == len(order):
+            break
+        looked_at = min(len(order), 4 * looked_at)
+    kept = kept[:max_detections]
+    return Kept(boxes[regions[kept]], flat[part[kept]].float(), labels[kept], regions[kept])
+
+
+def _descending(count: int, like: Tensor) -> Tensor:
+    """Stands for scores that are sorted already: ties keep their order, fp64 its differences."""
+    return torch.arange(count, 0, -1, device=like.device, dtype=like.dtype)
