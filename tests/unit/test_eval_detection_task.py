@@ -256,7 +256,7 @@ def test_errors_are_drawn_and_reported(scenes: Path, tmp_path: Path) -> None:
         assert min(drawn.size) >= 480 > SIDE
     assert "marked" in result.examples[0].query.text
     assert "found" in result.examples[2].query.text
-    save_result(result, tmp_path / "results" / "one.json")
+    save_result(result, tmp_path / "noisy__scenes__all__detection.json")
     page = build_report(tmp_path).read_text()
     for words in ("Missed", "Misnamed", "Made up", "Precision and recall", "green_tree"):
         assert words in page
