@@ -3,9 +3,9 @@
 ``COCOeval.accumulate`` with a weight for each picture: with weights of 1 it is that, with the
 number of times that each picture was drawn it is the AP of a bootstrap resample, without matching
 anything again (the copies of a picture are one block: of finds of equal score in one picture, all
-copies of the first come before those of the second). Precision at a recall is the highest one at that recall or beyond, read at 101 of
-them; only finds that are right can hold it, so that the work of a resample is one running sum over
-all finds and ten over the right ones.
+copies of the first come before those of the second). Precision at a recall is the highest one at
+that recall or beyond, read at 101 of them; only finds that are right can hold it, so that the work
+of a resample is one running sum over all finds and ten over the right ones.
 """
 
 from typing import NamedTuple

@@ -153,7 +153,7 @@ def paired_resamples(
     value = first[0] - second[0]
     error = float(defined.std()) * math.sqrt(units / max(units - 1, 1))
     if error == 0 or units < 2:
-        limits, p_value = all_equal_limits(value, units=max(units, 1), bounds=POINTS), 1.0
+        limits, p_value = all_equal_limits(value, units=float(max(units, 1)), bounds=POINTS), 1.0
     else:
         half = float(t.ppf(0.975, units - 1)) * error
         limits = Limits(max(value - half, -1.0), min(value + half, 1.0), PAIRED_BOOTSTRAP)

@@ -11,7 +11,7 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.progress import duration
-from eval.report import axis_figures, figures, video_figures
+from eval.report import axis_figures, detection_figures, figures, video_figures
 from eval.report.clip_costs import frames_of, remarks_on_clips
 from eval.report.figures import Picture
 from eval.report.page import render_page
@@ -30,6 +30,9 @@ _DIRECTIONS = {
     "image_to_text": "Captions ranked for an image",
     "text_to_image": "Images ranked for a caption",
     "image_to_class": "Classes ranked for an image",
+    "detection_missed": "Missed: marked regions that were not found, the largest first",
+    "detection_misnamed": "Misnamed: found under another name, the surest first",
+    "detection_made_up": "Made up: found where nothing is marked, the surest first",
     "text_to_video": "Videos ranked for a caption, best and worst in turn",
 }
 
@@ -80,6 +83,7 @@ def render(record: RunRecord) -> str:
         facts=_facts(record),
         tables=result_tables(record.results),
         result_plates=plates["results"],
+        class_tables=list(detection_figures.class_tables(record.results)),
         training_plates=plates["training"],
         galleries=list(_galleries(record.results)),
         command=_text(record.environment.get("command")),
@@ -100,6 +104,7 @@ def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
             *_reliability(record.results),
             *_corruptions(record.results),
             *_orders(record.results),
+            *_detections(record.results),
             *_costs(record.results),
         ],
         "training": [*_curves(record.train), *_evaluations(record.evals)],
@@ -210,6 +215,17 @@ def _costs(results: Sequence[EvalResult]) -> Iterator[Draft]:
             "whiskers are 95% intervals. Left: visual tokens that are left of a clip. Right: "
             "seconds of the model for a clip, the median over batches, decoding not counted; they "
             "depend on the machine. Hollow: the mean-pooled image tower.",
+        )
+
+
+def _detections(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    for result in filter(detection_figures.has_curves, results):
+        yield (
+            detection_figures.curves_figure(result),
+            f"Precision and recall: {result.dataset} ({result.split})",
+            f"{result.model}, {result.num_samples:,} pictures: highest precision at each recall or "
+            "beyond, mean over the classes of each group; AP is the area below, averaged over "
+            "overlaps from 0.5 to 0.95.",
         )
 
 
