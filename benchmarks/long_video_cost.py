@@ -1,9 +1,9 @@
 """What does STORM's encoder cost for long videos, and how many tokens are left of one?
 
 One clip of 8 to 512 frames, random pixels, goes through image tower, temporal layers and reader
-without gradients. Every point is a process of its own, whose peak is that of its resident memory
-above what it held with the model built; frames come as uint8 and are normalised some at a time. The
-exponent is the slope of log seconds over log frames, and the best of some rounds counts.
+without gradients. Every point is a process of its own, whose peak is that of its resident memory,
+PyTorch and the model included. The exponent is the slope of log seconds of CPU over log frames; the
+best of some rounds counts.
 """
 
 import argparse

@@ -8,8 +8,8 @@ all tokens, and with a mean over four frames; then tokens are given up without t
     1x all tokens, 2x every second frame; 4x mean over four frames, 8x and 16x every second and
     every fourth of those.
 
-The mean of frames and Frozen in Time are shown fewer frames instead. Intervals are over scenes, each
-with its answers in all seeds. Everything is kept in ``--work``; a stopped study goes on.
+The mean of frames and Frozen in Time are shown fewer frames instead. Intervals are over scenes,
+each with its answers in all seeds. Everything is kept in ``--work``; a stopped study goes on.
 """
 
 import argparse
@@ -91,7 +91,7 @@ class Study:
         self._runs.make_data(
             MotionData(
                 clips=config.clips, validation=config.validation, test=config.test_clips,
-                frames=config.frames, side=config.side, sprites=config.sprites,
+                frames=config.frames, side=config.side, sprites=config.sprites, gop=1,
             )
         )  # fmt: skip
         image = open_trainable(self.image_tower())

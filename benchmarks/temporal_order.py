@@ -67,7 +67,7 @@ class Study:
         config = self._config
         self._runs.make_data(
             MotionData(
-                clips=config.clips, validation=200, test=config.test_clips, frames=config.frames,
+                clips=config.clips, validation=400, test=config.test_clips, frames=config.frames,
                 side=config.side, sprites=config.sprites,
             )
         )  # fmt: skip
@@ -129,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="some minutes, proves nothing")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each model")
     parser.add_argument("--seed", type=int, default=0, help="of the first of them")
-    parser.add_argument("--samples", type=int, help="of each training (default 160,000)")
+    parser.add_argument("--samples", type=int, help="of each training (default 96,000)")
     parser.add_argument("--models", default=",".join(MODELS), help=f"of {', '.join(MODELS)}")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--save", action="store_true", help="append to benchmarks/results")
@@ -148,7 +148,7 @@ def _config(args: argparse.Namespace) -> StudyConfig:
         )  # fmt: skip
     return StudyConfig(
         clips=8000, test_clips=600, sprites=16, frames=8, side=32,
-        architecture="vlsuite-micro-32", samples=args.samples or 160_000, batch=128, lr=1e-3,
+        architecture="vlsuite-micro-32", samples=args.samples or 96_000, batch=128, lr=1e-3,
         seeds=args.seeds, models=models,
     )  # fmt: skip
 

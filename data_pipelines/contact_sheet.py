@@ -1,6 +1,7 @@
 """One PNG that shows what is in a set of shards: small pictures with their captions below.
 
-Videos and sequences of frames are shown as strips of frames, below the single pictures.
+Videos and sequences of frames are shown as strips of frames, below the single pictures; pictures
+with boxes, of shards that have ``categories.json`` beside them, larger and with their boxes.
 """
 
 import textwrap
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from data_pipelines.detection.looking import Vocabularies, boxed_picture, draw_boxed
 from data_pipelines.errors import DataError
 from data_pipelines.frame_strips import Strip, draw_strips, strip_of
 from data_pipelines.image_formats import open_image
@@ -39,7 +41,8 @@ def write_contact_sheet(
     """Write a PNG of pictures evenly spaced over the shards behind ``paths``.
 
     Returns:
-        The number of pictures and strips shown; what cannot be decoded is crossed out.
+        The number of pictures and strips shown; what cannot be decoded is crossed out, or left
+        white where it has boxes.
     Raises:
         ShardError: a path leads to no shard, or a shard is no tar.
         DataError: there is no sample, or the file cannot be written.
@@ -47,24 +50,30 @@ def write_contact_sheet(
     """
     indexes = [ShardIndex.open(path) for path in find_shards(paths)]
     pairs: list[Pair] = []
+    boxed: list[Image.Image] = []
+    vocabularies = Vocabularies()
     strips: list[Strip] = []
     numbers = evenly_spaced(sum(map(len, indexes)), num_pictures)
-    for sample, one_per_line in read_samples(indexes, numbers):
+    for sample, one_per_line, folder in read_samples(indexes, numbers):
         try:
-            strip = strip_of(sample)
-            if strip is not None:
+            vocabulary = vocabularies.of(folder)
+            strip = None if vocabulary else strip_of(sample)
+            if vocabulary is not None:
+                boxed.append(boxed_picture(sample, vocabulary))
+            elif strip is not None:
                 strips.append(strip)
             else:
                 captions = sample.plain_captions(one_per_line=one_per_line)
                 pairs.append(Pair(sample.image.data, captions))
         except DataError:
             continue
-    if not pairs and not strips:
+    if not pairs and not strips and not boxed:
         raise DataError("the shards hold no image to show; check them by 'vlsuite data validate'")
     parts = [draw_sheet(pairs, columns=columns)] if pairs else []
+    parts += [draw_boxed(boxed)] if boxed else []
     parts += [draw_strips(strips)] if strips else []
     write_file(out_path, encode_png(_stacked(parts)))
-    return len(pairs) + len(strips)
+    return len(pairs) + len(boxed) + len(strips)
 
 
 def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:

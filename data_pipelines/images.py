@@ -19,6 +19,9 @@ MAX_PIXELS = 64_000_000
 
 _STORED = frozenset(IMAGE_SUFFIXES)
 
+_ORIENTATION = 0x0112  # EXIF
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
 
 class ImageInfo(NamedTuple):
     """What the bytes hold: format name of Pillow ("PNG"), size in pixels, colour mode ("RGB")."""
@@ -115,6 +118,21 @@ def on_white(image: Image.Image) -> Image.Image:
     canvas = Image.new("RGBA", image.size, "white")
     canvas.alpha_composite(image.convert("RGBA"))
     return canvas.convert("RGB")
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Height and width in pixels of a picture turned upright, from its header.
+
+    Raises:
+        DataError: it is no picture.
+    """
+    try:
+        with open_image(data) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"not an image: {error}") from error
+    return (width, height) if orientation in _ON_ITS_SIDE else (height, width)
 
 
 def load_image(path: Path, skips: Skips) -> StorableImage | None:

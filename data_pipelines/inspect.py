@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from data_pipelines.detection.looking import BoxCounts, BoxTally, describe_boxes
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import open_image
 from data_pipelines.inspect_videos import VideoCounts, VideoTally, describe_videos
@@ -18,6 +19,7 @@ from data_pipelines.shards.pairs import captions_of, image_of, label_of
 from data_pipelines.shards.sliced_order import SlicedOrder, choose_window
 from data_pipelines.shards.spread import distinct_shards, expected_shards
 from data_pipelines.shards.stored_sample import StoredSample
+from data_pipelines.texts import counted
 
 #: Samples whose content is read; counts and sizes are of all samples.
 DEFAULT_MAX_READ = 20_000
@@ -62,6 +64,7 @@ class Inspection:
         problems: what could not be read, one line each.
         videos: what is known of videos and frames; None where there are none.
         spread: of a training batch over the shards; None without samples.
+        boxes: what is marked in the pictures; None without ``categories.json``.
     """
 
     num_shards: int
@@ -78,6 +81,7 @@ class Inspection:
     problems: tuple[str, ...]
     videos: VideoCounts | None = None
     spread: BatchSpread | None = None
+    boxes: BoxCounts | None = None
 
 
 def inspect_shards(
@@ -104,7 +108,7 @@ def inspect_shards(
     words: Counter[int] = Counter()
     sizes: list[tuple[int, int]] = []
     labels: set[int] = set()
-    videos = VideoTally()
+    videos, boxes = VideoTally(), BoxTally()
     chosen = evenly_spaced(sum(map(len, indexes)), max_read)
     for number in progress(chosen):
         index, i = locate(indexes, number)
@@ -112,8 +116,10 @@ def inspect_shards(
             row = index.read(i)
             label = label_of(row)
             captions = captions_of(row, one_per_line=_one_per_line(index))
-            moving = videos.add(StoredSample(index.key(i), row))
+            sample = StoredSample(index.key(i), row)
+            moving = videos.add(sample)
             kind, size = moving or _header(image_of(row).data)
+            boxes.add(sample, index.path.parent)
         except DataError as error:
             problems.append(f"{index.path}: {index.key(i)}: {error}")
             continue
@@ -137,6 +143,7 @@ def inspect_shards(
         problems=tuple(problems),
         videos=videos.counts,
         spread=batch_spread([len(index) for index in indexes], batch_size),
+        boxes=boxes.counts,
     )
 
 
@@ -162,20 +169,23 @@ def batch_spread(lengths: Sequence[int], batch_size: int) -> BatchSpread | None:
 
 def describe(inspection: Inspection) -> str:
     """The inspection as text for a terminal."""
+    shards = counted(inspection.num_shards, "shard")
     lines = [
-        f"{inspection.num_samples:,} samples in {inspection.num_shards} shards, "
+        f"{counted(inspection.num_samples, 'sample')} in {shards}, "
         f"{inspection.num_bytes / 1e6:,.1f} MB"
     ]
     for suffix, (number, size) in inspection.members.items():
         lines.append(f"  .{suffix:<12} {number:>9,} members {size / 1e6:>11,.2f} MB")
     if inspection.num_read < inspection.num_samples:
-        lines.append(f"content of {inspection.num_read:,} samples, evenly spaced:")
+        lines.append(f"content of {counted(inspection.num_read, 'sample')}, evenly spaced:")
     if inspection.widths and inspection.heights:
         lines.append(f"width   {_listed(inspection.widths)} pixels (smallest, median, largest)")
         lines.append(f"height  {_listed(inspection.heights)} pixels")
     lines += [f"  {kind:<13} {number:>9,}" for kind, number in inspection.formats.items()]
     if inspection.videos:
         lines += describe_videos(inspection.videos)
+    if inspection.boxes:
+        lines += describe_boxes(inspection.boxes)
     if inspection.num_classes:
         lines.append(f"classes {inspection.num_classes}")
     shown = ", ".join(f"{n} x {count}" for count, n in inspection.captions_per_sample.items())
@@ -211,15 +221,15 @@ def locate(indexes: Sequence[ShardIndex], number: int) -> tuple[ShardIndex, int]
 
 def read_samples(
     indexes: Sequence[ShardIndex], numbers: Iterable[int]
-) -> Iterator[tuple[StoredSample, bool]]:
-    """The given samples, and whether each line of their txt is a caption."""
+) -> Iterator[tuple[StoredSample, bool, Path]]:
+    """The given samples, whether each line of their txt is a caption, and the folder."""
     for number in numbers:
         index, i = locate(indexes, number)
         try:
             sample = StoredSample(index.key(i), index.read(i))
         except DataError:
             continue
-        yield sample, _one_per_line(index)
+        yield sample, _one_per_line(index), index.path.parent
 
 
 def _one_per_line(index: ShardIndex) -> bool:

@@ -20,7 +20,8 @@ frames     frame.0.jpg, frame.1.jpg... (jpg, jpeg, png or webp), or frames.npy: 
            frames x height x width x 3
 sound      wav, flac, mp3 or ogg
 boxes      the list "boxes" of json: [left, top, right, bottom] or {"box": [...],
-           "label": text or number}, pixels of the upright picture
+           "label": text or number}, pixels of the upright picture; masks, crowds and what else
+           detection needs beside them: ``data_pipelines.detection.stored``
 masks      mask.png and seg.png
 =========  ===========================================================================
 """

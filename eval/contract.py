@@ -106,14 +106,17 @@ class ClipEmbeddingModel(EmbeddingModel, Protocol):
 class CountsTokens(Protocol):
     """A ``ClipEmbeddingModel`` that knows how many visual tokens it works with."""
 
-    def tokens_of(self, num_frames: int) -> int:
-        """Visual tokens that are left of a clip of so many frames after every reduction."""
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens that are left of a clip of so many frames after every reduction.
+
+        None where its architecture does not say.
+        """
         ...
 
 
 @runtime_checkable
 class ReducibleModel(CountsTokens, Protocol):
-    """A ``ClipEmbeddingModel`` that reads a clip as tokens, and can do with fewer of them."""
+    """A model of clips that reads them as tokens, and can do with fewer of them."""
 
     def reduced(
         self,

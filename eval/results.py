@@ -149,6 +149,36 @@ class PerUnit:
         return values.astype(np.float64), images.astype(np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """A score in each bootstrap resample of the images, so that models can be compared in pairs.
+
+    Args:
+        values: float32, deflated, in base64; NaN where a resample does not define the score.
+        draws: what tells resamples apart: equal ones drew the same images in the same order.
+        units: images that the score rests on.
+    """
+
+    values: str
+    draws: str
+    units: int
+
+    @classmethod
+    def pack(
+        cls, values: Float64[np.ndarray, " resamples"], *, draws: str, units: int
+    ) -> "Resampled":
+        """From the values."""
+        return cls(_deflated(values.astype(np.float32)), draws, units)
+
+    def unpack(self) -> Float64[np.ndarray, " resamples"]:
+        """The values.
+
+        Raises:
+            EvaluationError: they are damaged.
+        """
+        return np.frombuffer(_inflated(self.values), dtype=np.float32).astype(np.float64)
+
+
 def _deflated(array: np.ndarray) -> str:
     return base64.b64encode(zlib.compress(array.tobytes(), 9)).decode("ascii")
 
@@ -261,6 +291,7 @@ class EvalResult:
         examples: for the report; may be empty.
         per_image: for some scores, the hit or miss of each image.
         per_unit: for some others, values whose mean they are.
+        resampled: for some that are no means, their values in resamples of the images.
         influences: what the model is made of (architecture, training data, objective...); filled
             in by the runner.
         version: of this format.
@@ -280,6 +311,7 @@ class EvalResult:
     examples: tuple[Example, ...] = ()
     per_image: dict[str, PerImage] = field(default_factory=dict)
     per_unit: dict[str, PerUnit] = field(default_factory=dict)
+    resampled: dict[str, Resampled] = field(default_factory=dict)
     influences: dict[str, str] = field(default_factory=dict)
     version: int = RESULT_VERSION
 
@@ -314,6 +346,7 @@ class EvalResult:
             fields["origin"] = Origin(**origin)
             fields["per_image"] = {k: PerImage(**v) for k, v in data.get("per_image", {}).items()}
             fields["per_unit"] = {k: PerUnit(**v) for k, v in data.get("per_unit", {}).items()}
+            fields["resampled"] = {k: Resampled(**v) for k, v in data.get("resampled", {}).items()}
             fields["examples"] = tuple(_example(e) for e in data.get("examples", ()))
             result = cls(**fields)
             check_fields(result, allows_nan=True)

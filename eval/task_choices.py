@@ -28,6 +28,7 @@ TASK_PACKAGES = (
     "eval.omnibench",
     "eval.xmai",
     "eval.video",
+    "eval.detection",
 )
 
 #: Dataclasses of the choices of single tasks, by group; every field has a default.

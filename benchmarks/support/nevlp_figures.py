@@ -25,7 +25,7 @@ from eval.metrics.ranking import best_entries
 from eval.metrics.reranking import reranked_places
 from eval.results import Score
 from eval.zero_shot.retrieval import CosinePlaces, Gallery, cosine_places, gallery_of
-from vlsuite.models.nevlp.causal_lm import load_language_model
+from vlsuite.models.language.causal_lm import load_language_model
 from vlsuite.models.nevlp.model import Nevlp
 from vlsuite.models.opening import open_model
 

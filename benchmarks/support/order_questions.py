@@ -17,6 +17,7 @@ from eval.metrics.pair_scores import choice_hit
 from eval.progress import Progress
 from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbers
 from eval.video.open_set import Videos
+from eval.video.packed import PackedFrames
 
 
 class OrderQuestions(NamedTuple):
@@ -73,6 +74,7 @@ def open_questions(path: Path, *, num_frames: int, transform: ImageTransform) ->
     progress = Progress(f"decoding {path.name}", total=len(found), unit="clips")
     process, shown = VideoProcess(), []
     for clip in found.clips:
+        assert not isinstance(clip.source, PackedFrames), f"{path} holds frames, no videos"
         sampled = process.sample(clip.source.video(), num_frames, "mirrored", span=clip.span)
         shown.append(torch.stack([transform(Image.fromarray(f)) for f in sampled.frames]))
         progress.add(1)

@@ -17,8 +17,7 @@ import torch.nn.functional as F
 from data_pipelines.noise.phrases import content_words
 from vlsuite.batches.concepts import concept_text
 from vlsuite.batches.tokenizer import END, PAD, START, UNKNOWN, train_tokenizer
-from vlsuite.models.nevlp.causal_lm import LmTokenizer, padded
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
+from vlsuite.models.language.causal_lm import NO_TOKEN, LmTokenizer, padded
 
 _LENGTH = 64  # tokens of a document at most
 _NUM_WORDS = 5  # behind "objects:" at most

@@ -25,7 +25,7 @@ class Rle(NamedTuple):
 
 
 #: Outlines of the parts of one object: x and y of each corner, in pixels of the picture.
-Polygons: TypeAlias = tuple["Float64[np.ndarray, 'corners 2']", ...]
+Polygons: TypeAlias = tuple["Float64[np.ndarray, '_ 2']", ...]
 
 #: A mask in the form its source has it; None where an object has none.
 ObjectMask: TypeAlias = Rle | Polygons | None

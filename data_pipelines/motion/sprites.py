@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from data_pipelines.errors import DataError
-from data_pipelines.image_formats import open_image
-from data_pipelines.images import check_image
+from data_pipelines.cut_outs import CLEAR, cut_out
+from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.stored_sample import StoredSample
@@ -38,8 +37,6 @@ _TELLING = re.compile(
 _PLURAL = re.compile(r"[^s]s")
 
 _SIDE = 72  # pixels; that of Twemoji
-_CLEAR = 32  # alpha below which a pixel counts as empty
-_MIN_SHARE, _MAX_SHARE = 0.1, 0.95  # of a sprite's frame that is opaque
 #: Mean difference of a sprite and its quarter turns, of 255, from which a turn can be seen.
 _SEEN_TURNING = 24.0
 
@@ -143,24 +140,10 @@ def _distinct(found: Iterable[_Found], skips: Skips) -> Iterator[_Found]:
 def _sprite(found: _Found, skips: Skips) -> Sprite | None:
     """The cut-out picture, trimmed and scaled; None where nothing is cut out."""
     try:
-        check_image(found.image)
-    except DataError as error:
-        skips.add("broken picture", f"{found.key}: {error}")
-        return None
-    with open_image(found.image) as image:
-        cut = image.convert("RGBA")
-    box = cut.getchannel("A").point([255 * (alpha >= _CLEAR) for alpha in range(256)]).getbbox()
-    if box is None:
-        skips.add("picture is empty", found.key)
-        return None
-    cut = cut.crop(box)
-    scale = _SIDE / max(cut.size)
-    size = (max(1, round(cut.width * scale)), max(1, round(cut.height * scale)))
-    pixels = np.asarray(cut.resize(size, Image.Resampling.BICUBIC))
-    share = float((pixels[..., 3] >= _CLEAR).sum()) / _SIDE**2
-    corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1], 3]
-    if not _MIN_SHARE <= share <= _MAX_SHARE or (corners >= 255 - _CLEAR).all():
-        skips.add("picture is not cut out", found.key)
+        pixels = cut_out(found.image, side=_SIDE)
+    except BadSampleError as error:
+        detail = str(error).removeprefix(error.kind)
+        skips.add(error.kind, f"{found.key}{detail}")
         return None
     return Sprite(found.key, found.name, pixels, _shows_turning(pixels))
 
@@ -173,7 +156,7 @@ def _shows_turning(pixels: UInt8[np.ndarray, "height width 4"]) -> bool:
     rgba = np.asarray(canvas).astype(np.float64)
     alpha = rgba[..., 3:] / 255
     shown = rgba[..., :3] * alpha + 128 * (1 - alpha)
-    weight = float((rgba[..., 3] >= _CLEAR).mean())
+    weight = float((rgba[..., 3] >= CLEAR).mean())
     turned = (np.abs(np.rot90(shown, quarter) - shown).mean() for quarter in (1, 2, 3))
     return bool(min(turned) >= _SEEN_TURNING * weight)
 

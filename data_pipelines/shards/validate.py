@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
+from data_pipelines.detection.checking import BoxCheck
 from data_pipelines.end_with_parent import end_with_parent
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX, SUFFIX_OF_FORMAT
@@ -120,12 +121,15 @@ def _check_shard(path: Path) -> _ShardFindings:
         return _ShardFindings(0, 0, [], [("unreadable shard", str(error))])
     cases = [("damaged shard", f"{path}: {problem}") for problem in index.problems]
     one_per_line = _is_benchmark_split(path)
+    boxes = BoxCheck.beside(path)
+    cases += [("unreadable categories.json", boxes.problem)] if boxes.problem else []
     uids: list[tuple[str, str]] = []
     num_own = 0
     for i in range(len(index)):
         key, members = index.key(i), index.read(i)
         where = f"{path}: {key}"
-        cases += [(kind, f"{where}: {detail}") for kind, detail in _check(members, one_per_line)]
+        found = _check(members, one_per_line, boxes)
+        cases += [(kind, f"{where}: {detail}") for kind, detail in found]
         try:
             uid = uid_of(index.name(i), members)
         except DataError:
@@ -135,12 +139,15 @@ def _check_shard(path: Path) -> _ShardFindings:
     return _ShardFindings(len(index), len(index) - num_own, uids, cases)
 
 
-def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, str]]:
+def _check(
+    members: Mapping[str, bytes], one_per_line: bool, boxes: BoxCheck
+) -> list[tuple[str, str]]:
     """Kind and detail of each problem of one sample."""
     is_moving = has_moving_content(members)
     problems = check_moving_content(members) if is_moving else []
     if not is_moving or any(suffix in FORMAT_OF_SUFFIX for suffix in members):
         problems += _check_image(members)
+    problems += boxes.check(members)
     try:
         label = label_of(members)
     except DataError as error:
@@ -150,7 +157,7 @@ def _check(members: Mapping[str, bytes], one_per_line: bool) -> list[tuple[str, 
         captions = captions_of(members, one_per_line=one_per_line)
     except DataError as error:
         return [*problems, ("broken caption", str(error))]
-    if not captions and label is None:
+    if not captions and label is None and not boxes.is_expected:
         problems.append(("no caption and no label", f"members {', '.join(members)}"))
     elif not captions and "txt" in members:
         problems.append(("empty caption", f"members {', '.join(members)}"))

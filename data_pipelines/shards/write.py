@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from data_pipelines.errors import DataError
 from data_pipelines.prompts import SIMPLE_TEMPLATES
-from data_pipelines.schema import Sample
+from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
 from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, building
 from data_pipelines.shards.manifest import MANIFEST_NAME, FileEntry, Manifest, Origin, ShardEntry
@@ -40,6 +40,8 @@ def write_pairs(
     origin: Origin | None = None,
     skips: Skips | None = None,
     texts: Mapping[str, bytes] | None = None,
+    details: dict[str, JsonValue] | None = None,
+    captions_needed: bool = True,
     overwrite: bool = False,
 ) -> Manifest:
     """Write a training set: ``out_dir/<prefix>-000000.tar`` and so on, then the manifest.
@@ -50,12 +52,15 @@ def write_pairs(
     ``cls`` where the sample has a label, and what else belongs to it (``Sample.members``).
 
     Args:
-        samples: read once, in order; captions must not be empty.
+        samples: read once, in order; captions must not be blank.
         max_samples: of one shard.
         max_bytes: of one shard; a sample larger than this gets a shard of its own.
         origin: recorded in the manifest.
         skips: filled by the source while it is read; its counts go into the manifest.
         texts: files to put beside the shards, by name, which the manifest lists.
+        details: for the manifest.
+        captions_needed: whether a sample without captions is refused; pictures with boxes have
+            none, and are written without ``txt``.
         overwrite: whether a set of ours in out_dir is replaced.
     Raises:
         DataError: out_dir cannot be used (see ``building``), a uid occurs twice, a sample has no
@@ -67,7 +72,7 @@ def write_pairs(
             samples,
             place,
             name=lambda number: f"{prefix}-{number:06d}.tar",
-            members_of=_pair_members,
+            members_of=_pair_members if captions_needed else _captioned_or_not,
             max_samples=max_samples,
             max_bytes=max_bytes,
         )
@@ -80,6 +85,7 @@ def write_pairs(
             skipped=skips.counts,
             skipped_examples=skips.examples,
             read=skips.inputs,
+            details=details or {},
         )
         manifest.save(place)
     return manifest
@@ -224,6 +230,10 @@ def _pair_members(sample: Sample) -> Members:
             f"sample {sample.uid} has an empty caption; a source must skip and count it"
         )
     return _shared_members(sample) | {"txt": sample.captions[0].encode()}
+
+
+def _captioned_or_not(sample: Sample) -> Members:
+    return _pair_members(sample) if sample.captions else _shared_members(sample)
 
 
 def _benchmark_members(kind: str, *, num_classes: int) -> Callable[[Sample], Members]:

@@ -185,6 +185,7 @@ class VideoProcess:
         sampling: FrameSampling,
         *,
         most: int,
+        most_bytes: int = 0,
         span: tuple[float, float | None] | None = None,
         index: bytes = b"",
     ) -> Iterator["ClipPart"]:
@@ -193,9 +194,14 @@ class VideoProcess:
         The limit of time is that of a part. An iteration that is left ends the process.
 
         Args:
-            most: frames of a part.
+            most, most_bytes: of a part.
         """
-        details = {"sampling": sampling.to_json(), "span": span, "most": most}
+        details = {
+            "sampling": sampling.to_json(),
+            "span": span,
+            "most": most,
+            "most_bytes": most_bytes,
+        }
         is_whole = False
         try:
             answer = self._ask("parts", video, index, **details)

@@ -75,7 +75,8 @@ def _sample(reader: VideoReader, job: dict[str, Any]) -> Answer:
 
 def _parts(reader: VideoReader, job: dict[str, Any]) -> Iterator[Answer]:
     sampling = FrameSampling(**job["sampling"])
-    for part in reader.sample_in_parts(sampling, most=job["most"], span=job["span"]):
+    sizes = {"most": job["most"], "most_bytes": job["most_bytes"]}
+    for part in reader.sample_in_parts(sampling, span=job["span"], **sizes):
         is_last = part.first + len(part.frames) == len(part.numbers)
         yield {"first": part.first, "is_last": is_last}, part.frames
 

@@ -217,6 +217,7 @@ class VideoReader:
         sampling: FrameSampling,
         *,
         most: int,
+        most_bytes: int = 0,
         span: tuple[float, float | None] | None = None,
     ) -> Iterator["FramesPart"]:
         """What ``sample`` gives, some frames at a time, so that no clip is too long to be held.
@@ -226,6 +227,8 @@ class VideoReader:
 
         Args:
             most: frames of a part; more where the container can only be decoded from its start.
+            most_bytes: of the pixels of a part whose frames are so small that more of them fit:
+                each part begins at a key frame, so few large parts cost less.
         Raises:
             BadSampleError: as ``sample``.
         """
@@ -239,12 +242,16 @@ class VideoReader:
             table = access.table
             numbers = choose_frames(table.starts, table.duration, sampling, span=span)
             is_done = True
-            for first in range(0, len(numbers), most):
+            first = 0
+            while first < len(numbers):
                 gathered = access.gathered(numbers[first : first + most])
                 if not are_alike(access.table, table):
                     is_done = False
                     break
-                yield FramesPart(first, numbers, gathered.frames(len(table)))
+                frames = gathered.frames(len(table))
+                yield FramesPart(first, numbers, frames)
+                first += len(frames)
+                most = max(most, most_bytes // max(frames[0].size, 1))
 
     def make_index(self) -> FrameIndex:
         """The index of this video, from decoding all of it once, whatever the container.

@@ -17,6 +17,7 @@ from jaxtyping import Int64, UInt64
 from data_pipelines.schema import JsonValue, Question
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import image_of
+from data_pipelines.texts import counted
 from eval.data.image_folders import PictureFolder
 
 _PROBLEMS_KEPT = 20
@@ -33,6 +34,7 @@ Task = Literal[
     "video_retrieval",
     "video_order",
     "video_questions",
+    "detection",
     "images",
 ]
 
@@ -231,7 +233,10 @@ class EvalDataset:
         Args:
             with_classes: whether class names are ranked.
         """
-        lines = [f"{self.title}: {n:,} samples left out: {w}" for w, n in self.num_skipped.items()]
+        lines = [
+            f"{self.title}: {counted(n, 'sample')} left out: {w}"
+            for w, n in self.num_skipped.items()
+        ]
         classes = self.layout.classes
         if with_classes and self.labels is not None and classes is not None:
             unseen = len(classes.names) - len(np.unique(self.labels))

@@ -8,6 +8,8 @@ here use the pairs.
   (binomial, two-sided) gives the p value.
 - Anything else (reciprocal ranks, nats, cosines; captions of an image): the mean of the pairs'
   differences, images being clusters (``eval.metrics.mean_intervals``).
+- Figures that are no means (average precision): both in the same bootstrap resamples of the
+  images, resample by resample (Efron and Tibshirani 1993, chapter 13).
 """
 
 import math
@@ -15,15 +17,23 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t
 
 from eval.errors import EvaluationError
-from eval.metrics.effective_trials import Bounds, Limits, difference_limits
+from eval.metrics.effective_trials import (
+    POINTS,
+    STUDENT,
+    Bounds,
+    Limits,
+    all_equal_limits,
+    difference_limits,
+)
 from eval.metrics.intervals import scored, wilson_score
 from eval.metrics.mean_intervals import difference_of_shares_limits, mean_limits
 from eval.results import Score
 
 NEWCOMBE_PAIRED = "Newcombe's method 10 for paired shares"
+PAIRED_BOOTSTRAP = f"{STUDENT}, paired bootstrap over images"
 FEW_DIFFER = " (fewer than 10 images differ: covers at least 95%)"
 
 _ENUMERATED = 14
@@ -113,6 +123,43 @@ def paired_units(
     score = scored(float(differences.mean()), limits, len(first), unit=unit)
     better = int((by_image > 0).sum()), int((by_image < 0).sum())
     return PairedDifference(score, _sign_flip_p(by_image[by_image != 0]), *better)
+
+
+def paired_resamples(
+    first: tuple[float, Float64[np.ndarray, " resamples"]],
+    second: tuple[float, Float64[np.ndarray, " resamples"]],
+    *,
+    units: int,
+    n: int,
+) -> PairedDifference | None:
+    """First figure minus second, from both in the same resamples of the images.
+
+    The spread of the differences is the standard error; interval and two-sided p value are
+    Student's. ``only_first`` and ``only_second`` count the resamples that the one and the other
+    model is better in.
+
+    Args:
+        first: a figure of the first model between 0 and 1, and in each resample.
+        second: of the second, in the same resamples.
+        units: images that the figures rest on; one less are the degrees of freedom.
+        n: images of the data set.
+    Returns:
+        None where fewer than half of the resamples define both.
+    """
+    differences = first[1] - second[1]
+    defined = differences[np.isfinite(differences)]
+    if len(defined) < 2 or len(defined) < len(differences) / 2:
+        return None
+    value = first[0] - second[0]
+    error = float(defined.std()) * math.sqrt(units / max(units - 1, 1))
+    if error == 0 or units < 2:
+        limits, p_value = all_equal_limits(value, units=max(units, 1), bounds=POINTS), 1.0
+    else:
+        half = float(t.ppf(0.975, units - 1)) * error
+        limits = Limits(max(value - half, -1.0), min(value + half, 1.0), PAIRED_BOOTSTRAP)
+        p_value = float(2 * t.sf(abs(value) / error, units - 1))
+    score = scored(value, limits, n, unit="points")
+    return PairedDifference(score, p_value, int((defined > 0).sum()), int((defined < 0).sum()))
 
 
 def _refuse_none(first: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, figures, video_figures
+from eval.report.clip_costs import frames_of, remarks_on_clips
 from eval.report.figures import Picture
 from eval.report.page import render_page
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
@@ -85,6 +86,7 @@ def render(record: RunRecord) -> str:
         versions=_versions(record.environment),
         settings=_settings(record.config),
         revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
+        remarks=[*record.remarks, *remarks_on_clips(record.results)],
     )
     return render_page("eval.report", "report.html", values)
 
@@ -98,6 +100,7 @@ def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
             *_reliability(record.results),
             *_corruptions(record.results),
             *_orders(record.results),
+            *_costs(record.results),
         ],
         "training": [*_curves(record.train), *_evaluations(record.evals)],
     }
@@ -178,13 +181,35 @@ def _orders(results: Sequence[EvalResult]) -> Iterator[Draft]:
     own = [result for result in results if result.benchmark.partition(":")[0] == "video_order"]
     for key in dict.fromkeys((r.model, r.dataset, r.split) for r in own):
         group = [r for r in own if (r.model, r.dataset, r.split) == key]
-        group.sort(key=video_figures.frames_of)
+        group.sort(key=frames_of)
         yield (
             video_figures.order_figure(group),
             f"Order in videos: {key[1]} ({key[2]})",
             f"{key[0]}: questions answered by kind and number of frames, with 95% intervals. "
             "Hollow marks: the mean-pooled image tower, which is blind to order. Black ticks: "
             "chance.",
+        )
+
+
+def _costs(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    """The headline of each task on videos against what a clip costs, where there are several."""
+    own = [result for result in results if result.family == "video"]
+    for key in dict.fromkeys((r.benchmark.partition(":")[0], r.dataset, r.split) for r in own):
+        task, dataset, split = key
+        group = [r for r in own if (r.benchmark.partition(":")[0], r.dataset, r.split) == key]
+        headlines = facts_named(task).headlines
+        score = next((name for name in headlines if any(name in r.scores for r in group)), "")
+        curves = video_figures.curves_of(group, score)
+        if max((len(p) for curve in curves for p in curve.by_axis.values()), default=0) < 2:
+            continue
+        yield (
+            video_figures.cost_figure(group, score),
+            f"{benchmark_title(task)}: what accuracy costs on {dataset} ({split})",
+            "A line a model, a mark an evaluation that differs in frames or token reduction alone "
+            "(8f: 8 frames; time/4, side/2: tokens pooled over frames, over the sides of cells); "
+            "whiskers are 95% intervals. Left: visual tokens that are left of a clip. Right: "
+            "seconds of the model for a clip, the median over batches, decoding not counted; they "
+            "depend on the machine. Hollow: the mean-pooled image tower.",
         )
 
 

@@ -11,11 +11,12 @@ from eval.influence_factors import INFLUENCES, UNKNOWN, differing_settings
 from eval.metrics.several_tests import HOLM, LEVEL
 from eval.report import compare_figures
 from eval.report.build import Plate
+from eval.report.clip_costs import remarks_on_clips
 from eval.report.page import render_page
 from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
 from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
-from eval.results import Score
+from eval.results import EvalResult, Score
 from eval.tasks import facts_named
 
 PAGE, DATA = "compare.html", "compare.json"
@@ -82,7 +83,10 @@ def _render(
         blocks=list(_blocks(comparisons)),
         plates=_plates(sides, comparisons),
         pairs=[_pair_row(pair) for pair in pairs],
-        remarks=[f"{side.name}: {remark}" for side in sides for remark in side.remarks],
+        remarks=[
+            *(f"{side.name}: {remark}" for side in sides for remark in side.remarks),
+            *remarks_on_clips(_all_results(sides)),
+        ],
         commands=sorted(
             {str(r.origin.environment.get("command", "")) for s in sides for r in s.results}
         ),
@@ -264,8 +268,13 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
         f"* differs from {sides[0].name}: p of the paired difference at most {LEVEL:g} after "
         f"{HOLM} for all scores of the model",
         "~ only its own 95% interval excludes 0: of 20 such intervals of equal models one does",
+        *remarks_on_clips(_all_results(sides)),
     ]
     return "\n".join([line.rstrip() for line in lines] + ["", *notes])
+
+
+def _all_results(sides: Sequence[Side]) -> list[EvalResult]:
+    return [result for side in sides for result in side.results]
 
 
 def _mark(cell: _Cell | None) -> str:

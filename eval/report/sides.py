@@ -1,7 +1,8 @@
 """Several models on the same benchmarks: what each reached, and what is known of their difference.
 
 Two results are compared image by image where both were measured on the same revision of a data
-set and kept what each image adds; otherwise only the two intervals stand side by side.
+set and kept what each image adds (or, of figures that are no means, the same resamples of the
+images); otherwise only the two intervals stand side by side.
 
 Many comparisons find differences by chance. Their p values are corrected (Holm) within families:
 all paired differences of one model to the first, over every benchmark, data set and score of the
@@ -17,7 +18,12 @@ import numpy as np
 
 from eval.errors import EvaluationError
 from eval.influence_factors import INFLUENCES, UNKNOWN
-from eval.metrics.paired import PairedDifference, paired_shares, paired_units
+from eval.metrics.paired import (
+    PairedDifference,
+    paired_resamples,
+    paired_shares,
+    paired_units,
+)
 from eval.metrics.several_tests import LEVEL, holm
 from eval.report.record import read_run
 from eval.results import EvalResult, Score
@@ -233,6 +239,8 @@ def _paired(
         return None
     if score in first.per_unit and score in second.per_unit:
         return _paired_units(first, second, score)
+    if score in first.resampled and score in second.resampled:
+        return _paired_resamples(first, second, score)
     if score not in first.per_image or score not in second.per_image:
         return None
     first_hits, first_scored = first.per_image[score].unpack()
@@ -259,4 +267,18 @@ def _paired_units(first: EvalResult, second: EvalResult, score: str) -> PairedDi
         images[mine],
         most=most,
         unit="points" if unit == "share" else unit,
+    )
+
+
+def _paired_resamples(first: EvalResult, second: EvalResult, score: str) -> PairedDifference | None:
+    """Resample by resample, as long as both drew the same images."""
+    one, two = first.resampled[score], second.resampled[score]
+    values, others = one.unpack(), two.unpack()
+    if one.draws != two.draws or len(values) != len(others):
+        return None
+    return paired_resamples(
+        (first.scores[score].value, values),
+        (second.scores[score].value, others),
+        units=min(one.units, two.units),
+        n=first.scores[score].n,
     )

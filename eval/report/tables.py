@@ -4,6 +4,15 @@ import re
 from collections.abc import Sequence
 from itertools import islice
 
+from data_pipelines.texts import counted
+from eval.report.clip_costs import (
+    BASELINE,
+    COST_COLUMNS,
+    cost_cells,
+    cost_note,
+    has_costs,
+    remarks_on_clips,
+)
 from eval.report.published_averages import GroupAverage
 from eval.results import EvalResult, Score
 from eval.tasks import facts_named
@@ -95,11 +104,20 @@ def times_chance(result: EvalResult, name: str) -> str:
 
 
 def result_table(results: Sequence[EvalResult]) -> str:
-    """The first scores of each result, headlines among them, as plain text; shares in percent."""
+    """The first scores of each result, headlines among them, as plain text; shares in percent.
+
+    Where results know what a clip costs, three columns say so beside the first score of the model
+    and of its baseline.
+    """
     header = ("data set", "split", "task", "score", "", "95% interval", "chance %", "x chance", "n")
-    rows: list[tuple[str, ...]] = [header]
+    with_costs = has_costs(results)
+    rows: list[tuple[str, ...]] = [(*header, *COST_COLUMNS) if with_costs else header]
     for result in results:
+        told: set[bool] = set()
         for name, score in _shown(result):
+            is_baseline = name.startswith(BASELINE)
+            costs = () if is_baseline in told else cost_cells(result, is_baseline=is_baseline)
+            told.add(is_baseline)
             chance = result.chance.get(name)
             rows.append(
                 (
@@ -112,9 +130,10 @@ def result_table(results: Sequence[EvalResult]) -> str:
                     "-" if chance is None else percent(chance),
                     times_chance(result, name),
                     f"{score.n:,}",
+                    *((costs or ("",) * len(COST_COLUMNS)) if with_costs else ()),
                 )
             )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     num_text_columns = 4
     lines = [
         "  ".join(
@@ -154,13 +173,15 @@ def _remarks(results: Sequence[EvalResult]) -> list[str]:
     for result in results:
         where = f"{result.dataset} ({result.split}), {result.benchmark}"
         if result.num_skipped:
-            lines.append(f"{where}: {result.num_skipped:,} samples left out: {_left_out(result)}")
-        if repeats := result.details.get("num_repeated_captions"):
+            count = counted(result.num_skipped, "sample")
+            lines.append(f"{where}: {count} left out: {_left_out(result)}")
+        repeats = result.details.get("num_repeated_captions")
+        if isinstance(repeats, int) and repeats:
             lines.append(
-                f"{where}: {repeats} captions repeat an earlier one; another image's equal caption "
-                "counts as a miss"
+                f"{where}: {counted(repeats, 'caption repeats', 'captions repeat')} an earlier "
+                "one; another image's equal caption counts as a miss"
             )
-    return lines
+    return [*lines, *remarks_on_clips(results), *cost_note(results)]
 
 
 def _left_out(result: EvalResult) -> str:

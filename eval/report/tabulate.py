@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from data_pipelines.texts import counted
+from eval.report.clip_costs import described
 from eval.report.tables import interval, number, percent, times_chance, titled
 from eval.results import EvalResult, Score
 from eval.tasks import facts_named
@@ -30,7 +32,7 @@ class Row(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Results of one model in one benchmark."""
+    """Results of one model in one benchmark; ``samples`` is the word for what was shown."""
 
     model: str
     benchmark: str
@@ -38,6 +40,7 @@ class Table(NamedTuple):
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     intervals: str
+    samples: str
 
 
 def benchmark_title(name: str) -> str:
@@ -62,6 +65,7 @@ def _table(model: str, benchmark: str, results: list[EvalResult]) -> Table:
         columns=tuple(titled(name, _first(results, name), benchmark) for name in scores),
         rows=tuple(_row(result, scores) for result in results),
         intervals=_intervals(results),
+        samples="videos" if results[0].family == "video" else "images",
     )
 
 
@@ -111,9 +115,9 @@ def _remark(result: EvalResult) -> str:
     )
     parts = []
     if isinstance(captions, int):
-        parts.append(f"{captions:,} captions")
+        parts.append(counted(captions, "caption"))
     if isinstance(classes, int):
-        parts.append(f"{classes:,} classes")
+        parts.append(counted(classes, "class", "classes"))
     if isinstance(templates, list):
-        parts.append(f"{len(templates)} prompt{'s' if len(templates) != 1 else ''} a class")
-    return ", ".join(parts)
+        parts.append(f"{counted(len(templates), 'prompt')} a class")
+    return ", ".join([*parts, *described(result)])

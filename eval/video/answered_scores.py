@@ -89,7 +89,7 @@ def _of_pairs(found: ClipSet, marks: Sequence[Marked]) -> dict[str, Answered]:
     clips = np.array([found.pairs[row].clips[0] for row in rows])
     kinds = tuple(found.pairs[row].kinds for row in rows)
     return {
-        name: Answered(hit.astype(np.float64), clips, kinds, np.full(len(rows), level))
+        name: Answered(np.asarray(hit, dtype=np.float64), clips, kinds, np.full(len(rows), level))
         for name, (hit, level) in hits.items()
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.video.frame_index import SUFFIX as INDEX_SUFFIX
 from eval.data.dataset import EvalDataset, Layout, Task
 from eval.data.file_digest import digest_ends
 from eval.errors import EvaluationError
@@ -61,6 +62,11 @@ class VideoMember(NamedTuple):
     def video(self) -> bytes | Path:
         """See ``VideoSource``."""
         return self.shard.read(self.number)[self.suffix]
+
+    def with_index(self) -> tuple[bytes, bytes]:
+        """The video, and the index of its frames that lies beside it; empty where none does."""
+        members = self.shard.read(self.number)
+        return members[self.suffix], members.get(INDEX_SUFFIX, b"")
 
     def digest(self) -> bytes:
         """See ``VideoSource``; of the whole content, taken when the set was opened."""

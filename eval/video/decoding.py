@@ -1,7 +1,7 @@
 """Clips to what a model is shown: decoded in guarded processes, some clips ahead, part by part.
 
-A clip of any number of frames is bounded in memory: at most ``FRAMES_AT_ONCE`` of its frames exist
-in the size of the video; what is kept has the size of the model's pictures.
+A clip of any number of frames is bounded in memory: ``FRAMES_AT_ONCE`` of its frames, or as many as
+``BYTES_AT_ONCE`` hold, exist in the size of the video; what is kept has the model's size.
 """
 
 import threading
@@ -20,12 +20,13 @@ from data_pipelines.errors import BadSampleError
 from data_pipelines.video.process import ProcessLimits, VideoProcess
 from data_pipelines.video.sampler import FrameSampling
 from eval.data.views import ImageTransform
-from eval.video.clip_set import EvalClip
+from eval.video.clip_set import EvalClip, VideoMember
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
 
-#: Frames of one clip in the size of its video.
+#: Frames of one clip in the size of its video, at most or where they are larger than the bytes.
 FRAMES_AT_ONCE = 32
+BYTES_AT_ONCE = 256 << 20
 
 _MAX_BYTES = 16 << 30  # of a video, which is read from its file where it has one
 
@@ -81,8 +82,15 @@ def pictures_of(
     if isinstance(clip.source, PackedFrames):
         yield from enumerate(clip.source.chosen(sampling))
         return
+    source = clip.source
+    video, index = source.with_index() if isinstance(source, VideoMember) else (source.video(), b"")
     parts = process.sample_in_parts(
-        clip.source.video(), sampling, most=FRAMES_AT_ONCE, span=clip.span
+        video,
+        sampling,
+        most=FRAMES_AT_ONCE,
+        most_bytes=BYTES_AT_ONCE,
+        span=clip.span,
+        index=index,
     )
     for part in parts:
         for place, frame in enumerate(part.frames, start=part.first):

@@ -111,4 +111,4 @@ def tokens_of(model: EmbeddingModel, num_frames: int) -> int | None:
     if isinstance(model, MeanPooled):
         own = tokens_of(model.model, 1)
         return None if own is None else num_frames * own
-    return int(model.tokens_of(num_frames)) if isinstance(model, CountsTokens) else None
+    return model.tokens_of(num_frames) if isinstance(model, CountsTokens) else None

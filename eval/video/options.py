@@ -29,8 +29,8 @@ class VideoOptions:
         batch_frames: frames of these at most; a longer clip is embedded alone.
         workers: decoding processes.
         decoder: "pyav", "torchcodec" (its exact mode) or "decord".
-        deadline: seconds that decoding 32 frames of a video may take; a video that takes longer
-            counts as one that cannot be decoded.
+        deadline: seconds that decoding a part of a clip may take (32 frames, more of small
+            ones); a video that takes longer counts as one that cannot be decoded.
     """
 
     frames: tuple[int, ...] = ()
@@ -62,6 +62,16 @@ class VideoOptions:
         """What is to be changed of how many tokens a model keeps; empty for nothing."""
         names = ("sample_every", "temporal_pool", "spatial_pool")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def named(self, task: str, num_frames: int | None) -> str:
+        """A task with what several results of one model and data set differ in.
+
+        Args:
+            num_frames: of a clip, where there are results of several numbers; else None.
+        """
+        parts = [] if num_frames is None else [f"{num_frames}_frames"]
+        parts += [f"{name}_{value}" for name, value in self.reduction().items()]
+        return ":".join([task, "_".join(parts)]) if parts else task
 
     def sampler_or(self, usual: Sampler) -> Sampler:
         """The sampler asked for; what is usual for a task where none is."""

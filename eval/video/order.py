@@ -128,8 +128,8 @@ class VideoOrder:
 
     @property
     def name(self) -> str:
-        """Of the task, with the number of frames where there are several."""
-        return f"video_order:{self.num_frames}_frames" if self.named_frames else "video_order"
+        """Of the task, with frames and token reduction where there are several."""
+        return self.options.named("video_order", self.num_frames if self.named_frames else None)
 
     @property
     def _sampler(self) -> Sampler:

@@ -32,6 +32,7 @@ from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.kept_answers import answers
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
+from eval.video.reduction import as_reduced
 from eval.video.scored import rows_by_kind
 from eval.video.showing import asker_of, frames_of
 from eval.video.wording import worded_set
@@ -149,7 +150,7 @@ class VideoQuestions:
             "jpeg_quality": self.options.quality,
             "num_examples": self.num_examples,
             "seed": self.seed,
-        }
+        } | self.video.reduction()
 
     def needs(self) -> tuple[Need, ...]:
         """No pictures: videos are shown by the task."""
@@ -165,11 +166,12 @@ class VideoQuestions:
         """
         found = clips_of(self.dataset)
         assert found is not None
+        model = as_reduced(model, self.video)
         frames = frames_of(model) if self.num_frames is None else self.num_frames
         sampling = FrameSampling(sampler=self._sampler, num_frames=frames)
         asker = asker_of(model, sampling, self.options, self.video)
         questions = worded_set(found)
-        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json())} | asker.told()
+        told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json()), **asker.told()}
         responses = answers(
             model,
             asker,
@@ -212,6 +214,7 @@ class VideoQuestions:
                 "pairs_left_out": sum(not broken.isdisjoint(pair.clips) for pair in found.pairs),
             }
             | remarks(marks, num_examples=self.num_examples)
+            | dict(found.remarks)
             | self.dataset.remarks(left_out),
             per_unit=per_unit,
         )

@@ -1,13 +1,15 @@
 """Models that read a clip as tokens, with fewer of them than they were trained with."""
 
-from typing import cast
+from typing import TypeVar, cast
 
-from eval.contract import EmbeddingModel, ReducibleModel
+from eval.contract import Model, ReducibleModel
 from eval.errors import EvaluationError
 from eval.video.options import VideoOptions
 
+AnyModel = TypeVar("AnyModel", bound=Model)
 
-def as_reduced(model: EmbeddingModel, options: VideoOptions) -> EmbeddingModel:
+
+def as_reduced(model: AnyModel, options: VideoOptions) -> AnyModel:
     """The model with the reduction that was asked for; itself where none was.
 
     Raises:
@@ -27,4 +29,4 @@ def as_reduced(model: EmbeddingModel, options: VideoOptions) -> EmbeddingModel:
         temporal_pool=options.temporal_pool,
         spatial_pool=options.spatial_pool,
     )
-    return cast(EmbeddingModel, reduced)
+    return cast(AnyModel, reduced)

@@ -16,15 +16,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from eval.errors import EvaluationError
-from eval.respondents.question import LETTERS
 from eval.video.clip_set import ChoiceQuestion, ClipSet, PairQuestion, YesNoQuestion
+from vlsuite.batches.worded_questions import LETTERS, WHICH_SENTENCE, lettered, plain
 
 #: Stands before a question where the frames are pictures in a conversation.
 FRAMES_BEFORE = (
     "The pictures above are frames of a video in order of time, each after its time in seconds."
 )
 
-_LETTER = "Answer with the letter of the right option and nothing else."
 _YES_OR_NO = "Answer yes or no and nothing else."
 _ORDINALS = ("the first video", "the second video")
 
@@ -57,13 +56,13 @@ def worded_choice(asked: ChoiceQuestion) -> Worded:
     if not asked.question:
         order.sort(key=lambda place: _digest(asked.options[place]))
     options = tuple(asked.options[place] for place in order)
-    question = asked.question or "Which sentence is true of the video?"
+    question = asked.question or WHICH_SENTENCE
     return _lettered((asked.clip,), question, options, order.index(asked.answer))
 
 
 def worded_yes_no(asked: YesNoQuestion) -> Worded:
     """A question that is answered with yes or no."""
-    text = f"Question: {asked.question}\n{_YES_OR_NO}"
+    text = f"{plain(asked.question)}\n{_YES_OR_NO}"
     return Worded((asked.clip,), text, ("yes", "no"), 0 if asked.answer else 1, False)
 
 
@@ -109,9 +108,7 @@ def _lettered(clips: tuple[int, ...], question: str, options: Sequence[str], ans
         raise EvaluationError(
             f"a question has {len(options)} options; {len(LETTERS)} can be given letters"
         )
-    lines = [f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False)]
-    text = "\n".join([f"Question: {question}", *lines, _LETTER])
-    return Worded(clips, text, tuple(options), answer)
+    return Worded(clips, lettered(question, options), tuple(options), answer)
 
 
 def _digest(*texts: str) -> bytes:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.support.nevlp_models import CAPTIONS, frozen_parts
-from vlsuite.models.nevlp.causal_lm import (
+from vlsuite.models.language.causal_lm import (
+    NO_TOKEN,
     LanguageModel,
     caption_losses,
     embedded,
@@ -17,7 +18,6 @@ from vlsuite.models.nevlp.causal_lm import (
     padded,
     trimmed,
 )
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 
 
 @pytest.fixture(scope="module")

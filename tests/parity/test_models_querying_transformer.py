@@ -9,7 +9,8 @@ import math
 import numpy as np
 import torch
 
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN, QueryingConfig, QueryingTransformer
+from vlsuite.models.language.causal_lm import NO_TOKEN
+from vlsuite.models.nevlp.querying_transformer import QueryingConfig, QueryingTransformer
 
 CONFIG = QueryingConfig(num_queries=3, width=8, depth=3, heads=2, mlp_ratio=2.0)
 IMAGE_WIDTH, VOCABULARY = 6, 11

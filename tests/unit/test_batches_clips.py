@@ -130,7 +130,7 @@ class TestBatch:
 
     def test_captions_are_drawn_or_the_first(self):
         members = gray_frames(1) | {"json": json.dumps({"captions": ["one", "two"]}).encode()}
-        drawn = {read(reader("1"), members, seed=seed).caption for seed in range(20)}
+        drawn = {read(reader("1"), members, seed=seed).said.text for seed in range(20)}
         assert drawn == {"one", "two"}
-        first = {read(reader("1", caption="first"), members, seed=s).caption for s in range(20)}
+        first = {read(reader("1", caption="first"), members, seed=s).said.text for s in range(20)}
         assert first == {"one"}

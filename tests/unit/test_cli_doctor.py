@@ -155,3 +155,45 @@ def test_the_generated_clip_is_a_video(tmp_path):
     assert (np.diff(red) > 20).all()
     assert green.max() < 10
     assert blue.min() > 240
+
+
+def test_the_scan_is_tried(findings):
+    assert findings["scan"].text.startswith(("native on", "torch on", "mamba_ssm on"))
+    if findings["scan"].text.startswith("native"):
+        assert "compiled in" in findings["scan"].text
+        assert "agrees with plain torch to" in findings["scan"].text
+
+
+def test_no_compiler_for_the_scan(monkeypatch, tmp_path):
+    from vlsuite.layers.selective_scan import native, paths
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for cached in (native.library, paths._choose):
+        cached.cache_clear()
+    finding = CHECKS["scan"]()
+    for cached in (native.library, paths._choose):
+        cached.cache_clear()
+    assert finding.state == "warn"
+    assert finding.text.startswith("torch on cpu")
+    assert "install gcc or clang" in (finding.remedy or "")
+
+
+def test_a_scan_that_is_wrong(monkeypatch):
+    from vlsuite.layers.selective_scan import native, trial
+    from vlsuite.layers.selective_scan.build import BuildError
+
+    if isinstance(native.library(), BuildError):
+        pytest.skip(str(native.library()))
+    monkeypatch.setattr(trial, "difference_from_torch", lambda _: float("nan"))
+    finding = CHECKS["scan"]()
+    assert finding.state == "fail"
+    assert finding.remedy == "set VLSUITE_SCAN=torch"
+
+
+def test_an_unknown_scan_is_no_failure(monkeypatch):
+    monkeypatch.setenv("VLSUITE_SCAN", "fast")
+    finding = CHECKS["scan"]()
+    assert finding.state == "warn"
+    assert "unknown" in finding.text

@@ -25,7 +25,7 @@ def test_build_validate_inspect(photos, tmp_path, capsys):
     out = tmp_path / "out"
     assert _build(photos, out, "--licence", "CC0") == 0
     printed = capsys.readouterr().out
-    assert "3 samples in 1 shards" in printed
+    assert "3 samples in 1 shard" in printed
     assert "skipped 1: not an image" in printed
     assert main(["data", "validate", str(out)]) == 0
     assert "no problems" in capsys.readouterr().out

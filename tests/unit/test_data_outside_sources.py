@@ -41,7 +41,7 @@ def test_a_source_of_a_stranger_builds_shards(tmp_path, capsys):
     options = ["--lines", str(tmp_path / "lines.txt"), "--out", str(out), "--side", "9"]
     assert main(["data", "build", "rot13", *options, "--import", str(OUTSIDE)]) == 0
     printed = capsys.readouterr().out
-    assert "2 samples in 1 shards" in printed
+    assert "2 samples in 1 shard" in printed
     assert "skipped 1: empty line" in printed
     index = ShardIndex.open(next(out.glob("*.tar")))
     assert [index.read(i)["txt"] for i in range(2)] == [b"a cat", b"a dog"]

@@ -40,7 +40,7 @@ def test_sounds_become_pictures_with_their_captions(tmp_path, capsys):
     for out in ("one", "two"):
         assert main([*words, "--languages", "fr,en", "--out", str(tmp_path / out)]) == 0
     told = capsys.readouterr().out
-    assert "2 samples in 1 shards" in told
+    assert "2 samples in 1 shard" in told
     assert "skipped 1: no member mp3" in told
     assert "skipped 1: no usable sound or caption" in told
     index = ShardIndex.open(tmp_path / "one" / "shard-000000.tar")

@@ -70,6 +70,8 @@ def test_parts_are_the_frames_of_a_sample_and_the_process_goes_on(process):
         parts = list(process.sample_in_parts(CLIP, sampling, most=most))
         assert [part.first for part in parts] == list(range(0, 11, most))
         np.testing.assert_array_equal(np.concatenate([p.frames for p in parts]), expected)
+    small = process.sample_in_parts(CLIP, sampling, most=2, most_bytes=5 * 32 * 32 * 3)
+    assert [part.first for part in small] == [0, 2, 7]
     pid = process.pid
     with pytest.raises(BadSampleError):
         list(process.sample_in_parts(CLIP[:400], sampling, most=4))

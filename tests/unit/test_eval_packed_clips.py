@@ -8,6 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from data_pipelines.video.frame_index import SUFFIX as INDEX_SUFFIX
+from data_pipelines.video.reader import make_index
 from data_pipelines.video.sampler import mirrored_frames, segment_frames
 from eval.data.set_kinds import kind_of
 from eval.embedding.decode import StreamingDecoder
@@ -119,6 +121,25 @@ def test_other_shards_are_not(tmp_path):
     empty = write_tar(tmp_path / "empty.tar", [])
     for path in (pictures, both, later, tmp_path / "no.tar", empty, tmp_path / "gone.tar", "x"):
         assert kind_of(str(path)) is not Videos
+
+
+def test_an_index_beside_a_video_gives_the_same(tmp_path):
+    members = []
+    for number, clip in enumerate(motion_clips(4, num_frames=8, side=32)):
+        members.append((f"{number}.mp4", clip.image))
+        members.append((f"{number}.txt", clip.captions[0].encode()))
+    plain = write_tar(tmp_path / "plain" / "v.tar", members)
+    for number in range(4):
+        data = dict(members)[f"{number}.mp4"]
+        # The index of another video is not used.
+        index = make_index(data) if number else make_index(dict(members)["1.mp4"])
+        members.append((f"{number}.{INDEX_SUFFIX}", index))
+    indexed = write_tar(tmp_path / "indexed" / "v.tar", sorted(members))
+    one, other = (
+        _run(path, "video_retrieval", SmallClip(), frames=(3,)) for path in (plain, indexed)
+    )
+    assert one.scores == other.scores
+    assert other.num_samples == 4
 
 
 def test_what_data_build_video_packs_is_evaluated(tmp_path, capsys):

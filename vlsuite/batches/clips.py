@@ -50,22 +50,28 @@ class ClipBatch(CaptionedBatch):
         return pixels_for(self.frames, preprocess, device=device, dtype=dtype)
 
 
-class _ClipContent(NamedTuple):
-    """One decoded clip."""
+class Said(NamedTuple):
+    """What a clip is trained to go with.
+
+    Attributes:
+        text: a caption, or the answer to the question.
+        number: of the caption among those of its sample.
+        mended: see ``Read``.
+        question: that the text answers; empty for a caption.
+    """
+
+    text: str
+    number: int
+    mended: tuple[str, ...] = ()
+    question: str = ""
+
+
+class ClipContent(NamedTuple):
+    """One decoded clip, and what goes with it."""
 
     frames: list[Tensor]
-    caption: str
-    caption_number: int
+    said: Said
     identity: str | None
-
-
-class _Moment(NamedTuple):
-    """A span of a video, or the whole of it, and its caption."""
-
-    clip: Clip
-    caption: str
-    number: int
-    mended: tuple[str, ...]
 
 
 class ClipReader:
@@ -121,13 +127,11 @@ class ClipReader:
         """
         clips = sample.clips
         if clips:
-            moment = self._moment(sample, clips, rng)
-            pictures = _decoded(moment.clip, num_frames, rng, decoder=self._decoder)
-            caption, number, mended = moment.caption, moment.number, moment.mended
+            place = self._pick(len(clips), rng)
+            said = self.said(sample, rng, clip=clips[place], place=place)
+            pictures = _decoded(clips[place], num_frames, rng, decoder=self._decoder)
         else:
-            captions = sample.captions
-            number = self._pick(len(captions.texts), rng)
-            caption, mended = captions.texts[number], captions.mended
+            said = self.said(sample, rng)
             frames = sample.frames
             pictures = (
                 [open_picture(sample.image.data)]
@@ -135,34 +139,43 @@ class ClipReader:
                 else _chosen(frames, num_frames, rng)
             )
         views, notes = self._views(pictures, rng)
-        content = _ClipContent(views, caption, number, sample.identity)
-        return Read(content, (*mended, *notes))
+        return Read(ClipContent(views, said, sample.identity), (*said.mended, *notes))
 
-    def collate(self, contents: Sequence[_ClipContent], facts: BatchFacts) -> ClipBatch:
+    def said(
+        self,
+        sample: StoredSample,
+        rng: np.random.Generator,
+        *,
+        clip: Clip | None = None,
+        place: int = 0,
+    ) -> Said:
+        """The caption of a span that has its own, else one of the sample's captions.
+
+        Args:
+            clip: the span that is shown; None: frames or a picture.
+            place: of the span among those of the sample.
+        Raises:
+            BadSampleError: there is none.
+        """
+        if clip is not None and clip.caption:
+            return Said(clip.caption, place)
+        captions = sample.captions
+        number = self._pick(len(captions.texts), rng)
+        return Said(captions.texts[number], number, captions.mended)
+
+    def collate(self, contents: Sequence[ClipContent], facts: BatchFacts) -> ClipBatch:
         """See ``SampleReader``."""
-        token_ids = self._tokenizer([one.caption for one in contents])
+        token_ids = self._tokenizer([one.said.text for one in contents])
         if self._end_of_text is not None:
             token_ids = self._end_of_text.cut(token_ids).contiguous()
         return ClipBatch(
             frames=stacked([frame for one in contents for frame in one.frames]),
             num_frames=tuple(len(one.frames) for one in contents),
             token_ids=token_ids,
-            caption_numbers=tuple(one.caption_number for one in contents),
+            caption_numbers=tuple(one.said.number for one in contents),
             identities=tuple(one.identity for one in contents),
             **facts._asdict(),
         )
-
-    def _moment(
-        self, sample: StoredSample, clips: tuple[Clip, ...], rng: np.random.Generator
-    ) -> _Moment:
-        """A span with its own caption, or one of the sample's captions for a span without."""
-        place = self._pick(len(clips), rng)
-        clip = clips[place]
-        if clip.caption:
-            return _Moment(clip, clip.caption, place, ())
-        captions = sample.captions
-        number = self._pick(len(captions.texts), rng)
-        return _Moment(clip, captions.texts[number], number, captions.mended)
 
     def _pick(self, count: int, rng: np.random.Generator) -> int:
         return int(rng.integers(count)) if self._draws_caption else 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_pipelines.errors import DataError
 from data_pipelines.options import option
+from data_pipelines.texts import counted
 from vlsuite.cli import (
     data_build,
     data_concepts,
@@ -24,6 +25,7 @@ write, check and look at shards of image-caption pairs
 
   vlsuite data build emoji --out data/emoji           the demo's shards, from installed packages
   vlsuite data build table --help                     a CSV, TSV or Parquet of paths and captions
+  vlsuite data build detection --help                 pictures with boxes: COCO, LVIS
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
@@ -144,7 +146,7 @@ def _validate(args: argparse.Namespace) -> int:
 
     options = read_options(args, ValidateOptions)
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
-    print(f"{report.num_samples:,} samples in {report.num_shards} shards")
+    print(f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')}")
     if report.num_without_uid:
         print(
             f"  note: {report.num_without_uid:,} samples have no permanent uid in their json; name "

@@ -11,6 +11,7 @@ from data_pipelines.options import option
 from data_pipelines.registry import Listed
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.sources.source import Source, Target, command_line, sources
+from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, positive, read_options
 
 
@@ -136,7 +137,7 @@ def _command(name: str, source: Source, output: Output) -> str:
 
 def _tell(manifest: Manifest, out: Path) -> None:
     print(
-        f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "
+        f"{counted(manifest.num_samples, 'sample')} in {counted(len(manifest.shards), 'shard')} "
         f"({manifest.num_bytes / 1e6:,.1f} MB) -> {out}"
     )
     for what, count in manifest.read.items():
@@ -144,6 +145,6 @@ def _tell(manifest: Manifest, out: Path) -> None:
     counts = manifest.origin.details.get("samples", {})
     if isinstance(counts, dict):
         for name, count in counts.items():
-            print(f"  {name:<26} {count:>7,} samples")
+            print(f"  {name:<26} {count:>7,} sample{'' if count == 1 else 's'}")
     for reason, count in manifest.skipped.items():
         print(f"  skipped {count:,}: {reason} (e.g. {manifest.skipped_examples[reason][0]})")

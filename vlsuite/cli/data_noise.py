@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from data_pipelines.noise.build import NoiseTarget, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
+from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, read_options
 
 _DESCRIPTION = """\
@@ -36,7 +37,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     target = read_options(args, NoiseTarget, created_by=_command(args), progress=progress)
     manifest = write_noisy(args.paths, config, target)
     print(
-        f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "
+        f"{counted(manifest.num_samples, 'sample')} in {counted(len(manifest.shards), 'shard')} "
         f"({manifest.num_bytes / 1e6:,.1f} MB) -> {target.out_dir}"
     )
     noise = manifest.origin.details["noise"]

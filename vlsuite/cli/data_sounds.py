@@ -9,6 +9,7 @@ from data_pipelines.errors import DataError
 from data_pipelines.options import option
 from data_pipelines.shards.write import DEFAULT_MAX_SAMPLES
 from data_pipelines.spectrogram import SpectrogramConfig
+from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, read_options
 
 _DESCRIPTION = """\
@@ -76,7 +77,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
         progress=progress,
     )
     print(
-        f"{manifest.num_samples:,} samples in {len(manifest.shards)} shards "
+        f"{counted(manifest.num_samples, 'sample')} in {counted(len(manifest.shards), 'shard')} "
         f"({manifest.num_bytes / 1e6:,.1f} MB) -> {options.out}"
     )
     for reason, count in manifest.skipped.items():

@@ -1,4 +1,7 @@
-"""What ``vlsuite doctor`` looks at: one function a subject, in seconds, changing nothing."""
+"""What ``vlsuite doctor`` looks at: one function a subject, in seconds, changing nothing.
+
+Only the kernel of the selective scan is compiled into the user's cache, as its first use would.
+"""
 
 import importlib
 import importlib.util
@@ -183,14 +186,37 @@ def check_video() -> Finding:
 
 
 def check_mamba() -> Finding:
-    """The optional package for state-space towers, which compiles CUDA code."""
+    """The optional package with CUDA kernels of Mamba; a CPU needs none of it."""
     import torch
 
-    if importlib.util.find_spec("mamba_ssm"):
-        return Finding("ok", f"mamba-ssm {metadata.version('mamba-ssm')}")
-    text = "mamba-ssm is not installed (needs CUDA; nothing on a CPU needs it)"
-    wanted = "pip install 'vlsuite[cuda]'" if torch.cuda.is_available() else None
-    return Finding("ok", text, wanted)
+    from vlsuite.layers.selective_scan.mamba_ssm_form import why_not
+
+    problem = why_not()
+    if problem is None:
+        return Finding("ok", f"mamba-ssm {metadata.version('mamba-ssm')} with selective_scan_cuda")
+    text = f"{problem.reason} (needs CUDA; nothing on a CPU needs it)"
+    return Finding("ok", text, problem.remedy if torch.cuda.is_available() else None)
+
+
+def check_scan() -> Finding:
+    """What computes Mamba's selective scan here; compiles it if need be, and tries it."""
+    import torch
+
+    from vlsuite.layers.selective_scan import chosen_path
+    from vlsuite.layers.selective_scan.trial import difference_from_torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        path = chosen_path(device)
+    except UserError as error:
+        return Finding("warn", str(error), "unset VLSUITE_SCAN")
+    text = f"{path.name} on {device}: {path.reason}"
+    if path.name != "torch":
+        difference = difference_from_torch(torch.device(device))
+        if not difference < 1e-4:
+            return Finding("fail", f"{text}; WRONG by {difference:.0e}", "set VLSUITE_SCAN=torch")
+        text += f"; agrees with plain torch to {difference:.0e}"
+    return Finding("ok" if path.remedy is None else "warn", text, path.remedy)
 
 
 def check_cpu() -> Finding:
@@ -283,6 +309,7 @@ CHECKS = {
     "compiler": check_compiler,
     "video": check_video,
     "mamba": check_mamba,
+    "scan": check_scan,
     "cpu": check_cpu,
     "memory": check_memory,
     "disk": check_disk,

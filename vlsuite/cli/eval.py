@@ -32,7 +32,16 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval transformers:Qwen/Qwen2.5-Omni-7B --data wds_coco --task captioning
   vlsuite eval http://127.0.0.1:8000/v1#NAME --data wds_vqa --set model.max_side=896
   vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
+  vlsuite eval runs/video --data MLVU --data videomme/test-00000-of-00001.parquet@videos \\
+      --set video.frames=64 --set video.sampler=segments
   torchrun --nproc-per-node 8 --no-python vlsuite eval ViT-L-14:openai --data wds_imagenet1k
+
+Videos: --data takes shards of videos or of frames, and lists or questions as distributed
+(LIST@FOLDER_OF_VIDEOS). A clip is shown as video.frames pictures (several numbers: a result each;
+default: the model's own number) which video.sampler chooses: segments (the middles of equal
+stretches), mirrored (the same played backwards; default for questions of order), uniform or time.
+Take one number and one sampler for all data sets of a table. video.decoder, video.workers and
+video.batch_frames say how clips are decoded, and how many frames the model is shown at once.
 
 Pictures are decoded and embedded once for all tasks; embeddings are kept (--cache), so a second
 command, other prompts or an interrupted evaluation start where the first one stopped.

@@ -13,8 +13,9 @@ class DataOptions:
     """Which data sets, and what belongs to them.
 
     Args:
-        data: CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, or
-            folder of class folders (repeatable).
+        data: CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, folder of
+            class folders, or a list of videos or questions about them, LIST or LIST@FOLDER
+            (repeatable).
         split: split of CLIP_benchmark folders, or several joined by commas.
         class_names: one class name a line, or 'imagenet'.
         ood: pictures of none of the classes, for task ood (repeatable).

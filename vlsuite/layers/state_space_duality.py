@@ -9,7 +9,7 @@ matrices; between chunks only the state is carried, chunk by chunk. Nothing of s
 and time and memory grow with l.
 
 Plain torch is not a slow path here: the matrix products are what takes the time, on a CPU too. On
-a CUDA device with mamba-ssm its Triton kernel is used (see ``chosen_path``).
+a CUDA device with mamba-ssm its Triton kernel is used (see ``chosen_ssd_path``).
 
 Departures from listing 1: any length (the last chunk is filled up with steps of 0, which leave the
 state alone), heads share B and C by groups without copies of them, and the states are carried from
@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vlsuite.layers.chunk_decay import carry_states, decay_between
+from vlsuite.layers.ssd_kernel import chosen_ssd_path, ssd_by_kernel
 
 
 class SsdOutput(NamedTuple):
@@ -71,7 +72,9 @@ def ssd(
         softplus: dt = log(1 + exp(dt + dt_bias)).
         initial_state: before the first token; None is zero.
         chunk: tokens of a chunk, of the torch form; memory of its q x q matrices grows with it.
+            mamba-ssm's kernel has its own.
     Raises:
+        ConfigError: ``VLSUITE_SCAN`` names a form that cannot be used here.
         ValueError: the groups do not divide the heads, or chunk is not positive.
     """
     heads, groups = x.shape[2], B.shape[2]
@@ -79,6 +82,13 @@ def ssd(
         raise ValueError(f"{groups} groups must divide {heads} heads, chunk={chunk} be positive")
     with torch.autocast(x.device.type, enabled=False):
         wide = torch.promote_types(x.dtype, torch.float32)
+        if wide == torch.float32 and x.numel() and _form_on(x.device.type) == "mamba_ssm":
+            return SsdOutput(
+                *ssd_by_kernel(
+                    x, dt, A, B, C, D,
+                    dt_bias=dt_bias, softplus=softplus, initial_state=initial_state,
+                )
+            )  # fmt: skip
         steps = step_sizes(dt.to(wide), dt_bias, softplus=softplus)
         state = initial_state
         if state is None:
@@ -125,6 +135,11 @@ def step_sizes(dt: Tensor, dt_bias: Tensor | None, *, softplus: bool) -> Tensor:
     if dt_bias is not None:
         dt = dt + dt_bias.to(dt.dtype)
     return F.softplus(dt) if softplus else dt
+
+
+@torch.compiler.assume_constant_result  # torch.compile would follow it into imports
+def _form_on(device: str) -> str:
+    return chosen_ssd_path(device).name
 
 
 def _in_chunks(

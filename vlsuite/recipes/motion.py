@@ -21,6 +21,7 @@ def motion() -> TrainConfig:
         model=FrozenInTimeConfig(
             image_text=OpenClipConfig(name="vlsuite-mini-48"),
             frames=("1x60000", "4x40000", "8"),
+            time_init="drawn",
         ),
         data=DataConfig(num_workers=1, augment=AugmentConfig(crop_scale=(0.8, 1.0))),
         optim=OptimConfig(lr=1e-3, warmup_steps=50, weight_decay=0.1),

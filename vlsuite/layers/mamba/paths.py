@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from vlsuite.layers.mamba.config import MambaConfig
 from vlsuite.layers.mamba.convolution import CausalConvolution
-from vlsuite.layers.mamba.interim_scan import scan_step, selective_scan
 from vlsuite.layers.mamba.state_space import (
     StateSpace,
     initial_log_rates_of_channels,
     initial_log_rates_of_heads,
 )
+from vlsuite.layers.selective_scan.scan import scan_step, selective_scan
 from vlsuite.layers.state_space_duality import ssd, ssd_step
 
 #: Under softplus this raw step is exactly 0, in fp16 too: the state stays as it was.
@@ -67,7 +67,7 @@ class MixerPath(Protocol):
         ...
 
 
-def mixer_path(channels: int, width: int, config: MambaConfig) -> nn.Module:
+def mixer_path(channels: int, width: int, config: MambaConfig) -> "Mamba1Path | Mamba2Path":
     """A new path of the kind that is configured; see ``MixerPath``."""
     if config.kind == "mamba1":
         return Mamba1Path(channels, width, states=config.states, conv=config.conv)

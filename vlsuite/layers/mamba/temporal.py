@@ -7,7 +7,7 @@ directions share the in and out projections and have a convolution, step, B, C, 
 b = batch, l = length, w = width
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -44,10 +44,9 @@ class TemporalMamba(nn.Module):
         channels = config.channels(width)
         self.is_streamable = config.directions == "forward"
         self.norm = nn.LayerNorm(width)
-        self.paths = nn.ModuleList(
-            [mixer_path(channels, width, config) for _ in range(config.num_directions)]
-        )
-        self.channels, self.own = channels, int(self.paths[0].own_width)
+        paths = [mixer_path(channels, width, config) for _ in range(config.num_directions)]
+        self.paths = nn.ModuleList(paths)
+        self.channels, self.own = channels, paths[0].own_width
         self.in_proj = nn.Linear(width, 2 * channels + len(self.paths) * self.own, bias=False)
         self.out_proj = MergingProjection(channels, width, config)
         if zero_init:
@@ -98,8 +97,9 @@ class TemporalMamba(nn.Module):
         """
         if not self.is_streamable:
             raise ValueError('only directions="forward" can be streamed')
-        y, state = self.paths[0](self._rows(0, self.in_proj(self.norm(tokens)), None), state)
-        return Streamed(tokens + self.out_proj([y]), state)
+        rows = self._rows(0, self.in_proj(self.norm(tokens)), None)
+        mixed: tuple[Tensor, MixerState] = self.paths[0](rows, state)
+        return Streamed(tokens + self.out_proj(mixed[:1]), mixed[1])
 
     def _whole(self, tokens: Tensor, is_there: Tensor | None) -> Tensor:
         projected = self.in_proj(self.norm(tokens))
@@ -113,17 +113,18 @@ class TemporalMamba(nn.Module):
         self, number: int, tokens: Tensor, is_there: Tensor | None, piece: int
     ) -> Tensor:
         """What one direction adds to the tokens, "b l w"."""
+        # split, not sliced: the gradient of each slice would be as long as all tokens
+        spans = tokens.split(piece, dim=1)
+        theres = [None] * len(spans) if is_there is None else is_there.split(piece, dim=1)
         state, parts = None, []
-        for start in _starts(tokens.shape[1], piece, from_end=number == 1):
-            span = slice(start, start + piece)
-            there = None if is_there is None else is_there[:, span]
+        for span, there in _in_order(list(zip(spans, theres, strict=True)), from_end=number == 1):
             if torch.is_grad_enabled():
                 part, state = checkpoint(
-                    self._piece, number, tokens[:, span], there, state,
+                    self._piece, number, span, there, state,
                     use_reentrant=False, preserve_rng_state=False,
                 )  # fmt: skip
             else:
-                part, state = self._piece(number, tokens[:, span], there, state)
+                part, state = self._piece(number, span, there, state)
             parts.append(part)
         return torch.cat(parts[::-1] if number else parts, dim=1)
 
@@ -131,12 +132,11 @@ class TemporalMamba(nn.Module):
         self, number: int, tokens: Tensor, is_there: Tensor | None, state: MixerState | None
     ) -> tuple[Tensor, MixerState]:
         projected = self.in_proj(self.norm(tokens))
-        y, state = self.paths[number](
-            _turned(number, self._rows(number, projected, is_there)), state
-        )
+        rows = _turned(number, self._rows(number, projected, is_there))
+        mixed: tuple[Tensor, MixerState] = self.paths[number](rows, state)
         outputs: list[Tensor | None] = [None] * len(self.paths)
-        outputs[number] = y.flip(1) if number else y
-        return self.out_proj(outputs), state
+        outputs[number] = mixed[0].flip(1) if number else mixed[0]
+        return self.out_proj(outputs), mixed[1]
 
     def _rows(self, number: int, projected: Tensor, is_there: Tensor | None) -> Projected:
         """In the order of Mamba-2: z, x, then B, C and steps of each direction."""
@@ -180,6 +180,7 @@ def _turned(number: int, rows: Projected) -> Projected:
     return Projected(rows.gate.flip(1), rows.x.flip(1), rows.own.flip(1), there)
 
 
-def _starts(length: int, piece: int, *, from_end: bool) -> Iterator[int]:
-    starts = range(0, length, piece)
-    return reversed(starts) if from_end else iter(starts)
+def _in_order(
+    pieces: list[tuple[Tensor, Tensor | None]], *, from_end: bool
+) -> list[tuple[Tensor, Tensor | None]]:
+    return pieces[::-1] if from_end else pieces

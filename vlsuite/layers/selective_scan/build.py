@@ -19,10 +19,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from data_pipelines.shards.sidecar import cache_folder
 
@@ -35,64 +35,79 @@ _TUNINGS = (("-march=native",), ("-mcpu=native",), ())
 _SECONDS = 120
 _LEFT_OVER_SECONDS = 3600
 
+Loaded = TypeVar("Loaded")
+
 
 class BuildError(Exception):
     """There is no library; the text says why, and what to do, in one line."""
 
 
 class Built(NamedTuple):
-    """A library.
+    """Where a library is from.
 
     Attributes:
-        path: of the shared object.
         compiler: the first line that it says about itself.
         seconds: that compiling took, when it was compiled.
         is_new: it was compiled by this call.
+        not_kept: why the next process has to compile it again; None where it has not.
     """
 
-    path: Path
     compiler: str
     seconds: float
     is_new: bool
+    not_kept: str | None = None
 
 
-def build(can_load: Callable[[Path], bool] = Path.is_file) -> Built:
-    """The library, from the cache where it is there and can be loaded.
+def build(load: Callable[[Path], Loaded | None]) -> tuple[Built, Loaded]:
+    """The library, from the cache where it is there.
 
     Args:
-        can_load: tries a library; one that is damaged or lies where nothing may be executed is
-            built again, elsewhere.
+        load: opens a library; None where that fails: one that is damaged or lies where nothing may
+            be executed is built again, elsewhere.
     Raises:
         BuildError: no compiler, it fails, or no folder can be written.
     """
     command, about = _compiler()
-    name = f"selective_scan-{_key(command, about)}"
-    problems = []
+    name = f"selective_scan-{_key(command, about)}.so"
+    folder = cache_folder() / "kernels"
     with suppress(OSError):
-        found = _stored(_library_folder() / f"{name}.so")
-        if found is not None and can_load(found.path):
-            return found
-    for folder in _folders():
-        try:
-            built = _compile(command, about, folder, name)
-        except OSError as error:
-            problems.append(f"{folder} cannot be written ({error.strerror or error})")
-            continue
-        if can_load(built.path):
-            return built
-        problems.append(f"a library in {folder} cannot be loaded")
-    raise BuildError(f"{'; '.join(problems)}; set XDG_CACHE_HOME to a folder that you can write")
+        built = _stored(folder / name)
+        loaded = None if built is None else load(folder / name)
+        if built is not None and loaded is not None:
+            return built, loaded
+    try:
+        built = _compile(command, about, folder, name)
+        loaded = load(folder / name)
+        if loaded is not None:
+            return built, loaded
+        problem = f"libraries in {folder} cannot be loaded"
+    except OSError as error:
+        problem = f"{folder} cannot be written ({error.strerror or error})"
+    return _for_this_process(command, about, name, load, problem)
 
 
-def _library_folder() -> Path:
-    return cache_folder() / "kernels"
+def _for_this_process(
+    command: list[str],
+    about: str,
+    name: str,
+    load: Callable[[Path], Loaded | None],
+    problem: str,
+) -> tuple[Built, Loaded]:
+    """Compile in a folder that goes away; its name cannot be known beforehand.
 
-
-def _folders() -> Iterator[Path]:
-    yield _library_folder()
-    # a name that nobody can know beforehand: a library of another user must never be loaded
-    with suppress(OSError):
-        yield Path(tempfile.mkdtemp(prefix="vlsuite-kernels-"))
+    Raises:
+        BuildError: that fails too.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="vlsuite-kernels-") as folder:
+            built = _compile(command, about, Path(folder), name)
+            loaded = load(Path(folder) / name)
+    except OSError as error:
+        problem += f", nor a temporary folder ({error.strerror or error})"
+        loaded = None
+    if loaded is None:
+        raise BuildError(f"{problem}; set XDG_CACHE_HOME to a folder of yours")
+    return built._replace(not_kept=problem), loaded
 
 
 def _compiler() -> tuple[list[str], str]:
@@ -142,7 +157,7 @@ def _stored(path: Path) -> Built | None:
         return None
     try:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return Built(path, str(notes["compiler"]), float(notes["seconds"]), is_new=False)
+        return Built(str(notes["compiler"]), float(notes["seconds"]), is_new=False)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -157,18 +172,19 @@ def _compile(command: list[str], about: str, folder: Path, name: str) -> Built:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _clear_left_overs(folder)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(
-        prefix="building-", dir=folder, ignore_cleanup_errors=True
-    ) as (work):
-        library = _compile_in(command, Path(work))
+    work = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
+    try:
+        library = _compile_in(command, work)
         seconds = time.monotonic() - began
-        notes = Path(work) / "notes.json"
+        notes = work / "notes.json"
         notes.write_text(json.dumps({"compiler": about, "seconds": seconds}), encoding="utf-8")
-        target = folder / f"{name}.so"
+        target = folder / name
         os.replace(notes, target.with_suffix(".json"))
         _to_disk(library)
         os.replace(library, target)
-    return Built(target, about, seconds, is_new=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return Built(about, seconds, is_new=True)
 
 
 def _compile_in(command: list[str], work: Path) -> Path:

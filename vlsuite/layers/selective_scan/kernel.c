@@ -144,12 +144,23 @@ static inline vf softplus(vf v, vf *slope) {
     return choose(v < splat(0.0f), splat(0.0f), v) + 2.0f * (w + w * (z * s));
 }
 
-static inline float sum_of(vf v) {
-    float part[LANES];
-    store(part, v);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) part[i] += part[i + half];
-    return part[0];
+static inline void halve(const float *restrict from, float *restrict to, int64_t count, int half) {
+    for (int64_t v = 0; v < count; v++)
+        for (int i = 0; i < half; i++) to[v * half + i] = from[2 * v * half + i] + from[(2 * v + 1) * half + i];
+}
+
+/* Sums over the lanes of `count` vectors; the result is where it points to, one of both arrays. */
+static const float *sums_of(float *lanes, float *other, int64_t count) {
+#if LANES == 16
+    halve(lanes, other, count, 8);
+    halve(other, lanes, count, 4);
+#elif LANES == 8
+    halve(lanes, other, count, 4);
+    memcpy(lanes, other, (size_t)count * 16);
+#endif
+    halve(lanes, other, count, 2);
+    halve(other, lanes, count, 1);
+    return lanes;
 }
 
 /* ---- rows in fp32 or bf16 ---- */
@@ -168,21 +179,31 @@ static inline uint16_t to_bf16(float value) {
     return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : (uint16_t)rounded;
 }
 
-static void read_row(float *to, const Series *from, int64_t b, int64_t t, int64_t first,
-                     int64_t count, int64_t padded) {
-    int64_t at = b * from->row + t * from->step + first;
-    if (from->is_bf16) {
-        const uint16_t *half = (const uint16_t *)from->data + at;
-        for (int64_t i = 0; i < count; i++) to[i] = from_bf16(half[i]);
-    } else {
-        memcpy(to, (const float *)from->data + at, (size_t)count * 4);
-    }
-    for (int64_t i = count; i < padded; i++) to[i] = 0.0f;
+static inline int64_t place(const Series *series, int64_t b, int64_t t, int64_t first) {
+    return b * series->row + t * series->step + first;
+}
+
+/* Channels i to i + LANES of the row at `at`; zeros behind `count`. */
+static inline vf read_lanes(const Series *from, int64_t at, int64_t i, int64_t count) {
+    float lanes[LANES] = {0};
+    int64_t there = count - i < LANES ? count - i : LANES;
+    if (!from->is_bf16 && there == LANES) return load((const float *)from->data + at + i);
+    for (int64_t j = 0; j < there; j++)
+        lanes[j] = from->is_bf16 ? from_bf16(((const uint16_t *)from->data)[at + i + j])
+                                 : ((const float *)from->data)[at + i + j];
+    return load(lanes);
+}
+
+/* The row that is read one piece later, into the cache. */
+static inline void fetch(const Series *from, int64_t at, int64_t count) {
+    int64_t size = from->is_bf16 ? 2 : 4;
+    const char *begin = (const char *)from->data + at * size;
+    for (int64_t i = 0; i < count * size; i += 64) __builtin_prefetch(begin + i);
 }
 
 static void write_row(const Series *to, const float *from, int64_t b, int64_t t, int64_t first,
                       int64_t count) {
-    int64_t at = b * to->row + t * to->step + first;
+    int64_t at = place(to, b, t, first);
     if (to->is_bf16) {
         uint16_t *half = (uint16_t *)to->data + at;
         for (int64_t i = 0; i < count; i++) half[i] = to_bf16(from[i]);
@@ -193,20 +214,20 @@ static void write_row(const Series *to, const float *from, int64_t b, int64_t t,
 
 /* ---- one task ---- */
 
-/* Tiles of a task: [STEPS wide] unless said otherwise; wide and states are padded with zeros. */
+/* Tiles of a task: [STEPS wide] unless said otherwise. Padded with zeros: wide >= count to whole
+ * WIDE, states to an even number, deep >= states to whole LANES. */
 typedef struct {
-    int64_t b, block, first, count, wide, states;
+    int64_t b, block, first, count, wide, states, deep;
     float *A;           /* [states wide], times log2(e) */
     float *D, *bias;    /* [wide] */
     float *h;           /* [states wide] */
-    float *x, *dt, *dtx, *y, *B, *C; /* B, C: [STEPS states] */
+    float *x, *dt, *dtx, *y, *B, *C; /* B, C: [STEPS deep] */
     /* backward */
     float *g, *gA;      /* [states wide]; adjoint of h, and of A in this piece */
     float *dy, *slope, *by_A, *by_B; /* sums over states of g s A and of g B */
     float *a, *hs;      /* [STEPS 4 LANES] decay and state of what is worked on */
     float *dB, *dC;     /* [STEPS 2 LANES] */
     double *sum_A, *sum_D, *sum_bias; /* [states wide], [wide], [wide] */
-    float *line;        /* [wide] */
 } Task;
 
 static int64_t round_up(int64_t value, int64_t to) { return (value + to - 1) / to * to; }
@@ -217,9 +238,9 @@ static int64_t lay_out(Task *task, char *memory, int backward) {
 #define GIVE(name, bytes) \
     (task->name = memory ? (void *)(memory + at) : 0, at += round_up((bytes), 64))
     GIVE(A, square), GIVE(h, square);
-    GIVE(D, task->wide * 4), GIVE(bias, task->wide * 4), GIVE(line, task->wide * 4);
+    GIVE(D, task->wide * 4), GIVE(bias, task->wide * 4);
     GIVE(x, tile), GIVE(dt, tile), GIVE(dtx, tile), GIVE(y, tile);
-    GIVE(B, STEPS * task->states * 4), GIVE(C, STEPS * task->states * 4);
+    GIVE(B, STEPS * task->deep * 4), GIVE(C, STEPS * task->deep * 4);
     if (backward) {
         GIVE(g, square), GIVE(gA, square);
         GIVE(dy, tile), GIVE(slope, tile), GIVE(by_A, tile), GIVE(by_B, tile);
@@ -266,29 +287,46 @@ static void start(Task *task, const Scan *scan) {
         memset(task->h, 0, (size_t)(task->states * task->wide) * 4);
 }
 
-/* Unpack the piece that begins at `from`; with slope, also the derivative of the step. */
-static void read_piece(Task *task, const Scan *scan, int64_t from, int64_t steps) {
+/* Unpack the piece that begins at `from`: x, the finished steps, dt x, D x, B and C; backward also
+ * dy and the derivative of the step. */
+static void read_piece(Task *task, const Scan *scan, const Series *dy, int64_t from,
+                       int64_t steps) {
     for (int64_t t = 0; t < steps; t++) {
-        float *x = task->x + t * task->wide, *dt = task->dt + t * task->wide;
-        read_row(x, &scan->x, task->b, from + t, task->first, task->count, task->wide);
-        read_row(dt, &scan->dt, task->b, from + t, task->first, task->count, task->wide);
-        read_row(task->B + t * task->states, &scan->B, task->b, from + t, 0, scan->states,
-                 task->states);
-        read_row(task->C + t * task->states, &scan->C, task->b, from + t, 0, scan->states,
-                 task->states);
+        int64_t row = t * task->wide, ahead = dy ? -STEPS : STEPS, later = from + t + ahead;
+        int64_t x_at = place(&scan->x, task->b, from + t, task->first);
+        int64_t dt_at = place(&scan->dt, task->b, from + t, task->first);
+        int64_t dy_at = dy ? place(dy, task->b, from + t, task->first) : 0;
+        if (later >= 0 && later < scan->length) {
+            fetch(&scan->x, x_at + ahead * scan->x.step, task->count);
+            fetch(&scan->dt, dt_at + ahead * scan->dt.step, task->count);
+            if (dy) fetch(dy, dy_at + ahead * dy->step, task->count);
+        }
         for (int64_t i = 0; i < task->wide; i += LANES) {
-            vf v = load(dt + i) + load(task->bias + i), slope = splat(1.0f);
+            vf x = read_lanes(&scan->x, x_at, i, task->count), slope = splat(1.0f);
+            vf v = read_lanes(&scan->dt, dt_at, i, task->count) + load(task->bias + i);
             if (scan->softplus) v = softplus(v, &slope);
-            store(dt + i, v);
-            store(task->dtx + t * task->wide + i, v * load(x + i));
-            if (task->slope) store(task->slope + t * task->wide + i, slope);
+            store(task->x + row + i, x);
+            store(task->dt + row + i, v);
+            store(task->dtx + row + i, v * x);
+            if (dy) {
+                store(task->dy + row + i, read_lanes(dy, dy_at, i, task->count));
+                store(task->slope + row + i, slope);
+            } else {
+                store(task->y + row + i, scan->D ? load(task->D + i) * x : splat(0.0f));
+            }
+        }
+        int64_t B_at = place(&scan->B, task->b, from + t, 0);
+        int64_t C_at = place(&scan->C, task->b, from + t, 0);
+        for (int64_t n = 0; n < task->states; n += LANES) {
+            store(task->B + t * task->deep + n, read_lanes(&scan->B, B_at, n, scan->states));
+            store(task->C + t * task->deep + n, read_lanes(&scan->C, C_at, n, scan->states));
         }
     }
 }
 
 /* Two states of WIDE channels over a piece. */
 static void forward_pair(const Task *task, int64_t n, int64_t i, int64_t steps) {
-    int64_t wide = task->wide, states = task->states;
+    int64_t wide = task->wide, deep = task->deep;
     const float *A = task->A + n * wide + i, *dt = task->dt + i, *dtx = task->dtx + i;
     const float *B = task->B + n, *C = task->C + n;
     float *h = task->h + n * wide + i, *y = task->y + i;
@@ -302,7 +340,7 @@ static void forward_pair(const Task *task, int64_t n, int64_t i, int64_t steps) 
         h3 = power_of_two(d1 * A3) * h3 + u1 * B[1];
         store(y, load(y) + h0 * C[0] + h2 * C[1]);
         store(y + LANES, load(y + LANES) + h1 * C[0] + h3 * C[1]);
-        dt += wide, dtx += wide, y += wide, B += states, C += states;
+        dt += wide, dtx += wide, y += wide, B += deep, C += deep;
     }
     store(h, h0), store(h + LANES, h1), store(h + wide, h2), store(h + wide + LANES, h3);
 }
@@ -319,11 +357,7 @@ static void forward_task(Task *task, const Scan *scan) {
                 memcpy(kept + n * scan->channels + task->first, task->h + n * task->wide,
                        (size_t)task->count * 4);
         }
-        read_piece(task, scan, from, steps);
-        for (int64_t t = 0; t < steps; t++)
-            for (int64_t i = t * task->wide; i < (t + 1) * task->wide; i += LANES)
-                store(task->y + i, scan->D ? load(task->D + i - t * task->wide) * load(task->x + i)
-                                           : splat(0.0f));
+        read_piece(task, scan, 0, from, steps);
         for (int64_t i = 0; i < task->wide; i += WIDE)
             for (int64_t n = 0; n < task->states; n += 2) forward_pair(task, n, i, steps);
         for (int64_t t = 0; t < steps; t++)
@@ -349,7 +383,7 @@ static void recompute_pair(const Task *task, int64_t n, int64_t i, int64_t steps
         hs[1] = h1 = a[1] * h1 + u1 * B[0];
         hs[2] = h2 = a[2] * h2 + u0 * B[1];
         hs[3] = h3 = a[3] * h3 + u1 * B[1];
-        dt += wide, dtx += wide, B += task->states;
+        dt += wide, dtx += wide, B += task->deep;
     }
 }
 
@@ -365,7 +399,7 @@ static void backward_pair(const Task *task, int64_t n, int64_t i, int64_t steps)
     recompute_pair(task, n, i, steps);
     for (int64_t t = steps - 1; t >= 0; t--) {
         int64_t here = t * wide + i;
-        const float *B = task->B + t * task->states + n, *C = task->C + t * task->states + n;
+        const float *B = task->B + t * task->deep + n, *C = task->C + t * task->deep + n;
         const vf *a = (const vf *)task->a + 4 * t, *hs = (const vf *)task->hs + 4 * t;
         const vf *before = t ? hs - 4 : first;
         vf *dB = (vf *)task->dB + 2 * t, *dC = (vf *)task->dC + 2 * t;
@@ -390,17 +424,14 @@ static void backward_pair(const Task *task, int64_t n, int64_t i, int64_t steps)
     store(gA, G0), store(gA + LANES, G1), store(gA + wide, G2), store(gA + wide + LANES, G3);
 }
 
-/* What two states gave to the gradients of B and C: lanes are channels, so they are summed. */
-static void add_lanes(const Task *task, const Scan *scan, const Gradients *to, int64_t from,
-                      int64_t n, int64_t steps) {
-    int64_t part = to->own_parts ? task->block * scan->batch + task->b : task->b;
-    for (int64_t t = 0; t < steps; t++) {
-        int64_t at = (part * scan->length + from + t) * scan->states + n;
-        for (int64_t j = 0; j < 2 && n + j < scan->states; j++) {
-            to->dB[at + j] += sum_of(((const vf *)task->dB)[2 * t + j]);
-            to->dC[at + j] += sum_of(((const vf *)task->dC)[2 * t + j]);
-        }
-    }
+/* What two states gave to the gradient of B or C: lanes are channels, so they are summed. */
+static void add_lanes(const Task *task, const Scan *scan, int64_t part, float *to, float *lanes,
+                      int64_t from, int64_t n, int64_t steps) {
+    int64_t at = (part * scan->length + from) * scan->states + n;
+    const float *sums = sums_of(lanes, task->a, 2 * steps);
+    for (int64_t t = 0; t < steps; t++)
+        for (int64_t j = 0; j < 2 && n + j < scan->states; j++)
+            to[at + t * scan->states + j] += sums[2 * t + j];
 }
 
 /* Gradients of x and dt of a piece, from the sums over states. */
@@ -434,17 +465,16 @@ static void write_piece(Task *task, const Scan *scan, const Gradients *to, int64
 static void backward_piece(Task *task, const Scan *scan, const Gradients *to, int64_t from,
                            int64_t steps) {
     size_t tile = (size_t)(STEPS * task->wide) * 4, lanes = STEPS * 2 * LANES * 4;
-    read_piece(task, scan, from, steps);
-    for (int64_t t = 0; t < steps; t++)
-        read_row(task->dy + t * task->wide, &to->dy, task->b, from + t, task->first, task->count,
-                 task->wide);
+    int64_t part = to->own_parts ? task->block * scan->batch + task->b : task->b;
+    read_piece(task, scan, &to->dy, from, steps);
     memset(task->by_A, 0, tile);
     memset(task->by_B, 0, tile);
     for (int64_t n = 0; n < task->states; n += 2) {
         memset(task->dB, 0, lanes);
         memset(task->dC, 0, lanes);
         for (int64_t i = 0; i < task->wide; i += WIDE) backward_pair(task, n, i, steps);
-        add_lanes(task, scan, to, from, n, steps);
+        add_lanes(task, scan, part, to->dB, task->dB, from, n, steps);
+        add_lanes(task, scan, part, to->dC, task->dC, from, n, steps);
     }
     write_piece(task, scan, to, from, steps);
 }
@@ -490,7 +520,8 @@ static void *work(void *given) {
     Job *job = given;
     const Scan *scan = job->scan;
     int64_t blocks = blocks_of(scan), tasks = scan->batch * blocks;
-    Task task = {.wide = round_up(scan->per_task, WIDE), .states = round_up(scan->states, 2)};
+    Task task = {.wide = round_up(scan->per_task, WIDE), .states = round_up(scan->states, 2),
+                 .deep = round_up(scan->states, LANES)};
     int64_t bytes = lay_out(&task, 0, job->gradients != 0);
     void *memory = 0;
     if (posix_memalign(&memory, 64, (size_t)bytes)) {

@@ -43,8 +43,9 @@ class Problem(NamedTuple):
 def why_not() -> Problem | None:
     """None where the kernels can be used.
 
-    From 2.3.2 on, mamba-ssm is installed without the kernel of Mamba-1 unless it is asked for; the
-    package imports all the same, and raises on the first call.
+    Its repository after 2.3.2.post1 installs the kernel of Mamba-1 only where it is asked for: the
+    package imports without it, and raises on the first call. 2.3.2.post1 raises while it is
+    imported.
     """
     if importlib.util.find_spec("mamba_ssm") is None:
         return Problem("mamba-ssm is not installed", _BUILD)
@@ -70,11 +71,12 @@ def scan_with_tokens(inputs: ScanInputs) -> tuple[Tensor, Tensor]:
         inputs: on a CUDA device; at most 256 states.
     """
     x, dt, A, B, C, D, dt_bias, initial, softplus = inputs
-    b, l, d = x.shape
+    b, length, _ = x.shape
     n = A.shape[1]
     no_step = _NO_STEP
-    if initial is not None or not softplus:
-        # the state has fp32, which inputs of bf16 could not carry; steps are finished here
+    mixed = len({series.dtype for series in (x, dt, B, C)}) > 1
+    if initial is not None or not softplus or mixed:
+        # the state is fp32, which inputs of bf16 could not carry; steps are finished here
         x, dt, B, C = x.float(), dt.float(), B.float(), C.float()
         dt = dt if dt_bias is None else dt + dt_bias
         dt, dt_bias = (F.softplus(dt) if softplus else dt), None
@@ -88,12 +90,12 @@ def scan_with_tokens(inputs: ScanInputs) -> tuple[Tensor, Tensor]:
         dt_all[:, :, :n] = _TINY
         x_all[:, :, :n] = initial / _TINY
         B_all[:, :, :n] = one_each
-    C_all[:, :, before + l :] = one_each
+    C_all[:, :, before + length :] = one_each
     out = _function()(
         x_all, dt_all, A, B_all, C_all, D=D, delta_bias=dt_bias, delta_softplus=softplus
     )
-    y = rearrange(out[:, :, before : before + l], "b d l -> b l d").to(inputs.x.dtype)
-    return y, out[:, :, before + l :].float()
+    y = rearrange(out[:, :, before : before + length], "b d l -> b l d").to(inputs.x.dtype)
+    return y, out[:, :, before + length :].float()
 
 
 def _padded(series: Tensor, behind: int, before: int, value: float = 0.0) -> Tensor:

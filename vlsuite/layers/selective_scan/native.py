@@ -71,26 +71,22 @@ class Library(NamedTuple):
 def library() -> Library | BuildError:
     """The library, compiled on first use; an error, without its raising, where there is none."""
     try:
-        built = build(_loads)
-        return _open(built)
+        built, loaded = build(_load)
     except BuildError as error:
         return error
-
-
-def _loads(path: Path) -> bool:
-    try:
-        return ctypes.CDLL(str(path)).vlsuite_scan_steps() == STEPS
-    except (OSError, AttributeError):
-        return False
-
-
-def _open(built: Built) -> Library:
-    loaded = ctypes.CDLL(str(built.path))
     forward, backward = loaded.vlsuite_scan_forward, loaded.vlsuite_scan_backward
     forward.argtypes = (ctypes.POINTER(_Scan),)
     backward.argtypes = (ctypes.POINTER(_Scan), ctypes.POINTER(_Gradients))
     forward.restype = backward.restype = _Int
     return Library(built, forward, backward, wide=int(loaded.vlsuite_scan_block()))
+
+
+def _load(path: Path) -> ctypes.CDLL | None:
+    try:
+        loaded = ctypes.CDLL(str(path))
+        return loaded if loaded.vlsuite_scan_steps() == STEPS else None
+    except (OSError, AttributeError):
+        return None
 
 
 def opened_library() -> Library:
@@ -115,11 +111,11 @@ class NativeForm:
     def forward(self, inputs: ScanInputs, *, keep: bool) -> Scanned:
         """One call of the library."""
         inputs = _readable(inputs)
-        b, l, d = inputs.x.shape
+        b, length, d = inputs.x.shape
         n = inputs.A.shape[1]
-        pieces = num_pieces(l, STEPS)
+        pieces = num_pieces(length, STEPS)
         out = Scanned(
-            y=torch.empty(b, l, d, dtype=inputs.x.dtype),
+            y=torch.empty(b, length, d, dtype=inputs.x.dtype),
             final_state=torch.empty(b, d, n),
             kept=torch.empty(b, pieces if keep else 0, n, d),
         )
@@ -135,18 +131,18 @@ class NativeForm:
     ) -> ScanGradients:
         """One call of the library; sums of rows and of blocks of channels in a fixed order."""
         inputs = _readable(inputs)
-        b, l, d = inputs.x.shape
+        b, length, d = inputs.x.shape
         n, threads = inputs.A.shape[1], _threads(inputs)
         scan = _describe(inputs, threads=threads)
         scan.kept = kept.data_ptr()
         dy, dfinal = _last_dense(dy), dfinal.contiguous()
         # with one thread, blocks add to one sum in the order in which others are added below
         parts = (-(-d // scan.per_task),) if threads > 1 else ()
-        dx = torch.empty(b, l, d, dtype=inputs.x.dtype)
-        ddt = torch.empty(b, l, d, dtype=inputs.dt.dtype)
+        dx = torch.empty(b, length, d, dtype=inputs.x.dtype)
+        ddt = torch.empty(b, length, d, dtype=inputs.dt.dtype)
         dA, dinitial = torch.empty(b, d, n), torch.empty(b, d, n)
         dD, dbias = torch.empty(b, d), torch.empty(b, d)
-        dB, dC = torch.zeros(*parts, b, l, n), torch.zeros(*parts, b, l, n)
+        dB, dC = torch.zeros(*parts, b, length, n), torch.zeros(*parts, b, length, n)
         gradients = _Gradients(
             dy=_series(dy), dx=_series(dx), ddt=_series(ddt), dfinal=dfinal.data_ptr(),
             dA=dA.data_ptr(), dD=dD.data_ptr(), dbias=dbias.data_ptr(),
@@ -190,11 +186,11 @@ def _series(tensor: Tensor) -> _Series:
 
 
 def _describe(inputs: ScanInputs, *, threads: int) -> _Scan:
-    b, l, d = inputs.x.shape
+    b, length, d = inputs.x.shape
     wide = opened_library().wide
-    blocks = min(max(d // wide, 1), _MOST_BLOCKS)
+    blocks = min(max(d // 64, 1), _MOST_BLOCKS)
     return _Scan(
-        batch=b, length=l, channels=d, states=inputs.A.shape[1],
+        batch=b, length=length, channels=d, states=inputs.A.shape[1],
         per_task=-(-d // (blocks * wide)) * wide if d else wide,
         softplus=int(inputs.softplus), threads=threads,
         x=_series(inputs.x), dt=_series(inputs.dt), B=_series(inputs.B), C=_series(inputs.C),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlsuite.layers.selective_scan.form import ScanForm, ScanInputs, num_pieces
+from vlsuite.layers.selective_scan.form import ScanForm, ScanInputs
 from vlsuite.layers.selective_scan.native import NativeForm
 from vlsuite.layers.selective_scan.torch_form import TorchForm
 
@@ -32,7 +32,9 @@ def scan_operator(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """See ``Scanned``; with ``keep`` it can be differentiated."""
     inputs = ScanInputs(x, dt, A, B, C, D, dt_bias, initial_state, softplus)
-    return tuple(_FORMS[form].forward(inputs, keep=keep))
+    with torch.autocast(x.device.type, enabled=False):
+        y, final_state, kept = _FORMS[form].forward(inputs, keep=keep)
+        return y, final_state, kept
 
 
 @scan_operator.register_fake
@@ -49,10 +51,11 @@ def _(
     keep: bool,
     form: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    b, l, d = x.shape
+    b, length, d = x.shape
     n = A.shape[1]
-    pieces = num_pieces(l, _FORMS[form].steps(x.device)) if keep else 0
-    return x.new_empty(b, l, d), A.new_empty(b, d, n), A.new_empty(b, pieces, n, d)
+    # not num_pieces: the length may be a symbol
+    pieces = -(-length // _FORMS[form].steps(x.device)) if keep else 0
+    return x.new_empty(b, length, d), A.new_empty(b, d, n), A.new_empty(b, pieces, n, d)
 
 
 @torch.library.custom_op("vlsuite::selective_scan_backward", mutates_args=())
@@ -73,7 +76,11 @@ def scan_backward_operator(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """See ``ScanGradients``."""
     inputs = ScanInputs(x, dt, A, B, C, D, dt_bias, initial_state, softplus)
-    return tuple(_FORMS[form].backward(inputs, kept, dy=dy, dfinal=dfinal))
+    with torch.autocast(x.device.type, enabled=False):
+        dx, ddt, dA, dB, dC, dD, dbias, dstate = _FORMS[form].backward(
+            inputs, kept, dy=dy, dfinal=dfinal
+        )
+        return dx, ddt, dA, dB, dC, dD, dbias, dstate
 
 
 @scan_backward_operator.register_fake

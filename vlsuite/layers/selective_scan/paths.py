@@ -77,7 +77,11 @@ def _native() -> ScanPath | None:
     if isinstance(found, BuildError):
         return None
     built = found.built
-    return ScanPath("native", f"compiled in {built.seconds:.1f} s by {built.compiler}")
+    reason = f"compiled in {built.seconds:.1f} s by {built.compiler}"
+    if built.not_kept is None:
+        return ScanPath("native", reason)
+    remedy = "set XDG_CACHE_HOME to a folder of yours, and it is kept for later processes"
+    return ScanPath("native", f"{reason}, for this process alone: {built.not_kept}", remedy)
 
 
 def _without_kernel() -> tuple[str, str]:

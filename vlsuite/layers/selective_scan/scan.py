@@ -82,7 +82,7 @@ def selective_scan(
         initial_state=None if initial_state is None else initial_state.to(wide),
         softplus=softplus,
     )
-    form = "torch" if wide == torch.float64 else chosen_path(x.device).name
+    form = "torch" if wide == torch.float64 else _form_on(x.device.type)
     if form == "mamba_ssm":
         if A.shape[1] <= MOST_STATES and x.numel():
             return ScanOutput(*scan_with_tokens(inputs))
@@ -128,10 +128,15 @@ def scan_step(
     series = x.to(wide)
     decay = torch.exp(step[..., None] * A.to(wide))
     state = decay * state.to(wide) + (step * series)[..., None] * B.to(wide)[:, None]
-    y = (state @ C.to(wide)[..., None]).squeeze(-1)
+    y = (state * C.to(wide)[:, None]).sum(-1)  # a product of matrices would be bf16 in autocast
     if D is not None:
         y = y + D.to(wide) * series
     return StepOutput(y.to(x.dtype), state)
+
+
+@torch.compiler.assume_constant_result  # torch.compile would follow it into the compiler of C
+def _form_on(device: str) -> str:
+    return chosen_path(device).name
 
 
 def _any_float64(*tensors: Tensor) -> bool:

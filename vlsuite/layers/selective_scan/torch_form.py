@@ -22,7 +22,7 @@ from vlsuite.layers.selective_scan.two_level import Span, gradients_of, outputs_
 
 #: Steps of a row and rows of a span. On a processor a span of some channels stays in its cache; on
 #: other devices a call costs more than memory.
-_ON_CPU = (16, 16)
+_ON_CPU = (8, 16)
 _ELSEWHERE = (64, 64)
 #: Numbers of a span's states that are worked on at a time.
 _CPU_NUMBERS = 2**19
@@ -46,15 +46,15 @@ class TorchForm:
 
     def forward(self, inputs: ScanInputs, *, keep: bool) -> Scanned:
         """Span by span."""
-        b, l, d = inputs.x.shape
+        b, length, d = inputs.x.shape
         steps = self.steps(inputs.x.device)
-        y = inputs.x.new_empty(b, l, d)
+        y = inputs.x.new_empty(b, length, d)
         final = inputs.A.new_empty(b, d, inputs.A.shape[1])
-        kept = inputs.A.new_empty(b, num_pieces(l, steps) if keep else 0, inputs.A.shape[1], d)
+        kept = inputs.A.new_empty(b, num_pieces(length, steps) if keep else 0, inputs.A.shape[1], d)
         for part in _parts(inputs, steps):
             state = _initial(inputs, part)
-            for piece, begin in enumerate(range(0, l, steps)):
-                time = slice(begin, min(begin + steps, l))
+            for piece, begin in enumerate(range(0, length, steps)):
+                time = slice(begin, min(begin + steps, length))
                 if keep:
                     kept[part.rows, piece, :, part.channels] = state
                 span, _ = _cut(inputs, part, time)
@@ -71,12 +71,12 @@ class TorchForm:
         self, inputs: ScanInputs, kept: Tensor, *, dy: Tensor, dfinal: Tensor
     ) -> ScanGradients:
         """Span by span, from the last."""
-        steps, l = self.steps(inputs.x.device), inputs.x.shape[1]
+        steps, length = self.steps(inputs.x.device), inputs.x.shape[1]
         sums = _zero_gradients(inputs)
         for part in _parts(inputs, steps):
             adjoint = rearrange(dfinal[part.rows, part.channels], "b d n -> b n d").contiguous()
-            for piece in reversed(range(num_pieces(l, steps))):
-                time = slice(piece * steps, min((piece + 1) * steps, l))
+            for piece in reversed(range(num_pieces(length, steps))):
+                time = slice(piece * steps, min((piece + 1) * steps, length))
                 state = kept[part.rows, piece, :, part.channels]
                 adjoint = _add_span(sums, inputs, part, time, state, dy, adjoint)
             sums.initial_state[part.rows, part.channels] = rearrange(adjoint, "b n d -> b d n")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vlsuite.layers.clip_layout import ClipLayout
 from vlsuite.layers.space_time_attention import SpaceTimeAttention
 
-TimeInit = Literal["identity", "published"]
+TimeInit = Literal["identity", "drawn", "published"]
 
 
 class SpaceTimeBlock(nn.Module):
@@ -67,6 +67,9 @@ def initialise_time(time: SpaceTimeAttention, how: TimeInit, *, std: float = 0.0
 
     "identity": nothing is added to the stream, since the last matrix is zero; queries, keys and
     values are drawn, so the last matrix learns from the first step on and they from the second.
+    "drawn" (ours): all matrices with the standard deviation width^-1/2, as open_clip draws them,
+    for image towers that are random themselves: there is nothing to keep, and from zero the order
+    of frames is learned late (see also ``from_image_tower``, for the embeddings of time).
     "published": the authors' ``time_init="zeros"``: queries, keys and values zero and the last
     matrix all ones. Nothing is added either, but queries and keys never move (the gradient of each
     is a multiple of the other) and all columns of the last matrix stay equal.
@@ -80,6 +83,10 @@ def initialise_time(time: SpaceTimeAttention, how: TimeInit, *, std: float = 0.0
     if how == "published":
         nn.init.zeros_(time.qkv.weight)
         nn.init.ones_(time.proj.weight)
+        return
+    if how == "drawn":
+        std = time.proj.in_features**-0.5
+        nn.init.trunc_normal_(time.proj.weight, std=std)
     else:
-        nn.init.trunc_normal_(time.qkv.weight, std=std)
         nn.init.zeros_(time.proj.weight)
+    nn.init.trunc_normal_(time.qkv.weight, std=std)

@@ -29,8 +29,10 @@ class FrozenInTimeConfig(VideoTextFamily):
             embeddings of later frames are zero until they are trained.
         over_time: "divided" attends over time, then space, in every block; "mean" averages the
             embeddings of frames of any image tower, blind to order: the baseline.
-        time_init: of attention over time: "identity" (the last matrix zero) or "published" (which
-            never learns to attend; see ``vlsuite.models.frozen_in_time.block``).
+        time_init: of attention over time: "identity" (the last matrix zero, so that a pretrained
+            image tower is kept), "drawn" (all matrices and the embeddings of time: for an image
+            tower without weights) or "published" (which never learns to attend; see
+            ``vlsuite.models.frozen_in_time.block``).
         log_frames_bias: the number of frames does not change how much a class token keeps of
             itself, so a video that stands still has one embedding, whatever its length; the
             publication has none.

@@ -21,6 +21,10 @@ from vlsuite.models.frozen_in_time.tower import VideoTower
 #: another order differ by 1e-6.
 _TOLERANCE = 1e-4
 
+#: Embeddings of time that are drawn are as large as what a random tower makes of a patch: three
+#: times open_clip's embeddings of places.
+_DRAWN_TIMES = 3.0
+
 
 def video_tower(
     image: nn.Module,
@@ -63,6 +67,8 @@ def video_tower(
     for block in tower.blocks:
         assert isinstance(block, SpaceTimeBlock)
         initialise_time(block.time, time_init)
+    if time_init == "drawn":
+        nn.init.normal_(tower.times, std=_DRAWN_TIMES * tower.times.shape[1] ** -0.5)
     return tower.train(was_training)
 
 

@@ -62,6 +62,19 @@ class VideoTower(nn.Module):
         """Frames of the longest clip that it takes."""
         return self.times.shape[0]
 
+    def tokens_of(self, num_frames: int, *, size: tuple[int, int]) -> int | None:
+        """Tokens of a clip of so many frames: patches of all of them, and the class token.
+
+        Args:
+            size: height and width of a frame, pixels.
+        """
+        if not isinstance(self.patch_embed, nn.Conv2d):
+            return None
+        rows, columns = (
+            side // int(step) for side, step in zip(size, self.patch_embed.stride, strict=True)
+        )
+        return num_frames * rows * columns + (self.class_embed is not None)
+
     def forward(
         self,
         frames: Float[Tensor, "total_frames 3 height width"],
@@ -119,6 +132,10 @@ class MeanPooledTower(nn.Module):
     def __init__(self, image: nn.Module) -> None:
         super().__init__()
         self.image = image
+
+    def tokens_of(self, num_frames: int, *, size: tuple[int, int]) -> int | None:
+        """None: the image tower may be of any kind."""
+        return None
 
     def forward(
         self,

@@ -21,6 +21,7 @@ from vlsuite.models.dual_encoder.clip import unscaled
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation
 from vlsuite.models.family import ModelFamily
+from vlsuite.models.language.causal_lm import load_language_model
 from vlsuite.models.nevlp.built import (
     CONCEPTS,
     DESCRIPTION,
@@ -30,7 +31,6 @@ from vlsuite.models.nevlp.built import (
     WEIGHTS,
     trained_part,
 )
-from vlsuite.models.nevlp.causal_lm import load_language_model
 from vlsuite.models.nevlp.encoder import BridgeSettings, NevlpEncoder
 from vlsuite.models.nevlp.settings import NevlpSettings
 from vlsuite.models.nevlp.trainable import TrainableNevlp

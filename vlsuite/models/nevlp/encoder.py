@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from vlsuite.batches.concepts import concept_text
 from vlsuite.batches.pairs import PairBatch
 from vlsuite.models.dual_encoder.towers import DualEncoder
-from vlsuite.models.nevlp.causal_lm import (
+from vlsuite.models.language.causal_lm import (
+    NO_TOKEN,
     LanguageModel,
     LmTokenizer,
     caption_losses,
@@ -36,7 +37,6 @@ from vlsuite.models.nevlp.causal_lm import (
 from vlsuite.models.nevlp.hard_negatives import Contents, hard_negatives
 from vlsuite.models.nevlp.image_tokens import tower_tokens
 from vlsuite.models.nevlp.querying_transformer import (
-    NO_TOKEN,
     QueryingConfig,
     QueryingTransformer,
 )

@@ -6,10 +6,10 @@ from pathlib import Path
 from torch import Tensor
 
 from vlsuite.batches.concepts import write_concepts
-from vlsuite.errors import RunFolderError
 from vlsuite.export.new_file import write_card, write_json, write_weights
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
-from vlsuite.models.dual_encoder.tokenizer_files import save_fast_tokenizer
+from vlsuite.models.language.causal_lm import LanguageModel
+from vlsuite.models.language.folder import write_language_model
 from vlsuite.models.nevlp.built import (
     CONCEPTS,
     DESCRIPTION,
@@ -21,8 +21,6 @@ from vlsuite.models.nevlp.built import (
     frozen_part,
     trained_part,
 )
-
-_LANGUAGE_WEIGHTS = "model.safetensors"
 
 
 def write_nevlp_folder(
@@ -50,25 +48,15 @@ def write_nevlp_folder(
         logit_scale=tower.logit_scale or 1.0,
         logit_bias=tower.logit_bias,
     )
-    _write_language_model(folder / LANGUAGE_MODEL, built, frozen_part(weights, "language_model"))
+    write_language_model(
+        folder / LANGUAGE_MODEL,
+        LanguageModel(built.encoder.language_model, built.encoder.texts),
+        frozen_part(weights, "language_model"),
+    )
     if built.tagger is not None:
         write_concepts(folder / CONCEPTS, built.tagger, ())
     write_json(folder / DESCRIPTION, described(built.config, logit_scale=logit_scale))
     write_card(folder / "README.md", _card(built))
-
-
-def _write_language_model(folder: Path, built: BuiltNevlp, weights: Mapping[str, Tensor]) -> None:
-    """In the layout of transformers; weights that the model shares are stored once."""
-    model = built.encoder.language_model
-    write_weights(folder / _LANGUAGE_WEIGHTS, weights)
-    try:
-        model.config.save_pretrained(folder)
-        model.generation_config.save_pretrained(folder)
-    except OSError as error:
-        raise RunFolderError(
-            f"cannot write {folder}: {error.strerror}; choose another folder with --out"
-        ) from error
-    save_fast_tokenizer(folder, built.encoder.texts.tokenizer)
 
 
 def _card(built: BuiltNevlp) -> str:

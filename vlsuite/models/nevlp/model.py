@@ -13,8 +13,8 @@ from vlsuite.batches.transforms import channels, eval_transform, normalise
 from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.identity import identity, tokenizer_identity
+from vlsuite.models.language.causal_lm import NO_TOKEN
 from vlsuite.models.nevlp.built import BuiltNevlp, described
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.tagging import Tagger, ZeroShotTagger
 
 _ROWS_PER_PASS = 256

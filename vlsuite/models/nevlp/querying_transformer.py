@@ -22,11 +22,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from vlsuite.errors import ConfigError
+from vlsuite.models.language.causal_lm import NO_TOKEN
 
 _TABLE_SD = 0.1
-
-#: Stands where a text has no token.
-NO_TOKEN = -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

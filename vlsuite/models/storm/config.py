@@ -1,30 +1,30 @@
-"""STORM as a model family: temporal Mamba layers over the tokens of a clip's frames.
+"""STORM as a model family: built from settings, from a checkpoint, or from its folder."""
 
-Jiang et al. 2025, arXiv 2503.04130, without public code. The paper's: an image encoder, pixel
-shuffle and a linear projector, layers X <- X + Mixer(LN(X)) over all tokens of a clip in raster
-order and then in time, a Mamba in both directions as the mixer, and the three reductions. Not
-disclosed, and therefore settings with defaults of ours: the number of layers, the kind and sizes of
-Mamba, how directions are merged (``MambaConfig``, after Vamba, arXiv 2503.11579). In place of the
-language model a query reads the tokens that are kept, and the model is trained by contrast like
-every dual encoder (ours).
-"""
-
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
+from data_pipelines.settings import from_dict
 from vlsuite.errors import ConfigError
-from vlsuite.layers.mamba.config import MambaConfig
-from vlsuite.layers.mamba.temporal import TemporalMamba
 from vlsuite.models import registry
+from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.trainable import TrainableDualEncoder
-from vlsuite.models.sizes import MOST_WIDTH
 from vlsuite.models.storm.encoder import StormEncoder
-from vlsuite.models.storm.frame_encoder import frame_encoder, freeze_unread
+from vlsuite.models.storm.frame_encoder import freeze_unread
 from vlsuite.models.storm.head import Reader
-from vlsuite.models.storm.reduction import Reduction
+from vlsuite.models.storm.settings import StormSettings
 from vlsuite.models.storm.tower import StormTower
 from vlsuite.models.storm.trainable import TrainableStorm
-from vlsuite.models.video_text.family import VideoTextFamily
+from vlsuite.models.storm.trainable_writer import TrainableStormWriter
+from vlsuite.models.storm.writer_building import build_writer
+from vlsuite.models.storm.writer_folder import LANGUAGE_MODEL
+from vlsuite.models.video_text.folder import (
+    IMAGE_TEXT,
+    load_own_weights,
+    read_video_folder,
+    unreadable,
+)
 from vlsuite.models.video_text.trainable import TrainableVideoText
 
 _HEAD_WIDTH = 64
@@ -32,95 +32,65 @@ _HEAD_WIDTH = 64
 
 @registry.register("storm")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StormConfig(VideoTextFamily):
-    """What the video encoder is made of; see also ``VideoTextFamily``.
+class StormConfig(StormSettings):
+    """STORM; see ``StormSettings`` for what can be set."""
 
-    Attributes:
-        image_layer: block of the image tower whose tokens are taken, from the end; -1 is the last.
-        downsample: so many rows and columns of patches are one token (pixel shuffle; the paper
-            makes 256 tokens of 1,024 patches: 2).
-        width: of a token, in the temporal layers and where it is read; None: of the image tower.
-        layers: temporal layers; 0 is STORM without Mamba. Not disclosed; 2 is ours (the paper's
-            add 4 % to the time of 32 frames, so they are few).
-        mixer: of each layer.
-        reduction: which tokens are kept behind the temporal layers.
-        head_layers: of the small transformer that reads the kept tokens by a query.
-        head_heads: of its attention; None: width / 64, at least 1.
-        from_image: the embedding of a clip starts as the mean of the embeddings of its frames, to
-            which the reader learns to add; so a trained image tower is of use from the first step
-            on, and the mean over all frames is known whatever the reduction. Off: only what the
-            reader finds, as with the paper's language model.
-        image_frames_at_once: frames that the image tower works on where nothing is learned, and in
-            training with image_text.grad_checkpointing; bounds memory, changes no result.
-        tokens_at_once: likewise, tokens of a clip that a temporal layer works on.
-    """
-
-    family: ClassVar[str] = "storm"
     trainable: ClassVar[type[TrainableVideoText]] = TrainableStorm
 
-    image_layer: int = -1
-    downsample: int = 2
-    width: int | None = None
-    layers: int = 2
-    mixer: MambaConfig = field(default_factory=MambaConfig)
-    reduction: Reduction = field(default_factory=Reduction)
-    head_layers: int = 1
-    head_heads: int | None = None
-    from_image: bool = True
-    image_frames_at_once: int = 32
-    tokens_at_once: int = 8192
+    def build(self) -> TrainableVideoText | TrainableStormWriter:  # type: ignore[override]
+        """See ``VideoTextFamily``; with a language model, the model that writes.
 
-    def __post_init__(self) -> None:
-        # slots make another class of this one, which a bare super() does not know
-        VideoTextFamily.__post_init__(self)
-        least = {
-            "downsample": 1, "layers": 0, "head_layers": 1, "image_frames_at_once": 1,
-            "tokens_at_once": 1,
-        }  # fmt: skip
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise ConfigError(f"model.{name}={getattr(self, name)} must be at least {low}")
-        if self.width is not None and not 2 <= self.width <= MOST_WIDTH:
-            raise ConfigError(f"model.width={self.width} must lie between 2 and {MOST_WIDTH:,}")
-        if self.image_layer >= 0:
-            raise ConfigError(
-                f"model.image_layer={self.image_layer} counts from the end: -1 is the last block"
-            )
-        if self.image_text.patch_dropout:
-            raise ConfigError(
-                "model.image_text.patch_dropout leaves no grid of tokens; leave it out"
-            )
+        Raises:
+            ConfigError: the language model is of another width, or has no room for the clips.
+            ModelError, UnknownNameError: a part cannot be loaded.
+        """
+        if not self.language_model:
+            return VideoTextFamily.build(self)
+        return build_writer(self, self.image_text.build())
 
-    @property
-    def how(self) -> str:
-        """See ``VideoTextFamily``."""
-        if not self.layers:
-            return "tokens of its frames, read by a query"
-        directions = "both directions" if self.mixer.directions == "both" else "time"
-        return (
-            f"{self.layers} temporal layers ({self.mixer.kind} in {directions}) over the tokens of "
-            "its frames, read by a query"
+    def rebuild(self, export: Path) -> TrainableVideoText | TrainableStormWriter:  # type: ignore[override]
+        """See ``ModelFamily``: a part that is gone is taken from the export's copy."""
+        if not self.language_model:
+            return VideoTextFamily.rebuild(self, export)
+        copied = export / LANGUAGE_MODEL
+        is_gone = "/" in self.language_model and not Path(self.language_model).is_dir()
+        config = self
+        if is_gone and copied.is_dir():
+            config = dataclasses.replace(self, language_model=str(copied))
+        return build_writer(config, self.image_text.rebuild(export / IMAGE_TEXT))
+
+    @classmethod
+    def open_folder(cls, folder: Path) -> TrainableVideoText | TrainableStormWriter:  # type: ignore[override]
+        """See ``ModelFamily``."""
+        stored = read_video_folder(folder, family=cls.family)
+        if not stored.settings.get("language_model"):
+            return super(StormConfig, cls).open_folder(folder)
+        try:
+            config = from_dict(cls, stored.settings)
+        except (ValueError, KeyError, TypeError) as error:
+            raise unreadable(folder, error) from error
+        config = dataclasses.replace(
+            config,
+            image_text=OpenClipConfig(name=f"local-dir:{folder / IMAGE_TEXT}"),
+            language_model=str(folder / LANGUAGE_MODEL),
         )
+        built = config.build()
+        assert isinstance(built, TrainableStormWriter)
+        load_own_weights(
+            built.encoder, stored.weights, folder=folder, family=cls.family, is_own=built.is_new
+        )
+        return built
 
     def encoder_of(self, base: TrainableDualEncoder) -> StormEncoder:
         """See ``VideoTextFamily``."""
         checkpointed = self.image_text.grad_checkpointing
-        frames = frame_encoder(
-            base.encoder.visual,
-            name=self.image_text.name,
-            size=base.preprocess["size"],
-            image_layer=self.image_layer,
-            downsample=self.downsample,
-            width=self.width,
-            frames_at_once=self.image_frames_at_once,
-            grad_checkpointing=checkpointed,
-        )
+        frames = self.frames_of(base, width=self.width)
         if not self.from_image:
             freeze_unread(frames, base.preprocess["size"])
         width = frames.project.out_features
         tower = StormTower(
             frames,
-            [TemporalMamba(width, self.mixer) for _ in range(self.layers)],
+            self.mixers(width),
             reduction=self.reduction,
             reader=Reader(
                 width,

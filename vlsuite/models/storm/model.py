@@ -1,7 +1,6 @@
 """STORM as evaluations see it: clips of any length, and tokens that can be given up."""
 
 import copy
-import dataclasses
 from functools import partial
 from typing import Any
 
@@ -51,14 +50,10 @@ class Storm(VideoText):
         Raises:
             ConfigError: a number below 1.
         """
-        asked = {
-            "sample_every": sample_every,
-            "temporal_pool": temporal_pool,
-            "spatial_pool": spatial_pool,
-        }
-        changes: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
         view = copy.copy(self)
-        reduction = dataclasses.replace(self.reduction, **changes)
+        reduction = self.reduction.changed(
+            sample_every=sample_every, temporal_pool=temporal_pool, spatial_pool=spatial_pool
+        )
         view._changed = None if reduction == self._tower.reduction else reduction
         encode: Any = self._encode
         view._encode = partial(encode, reduction=reduction)

@@ -45,6 +45,24 @@ class Reduction:
                     f"model.reduction.{name}={getattr(self, name)} must be 1 (off) or more"
                 )
 
+    def changed(
+        self,
+        *,
+        sample_every: int | None = None,
+        temporal_pool: int | None = None,
+        spatial_pool: int | None = None,
+    ) -> "Reduction":
+        """The same with other numbers; what is None stays.
+
+        Raises:
+            ConfigError: a number below 1.
+        """
+        return Reduction(
+            temporal_pool=self.temporal_pool if temporal_pool is None else temporal_pool,
+            spatial_pool=self.spatial_pool if spatial_pool is None else spatial_pool,
+            sample_every=self.sample_every if sample_every is None else sample_every,
+        )
+
     def frames_kept(self, num_frames: int) -> int:
         """Of a clip of that many frames."""
         return _parts(_parts(num_frames, self.temporal_pool), self.sample_every)

@@ -8,7 +8,7 @@ b = clips, f = frames of the longest clip, r and c = rows and columns of tokens,
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from einops import rearrange, repeat
@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from vlsuite.layers.clip_layout import ClipLayout
 from vlsuite.models.storm.frame_encoder import FrameEncoder
 from vlsuite.models.storm.head import Reader
-from vlsuite.models.storm.reduction import Reduction, reduce_tokens
+from vlsuite.models.storm.reduction import KeptTokens, Reduction, reduce_tokens
 
 
 class MixedClips(NamedTuple):
@@ -36,16 +36,13 @@ class MixedClips(NamedTuple):
     images: Float[Tensor, "clips embed_dim"]
 
 
-class StormTower(nn.Module):
-    """Frames of clips to one feature a clip.
+class ClipTokens(nn.Module):
+    """Frames of clips to tokens that know of each other.
 
     Args:
         frames: encodes each frame.
         mixers: temporal layers ``vlsuite.layers.mamba.TemporalMamba``; none is STORM without Mamba.
         reduction: of the tokens, unless a call says otherwise.
-        reader: of the kept tokens.
-        from_image: the reader's feature is added to the mean of what the image tower says of the
-            frames.
         tokens_at_once: of a clip that the layers work on where nothing is learned, and with
             grad_checkpointing; of no effect on the result.
         grad_checkpointing: compute each layer again in the backward pass.
@@ -57,8 +54,6 @@ class StormTower(nn.Module):
         mixers: Sequence[nn.Module],
         *,
         reduction: Reduction,
-        reader: Reader,
-        from_image: bool,
         tokens_at_once: int,
         grad_checkpointing: bool,
     ) -> None:
@@ -66,37 +61,35 @@ class StormTower(nn.Module):
         self.frames = frames
         self.mixers = nn.ModuleList(mixers)
         self.reduction = reduction
-        self.reader = reader
-        self.from_image = from_image
         self._tokens_at_once = tokens_at_once
         self.grad_checkpointing = grad_checkpointing
 
     def tokens_of(self, num_frames: int, reduction: Reduction | None = None) -> int:
-        """Tokens that the reader sees of a clip of that many frames."""
+        """Tokens that are kept of a clip of that many frames."""
         kept = self.reduction if reduction is None else reduction
         return kept.tokens_kept(num_frames, rows=self.frames.rows, columns=self.frames.columns)
 
-    def forward(
+    def kept(
         self,
         frames: Float[Tensor, "total_frames 3 height width"],
         num_frames: Sequence[int] | None = None,
         reduction: Reduction | None = None,
-    ) -> Float[Tensor, "clips embed_dim"]:
-        """One feature a clip, not normalised.
+    ) -> KeptTokens:
+        """The tokens of clips that something behind this reads.
 
         Args:
             frames: of all clips, one clip after the other.
             num_frames: of each clip; None: each is one frame.
             reduction: instead of the tower's own.
         """
-        return self.read(self.mixed(frames, num_frames), reduction)
+        return self._reduced(self.mixed(frames, num_frames), reduction)
 
     def mixed(
         self,
         frames: Float[Tensor, "total_frames 3 height width"],
         num_frames: Sequence[int] | None = None,
     ) -> MixedClips:
-        """All that is known of clips before tokens are given up; see :meth:`forward`."""
+        """All that is known of clips before tokens are given up; see :meth:`kept`."""
         lengths = [1] * len(frames) if num_frames is None else list(num_frames)
         layout = ClipLayout(lengths, frames.device)
         encoded = self.frames(frames)
@@ -104,17 +97,11 @@ class StormTower(nn.Module):
         tokens = self._mixed_tokens(encoded.tokens, layout)
         return MixedClips(tokens, layout, layout.mean_over_frames(images))
 
-    def read(
-        self, clips: MixedClips, reduction: Reduction | None = None
-    ) -> Float[Tensor, "clips embed_dim"]:
-        """What :meth:`forward` gives, with as many tokens as a reduction leaves."""
+    def _reduced(self, clips: MixedClips, reduction: Reduction | None) -> KeptTokens:
         layout = clips.layout
         chosen = self.reduction if reduction is None else reduction
         kept = reduce_tokens(clips.tokens, layout.num_frames, chosen)
-        if len(layout.by_length) == 1:
-            kept = kept._replace(is_there=None)
-        found = self.reader(kept)
-        return clips.images + found.float() if self.from_image else found
+        return kept._replace(is_there=None) if len(layout.by_length) == 1 else kept
 
     def _mixed_tokens(
         self, tokens: Float[Tensor, "total_frames rows columns width"], layout: ClipLayout
@@ -139,3 +126,49 @@ class StormTower(nn.Module):
         if learns:
             return checkpoint(mixer, clips, is_there=is_there, use_reentrant=False)
         return mixer(clips, is_there=is_there)
+
+
+class StormTower(ClipTokens):
+    """Frames of clips to one feature a clip.
+
+    Args:
+        reader: of the kept tokens.
+        from_image: the reader's feature is added to the mean of what the image tower says of the
+            frames.
+        others: see ``ClipTokens``.
+    """
+
+    def __init__(
+        self,
+        frames: FrameEncoder,
+        mixers: Sequence[nn.Module],
+        *,
+        reader: Reader,
+        from_image: bool,
+        **others: Any,
+    ) -> None:
+        super().__init__(frames, mixers, **others)
+        self.reader = reader
+        self.from_image = from_image
+
+    def forward(
+        self,
+        frames: Float[Tensor, "total_frames 3 height width"],
+        num_frames: Sequence[int] | None = None,
+        reduction: Reduction | None = None,
+    ) -> Float[Tensor, "clips embed_dim"]:
+        """One feature a clip, not normalised.
+
+        Args:
+            frames: of all clips, one clip after the other.
+            num_frames: of each clip; None: each is one frame.
+            reduction: instead of the tower's own.
+        """
+        return self.read(self.mixed(frames, num_frames), reduction)
+
+    def read(
+        self, clips: MixedClips, reduction: Reduction | None = None
+    ) -> Float[Tensor, "clips embed_dim"]:
+        """What :meth:`forward` gives, with as many tokens as a reduction leaves."""
+        found = self.reader(self._reduced(clips, reduction))
+        return clips.images + found.float() if self.from_image else found

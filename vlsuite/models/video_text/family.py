@@ -18,10 +18,9 @@ from vlsuite.models.family import ModelFamily
 from vlsuite.models.video_text.encoder import VideoTextEncoder
 from vlsuite.models.video_text.folder import (
     IMAGE_TEXT,
-    description_of,
+    load_own_weights,
     read_video_folder,
     unreadable,
-    weights_of,
 )
 from vlsuite.models.video_text.shared_names import names_in_image_tower
 from vlsuite.models.video_text.trainable import TrainableVideoText
@@ -97,14 +96,13 @@ class VideoTextFamily(ModelFamily):
             raise unreadable(folder, error) from error
         place = OpenClipConfig(name=f"local-dir:{folder / IMAGE_TEXT}")
         built = dataclasses.replace(config, image_text=place).build()
-        missing = built.encoder.load_state_dict(stored.weights, strict=False).unexpected_keys
-        new = set(built.encoder.state_dict()) - set(built.image_names)
-        if missing or stored.weights.keys() != new:
-            odd = sorted({*missing} | (stored.weights.keys() ^ new))[0]
-            raise ModelError(
-                f"{folder / weights_of(cls.family)} does not fit {description_of(cls.family)} "
-                f"beside it ('{odd}'); export the model again with 'vlsuite export RUN'"
-            )
+        load_own_weights(
+            built.encoder,
+            stored.weights,
+            folder=folder,
+            family=cls.family,
+            is_own=lambda name: name not in built.image_names,
+        )
         return built
 
     def described(self) -> dict[str, Any]:

@@ -6,13 +6,13 @@ loads, which is what the model knows of single images.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from vlsuite.errors import ModelError
 from vlsuite.export.new_file import write_json, write_text, write_weights
@@ -98,6 +98,33 @@ def read_video_folder(folder: Path, *, family: str) -> Stored:
         return Stored(dict(stored["model"]), load_file(folder / weights_of(family)))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise unreadable(folder, error) from error
+
+
+def load_own_weights(
+    encoder: nn.Module,
+    weights: Mapping[str, Tensor],
+    *,
+    folder: Path,
+    family: str,
+    is_own: Callable[[str], bool],
+) -> None:
+    """Put what ``read_video_folder`` found into a model whose other parts are loaded.
+
+    Args:
+        is_own: whether a name in the encoder is of the family's own file.
+    Raises:
+        ModelError: the file holds other weights.
+    """
+    wanted = {name: value for name, value in encoder.state_dict().items() if is_own(name)}
+    odd = sorted(wanted.keys() ^ weights.keys()) or sorted(
+        name for name, value in weights.items() if value.shape != wanted[name].shape
+    )
+    if odd:
+        raise ModelError(
+            f"{folder / weights_of(family)} does not fit {description_of(family)} beside it "
+            f"('{odd[0]}'); export the model again with 'vlsuite export RUN'"
+        )
+    encoder.load_state_dict(weights, strict=False)
 
 
 def unreadable(folder: Path, reason: object) -> ModelError:

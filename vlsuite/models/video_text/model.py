@@ -3,13 +3,11 @@
 from typing import Any
 
 import torch
-from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vlsuite.batches.transforms import normalise
-from vlsuite.errors import ConfigError
 from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.video_text.clip_pixels import frames_of
 
 
 class VideoText(Clip):
@@ -23,6 +21,12 @@ class VideoText(Clip):
         """Frames that a clip is shown with by default: those that training ended with."""
         return self._built.clip_frames  # type: ignore[attr-defined]
 
+    def tokens_of(self, num_frames: int) -> int | None:
+        """Visual tokens of a clip of so many frames; None where the tower does not say."""
+        tower: Any = self._built.encoder.visual
+        height, width = self._built.preprocess["size"]
+        return tower.tokens_of(num_frames, size=(height, width))
+
     @torch.no_grad()
     def embed_clips(
         self, clips: UInt8[Tensor, "batch frames 3 height width"]
@@ -32,14 +36,15 @@ class VideoText(Clip):
         Raises:
             ConfigError: more frames than the model takes, or clips of another shape or type.
         """
-        height, width = self._built.preprocess["size"]
-        if clips.ndim != 5 or clips.shape[2:] != (3, height, width):
-            raise ConfigError(
-                f"clips have the shape {tuple(clips.shape)}; {self.name} takes [clips, frames, 3, "
-                f"{height}, {width}], frames as image_transform makes them"
-            )
-        moved = rearrange(clips.to(self.device, non_blocking=True), "b f c h w -> (b f) c h w")
-        pixels = normalise(moved, mean=self._mean, std=self._std, dtype=self._dtype)
+        pixels = frames_of(
+            clips,
+            name=self.name,
+            size=self._built.preprocess["size"],
+            mean=self._mean,
+            std=self._std,
+            device=self.device,
+            dtype=self._dtype,
+        )
         encode: Any = self._encode
         embeds = encode(pixels, None, num_frames=(clips.shape[1],) * clips.shape[0]).image_embeds
         assert embeds is not None

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from data_pipelines.foreign_files import refused_as
 from vlsuite.errors import ModelError
-from vlsuite.models.nevlp.querying_transformer import NO_TOKEN
 from vlsuite.models.sizes import check_model_folder
+
+#: Stands where a sequence has no token.
+NO_TOKEN = -1
 
 
 class LanguageModel(NamedTuple):
@@ -57,20 +59,44 @@ class LmTokenizer:
     def __call__(self, texts: list[str]) -> Int64[Tensor, "texts context_length"]:
         """Ids of begin, text, end."""
         kept = self.context_length - 2
-        marked = [[self.begin, *own[:kept], self.end] for own in self._ids(texts)]
+        marked = [[self.begin, *own[:kept], self.end] for own in self.ids(texts)]
         return padded(marked, self.context_length)
 
     def plain(self, texts: Sequence[str], *, length: int) -> Int64[Tensor, "texts length"]:
         """Ids without marks; the tokens of an empty text are none."""
-        return padded([own[:length] for own in self._ids(list(texts))], length)
+        return padded([own[:length] for own in self.ids(texts)], length)
 
     def decode(self, ids: Int64[Tensor, "texts length"]) -> list[str]:
         """Texts without marks, blanks at both ends taken off."""
         found = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [" ".join(text.split()) for text in found]
 
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        return self.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Of each text, without marks; none of an empty one."""
+        return self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+
+
+class QuestionIds:
+    """The ids of texts that stand before what is predicted, none of them cut silently.
+
+    Satisfies ``vlsuite.batches.asked_clips.QuestionTokenizer``.
+
+    Args:
+        texts: tokenizer of the language model.
+        length: tokens of a row.
+    """
+
+    def __init__(self, texts: LmTokenizer, *, length: int) -> None:
+        self._texts = texts
+        self._length = length
+
+    def __call__(self, texts: list[str]) -> Int64[Tensor, "texts length"]:
+        """See ``LmTokenizer.plain``."""
+        return self._texts.plain(texts, length=self._length)
+
+    def fits(self, text: str) -> bool:
+        """Whether all of it has room in a row."""
+        return self._texts.plain([text], length=self._length + 1)[0, -1].item() == NO_TOKEN
 
 
 def padded(rows: Sequence[Sequence[int]], length: int) -> Int64[Tensor, "rows length"]:
@@ -143,6 +169,8 @@ def embedded(
     prefix: Float[Tensor, "batch prefix width"],
     given: Int64[Tensor, "batch given"],
     predicted: Int64[Tensor, "batch predicted"],
+    *,
+    prefix_is_there: Bool[Tensor, "batch prefix"] | None = None,
 ) -> Sequences:
     """Prefix, then tokens that are given, then tokens of which all but the first are predicted.
 
@@ -150,6 +178,7 @@ def embedded(
         model: of transformers.
         given: ``NO_TOKEN`` at gaps, here and below.
         predicted: the first column is the begin mark.
+        prefix_is_there: False at gaps of the prefix; None where it has none.
     """
     table: nn.Module = model.get_input_embeddings()
     ids = torch.cat([given, predicted], dim=1)
@@ -158,8 +187,9 @@ def embedded(
         (len(ids), prefix.shape[1] + given.shape[1] + 1), NO_TOKEN, device=ids.device
     )
     targets = torch.cat([untold, predicted[:, 1:]], dim=1)
-    always = torch.ones(prefix.shape[:2], dtype=torch.bool, device=ids.device)
-    return Sequences(embeds, targets, torch.cat([always, ids != NO_TOKEN], dim=1))
+    if prefix_is_there is None:
+        prefix_is_there = torch.ones(prefix.shape[:2], dtype=torch.bool, device=ids.device)
+    return Sequences(embeds, targets, torch.cat([prefix_is_there, ids != NO_TOKEN], dim=1))
 
 
 def packed(sequences: Sequences, *, gaps_first: bool) -> Sequences:
