@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from data_pipelines import plugins
 from data_pipelines.printable import printable_streams
+from vlsuite import torchvision_operators
 from vlsuite.errors import UserError
 
 _COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
@@ -56,6 +57,12 @@ def _main(given: list[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
+    except (RuntimeError, ImportError) as error:
+        problem = torchvision_operators.mismatch(error)
+        if problem is None:
+            raise
+        print(f"error: {problem}", file=sys.stderr, flush=True)
+        return problem.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

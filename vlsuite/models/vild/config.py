@@ -35,6 +35,7 @@ from vlsuite.models.vild.settings import (
 from vlsuite.models.vild.teacher import Teacher
 from vlsuite.models.vild.trainable import TrainableVild
 from vlsuite.models.vild.training_vocabulary import TrainingVocabulary
+from vlsuite.torchvision_operators import require_operators
 
 _PLACES = ("teacher", "vocabulary", "regions", "localizer")
 #: What can be frozen, and the parts that are then.
@@ -124,6 +125,11 @@ class VildConfig(ModelFamily):
     def picture_size(self) -> int:
         """Longest side of a picture in detection, in pixels."""
         return self.longest_side or max(self.sizes)
+
+    def check(self) -> None:
+        """See ``ModelFamily``; torchvision's operators and the vocabulary are looked at."""
+        require_operators()
+        TrainingVocabulary.load(self.vocabulary)
 
     def build(self) -> TrainableVild:
         """Load the teacher, embed the names, make the network on the CPU in fp32.

@@ -1,0 +1,178 @@
+"""A detector from localizer to ensemble: one process, two, micro-batches; stopped, opened."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from data_pipelines.settings import apply_overrides
+from tests.support.detection_shards import write_squares
+from tests.support.detectors import (
+    NAMES,
+    squares,
+    teacher_folder,
+    tiny_config,
+    tiny_network,
+)
+from tests.support.runs import run_to_end
+from tests.support.warm_processes import exit_codes, start_ranks
+from vlsuite.cli.main import main
+from vlsuite.engine.checkpoint import list_checkpoints
+from vlsuite.engine.config import TrainConfig
+from vlsuite.models.opening import open_model
+from vlsuite.models.vild.model import Vild
+from vlsuite.objectives.vild import VildObjectiveConfig
+
+STAGES = (1, 2)
+#: fp32 sums in another order, after four steps of AdamW.
+LOSS, WEIGHT = 5e-5, 5e-4
+
+
+def config(root: Path, *overrides: str, mode: str = "ensemble") -> TrainConfig:
+    """8 pictures a step, four steps."""
+    heads = dataclasses.replace(tiny_network().heads, separate=True)
+    model = tiny_config(
+        mode,
+        vocabulary=str(root / "squares"),
+        regions=str(root / "regions") if mode != "supervised" else None,
+        network=dataclasses.replace(tiny_network(), heads=heads),
+    )
+    settings = dataclasses.replace(TrainConfig(), model=model, objective=VildObjectiveConfig())
+    return apply_overrides(
+        settings,
+        [
+            f"data.train={root / 'squares'}",
+            "data.num_workers=0",
+            "optim.lr=1e-3",
+            "optim.warmup_steps=2",
+            "global_batch_size=8",
+            "duration=4steps",
+            "logging.every=1steps",
+            "checkpoint.every=2steps",
+            "threads=1",
+            *overrides,
+        ],
+    )
+
+
+def worker(root: Path) -> None:
+    from vlsuite.engine.distributed import start_distributed
+    from vlsuite.engine.run_folder import RunFolder
+    from vlsuite.engine.train_loop import train
+
+    ctx = start_distributed(threads=1)
+    for stage in STAGES:
+        folder = RunFolder(root / f"zero{stage}")
+        micro = ["micro_batch_size=2"] if stage == 2 else []
+        settings = config(root, f"deepspeed=zero{stage}", *micro)
+        if os.environ["RANK"] == "0":
+            folder.create("test", settings)
+        ctx.barrier()
+        train(settings, ctx, folder)
+
+
+def logged(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "train"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    """Shards, a localizer ("boxes"), regions by the command, and runs of one process and of two."""
+    root = tmp_path_factory.mktemp("vild")
+    write_squares(root / "squares", 24)
+    run_to_end(config(root, mode="supervised"), root / "boxes")
+    command = ["data", "region-embeddings", "--recipe", "vild_small", "--keep", "8"]
+    command += ["--localizer", str(root / "boxes"), "--out", str(root / "regions")]
+    settings = [
+        f"data.train={root / 'squares'}",
+        f"model.vocabulary={root / 'squares'}",
+        f"model.teacher.name=local-dir:{teacher_folder()}",
+        "model.mode=vild",
+    ]
+    assert main([*command, *(part for one in settings for part in ("--set", one))]) == 0
+    log = root / "log"
+    codes = exit_codes(start_ranks(2, worker, root, log=log))
+    assert codes == [0, 0], log.read_text()[-3000:]
+    run_to_end(config(root), root / "one")
+    return root
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_equal_one(root, stage):
+    """Under ZeRO 1, and under ZeRO 2 with micro-batches: the regions drawn are each picture's."""
+    for ours, theirs in zip(logged(root / f"zero{stage}"), logged(root / "one"), strict=True):
+        assert ours["loss"] == pytest.approx(theirs["loss"], abs=LOSS)
+    weights = load_file(root / f"zero{stage}" / "export" / "vild.safetensors")
+    for name, value in load_file(root / "one" / "export" / "vild.safetensors").items():
+        torch.testing.assert_close(weights[name], value, rtol=0, atol=WEIGHT, msg=name)
+
+
+def test_all_terms_are_logged_and_fall(root):
+    lines = logged(root / "one")
+    assert lines[0]["terms"].keys() == {"objectness", "proposal_box", "box", "text", "image"}
+    assert lines[-1]["loss"] < lines[0]["loss"]
+
+
+def test_a_run_goes_on_where_it_stopped(root, tmp_path):
+    _, losses = run_to_end(config(root), tmp_path / "run")
+    before = load_file(tmp_path / "run" / "export" / "vild.safetensors")
+    shutil.rmtree(list_checkpoints(tmp_path / "run" / "checkpoints")[-1])
+    _, all_losses = run_to_end(config(root), tmp_path / "run")
+    assert all_losses[-2:] == losses[-2:]
+    after = load_file(tmp_path / "run" / "export" / "vild.safetensors")
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+def test_heads_are_trained_on_a_frozen_localizer(root, tmp_path):
+    settings = config(
+        root,
+        f"model.localizer={root / 'boxes'}",
+        "model.frozen=localizer",
+        "duration=12steps",
+        mode="vild",
+    )
+    _, losses = run_to_end(settings, tmp_path / "run")
+    assert losses[-1] < losses[0]
+    weights = load_file(tmp_path / "run" / "export" / "vild.safetensors")
+    for name, value in load_file(root / "boxes" / "export" / "vild.safetensors").items():
+        if name.startswith(("trunk.", "proposals.", "box_")):
+            assert torch.equal(weights[name], value), name
+
+
+def test_bf16(root, tmp_path):
+    _, losses = run_to_end(config(root, "precision=bf16"), tmp_path / "run")
+    wanted = [line["loss"] for line in logged(root / "one")]
+    # cosines are divided by 0.01: the rounding of bf16 is multiplied by 100
+    assert losses == pytest.approx(wanted, rel=0.1)
+    assert losses[-1] < losses[0]
+
+
+def test_export_is_the_same_detector(root, tmp_path, capsys):
+    out = tmp_path / "exported"
+    assert main(["export", str(root / "one"), "--out", str(out)]) == 0
+    assert "loaded again" in capsys.readouterr().out
+    model, run = open_model(str(out)), open_model(str(root / "one"))
+    assert isinstance(model, Vild)
+    assert model.fingerprint == run.fingerprint
+    images = [torch.from_numpy(squares(seed)[0]).permute(2, 0, 1) for seed in range(2)]
+    found = model.detect(images, NAMES, max_detections=10)
+    wanted = run.detect(images, NAMES, max_detections=10)
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.equal(one.scores, other.scores)
+        assert torch.equal(one.boxes, other.boxes)
+
+
+def test_it_is_a_detector_of_the_contract(root):
+    from eval.contract import Detections, Detector
+
+    model = open_model(str(root / "one"))
+    assert isinstance(model, Detector)
+    image = torch.from_numpy(squares(0)[0]).permute(2, 0, 1)
+    (found,) = model.detect([image], ["a zebra"], max_detections=3)
+    assert isinstance(found, Detections)
