@@ -280,7 +280,7 @@ def _config(args: argparse.Namespace) -> StudyConfig:
             new_lr_factor=1.0, **shared,
         )  # fmt: skip
     return StudyConfig(
-        clips=4000, validation=400, test_clips=600, sprites=16, frames=64, image_samples=40_000,
+        clips=4000, validation=400, test_clips=600, frames=64, image_samples=40_000,
         short_samples=20_000, long_samples=4_000, frozen_long_samples=3_000, batch=128, lr=1e-3,
         new_lr_factor=2.0, **shared,
     )  # fmt: skip
