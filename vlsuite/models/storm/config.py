@@ -19,6 +19,7 @@ from vlsuite.models.storm.trainable import TrainableStorm
 from vlsuite.models.storm.trainable_writer import TrainableStormWriter
 from vlsuite.models.storm.writer_building import build_writer
 from vlsuite.models.storm.writer_folder import LANGUAGE_MODEL
+from vlsuite.models.video_text.family import VideoTextFamily
 from vlsuite.models.video_text.folder import (
     IMAGE_TEXT,
     load_own_weights,

@@ -127,7 +127,7 @@ class DetectionReader:
         assert seen.pixels is not None
         shown = seen.annotations
         sides = shown.boxes[:, 2:] - shown.boxes[:, :2]
-        shown = shown.kept((sides >= _SMALLEST).all(axis=1))
+        shown = shown.kept(np.all(sides >= _SMALLEST, axis=1))
         objects, crowds = shown.kept(~shown.is_crowd), shown.kept(shown.is_crowd)
         _, _, right, bottom = transform.window
         content = _Content(
