@@ -18,7 +18,9 @@ from vlsuite.recipes import registry
 
 @registry.register("vild_small")
 def vild_small() -> TrainConfig:
-    """A detector of 7 million weights for pictures of 128 pixels, trained on CPU.
+    """A detector of 8 million weights for pictures of 128 pixels, trained on CPU.
+
+    With mode=ensemble it has 12 million.
 
     Train a localizer first (model.mode=supervised), embed regions with it ('vlsuite data
     region-embeddings'), then train what names regions on it: model.localizer=RUN
