@@ -38,7 +38,7 @@ def joined(clips: Sequence[tuple[Frame, ...]]) -> tuple[Frame, ...]:
     frames: list[Frame] = list(clips[0])
     for clip in clips[1:]:
         last = frames[-1]
-        with Image.open(io.BytesIO(last.picture.read())) as picture:
+        with Image.open(io.BytesIO(last.picture.read()), formats=["JPEG"]) as picture:
             black = _jpeg(Image.new("RGB", picture.size), max(picture.size), 90)
         middle = last.seconds + BLACK_SECONDS / 2
         frames.append(Frame(black, middle))
