@@ -6,7 +6,8 @@ input gives the same manifest.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,7 @@ from data_pipelines.field_types import check_fields
 from data_pipelines.printable import json_text, masked_values
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import write_file
+from data_pipelines.skips import Skips
 
 MANIFEST_NAME = "manifest.json"
 
@@ -179,3 +181,31 @@ def _from_json(path: Path, stored: object) -> Manifest:
         if name.is_absolute() or ".." in name.parts:
             raise ShardError(f"{path} names a file outside its folder: {entry.name}")
     return manifest
+
+
+def joined_manifest(
+    manifests: Mapping[str, Manifest], origin: Origin, skips: Skips, *, with_files: bool = False
+) -> Manifest:
+    """One manifest of several folders, its entries named relative to their common root.
+
+    Args:
+        manifests: by folder below the root.
+        skips: of all of them.
+        with_files: list the files beside the shards too.
+    """
+    return Manifest(
+        origin=origin,
+        layout="collection",
+        shards=tuple(
+            replace(shard, name=f"{name}/{shard.name}")
+            for name, manifest in manifests.items()
+            for shard in manifest.shards
+        ),
+        files=tuple(
+            replace(file, name=f"{name}/{file.name}")
+            for name, manifest in manifests.items()
+            for file in (manifest.files if with_files else ())
+        ),
+        skipped=skips.counts,
+        skipped_examples=skips.examples,
+    )

@@ -24,7 +24,7 @@ from data_pipelines.scenes.making import (
 from data_pipelines.scenes.sprites import load_sprites
 from data_pipelines.schema import Sample
 from data_pipelines.shards.folder import building
-from data_pipelines.shards.manifest import Manifest
+from data_pipelines.shards.manifest import Manifest, joined_manifest
 from data_pipelines.shards.write import write_pairs
 from data_pipelines.skips import Skips
 from data_pipelines.sources.detection import vocabulary_details
@@ -128,22 +128,8 @@ class DetectionScenesSource(Source):
                     captions_needed=is_teacher,
                 )
             details = self._details(chosen, backgrounds, manifests, digests)
-            whole = Manifest(
-                origin=replace(origin, details=details),
-                layout="collection",
-                shards=tuple(
-                    replace(shard, name=f"{name}/{shard.name}")
-                    for name, manifest in manifests.items()
-                    for shard in manifest.shards
-                ),
-                files=tuple(
-                    replace(file, name=f"{name}/{file.name}")
-                    for name, manifest in manifests.items()
-                    for file in manifest.files
-                ),
-                skipped=skips.counts,
-                skipped_examples=skips.examples,
-            )
+            origin = replace(origin, details=details)
+            whole = joined_manifest(manifests, origin, skips, with_files=True)
             whole.save(place)
         return whole
 

@@ -14,7 +14,7 @@ from data_pipelines.errors import DataError
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.folder import building
-from data_pipelines.shards.manifest import Manifest, Origin
+from data_pipelines.shards.manifest import Manifest, Origin, joined_manifest
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, Target, sources
@@ -91,7 +91,7 @@ class EmojiSource(Source):
                     samples, place / name, origin=origin, shift_of=_SHIFTS.get(name)
                 )
             details = _details(self.seed, splits, manifests)
-            whole = _joined(manifests, replace(origin, details=details), skips)
+            whole = joined_manifest(manifests, replace(origin, details=details), skips)
             whole.save(place)
         return whole
 
@@ -173,18 +173,3 @@ def _details(seed: int, splits: Splits, manifests: dict[str, Manifest]) -> dict[
         "samples": {name: manifest.num_samples for name, manifest in manifests.items()},
         "unused_variants_of_unseen_emoji": len(splits.unused),
     }
-
-
-def _joined(manifests: dict[str, Manifest], origin: Origin, skips: Skips) -> Manifest:
-    """One manifest of all folders, whose entries are named relative to their common root."""
-    return Manifest(
-        origin=origin,
-        layout="collection",
-        shards=tuple(
-            replace(shard, name=f"{name}/{shard.name}")
-            for name, manifest in manifests.items()
-            for shard in manifest.shards
-        ),
-        skipped=skips.counts,
-        skipped_examples=skips.examples,
-    )

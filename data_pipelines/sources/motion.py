@@ -18,7 +18,7 @@ from data_pipelines.motion.sprites import Splits, Sprite, load_sprites
 from data_pipelines.options import option
 from data_pipelines.schema import Sample
 from data_pipelines.shards.folder import building
-from data_pipelines.shards.manifest import Manifest
+from data_pipelines.shards.manifest import Manifest, joined_manifest
 from data_pipelines.shards.write import write_pairs
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, Target, sources
@@ -111,17 +111,7 @@ class MotionSource(Source):
                 "digests": {name: one.hexadecimal() for name, one in digests.items()},
                 "digests_rest_on": _versions(),
             }
-            whole = Manifest(
-                origin=replace(origin, details=details),
-                layout="collection",
-                shards=tuple(
-                    replace(shard, name=f"{name}/{shard.name}")
-                    for name, manifest in manifests.items()
-                    for shard in manifest.shards
-                ),
-                skipped=skips.counts,
-                skipped_examples=skips.examples,
-            )
+            whole = joined_manifest(manifests, replace(origin, details=details), skips)
             whole.save(place)
         return whole
 
