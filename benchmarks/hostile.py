@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.hostile_inputs.place import PASSWORD, Place, Sane
 from benchmarks.support import environment
 from benchmarks.support.fake_programs import fake_programs, picture_of, started
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError
 from benchmarks.support.watched_command import Outcome, run_watched, watch
@@ -324,4 +325,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

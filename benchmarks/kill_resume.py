@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import RunSettings, StartedRun, each_uid_once_an_epoch, make_data
 from benchmarks.support.report import finish
 
@@ -243,4 +244,4 @@ def _print(outcome: Outcome, elastic: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)
