@@ -32,7 +32,7 @@ _GOAL_BYTES, _GOAL_SECONDS = 1_500_000_000, 10.0
 _WARM = (
     "deepspeed",
     "deepspeed.runtime.zero.stage3",
-    "torch.utils.tensorboard.writer",
+    "tensorboard.summary.writer.record_writer",
     "transformers",
     "transformers.models.gpt2.modeling_gpt2",
     "eval.embedding.embedder",

@@ -67,8 +67,8 @@ def building(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _put_in_place(place, folder)
         except OSError as error:
             raise DataError(
-                f"cannot write {folder}: {error.strerror or error}; mend permissions or choose "
-                "another --out"
+                f"cannot write {folder}: {error.strerror or error}; free space, mend permissions "
+                "or choose another --out"
             ) from error
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -221,8 +221,9 @@ def _owned(folder: Path) -> Iterator[None]:
         raise DataError(
             f"{folder} is being written by {owner}; wait for it, or choose another --out"
         )
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk: what is written next says so
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     try:
         yield
     finally:

@@ -106,7 +106,7 @@ def test_what_is_said_of_options_of_other_trainers_can_be_written():
         ("learning_rate=1e-3", "unknown setting 'learning_rate'; write optim.lr=1e-3"),
         ("epochs=3", "unknown setting 'epochs'; write duration=3epochs"),
         ("data.epochs=3", "unknown setting 'data.epochs'; write duration=3epochs"),
-        ("every=1steps", "did you mean 'logging.every' or 'checkpoint.every' or 'validation.every"),
+        ("every=1steps", "unknown setting 'every'; did you mean 'logging.every' or 'che"),
         ("zzz=1", "unknown setting 'zzz'; known: model, data,"),
     ],
 )
