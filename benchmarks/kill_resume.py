@@ -176,9 +176,7 @@ def _undisturbed(folder: Path, stage: int, args: argparse.Namespace) -> tuple[Ru
         steps=args.steps,
         overrides=(f"seed={args.seed}", "checkpoint.keep=1000"),
     )
-    StartedRun(replace(settings, out=folder / "warm-up", steps=1), folder / "warm-up.log").wait(
-        timeout=_TIMEOUT
-    )
+    _warm_up(settings)
     run = StartedRun(settings, folder / f"undisturbed-zero{stage}.log")
     codes = run.wait(timeout=_TIMEOUT)
     seconds = time.monotonic() - run.started
@@ -186,6 +184,13 @@ def _undisturbed(folder: Path, stage: int, args: argparse.Namespace) -> tuple[Ru
         raise SystemExit(f"the undisturbed run ended with {codes}:\n{run.output()[-3000:]}")
     print(f"undisturbed, ZeRO {stage}: {args.steps} steps, {seconds:.1f}s", file=sys.stderr)
     return settings, seconds
+
+
+def _warm_up(settings: RunSettings) -> None:
+    """One step, so that the seconds of the run that is timed are those of every later one."""
+    folder = settings.data
+    run = StartedRun(replace(settings, out=folder / "warm-up", steps=1), folder / "warm-up.log")
+    run.wait(timeout=_TIMEOUT)
 
 
 def _elastic(reference: RunSettings) -> dict[str, float]:
