@@ -51,7 +51,7 @@ def example_embeds(
         raise ConfigError("examples need a picture each, and one of what is looked at at least")
     try:
         teacher.built  # noqa: B018  opens it
-    except ConfigError as error:
+    except (ConfigError, ModelError) as error:
         raise ModelError(
             f"examples are read by the teacher's image tower, which cannot be opened ({error}); "
             "export the run again with 'vlsuite export RUN', which puts the teacher beside it"
