@@ -8,7 +8,10 @@ from typing import Any
 from vlsuite.engine.config import TrainConfig
 
 #: Settings that may be a path or the name of something published: a path where there is one.
-_OF_MODEL = ("tokenizer", "pretrained", "pretrained_like", "language_model", "concepts")
+_OF_MODEL = (
+    "tokenizer", "pretrained", "pretrained_like", "language_model", "concepts",
+    "vocabulary", "regions", "localizer",
+)  # fmt: skip
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
@@ -37,8 +40,8 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
 
 def _model(model: Any) -> Any:
     named = {f.name for f in dataclasses.fields(model) if f.init and f.name in _OF_MODEL}
-    given = {name: value for name in named if isinstance(value := getattr(model, name), str)}
-    found = {name: _if_there(value) for name, value in given.items()}
+    given = {name: getattr(model, name) for name in named}
+    found = {name: _each_if_there(value) for name, value in given.items()}
     changed = {name: value for name, value in found.items() if value != given[name]}
     return dataclasses.replace(model, **changed) if changed else model
 
@@ -60,6 +63,13 @@ def _of_task(path: str) -> str:
     if equals and not Path(path).exists():
         return f"{task}={_if_there(rest)}"
     return _if_there(path)
+
+
+def _each_if_there(value: Any) -> Any:
+    """Of a path or several; anything else stays as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_each_if_there, value))
+    return _if_there(value) if isinstance(value, str) else value
 
 
 def _if_there(path: str) -> str:
