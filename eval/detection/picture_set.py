@@ -25,7 +25,7 @@ from eval.data.set_kinds import set_kinds
 from eval.errors import EvaluationError
 
 #: Names that files of this form are distributed under.
-_STARTS = ("instances_", "lvis_", "_annotations.coco")
+_STARTS = ("instances_", "instances.", "lvis_", "_annotations.coco")
 #: Reasons of a reader that concern a picture; all others concern annotations.
 _OF_PICTURES = ("missing picture", "picture listed twice", "picture without id, width or height")
 
