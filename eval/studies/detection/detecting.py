@@ -20,22 +20,20 @@ from eval.detection.regions import Found
 from eval.errors import EvaluationError
 from eval.studies.detection.folders import StudyFolders
 from eval.studies.detection.heads import train_head
+from eval.studies.detection.measures import measured, write_measures
 from eval.studies.detection.settings import Cell, DetectionStudyConfig
 from eval.studies.noise.embedding import study_embedder
 from vlsuite.engine.run_folder import describe_environment, write_json
 from vlsuite.models.vild.built import WEIGHTS
 
 EXPORT = "export"
-
-
-def result_of(config: DetectionStudyConfig) -> str:
-    """Name of the file that says that a head was judged on the pictures of the settings."""
-    return f"{config.judged}.json"
+#: Of a head and the split that judges it: the result, its figures, all that was found.
+RESULT, MEASURES, FOUND = "{}.json", "{}.npz", "{}-found.npz"
 
 
 def is_done(folders: StudyFolders, cell: Cell, config: DetectionStudyConfig) -> bool:
     """Whether a head is trained and judged under these settings."""
-    path = folders.cell(cell) / result_of(config)
+    path = folders.cell(cell) / RESULT.format(config.judged)
     try:
         return path.is_file() and read_object(path).get("digest") == config.digest
     except (OSError, ValueError):
@@ -57,9 +55,10 @@ def run_cell(config: DetectionStudyConfig, folders: StudyFolders, cell: Cell) ->
     started = time.perf_counter()
     found = find_all(model, pictures)
     seconds = time.perf_counter() - started
-    _write_found(folder / f"{config.judged}.npz", found)
+    _write_found(folder / FOUND.format(config.judged), found)
+    write_measures(folder / MEASURES.format(config.judged), measured(found, pictures))
     write_json(
-        folder / result_of(config),
+        folder / RESULT.format(config.judged),
         {
             **cell._asdict(),
             "digest": config.digest,

@@ -72,6 +72,10 @@ class StudyFolders:
         """A head."""
         return self.out / "cells" / cell.name
 
+    def heads(self, result: str) -> list[Path]:
+        """Result files of that name."""
+        return sorted((self.out / "cells").glob(f"*/{result}"))
+
     @property
     def times(self) -> Path:
         """Seconds of each stage."""

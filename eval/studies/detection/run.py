@@ -21,6 +21,10 @@ from vlsuite.models.vild.region_cache import ABOUT
 _PRELOADED = ("deepspeed", "open_clip", "torchvision", "eval.studies.detection.detecting")
 
 
+#: Name, whether it is done, what does it, and what that is told beside settings and folders.
+_Step = tuple[str, bool, Callable[..., None], tuple]
+
+
 def run_study(
     config: DetectionStudyConfig, cells: Sequence[Cell], out: Path, *, jobs: int = 2
 ) -> StudyFolders:
@@ -43,7 +47,7 @@ def run_study(
     write_json(folders.settings, {"base_digest": config.base_digest, "settings": asdict(config)})
     with task_pool(jobs, threads=1, preload=_PRELOADED) as pool:
 
-        def stage(name: str, tasks: Sequence[tuple[str, bool, Callable[..., None], tuple]]) -> None:
+        def stage(name: str, tasks: Sequence[_Step]) -> None:
             """Run those of some tasks that are not done, and add up the time they took."""
             missing = [
                 Task(n, f, (config, folders, *more)) for n, done, f, more in tasks if not done
