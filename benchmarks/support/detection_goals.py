@@ -3,6 +3,7 @@
 A verdict on heads needs ``LEAST_SEEDS`` seeds of them (why: ``benchmarks.support.noise_goals``).
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -96,7 +97,7 @@ def judged(summary: Mapping[str, Any]) -> list[Goal]:
                 _Bar("least" if second == "ensemble" else "above", 0.0),
                 gap(second, first, "novel"),
             )
-            for first, second in zip(_ORDER, _ORDER[1:], strict=False)
+            for first, second in itertools.pairwise(_ORDER)
         ],
         _of_heads(
             "vild - text, novel AP50", _Bar("least", 0.10, True), gap("vild", "text", "novel")

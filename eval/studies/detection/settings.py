@@ -71,27 +71,27 @@ class DetectionStudyConfig:
     novel_share: float = 0.25
     train: int = 3000
     validation: int = 200
-    test: int = 400
+    test: int = 500
     unlabelled_novel: float = 0.3
     side: int = 128
     sprite_sizes: tuple[int, ...] = (20, 56)
     sprites_a_picture: tuple[int, ...] = (2, 4)
     teacher_pairs: int = 8000
     teacher_architecture: str = "vlsuite-conv-32"
-    teacher_epochs: float = 12.0
+    teacher_epochs: float = 10.0
     teacher_lr: float = 2e-3
     least_top1: float = 0.6
-    width: int = 64
+    width: int = 128
     cells: int = 4
-    head_width: int = 256
-    localizer_steps: int = 900
-    localizer_lr: float = 1e-3
+    head_width: int = 384
+    localizer_steps: int = 1100
+    localizer_lr: float = 1.5e-3
     batch_size: int = 16
     regions: int = 24
     region_nms: float = 0.7
     views: int = 2
-    steps: int = 600
-    lr: float = 1e-3
+    steps: int = 2000
+    lr: float = 2e-3
     weight_decay: float = 0.05
     image_weight: float = 0.5
     temperature: float = 0.01
@@ -132,7 +132,7 @@ class DetectionStudyConfig:
 #: Settings that nothing before the heads depends on.
 _OF_HEADS = (
     "views", "steps", "lr", "weight_decay", "image_weight", "temperature", "objectness",
-    "regions_per_picture", "head_width", "least_top1",
+    "regions_per_picture", "least_top1",
 )  # fmt: skip
 
 
