@@ -69,7 +69,7 @@ class DetectionStudyConfig:
     sprites: tuple[str, ...] = ()
     categories: int = 120
     novel_share: float = 0.25
-    train: int = 3000
+    train: int = 6000
     validation: int = 200
     test: int = 500
     unlabelled_novel: float = 0.3
@@ -84,17 +84,17 @@ class DetectionStudyConfig:
     width: int = 128
     cells: int = 4
     head_width: int = 384
-    localizer_steps: int = 1100
+    localizer_steps: int = 1200
     localizer_lr: float = 1.5e-3
     batch_size: int = 16
-    regions: int = 24
-    region_nms: float = 0.7
-    views: int = 2
+    regions: int = 12
+    region_nms: float = 0.6
+    views: int = 1
     steps: int = 2000
     lr: float = 2e-3
     weight_decay: float = 0.05
     image_weight: float = 0.5
-    temperature: float = 0.01
+    temperature: float = 0.05
     objectness: float = 0.5
     regions_per_picture: int = 32
     proposals: int = 100
@@ -132,7 +132,7 @@ class DetectionStudyConfig:
 #: Settings that nothing before the heads depends on.
 _OF_HEADS = (
     "views", "steps", "lr", "weight_decay", "image_weight", "temperature", "objectness",
-    "regions_per_picture", "least_top1",
+    "least_top1",
 )  # fmt: skip
 
 
