@@ -101,9 +101,10 @@ def train_teacher(config: DetectionStudyConfig, folders: StudyFolders) -> None:
 
 def train_localizer(config: DetectionStudyConfig, folders: StudyFolders) -> None:
     """Trunk, proposals and boxes, with the boxes of base names alone."""
+    own = replace(config, head_regions=config.regions_per_picture)
+    model = detector_config(own, folders, Cell("supervised"))
     run = TrainConfig(
-        model=replace(detector_config(config, folders, Cell("supervised")), localizer=None,
-                      frozen="none"),
+        model=replace(model, localizer=None, frozen="none"),
         data=DataConfig(train=(str(folders.split("train")),), num_workers=0),
         objective=VildObjectiveConfig(),
         optim=OptimConfig(
@@ -166,7 +167,7 @@ def detector_config(config: DetectionStudyConfig, folders: StudyFolders, cell: C
                 test=config.proposals,
                 before_nms=4 * config.proposals,
                 anchors_per_picture=128,
-                regions_per_picture=config.regions_per_picture,
+                regions_per_picture=config.head_regions,
             ),
             heads=HeadSettings(
                 cells=config.cells, convs=0, layers=2, width=config.head_width, separate=True,

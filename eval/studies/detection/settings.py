@@ -59,7 +59,8 @@ class DetectionStudyConfig:
         image_weight: of the distillation in "vild" and "ensemble".
         temperature: of the classifier, training and test.
         objectness: exponent of the objectness in "image" and "crop".
-        regions_per_picture: sampled regions that the heads learn labels from.
+        regions_per_picture, head_regions: sampled regions that the localizer and the heads learn
+            labels from.
         proposals: of a picture in training and test.
         seed: of scenes, teacher and localizer; heads have their own.
         judged: "test", or "validation" while hyperparameters are chosen.
@@ -90,13 +91,14 @@ class DetectionStudyConfig:
     regions: int = 12
     region_nms: float = 0.6
     views: int = 1
-    steps: int = 2000
+    steps: int = 1600
     lr: float = 2e-3
     weight_decay: float = 0.05
     image_weight: float = 0.5
     temperature: float = 0.05
     objectness: float = 0.5
     regions_per_picture: int = 32
+    head_regions: int = 20
     proposals: int = 100
     seed: int = 0
     judged: Literal["test", "validation"] = "test"
@@ -108,7 +110,7 @@ class DetectionStudyConfig:
             raise EvaluationError(f"side={self.side}: give a multiple of 32 pixels")
         counts = (
             "train", "validation", "test", "teacher_pairs", "localizer_steps", "batch_size",
-            "regions", "views", "steps", "regions_per_picture", "proposals",
+            "regions", "views", "steps", "regions_per_picture", "head_regions", "proposals",
         )  # fmt: skip
         for name in counts:
             if getattr(self, name) < 1:
@@ -132,7 +134,7 @@ class DetectionStudyConfig:
 #: Settings that nothing before the heads depends on.
 _OF_HEADS = (
     "views", "steps", "lr", "weight_decay", "image_weight", "temperature", "objectness",
-    "least_top1",
+    "least_top1", "head_regions",
 )  # fmt: skip
 
 
