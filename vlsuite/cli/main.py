@@ -11,13 +11,28 @@ from data_pipelines.printable import printable_streams
 from vlsuite import torchvision_operators
 from vlsuite.errors import UserError
 
-_COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
+_COMMANDS = (
+    *("data", "curate", "train", "eval", "omnibench"),
+    *("report", "study", "xmai", "export", "doctor"),
+)
+    "data",
+    "curate",
+    "train",
+    "eval",
+    "omnibench",
+    "report",
+    "study",
+    "xmai",
+    "export",
+    "doctor",
+)
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.
 
   vlsuite doctor                                    what this machine can do
   vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
+  vlsuite curate scan data/emoji/train              a table of every sample, to filter by recipes
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
   vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
