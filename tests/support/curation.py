@@ -1,17 +1,20 @@
 """Shards with good and bad samples, and tables of made-up rows, for tests of curation."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from data_pipelines.curation.columns import GOOD, columns_of
 from data_pipelines.curation.parts import write_part
 from data_pipelines.curation.scan import SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
-from data_pipelines.curation.table import Table, open_table
+from data_pipelines.curation.score_parts import write_score_part
+from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, open_table
 from tests.support.shards import picture, write_tar
 
 
@@ -61,6 +64,20 @@ def table_of(folder: Path, shards: Sequence[Sequence[Mapping[str, Any]]]) -> Tab
     stored = {"format_version": FORMAT_VERSION, "tool": "vlsuite", "settings": {}}
     (folder / TABLE_NAME).write_text(json.dumps({**stored, "shards": entries}))
     return open_table(folder)
+
+
+def add_scores(table: Table, name: str, scores: Sequence[float | None]) -> None:
+    """A score column for a table of made-up rows, in the order of shards and rows."""
+    start = 0
+    for part in table.parts:
+        values = scores[start : start + part.rows]
+        start += part.rows
+        write_score_part(
+            table.folder / SCORES / name / part.path.name,
+            np.array([math.nan if one is None else one for one in values], dtype=np.float32),
+            {"content": part.content},
+        )
+    (table.folder / SCORES / name / SCORES_NAME).write_text("{}")
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

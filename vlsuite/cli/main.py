@@ -15,17 +15,6 @@ _COMMANDS = (
     *("data", "curate", "train", "eval", "omnibench"),
     *("report", "study", "xmai", "export", "doctor"),
 )
-    "data",
-    "curate",
-    "train",
-    "eval",
-    "omnibench",
-    "report",
-    "study",
-    "xmai",
-    "export",
-    "doctor",
-)
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.

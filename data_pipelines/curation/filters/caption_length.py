@@ -45,7 +45,7 @@ class CaptionLength(SampleFilter):
 
 
 def bounds(
-    reason: str, column: str, *, least: float | None = None, most: float | None = None
+    reason: str, column: str, *, least: int | float | None = None, most: int | float | None = None
 ) -> list[Rule]:
     """The rule for a limit of a column; none where there is no limit."""
     if least is not None:
