@@ -20,8 +20,7 @@ from data_pipelines.shards.atomic import NewFile, replacing
 
 _NOTE = b"vlsuite"
 
-#: Rows of a row group: what is read to find one of them.
-GROUP_ROWS = 1 << 16
+_GROUP_ROWS = 1 << 16  # of a row group, at most
 
 
 class PartWriter:
@@ -35,7 +34,7 @@ class PartWriter:
 
     def write(self, rows: pa.RecordBatch | pa.Table) -> None:
         """Append rows, as row groups of their own."""
-        self._writer.write(rows, row_group_size=GROUP_ROWS)
+        self._writer.write(rows, row_group_size=_GROUP_ROWS)
         self.num_rows += rows.num_rows
 
     def note(self, note: Mapping[str, JsonValue]) -> None:

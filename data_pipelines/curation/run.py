@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from data_pipelines.bounded_json import read_json
 from data_pipelines.curation.filter import quoted
-from data_pipelines.curation.parts import GROUP_ROWS, PartWriter, writing_part
+from data_pipelines.curation.parts import PartWriter, writing_part
 from data_pipelines.curation.recipe import Recipe
 from data_pipelines.curation.stages import StageCounts, Stages
 from data_pipelines.curation.table import Table
@@ -34,6 +34,9 @@ RUN_VERSION = 1
 
 #: Rows of one file of the lineage.
 LINEAGE_ROWS = 1 << 21
+
+#: Rows of a row group: what is read to find one of them.
+GROUP_ROWS = 1 << 14
 
 KEPT_COLUMNS = pa.schema(
     [
@@ -221,7 +224,7 @@ def _lineage(stages: Stages, folder: Path, made_from: dict[str, Any]) -> Iterato
     """Files of up to ``LINEAGE_ROWS`` rows each, in the order of the uids."""
     named = " ".join(f"WHEN {i} THEN {quoted(name)}" for i, name in enumerate(stages.names))
     query = f"""SELECT uid, shard, row, CASE stage {named} END AS stage,
-            reason, value, threshold, detail
+            {stages.reason()} AS reason, value, threshold, {stages.detail()} AS detail
         FROM samples LEFT JOIN dropped USING (id) ORDER BY uid, id"""
     batches = _even(stages.batches(query), LINEAGE_COLUMNS)
     batch, number = next(batches, None), 0

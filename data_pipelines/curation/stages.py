@@ -17,7 +17,7 @@ from data_pipelines.curation.table import Table
 from data_pipelines.errors import DataError
 
 _DROPPED = """CREATE TABLE dropped (
-    id BIGINT, stage SMALLINT, reason VARCHAR, value DOUBLE, threshold DOUBLE, detail VARCHAR)"""
+    id BIGINT, stage UTINYINT, rule UTINYINT, value DOUBLE, threshold DOUBLE, detail VARCHAR)"""
 
 # Parts are read in the order of the shards, so that the number of the file is that of the shard.
 _ID = "((file_index::BIGINT << 32) | row)"
@@ -58,6 +58,8 @@ class Stages:
         self._table = table
         self._connection = duckdb.connect()
         self.names: list[str] = []
+        self._reasons: list[list[str]] = []
+        self._left = table.num_rows
         self.sql("SET preserve_insertion_order = false")
         if threads is not None:
             self.sql(f"SET threads = {threads}")
@@ -117,10 +119,10 @@ class Stages:
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
         given = _Given(self)
-        before = self._count("samples ANTI JOIN dropped USING (id)")
         number = len(self.names)
+        rules = chosen.rules(given)
         try:
-            self.sql(_insertion(number, chosen.rules(given), has_own=given.has_own))
+            self.sql(_insertion(number, rules, has_own=given.has_own))
         except (duckdb.BinderException, duckdb.ParserException) as error:
             told = " ".join(str(error).split())[:300]
             raise DataError(
@@ -128,21 +130,39 @@ class Stages:
                 f"{told}; mend the filter"
             ) from error
         self.names.append(name)
+        self._reasons.append([rule.reason for rule in rules])
+        reasons = self._counted(number)
         counts = StageCounts(
             stage=name,
-            given=before,
+            given=self._left,
             kept=self._count("samples ANTI JOIN dropped USING (id)"),
-            dropped=self._count(f"dropped WHERE stage = {number}"),
-            reasons=self._reasons(number),
+            dropped=sum(reasons.values()),
+            reasons=reasons,
             warnings=tuple(given.warnings),
         )
         _refuse_unaccounted(counts)
+        self._left = counts.kept
         return counts
 
-    def _reasons(self, number: int) -> dict[str, int]:
+    def reason(self) -> str:
+        """An expression over ``dropped``: why a sample was dropped, in words."""
+        cases = "".join(
+            f" WHEN stage = {stage} AND rule = {rule} THEN {quoted(text) if text else 'detail'}"
+            for stage, texts in enumerate(self._reasons)
+            for rule, text in enumerate(texts)
+        )
+        return f"CASE{cases} END" if cases else "NULL"
+
+    def detail(self) -> str:
+        """An expression over ``dropped``: what else is known, where the reason is not that."""
+        return f"CASE WHEN detail = {self.reason()} THEN NULL ELSE detail END"
+
+    def _counted(self, number: int) -> dict[str, int]:
+        """How many samples a stage dropped, by reason."""
         return dict(
             self.sql(
-                f"SELECT reason, count(*) FROM dropped WHERE stage = {number} GROUP BY 1 ORDER BY 1"
+                f"SELECT {self.reason()}, count(*) FROM dropped WHERE stage = {number} "
+                "GROUP BY 1 ORDER BY 1"
             ).fetchall()
         )
 
@@ -206,18 +226,17 @@ def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:
     """The statement that adds what the rules drop."""
     source = "given LEFT JOIN own USING (id)" if has_own else "given"
     first = " ".join(f"WHEN coalesce(({r.when}), true) THEN {i}" for i, r in enumerate(rules))
-    reasons = [quoted(r.reason) if r.reason else f"({r.detail})" for r in rules]
-    details = [r.detail if r.reason else "NULL" for r in rules]
     return f"""INSERT INTO dropped
-        SELECT id, {number}, {_chosen(reasons, "VARCHAR")},
-            {_chosen([r.value for r in rules], "DOUBLE")},
+        SELECT id, {number}, rule, {_chosen([r.value for r in rules], "DOUBLE")},
             {_chosen([r.threshold for r in rules], "DOUBLE")},
-            {_chosen(details, "VARCHAR")}
+            {_chosen([r.detail for r in rules], "VARCHAR")}
         FROM (SELECT *, CASE {first} END AS rule FROM {source}) WHERE rule IS NOT NULL"""
 
 
 def _chosen(values: Sequence[str], kind: str) -> str:
     """The value of the rule that held."""
+    if all(value == "NULL" for value in values):
+        return f"NULL::{kind}"
     cases = " ".join(f"WHEN {i} THEN ({value})::{kind}" for i, value in enumerate(values))
     return f"CASE rule {cases} END"
 
