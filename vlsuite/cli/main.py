@@ -15,6 +15,7 @@ from vlsuite.errors import ConfigError, UserError
 
 _COMMANDS = (
     "data",
+    "curate",
     "train",
     "eval",
     "detect",
@@ -49,6 +50,7 @@ Train and benchmark vision-language models.
 
   vlsuite doctor                                    what this machine can do
   vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
+  vlsuite curate scan data/emoji/train              a table of every sample, to filter by recipes
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
   vlsuite detect photo.jpg "a red car" --model runs/vild --out found
