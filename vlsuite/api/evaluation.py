@@ -47,6 +47,7 @@ def evaluate(
     data: Names,
     *,
     tasks: str | Iterable[str] = ("auto",),
+    subset: Names = (),
     out: str | PathLike | None = None,
     split: str = "test",
     class_names: Names | None = None,
@@ -66,6 +67,8 @@ def evaluate(
             folders; one or several. "zero_shot=PATH" forces a task for one.
         tasks: names of ``vlsuite eval --list-tasks``; "auto" for what each data set is for, "all"
             for everything it allows.
+        subset: files of 'vlsuite curate subset' that choose the samples that count: one for all
+            data, or one for each, "all" for data that count whole.
         out: folder for result files; those that are finished there are not measured again. None
             keeps nothing (a run folder's own place is RUN/results).
         split: of CLIP_benchmark folders, or several joined by commas.
@@ -103,6 +106,7 @@ def evaluate(
             split=split,
             class_names=named_classes,
             choices=choices_of(others, templates=templates, seed=seed, split=split),
+            subsets=names(subset, "subset"),
         )
         run = Measuring(
             out=Path(out or stack.enter_context(tempfile.TemporaryDirectory())),
@@ -195,6 +199,7 @@ def chosen_benchmarks(
     split: str,
     class_names: str | None,
     choices: TaskChoices,
+    subsets: tuple[str, ...] = (),
 ) -> list[Benchmark]:
     """What is to be measured; what cannot be, and what is odd about the data, on standard error.
 
@@ -207,6 +212,7 @@ def chosen_benchmarks(
         split=split,
         class_names=class_names,
         choices=choices,
+        subsets=subsets,
     )
     for line in selection.warnings():
         print(printable(f"warning: {line}"), file=sys.stderr)

@@ -11,7 +11,18 @@ from data_pipelines.printable import printable_streams
 from vlsuite import torchvision_operators
 from vlsuite.errors import UserError
 
-_COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
+_COMMANDS = (
+    "data",
+    "curate",
+    "train",
+    "eval",
+    "omnibench",
+    "report",
+    "study",
+    "xmai",
+    "export",
+    "doctor",
+)
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.
