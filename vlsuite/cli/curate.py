@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from vlsuite.cli import curate_subset
+from vlsuite.cli import curate_reshard, curate_subset
 
 HELP = """\
 choose what to train on: subsets as views, resharding
 
   vlsuite curate subset data/pool --from kept.parquet --out clean.subset
   vlsuite curate subset --show clean.subset
+  vlsuite curate reshard data/pool --subset clean.subset --out data/clean
 """
 
-_ACTIONS = {"subset": curate_subset}
+_ACTIONS = {"subset": curate_subset, "reshard": curate_reshard}
 _REPORT_EVERY = 5.0  # seconds
 
 
