@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import sha256_of
@@ -16,6 +17,10 @@ from data_pipelines.subsets.subset_file import is_subset, read_subset
 from data_pipelines.subsets.uid_column import uid_column
 from data_pipelines.subsets.uid_list import UidList, counts_in
 
+#: Files in the folder of a run of 'vlsuite curate'.
+KEPT_NAME, RUN_NAME = "kept.parquet", "run.json"
+
+_OF_RUN = ("recipe", "recipe_sha256", "samples", "kept")
 _EXAMPLES = 5
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -41,7 +46,8 @@ def make_subset(
     """Choose the samples of a pool that a file names.
 
     Args:
-        source: Parquet with the columns uid, shard and row; a subset, of which the part of these
+        source: Parquet with the columns uid, shard and row, or the folder of a run of 'vlsuite
+            curate' that holds it; a subset, of which the part of these
             shards is taken; or a list of uids: DataComp's, or text.
         recipe: what the choice was made by, for the provenance.
         progress: is given the shards as they are looked through.
@@ -49,14 +55,31 @@ def make_subset(
         DataError: the file cannot be read, or was made for other shards.
     """
     told: dict[str, JsonValue] = {"recipe": recipe, "source": source.name}
+    if source.is_dir():
+        source = source / KEPT_NAME
     if source.suffix.lower() == ".parquet":
         parts = parts_of_table(source, pool.shards, pool.identities)
-        return _made(pool, parts, {**told, "source_sha256": sha256_of(source)})
+        told |= {"source_sha256": sha256_of(source), **_run_of(source)}
+        return _made(pool, parts, told)
     if is_subset(source):
         before = read_subset(source)
         parts = parts_for(before, pool.identities, name=str(source), some_only=True)
         return _made(pool, parts, {**told, "of": before.digest, "before": dict(before.provenance)})
     return _of_list(pool, source, told, progress)
+
+
+def _run_of(table: Path) -> dict[str, JsonValue]:
+    """What the run beside a table says of itself: its recipe, and what each stage dropped."""
+    try:
+        stored = read_object(table.with_name(RUN_NAME))
+    except (OSError, ValueError):
+        return {}
+    stages = stored.get("stages")
+    known = [stage for stage in stages if isinstance(stage, dict)] if stages else []
+    return {
+        "run": {name: stored[name] for name in _OF_RUN if name in stored},
+        "stages": [{k: v for k, v in one.items() if k != "warnings"} for one in known],
+    }
 
 
 def _of_list(pool: Pool, source: Path, told: dict[str, JsonValue], progress: Progress) -> Made:

@@ -57,8 +57,8 @@ def uid_column(index: ShardIndex) -> UidColumn:
     column = _of_keys(index)
     if column is not None:
         return column
-    told = index.layout.content or index.mark
-    store = cache_folder() / "uids" / f"{cache_name(told, str(len(index)))}.npz"
+    # the name of the file is part of what samples without an id are called
+    store = cache_folder() / "uids" / f"{cache_name(index.layout.content, index.mark)}.npz"
     return _load(store, len(index)) or _read(index, store)
 
 
