@@ -15,7 +15,6 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -269,7 +268,7 @@ def _remember(count: int, folder: Path | None) -> int:
     """Megabytes that a process takes more when it has met so many ids."""
     from data_pipelines.shards.seen_ids import SeenIds
 
-    rng, before = np.random.default_rng(0), _peak_mb()
+    rng, before = np.random.default_rng(0), _peak_mb(anew=True)
     kept: set[bytes] = set()
     with SeenIds(folder) as seen:
         add = kept.add if folder is None else seen.add
@@ -292,7 +291,7 @@ def _reshard(folder: Path, count: int, args: argparse.Namespace) -> dict[str, fl
     )
     pool = open_pool([str(shards)])
     subset = choose(pool, count, seed=args.seed)
-    before, used = _peak_mb(), time.process_time()
+    before, used = _peak_mb(anew=True), time.process_time()
     done = reshard(pool, subset, folder / "new", name="chosen", max_samples=per_shard)
     assert done.manifest.num_samples == count
     return {
@@ -320,8 +319,12 @@ def _in_process(what: Callable[..., Any], *given: Any) -> Any:
         process.join()
 
 
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+def _peak_mb(*, anew: bool = False) -> int:
+    """Peak memory of this process; ``anew`` begins at what it has now."""
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _say(text: str) -> None:
