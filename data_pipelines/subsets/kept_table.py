@@ -95,6 +95,8 @@ class _Looked:
         """Note the first samples of each shard in a batch."""
         for shard in np.unique(owners).tolist():
             known = self._found.setdefault(shard, {})
+            if len(known) == _LOOKED_AT:
+                continue
             for place in np.flatnonzero(owners == shard)[: _LOOKED_AT - len(known)].tolist():
                 known[int(rows[place])] = str(uids[place].as_py())
 

@@ -59,7 +59,10 @@ def read_subset(path: Path) -> Subset:
         with path.open("rb") as stream:
             return _read(stream, path.stat().st_size)
     except OSError as error:
-        raise DataError(f"cannot read subset {path}: {error.strerror or error}") from error
+        raise DataError(
+            f"cannot read subset {path}: {error.strerror or error}; check the path, or make it "
+            "with 'vlsuite curate subset'"
+        ) from error
     except (_BrokenError, ValueError, TypeError, KeyError, RecursionError) as error:
         told = str(error) if isinstance(error, _BrokenError) else "its header cannot be read"
         raise DataError(

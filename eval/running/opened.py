@@ -9,7 +9,7 @@ from eval.data.folders import locate
 from eval.data.read_samples import Samples, read_samples, refuse_unusable
 from eval.data.rows import PICTURES, ROWS_FOR, Annotation
 from eval.data.sample_subset import with_subset
-from eval.data.set_kinds import SetKind, kind_of, set_kinds
+from eval.data.set_kinds import OfChosenSamples, SetKind, kind_of, set_kinds
 from eval.errors import EvaluationError
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, TaskKind
@@ -51,13 +51,14 @@ class OpenedData:
         return read_samples(layout, self._annotations)
 
     def _of_kind(self, kind: SetKind) -> EvalDataset:
-        if self._subset is not None:
+        if self._subset is None:
+            return kind.open(self._path)
+        if not isinstance(kind, OfChosenSamples):
             raise EvaluationError(
-                f"{self._path} is a data set of its own kind (videos, boxes, questions), and "
-                "--subset chooses samples of shards of pictures; write its samples anew with "
-                "'vlsuite curate reshard' and measure on those"
+                f"{self._path} is a data set of its own kind, and --subset chooses samples of "
+                "shards; leave it out"
             )
-        return kind.open(self._path)
+        return kind.open_chosen(self._path, self._subset)
 
     @property
     def purpose(self) -> str:
