@@ -89,7 +89,7 @@ def _of_list(pool: Pool, source: Path, told: dict[str, JsonValue], progress: Pro
         column = uid_column(ShardIndex.open(shard))
         counts = counts_in(wanted, column.ids, column.is_id, column.others)
         parts.append(SubsetShard.from_counts(identity, counts))
-    num_missing = sum(1 for _ in wanted.missing())
+    num_missing = wanted.num_missing()
     told |= {
         "source_sha256": sha256_of(source),
         "uids_listed": len(wanted),

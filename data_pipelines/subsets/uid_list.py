@@ -66,22 +66,26 @@ class SortedIds:
         np.bitwise_or.at(self._met, met >> 3, bits)
         return Found(lows, counts)
 
+    def num_missing(self) -> int:
+        """Different ids that were not met."""
+        return sum(len(block) for block in self._missing())
+
     def missing(self) -> Iterator[tuple[int, int]]:
         """Ids that were not met, each once."""
-        before = None
+        for block in self._missing():
+            yield from block.tolist()
+
+    def _missing(self) -> Iterator[np.ndarray]:
         for first in range(0, len(self), _BLOCK):
             last = min(first + _BLOCK, len(self))
             bits = self._met[first // 8 : -(-last // 8)]
-            is_met = np.unpackbits(bits, count=last - first, bitorder="little")
-            block = self._entries[first:last]
-            for place, entry in zip(
-                np.flatnonzero(is_met == 0).tolist(), block[is_met == 0].tolist(), strict=True
-            ):
-                # Only the first of equal entries is ever met.
-                earlier = block[place - 1].tolist() if place else before
-                if entry != earlier:
-                    yield entry
-            before = block[-1].tolist()
+            is_met = np.unpackbits(bits, count=last - first, bitorder="little").astype(np.bool_)
+            block = np.asarray(self._entries[max(0, first - 1) : last])
+            is_new = (block["f0"][1:] != block["f0"][:-1]) | (block["f1"][1:] != block["f1"][:-1])
+            if first == 0:
+                is_new = np.concatenate([[True], is_new])
+            # only the first of equal entries is ever met
+            yield block[-len(is_new) :][is_new & ~is_met]
 
     def _bound(
         self, ids: UInt64[np.ndarray, "uids 2"], *, after_equal: bool
@@ -142,6 +146,10 @@ class UidList:
 
     def __len__(self) -> int:
         return len(self.ids) + len(self.others)
+
+    def num_missing(self) -> int:
+        """Different uids that no shard had."""
+        return self.ids.num_missing() + self.others.num_missing()
 
     def missing(self) -> Iterator[str]:
         """Uids that no shard had, each once."""
