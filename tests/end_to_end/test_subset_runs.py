@@ -130,10 +130,13 @@ def test_evaluation_takes_the_chosen_samples(whole, tmp_path, capsys):
     words = ["eval", str(whole / "undisturbed"), "--data", str(whole / "shards"), "--device", "cpu"]
     words += ["--task", "retrieval", "--out", str(tmp_path / "out"), "--no-cache"]
     for more in ([], ["--subset", str(whole / "odd.subset")]):
+        capsys.readouterr()
         assert main([*words, *more]) == 0
+        # of the same shards, but no sample that was trained on
+        assert ("belong to the training set" in capsys.readouterr().err) == (not more)
     found = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").glob("*.json"))]
     assert {one["dataset"]: one["num_samples"] for one in found} == {"shards": 96, "shards-odd": 48}
-    assert len({one["data_revision"] for one in found}) == 2
+    assert len({one["origin"]["data_revision"] for one in found}) == 2
     capsys.readouterr()
     other = make_shards(tmp_path, num_samples=32)
     refused = [*words[:2], "--data", str(other), "--subset", str(whole / "odd.subset")]

@@ -28,7 +28,7 @@ from eval.zero_shot.templates import templates_from
 from vlsuite.api.models import load_model
 from vlsuite.api.setting_values import apply_values, refuse_unknown
 from vlsuite.api.several import names
-from vlsuite.api.training_shards import patterns_of_run, trained_on_warnings
+from vlsuite.api.training_shards import patterns_of_run, subsets_of_run, trained_on_warnings
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import describe_environment
 from vlsuite.errors import ConfigError
@@ -277,7 +277,8 @@ def _warn_of_training_shards(model: str, benchmarks: list[Benchmark]) -> None:
     if (found := patterns_of_run(model)) is None:
         return
     run, patterns = found
-    for line in trained_on_warnings(opened_datasets(benchmarks), patterns, whose=run):
+    datasets, subsets = opened_datasets(benchmarks), subsets_of_run(model)
+    for line in trained_on_warnings(datasets, patterns, whose=run, subsets=subsets):
         print(printable(f"warning: {line}"), file=sys.stderr)
 
 

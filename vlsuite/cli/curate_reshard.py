@@ -3,14 +3,13 @@
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import shard_progress
 
 HELP = """\
 write the samples of a subset as shards of their own
@@ -53,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ReshardOptions)
 
 
-def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write the shards."""
     from data_pipelines.subsets.pool import open_pool
     from data_pipelines.subsets.reshard import reshard
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         max_bytes=options.shard_bytes,
         overwrite=options.overwrite,
         created_by=_command(options),
-        progress=progress,
+        progress=shard_progress,
     )
     if written.num_kept_shards:
         told = counted(written.num_kept_shards, "shard")

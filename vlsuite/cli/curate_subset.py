@@ -1,14 +1,13 @@
 """``vlsuite curate subset``: choose samples of shards without writing them anew."""
 
 import argparse
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.shard_progress import shard_progress
 from vlsuite.errors import ConfigError
 
 HELP = """\
@@ -71,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, SubsetOptions)
 
 
-def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
+def run(args: argparse.Namespace) -> int:
     """Write or tell a subset."""
     options = read_options(args, SubsetOptions)
     if options.show is not None:
@@ -80,10 +79,10 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
 
         print(described(read_subset(options.show), size=options.show.stat().st_size))
         return 0
-    return _make(options, progress)
+    return _make(options)
 
 
-def _make(options: SubsetOptions, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
+def _make(options: SubsetOptions) -> int:
     from data_pipelines.shards.atomic import write_file
     from data_pipelines.subsets.datacomp import write_uids
     from data_pipelines.subsets.making import make_subset
@@ -93,7 +92,7 @@ def _make(options: SubsetOptions, progress: Callable[[Iterable[Any]], Iterable[A
 
     assert options.from_ is not None, "checked when the options were read"
     pool = open_pool(options.paths)
-    made = make_subset(pool, options.from_, recipe=options.recipe, progress=progress)
+    made = make_subset(pool, options.from_, recipe=options.recipe, progress=shard_progress)
     print(summary_line(made.subset))
     if made.num_missing:
         told = counted(made.num_missing, "listed uid is", "listed uids are")
@@ -107,7 +106,7 @@ def _make(options: SubsetOptions, progress: Callable[[Iterable[Any]], Iterable[A
         size = write_subset(made.subset, options.out)
         print(f"{options.out}: {size:,} bytes, digest {made.subset.digest}")
     if options.uids:
-        count = write_uids(pool, made.subset, options.uids, progress=progress)
+        count = write_uids(pool, made.subset, options.uids, progress=shard_progress)
         print(f"{options.uids}: {count:,} uids")
     for line in advice(made.subset, pool):
         print(line)
