@@ -77,7 +77,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--first-in", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.samples, args.per_shard, args.kills = 10_000_000, 10_000, 5
-    args.read_samples, args.ids, args.resharded = 40_000, [1_000_000, 10_000_000], [50_000, 500_000]
+    args.read_samples, args.ids, args.resharded = 20_000, [1_000_000, 10_000_000], [20_000, 100_000]
     if args.quick:
         args.samples, args.kills = 1_000_000, 2
         args.read_samples, args.ids, args.resharded = 4_000, [200_000, 1_000_000], [5_000, 20_000]
@@ -195,7 +195,7 @@ def _cost(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     subset = choose(pool, int(_KEPT_SHARE * pool.num_samples), seed=args.seed)
     size = write_subset(subset, folder / "chosen.subset")
     bits = sum(len(part.bits) for part in subset.parts)
-    runs = [_fresh(folder, args) for _ in range(3)]
+    runs = [_fresh(folder, args) for _ in range(2)]
     best = min(runs, key=lambda run: run["first_batch_s"])
     found = {
         "pool_samples": pool.num_samples,
