@@ -35,6 +35,8 @@ _ACTIONS: dict[str, Any] = {
     "run": curate_run,
     "why": curate_why,
     "diff": curate_diff,
+    "subset": curate_subset,
+    "reshard": curate_reshard,
 }
 
 
