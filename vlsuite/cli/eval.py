@@ -153,6 +153,7 @@ def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
         split=args.split,
         class_names=args.class_names,
         choices=_choices(args),
+        subsets=tuple(args.subset),
     )
 
 

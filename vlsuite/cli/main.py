@@ -13,7 +13,19 @@ from vlsuite import torchvision_operators
 from vlsuite.cli.parser import CommandParser
 from vlsuite.errors import ConfigError, UserError
 
-_COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
+_COMMANDS = (
+    "data",
+    "curate",
+    "train",
+    "eval",
+    "detect",
+    "omnibench",
+    "report",
+    "study",
+    "xmai",
+    "export",
+    "doctor",
+)
 
 #: What other programs call these commands.
 _FAMILIAR = {
@@ -38,8 +50,11 @@ Train and benchmark vision-language models.
 
   vlsuite doctor                                    what this machine can do
   vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
+  vlsuite curate scan data/emoji/train              a table of every sample, to filter by recipes
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
+  vlsuite detect photo.jpg "a red car" --model runs/vild --out found
+                                                    boxes around things of any names
   vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
                                                     questions about picture and sound together
   vlsuite report runs/first                         one HTML page of the whole run
