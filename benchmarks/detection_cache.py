@@ -12,7 +12,6 @@ by the fp32 vectors and their heads.
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,10 +26,10 @@ from torch import Tensor
 
 from benchmarks.detection_study import QUICK
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.bounded_json import read_object
-from data_pipelines.errors import UserError
 from data_pipelines.settings import apply_overrides
 from data_pipelines.sources.detection_scenes import DetectionScenesSource
 from data_pipelines.sources.source import Target
@@ -55,12 +54,7 @@ _TIMED, _REPEATS = 24, 5
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -232,4 +226,4 @@ def _parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.support.environment import describe
 from benchmarks.support.forgetting_data import ForgettingData, Sizes
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from vlsuite.api.comparison import compare
 from vlsuite.api.training import train
@@ -248,4 +249,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -7,16 +7,15 @@ controls and the wall clock. --report-only OUT takes the finished heads of a stu
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.detection_goals import Goal, goal_table, judged
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
-from data_pipelines.errors import UserError
 from data_pipelines.settings import apply_overrides
 from eval.studies.detection.report import StudyReport, write_report
 from eval.studies.detection.run import run_study
@@ -32,12 +31,7 @@ QUICK = (
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -135,4 +129,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

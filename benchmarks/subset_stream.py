@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 
 _BATCH = 64
@@ -332,4 +333,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

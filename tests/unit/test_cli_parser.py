@@ -30,7 +30,7 @@ _SAMPLES = {
     [
         ("evel", "vlsuite: argument COMMAND: there is no 'evel'; did you mean 'eval'?"),
         ("evaluate", "vlsuite: argument COMMAND: there is no 'evaluate'; write vlsuite eval"),
-        ("zzz", "there is no 'zzz'; choose from data, train, eval,"),
+        ("zzz", "there is no 'zzz'; choose from data, "),
         ("--jsn doctor", "vlsuite: unknown option --jsn"),
         ("--import", "--import: expected one argument; write --import FILE_OR_MODULE"),
         ("train emoji --lr 1e-3", "train: unknown option --lr; write --set optim.lr=1e-3 (see"),

@@ -9,6 +9,7 @@ from typing import Any
 from data_pipelines.options import option
 from vlsuite.cli import study_detection
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.parser import CommandParser
 from vlsuite.errors import ConfigError
 
 HELP = """\
@@ -72,7 +73,9 @@ class NoiseStudyOptions:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``vlsuite study`` and of its studies."""
-    studies = parser.add_subparsers(dest="study", metavar="STUDY", required=True)
+    studies = parser.add_subparsers(
+        dest="study", metavar="STUDY", required=True, parser_class=CommandParser
+    )
     noise = studies.add_parser(
         "noise",
         help="how training methods stand wrong captions",

@@ -62,7 +62,7 @@ class KeptViews:
         self._maps = [np.load(place / _MAPS, mmap_mode="r") for place in places]
         self.rows: list[KeptRow] = []
         for place in places:
-            loaded = torch.load(place / _ROWS, weights_only=False)
+            loaded = torch.load(place / _ROWS, weights_only=True)
             self.rows += [KeptRow(PictureTargets(*one[0]), *one[1:]) for one in loaded]
         self._ends = np.cumsum([len(maps) for maps in self._maps])
         if self._ends[-1] != len(self.rows):
