@@ -109,7 +109,7 @@ def annotated_picture(
     size = (picture.height, picture.width)
     regions = [
         Drawn(
-            tuple(box),
+            (box[0], box[1], box[2], box[3]),
             f"{names[label]} (crowd)" if crowd else names[label],
             colour_of(label),
             mask=None if mask is None else pixels_of(mask, size) > 0,

@@ -1,7 +1,7 @@
 """What a user wants found, as a checked list of names."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +82,3 @@ def examples_of(given: Sequence[str]) -> dict[str, tuple[Path, ...]]:
             raise EvaluationError(f"'{text}' has an empty name; write PICTURE=NAME")
         found.setdefault(" ".join(name.split()), []).append(Path(place))
     return {name: tuple(paths) for name, paths in found.items()}
-
-
-def told_names(names: Sequence[str], examples: Mapping[str, Sequence[Path]]) -> str:
-    """How many names there are, for a line of a table."""
-    by_picture = f", {len(examples):,} of them by pictures" if examples else ""
-    return f"{len(names):,} {'name' if len(names) == 1 else 'names'}{by_picture}"

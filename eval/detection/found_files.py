@@ -86,7 +86,7 @@ def drawn_finds(picture: Image.Image, found: Detections, names: Sequence[str]) -
     )
     regions = [
         Drawn(
-            tuple(box),
+            (box[0], box[1], box[2], box[3]),
             f"{names[label]} {score:.2f}",
             colour_of(label),
             mask=None if mask is None else pixels_of(_rle(mask), _size(mask)) > 0,

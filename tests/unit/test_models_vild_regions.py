@@ -14,7 +14,7 @@ from tests.support.detection_shards import write_squares
 from tests.support.detectors import SIDE, squares, tiny_config, tiny_detector
 from tests.support.exported_models import exported_model
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.errors import BadSampleError, DataError, ModelError
+from vlsuite.errors import BadSampleError, ConfigError, DataError, ModelError
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.vild import crops
 from vlsuite.models.vild.crops import CropSettings, crops_of
@@ -212,8 +212,6 @@ class TestReader:
             row += count
 
     def test_a_mode_that_needs_regions_says_so(self, shards):
-        from vlsuite.errors import ConfigError
-
         with pytest.raises(ConfigError, match=r"model\.mode=vild.*region-embeddings"):
             self.read(shards, None)
 
@@ -225,6 +223,14 @@ def test_sizes_are_drawn_by_the_step():
     sizes = [rule.at(position) for position in range(16 * 20)]
     assert {len(set(sizes[first : first + 16])) for first in range(0, len(sizes), 16)} == {1}
     assert set(sizes) == {64, 96, 128}
+
+
+def test_a_step_has_one_size():
+    settings = tiny_config(sizes=(32, 64), size_every=24)
+    settings.check_batch(8)
+    with pytest.raises(ConfigError, match="set it to 32"):
+        settings.check_batch(16)
+    tiny_config(size_every=24).check_batch(16)
 
 
 def test_settings_are_plain():

@@ -170,11 +170,10 @@ def find(
     detector = _worded(detector, asking)
     if examples:
         detector = _shown(detector, examples, pictures)
+    if out is not None:
+        _refuse_unwritable(out)
     found: list[FoundPicture] = []
     with ExitStack() as stack:
-        # a folder that cannot be written is told before the work
-        if out is not None:
-            stack.enter_context(_writable(out))
         line = None
         if progress is not None:
             line = progress("looking", total=len(pictures.names), unit="pictures")
@@ -269,9 +268,11 @@ def _example(path: Path) -> Any:
         raise DataError(f"example {path}: {error}; give another picture") from error
 
 
-def _writable(out: Path) -> Any:
+def _refuse_unwritable(out: Path) -> None:
+    """Before the work, not after it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryFile(dir=out, prefix=f".{FILE_NAME}")
+        with tempfile.TemporaryFile(dir=out, prefix=f".{FILE_NAME}"):
+            pass
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror or error}") from error

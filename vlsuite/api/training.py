@@ -132,6 +132,7 @@ class PlannedRun:
     def _train(self) -> TrainState:
         config = self.config
         config.model.check()
+        config.model.check_batch(config.global_batch_size)
         evaluators = _evaluators(config)
         _check_data(config)
         if not self.continues:

@@ -164,6 +164,15 @@ class ModelFamily(ABC):
             ConfigError, ModelError: nothing could be built from these settings.
         """
 
+    def check_batch(self, global_batch_size: int) -> None:  # noqa: B027  (to most it is all one)
+        """Refuse settings that do not fit the batches of a run; called beside ``check``.
+
+        Args:
+            global_batch_size: samples of a step.
+        Raises:
+            ConfigError: they do not.
+        """
+
     def rebuild(self, export: Path) -> TrainableModel:
         """Build it for weights of a checkpoint, which replace all of its own.
 

@@ -1,8 +1,8 @@
 """The losses of ViLD and of the detector around it.
 
-Gu et al. 2022, arXiv 2104.13921. Their L_ViLD-text (equation 2) is ``text`` here, L_ViLD-image
-(equation 3) ``image``, and both are added as L_ViLD-text + w L_ViLD-image (equation 4). The other
-terms are those of Mask R-CNN (He et al. 2017, arXiv 1703.06870), class-agnostic.
+Gu et al. 2022, arXiv 2104.13921. Their L_ViLD-text is ``text`` here, L_ViLD-image ``image``,
+and both are added as L_ViLD-text + w L_ViLD-image. The other terms
+are those of Mask R-CNN (He et al. 2017, arXiv 1703.06870), class-agnostic.
 
 n = rows of a term, C = names, D = length of an embedding
 """
@@ -110,7 +110,7 @@ def distillation_weight(weight: float, embed_dim: int, *, rescale: bool) -> floa
 def class_loss(
     found: Float[Tensor, "n classes"], wanted: Int64[Tensor, " n"], weights: Float[Tensor, " n"]
 ) -> Float[Tensor, ""]:
-    """Cross-entropy over background and names: equation 2.
+    """Cross-entropy over background and names: L_ViLD-text.
 
     Args:
         found: z(r) / tau, background first; minus infinity where a name has no labels.
@@ -128,7 +128,7 @@ def image_loss(
     wanted: Float[Tensor, "n embed_dim"],
     weights: Float[Tensor, " n"],
 ) -> Float[Tensor, ""]:
-    """L1 distance of the regions' embeddings to the teacher's: equation 3.
+    """L1 distance of the regions' embeddings to the teacher's: L_ViLD-image.
 
     Args:
         found: unit L2 norm.

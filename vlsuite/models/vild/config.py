@@ -150,6 +150,16 @@ class VildConfig(ModelFamily):
         require_operators()
         TrainingVocabulary.load(self.places)
 
+    def check_batch(self, global_batch_size: int) -> None:
+        """See ``ModelFamily``: all pictures of a step have one size."""
+        if len(self.sizes) > 1 and self.size_every % global_batch_size:
+            wanted = -(-self.size_every // global_batch_size) * global_batch_size
+            raise ConfigError(
+                f"model.size_every={self.size_every} is no multiple of global_batch_size="
+                f"{global_batch_size}, so that a step would have pictures of two sizes; set it to "
+                f"{wanted}"
+            )
+
     def build(self) -> TrainableVild:
         """Load the teacher, embed the names, make the network on the CPU in fp32.
 

@@ -3,8 +3,8 @@
 A teacher's pictures and texts lie apart: two pictures of different things are far closer to each
 other than either is to its own name (the "modality gap"; Liang et al. 2022, arXiv 2203.02053). Put
 beside names as it is, an example would win every region. So what pictures have in common is taken
-away, and what names have in common put in its place, as in that publication's section 4.3 (there to
-study the gap):
+away, and what names have in common put in its place, as that publication moves one kind towards the
+other to study the gap:
 
     v' = norm(v - mean of pictures + mean of names)
 

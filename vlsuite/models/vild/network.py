@@ -1,7 +1,7 @@
 """The detector as one module: trunk, proposals, class-agnostic heads, names.
 
-Gu et al. 2022, arXiv 2104.13921, figure 3; the released modeling/vild_head.py for what branches
-where. In training the cached regions go through the same pass of a head as the sampled ones.
+Gu et al. 2022, arXiv 2104.13921; the released modeling/vild_head.py for what branches where. In
+training the cached regions go through the same pass of a head as the sampled ones.
 
 b = pictures, n = regions, D = length of an embedding
 """

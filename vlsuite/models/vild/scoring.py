@@ -1,6 +1,7 @@
 """From embeddings of regions to scores of names, over the whole vocabulary at once.
 
-Gu et al. 2022, arXiv 2104.13921, equations 2, 5 and 6. All in fp64, so that the number of names
+Gu et al. 2022, arXiv 2104.13921: softmax over background and names (ViLD-text), and the ensemble
+of both heads as in the released ops/postprocess_ops.py. All in fp64, so that the number of names
 that are scored at a time changes nothing.
 
 n = regions, C = names, D = length of an embedding
@@ -56,7 +57,10 @@ def ensembled(
     base_exponent: float,
     novel_exponent: float,
 ) -> Float[Tensor, "n C"]:
-    """Weighted geometric mean of both heads: equation 5 for base names, 6 for others.
+    """Weighted geometric mean of both heads (ViLD-ensemble).
+
+    p_text^(2/3) p_image^(1/3) for base names and p_text^(1/3) p_image^(2/3) for others, where
+    exponents are the published ones.
 
     Args:
         text, image: probabilities.

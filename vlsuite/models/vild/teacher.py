@@ -156,8 +156,8 @@ class Teacher:
     ) -> Float[Tensor, "m D"]:
         """Unit vectors of the regions of a picture, on the CPU.
 
-        The embeddings of the crops at all scales are added and normalised again (Gu et al. 2022,
-        section 3.2).
+        The embeddings of the crops at all scales are added and normalised again (Gu et al. 2022: at
+        1 and 1.5 times the box).
 
         Args:
             picture: upright, RGB.

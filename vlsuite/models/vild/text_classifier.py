@@ -1,6 +1,6 @@
 """Regions named by embeddings of names, beside a learned background.
 
-Gu et al. 2022, arXiv 2104.13921, equation 1: z(r) = [sim(r, e_bg), sim(r, t_1), ..., sim(r, t_C)].
+Gu et al. 2022, arXiv 2104.13921, ViLD-text: z(r) = [sim(r, e_bg), sim(r, t_1), ..., sim(r, t_C)].
 
 n = regions, C = names, D = length of an embedding
 """
