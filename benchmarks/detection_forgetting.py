@@ -230,9 +230,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, help="folder that is kept (default: a temporary one)")
-    parser.add_argument(
-        "--quick", action="store_true", help="half the names and steps, two seeds"
-    )
+    parser.add_argument("--quick", action="store_true", help="half the names and steps, two seeds")
     parser.add_argument("--seeds", type=int, help="fine-tunings of each way (default 3)")
     parser.add_argument("--seed", type=int, default=0, help="of the first, and of the start")
     parser.add_argument("--save", action="store_true", help="append the record to results/")
