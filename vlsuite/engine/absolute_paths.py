@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vlsuite.batches.subsets import WHOLE
 from vlsuite.engine.config import TrainConfig
 
 #: Settings that may be a path or the name of something published: a path where there is one.
@@ -22,6 +23,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     data = dataclasses.replace(
         config.data,
         train=_absolute_all(config.data.train),
+        subset=tuple(one if one == WHOLE else _absolute(one) for one in config.data.subset),
         cache_dir=config.data.cache_dir and _absolute(config.data.cache_dir),
         concepts=config.data.concepts and _absolute(config.data.concepts),
         image_tokens=config.data.image_tokens and _absolute(config.data.image_tokens),

@@ -62,6 +62,7 @@ class _Content(NamedTuple):
     crowds: Tensor
     regions: Tensor
     embeds: Tensor
+    is_region_there: Tensor
     seed: int
 
 
@@ -145,6 +146,7 @@ class DetectionReader:
             crowds=torch.from_numpy(crowds.boxes),
             regions=torch.from_numpy(seen.regions[seen.is_region_there]),
             embeds=embeds[torch.from_numpy(seen.is_region_there)],
+            is_region_there=torch.from_numpy(seen.is_region_there),
             seed=int(rng.integers(1 << 62)),
         )
         return Read(content, decoded.mended)
