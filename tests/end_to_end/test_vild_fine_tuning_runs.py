@@ -5,12 +5,13 @@ import json
 import os
 import shutil
 import signal
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from data_pipelines.settings import apply_overrides
@@ -77,6 +78,11 @@ def killed_in_step_4(root: Path, out: Path) -> None:
     run_to_end(fine(root), out)
 
 
+def shallow(*, weights: None, norm_layer: Callable[[int], nn.Module]) -> ResNet:
+    """ResNet-50 with one block where it has several."""
+    return ResNet(Bottleneck, [1, 1, 1, 1], norm_layer=norm_layer)
+
+
 def logged(run: Path) -> list[dict]:
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == "train"]
@@ -131,7 +137,7 @@ def test_micro_batches_change_nothing(root, tmp_path):
 
 def test_batch_norm_goes_on_where_it_stopped(root, tmp_path, monkeypatch):
     """Running statistics too; a pyramid of four blocks stands in for ResNet-50."""
-    monkeypatch.setattr(trunk, "resnet50", partial(ResNet, Bottleneck, [1, 1, 1, 1]))
+    monkeypatch.setattr(trunk, "resnet50", shallow)
     heads = dataclasses.replace(tiny_network().heads, convs=1)
     proposals = dataclasses.replace(
         tiny_network().proposals, anchor_sizes=(8.0, 16.0, 32.0, 64.0, 128.0)

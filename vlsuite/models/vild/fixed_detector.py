@@ -77,7 +77,7 @@ class _Maps(nn.Module):
 class _Proposals(RegionProposalNetwork):
     """torchvision's network, told the size of the picture within its padding."""
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, maps: list[Tensor], padded: tuple[int, int], size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
         """Boxes [n, 4] in pixels, best first, and the probability that each holds an object."""
@@ -102,6 +102,8 @@ class _FixedDetector(nn.Module):
     """
 
     names: list[str]
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, built: BuiltVild, names: tuple[str, ...]) -> None:
         super().__init__()

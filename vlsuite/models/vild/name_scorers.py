@@ -24,8 +24,11 @@ def name_scorer(built: BuiltVild, names: tuple[str, ...]) -> nn.Module:
         return _Known(built, names)
     temperature = settings.test_temperature or settings.temperature
     class_embeds = built.teacher.embed_names(names).double()
+    assert network.projection is not None
     image = None
     if built.config.mode == "ensemble":
+        assert network.image_head is not None
+        assert network.image_projection is not None
         image = _Image(
             nn.Sequential(network.image_head, network.image_projection), class_embeds, temperature
         )
@@ -52,6 +55,8 @@ def name_scorer(built: BuiltVild, names: tuple[str, ...]) -> nn.Module:
 class _Text(nn.Module):
     """Softmax over background and names."""
 
+    embeds: Tensor
+
     def __init__(
         self, projection: nn.Module, class_embeds: Tensor, background: Tensor, temperature: float
     ) -> None:
@@ -67,6 +72,8 @@ class _Text(nn.Module):
 @no_type_check
 class _Image(nn.Module):
     """Softmax over names."""
+
+    embeds: Tensor
 
     def __init__(self, projection: nn.Module, class_embeds: Tensor, temperature: float) -> None:
         super().__init__()
@@ -103,6 +110,8 @@ class _ImageAlone(nn.Module):
 class _Both(nn.Module):
     """The ensemble."""
 
+    exponents: Tensor
+
     def __init__(self, text: nn.Module, image: nn.Module, exponents: Tensor) -> None:
         super().__init__()
         self.text, self.image = text, image
@@ -117,8 +126,13 @@ class _Both(nn.Module):
 class _Known(nn.Module):
     """A supervised detector; names that it was not trained on score 0."""
 
+    is_said: Tensor
+    columns: Tensor
+    is_known: Tensor
+
     def __init__(self, built: BuiltVild, names: tuple[str, ...]) -> None:
         super().__init__()
+        assert built.network.classes is not None
         self.classes = built.network.classes
         own = built.vocabulary
         row_of = {name: row for row, name in enumerate(own.names)}
