@@ -199,6 +199,7 @@ class TestSettings:
             ({"downsample": 3}, r"downsample=3 does not divide the 4 x 4 patches"),
             ({"layers": -1}, r"model\.layers=-1"),
             ({"head_heads": 5}, r"head_heads=5 does not divide"),
+            ({"head_heads": 0}, r"head_heads=0 must be at least 1"),
             ({"image_layer": 2}, r"image_layer=2 counts from the end"),
             ({"frames": ("4x",)}, r"model\.frames="),
         ],

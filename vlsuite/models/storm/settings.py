@@ -91,12 +91,14 @@ class StormSettings(VideoTextFamily):
                 "model.train_language_model and model.writing need model.language_model; name a "
                 "folder or a Hugging Face id"
             )
-        head_is_set = self.head_layers != 1 or self.head_heads or not self.from_image
+        head_is_set = self.head_layers != 1 or self.head_heads is not None or not self.from_image
         if self.language_model and head_is_set:
             raise ConfigError(
                 "model.head_layers, model.head_heads and model.from_image are of the contrastive "
                 "head; leave them out, or model.language_model"
             )
+        if self.head_heads is not None and self.head_heads < 1:
+            raise ConfigError(f"model.head_heads={self.head_heads} must be at least 1")
         if self.image_layer >= 0:
             raise ConfigError(
                 f"model.image_layer={self.image_layer} counts from the end: -1 is the last block"
