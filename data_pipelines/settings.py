@@ -53,8 +53,10 @@ def apply_overrides(config: C, overrides: str | Sequence[str], *, where: str = "
     Args:
         where: stands before each key in messages ("model.").
     Raises:
-        ConfigError: no ``=``, unknown key, or a value that does not parse as the field's type.
+        ConfigError: no ``=``, unknown key, a value that does not parse as the field's type, or a
+            component that is chosen after settings of it, which choosing it would undo.
     """
+    done: list[str] = []
     for override in listed(overrides):
         key, equals, text = override.partition("=")
         if not equals:
@@ -62,6 +64,12 @@ def apply_overrides(config: C, overrides: str | Sequence[str], *, where: str = "
                 f"--set {where}{override}: expected key=value, for example optim.lr=5e-4"
             )
         path = f"{where}{key.strip()}"
+        if undone := [one for one in done if one.startswith(f"{key.strip()}.")]:
+            raise ConfigError(
+                f"--set {path}={text} undoes --set {where}{undone[-1]}, which stands before it; "
+                f"give {path} first"
+            )
+        done.append(override.strip())
         try:
             config = _replace_at(config, key.strip().split("."), text, where=path)
         except _UnknownKeyError as error:

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from data_pipelines.cut_outs import CLEAR, cut_out
-from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.errors import BadSampleError, ConfigError, DataError
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.stored_sample import StoredSample
@@ -35,6 +35,9 @@ _TELLING = re.compile(
     "repeat|shuffle|moon|sun"
 )
 _PLURAL = re.compile(r"[^s]s")
+
+#: Sprites of a split at least.
+_FEWEST = 4
 
 _SIDE = 72  # pixels; that of Twemoji
 #: Mean difference of a sprite and its quarter turns, of 255, from which a turn can be seen.
@@ -81,6 +84,7 @@ def load_sprites(shards: Sequence[str], skips: Skips, *, most: int | None = None
         skips: filled with what is left out.
         most: training sprites at most; None takes all.
     Raises:
+        ConfigError: ``most`` is too few to make clips of.
         DataError: too few usable pictures for three splits, or a package or shard is missing.
     """
     found = _of_shards(shards, skips) if shards else _of_emoji(skips)
@@ -90,11 +94,23 @@ def load_sprites(shards: Sequence[str], skips: Skips, *, most: int | None = None
         if sprite is not None:
             parts[_part(one.base)].append(sprite)
     train, validation, test = parts
-    if min(map(len, parts)) < 4 or not all(any(s.shows_turning for s in part) for part in parts):
+    if most is not None and most < _FEWEST:
+        raise ConfigError(
+            f"--sprites {most}: take at least {_FEWEST}, so that a clip has others to show"
+        )
+    if min(map(len, parts)) < _FEWEST or not all(
+        any(s.shows_turning for s in part) for part in parts
+    ):
         raise DataError(
             f"{len(train)}, {len(validation)} and {len(test)} sprites for training, validation "
             "and test are too few; give shards with more cut-out pictures (png with "
             "transparency, captions of one to three words)"
+        )
+    if not any(sprite.shows_turning for sprite in train[:most]):
+        first = next(place for place, sprite in enumerate(train) if sprite.shows_turning)
+        raise ConfigError(
+            f"--sprites {most}: none of these looks different when it is turned, which a kind of "
+            f"question needs; take {first + 1} or more"
         )
     return Splits(tuple(train[:most]), tuple(validation), tuple(test))
 

@@ -70,10 +70,12 @@ class ClipPart(NamedTuple):
     Attributes:
         first: place of the first of them in the clip; a part replaces an earlier one.
         frames: upright RGB pixels, in order of time.
+        seconds: at which they are shown, counted from the first frame of the video.
     """
 
     first: int
     frames: UInt8[np.ndarray, "frames height width 3"]
+    seconds: tuple[float, ...]
 
 
 @functools.cache
@@ -209,7 +211,7 @@ class VideoProcess:
                 fields, frames = answer
                 is_last = fields["is_last"]
                 is_whole = is_last
-                yield ClipPart(fields["first"], frames)
+                yield ClipPart(fields["first"], frames, tuple(fields["seconds"]))
                 if is_last:
                     return
                 answer = self._next()

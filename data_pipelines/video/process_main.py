@@ -77,8 +77,10 @@ def _parts(reader: VideoReader, job: dict[str, Any]) -> Iterator[Answer]:
     sampling = FrameSampling(**job["sampling"])
     sizes = {"most": job["most"], "most_bytes": job["most_bytes"]}
     for part in reader.sample_in_parts(sampling, span=job["span"], **sizes):
-        is_last = part.first + len(part.frames) == len(part.numbers)
-        yield {"first": part.first, "is_last": is_last}, part.frames
+        last = part.first + len(part.frames)
+        seconds = reader.starts[list(part.numbers[part.first : last])].tolist()
+        is_last = last == len(part.numbers)
+        yield {"first": part.first, "is_last": is_last, "seconds": seconds}, part.frames
 
 
 def _index(reader: VideoReader, _job: dict[str, Any]) -> Answer:

@@ -116,7 +116,7 @@ def cost_note(results: Sequence[EvalResult]) -> list[str]:
         apart = "; ".join(dict.fromkeys(decoding))
         lines[0] += f"; decoding and resizing apart: {apart} s a clip in one thread"
     if peaks:
-        lines.append(f"peak MB: {' or '.join(peaks)}, 10^6 bytes, while clips were embedded")
+        lines.append(f"peak MB: {' or '.join(peaks)}, 10^6 bytes, while clips are in the model")
     return lines
 
 

@@ -1,21 +1,21 @@
 """What a clip costs: seconds of the model and of decoding, visual tokens, memory at the peak.
 
-Measured while clips are embedded, and kept beside the embeddings; a cost is no part of what
-identifies a result.
+Measured while clips are embedded or asked about, and kept beside embeddings and answers; a cost is
+no part of what identifies a result.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 
 from data_pipelines.schema import JsonValue
-from eval.contract import EmbeddingModel
+from eval.contract import Model
 from eval.process_group import from_all
 from eval.video.mean_pooled import tokens_of
 
@@ -75,7 +75,7 @@ class ClipCosts(NamedTuple):
         return cls(dict.fromkeys(prefixes, nothing), float("nan"), False)
 
     def told(
-        self, towers: Mapping[str, EmbeddingModel], num_frames: int, titles: Mapping[str, str]
+        self, towers: Mapping[str, Model], num_frames: int, titles: Mapping[str, str]
     ) -> dict[str, JsonValue]:
         """For the details of a result; empty where nothing was measured.
 
@@ -98,6 +98,50 @@ class ClipCosts(NamedTuple):
             told["decode_seconds_per_clip"] = float(f"{self.decode_seconds:.4g}")
             told["peak_mb_of"] = CUDA_MEMORY if self.is_cuda else PROCESS_MEMORY
         return told
+
+
+class Measured(NamedTuple):
+    """What one process saw.
+
+    Attributes:
+        seconds: of a clip, one number a batch, by tower.
+        peaks: 10^6 bytes, by tower; NaN where nothing is known.
+        decoding: seconds of each clip.
+    """
+
+    seconds: dict[str, list[float]]
+    peaks: dict[str, float]
+    decoding: list[float]
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """To be kept; what is not known is left out."""
+        peaks = {name: peak for name, peak in self.peaks.items() if np.isfinite(peak)}
+        return {"seconds": dict(self.seconds), "peaks": dict(peaks), "decoding": self.decoding}
+
+    @classmethod
+    def from_json(cls, kept: JsonValue) -> "Measured":
+        """The inverse of ``to_json``; nothing known of what is none of its."""
+        told: Any = kept
+        try:
+            return cls(
+                {name: [float(value) for value in own] for name, own in told["seconds"].items()},
+                {name: float(peak) for name, peak in told["peaks"].items()},
+                [float(value) for value in told["decoding"]],
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return cls({}, {}, [])
+
+
+def costs_of(measured: Sequence[Measured], prefixes: Sequence[str], *, is_cuda: bool) -> ClipCosts:
+    """Medians of times, the largest peak, the mean of decoding."""
+    towers = {}
+    for name in prefixes:
+        seconds = [value for own in measured for value in own.seconds.get(name, ())]
+        peaks = [own.peaks.get(name, float("nan")) for own in measured]
+        peak = float("nan") if np.isnan(peaks).all() else float(np.nanmax(peaks))
+        towers[name] = TowerCost(_median(seconds), peak)
+    decoding = [value for own in measured for value in own.decoding]
+    return ClipCosts(towers, float(np.mean(decoding)) if decoding else float("nan"), is_cuda)
 
 
 class CostMeter:
@@ -132,16 +176,11 @@ class CostMeter:
 
     def costs(self) -> ClipCosts:
         """Of all processes: medians of times, the largest peak. Collective."""
-        found = from_all((self._seconds, self._peaks, self._decoding))
-        towers = {}
-        for name in self._seconds:
-            seconds = [value for own, _, _ in found for value in own[name]]
-            peaks = [peaks[name] for _, peaks, _ in found]
-            peak = float("nan") if np.isnan(peaks).all() else float(np.nanmax(peaks))
-            towers[name] = TowerCost(_median(seconds), peak)
-        decoding = [value for _, _, own in found for value in own]
-        mean = float(np.mean(decoding)) if decoding else float("nan")
-        return ClipCosts(towers, mean, self._is_cuda)
+        return costs_of(from_all(self.measured()), list(self._seconds), is_cuda=self._is_cuda)
+
+    def measured(self) -> Measured:
+        """Of this process."""
+        return Measured(self._seconds, self._peaks, self._decoding)
 
     @property
     def _is_cuda(self) -> bool:

@@ -4,6 +4,7 @@ A clip of any number of frames is bounded in memory: ``FRAMES_AT_ONCE`` of its f
 ``BYTES_AT_ONCE`` hold, exist in the size of the video; what is kept has the model's size.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -29,6 +30,20 @@ FRAMES_AT_ONCE = 32
 BYTES_AT_ONCE = 256 << 20
 
 _MAX_BYTES = 16 << 30  # of a video, which is read from its file where it has one
+
+
+class ClipPicture(NamedTuple):
+    """One chosen frame of a clip.
+
+    Attributes:
+        place: in the clip; one that comes again is meant anew.
+        picture: in the size of the video.
+        seconds: from the first frame of the video; NaN where frames are stored without times.
+    """
+
+    place: int
+    picture: Image.Image
+    seconds: float
 
 
 class ShownClip(NamedTuple):
@@ -73,14 +88,15 @@ def shown_clips(
 
 def pictures_of(
     clip: EvalClip, sampling: FrameSampling, process: VideoProcess
-) -> Iterator[tuple[int, Image.Image]]:
-    """Chosen frames of a clip with their places in it; a place that comes again is meant anew.
+) -> Iterator[ClipPicture]:
+    """Chosen frames of a clip, some at a time in memory.
 
     Raises:
         BadSampleError: it cannot be decoded.
     """
     if isinstance(clip.source, PackedFrames):
-        yield from enumerate(clip.source.chosen(sampling))
+        for place, picture in enumerate(clip.source.chosen(sampling)):
+            yield ClipPicture(place, picture, math.nan)
         return
     source = clip.source
     video, index = source.with_index() if isinstance(source, VideoMember) else (source.video(), b"")
@@ -93,8 +109,28 @@ def pictures_of(
         index=index,
     )
     for part in parts:
-        for place, frame in enumerate(part.frames, start=part.first):
-            yield place, Image.fromarray(frame)
+        timed = zip(part.frames, part.seconds, strict=True)
+        for place, (frame, seconds) in enumerate(timed, start=part.first):
+            yield ClipPicture(place, Image.fromarray(frame), seconds)
+
+
+def as_pixels(
+    pictures: Iterator[ClipPicture], transform: ImageTransform, sampling: FrameSampling
+) -> UInt8[Tensor, "frames 3 height width"]:
+    """Frames as the model sees them, each transformed as soon as it is there.
+
+    Raises:
+        BadSampleError: a clip has no picture, or what ``pictures`` raises.
+    """
+    pixels: Tensor | None = None
+    for place, picture, _ in pictures:
+        one = transform(picture)
+        if pixels is None:
+            pixels = one.new_empty((sampling.num_frames, *one.shape))
+        pixels[place] = one
+    if pixels is None:
+        raise BadSampleError("broken video", "no frame of it was decoded")
+    return pixels
 
 
 class Decoders:
@@ -129,11 +165,7 @@ def _shown(
     start = time.perf_counter()
     pixels: Tensor | None = None
     try:
-        for place, picture in pictures_of(clip, sampling, decoders.own()):
-            one = transform(picture)
-            if pixels is None:
-                pixels = one.new_empty((sampling.num_frames, *one.shape))
-            pixels[place] = one
+        pixels = as_pixels(pictures_of(clip, sampling, decoders.own()), transform, sampling)
     except BadSampleError:
         pixels = None
     return ShownClip(pixels, time.perf_counter() - start)

@@ -84,7 +84,7 @@ def _shower(process: VideoProcess, clips: Sequence[EvalClip]) -> Callable[[int],
     def show(number: int) -> Panel:
         clip = clips[number]
         try:
-            pictures = dict(pictures_of(clip, _SAMPLING, process))
+            pictures = {p.place: p.picture for p in pictures_of(clip, _SAMPLING, process)}
             strip = strip_of([pictures[place] for place in sorted(pictures)], height=_HEIGHT)
         except BadSampleError:
             return Panel(clip.key)

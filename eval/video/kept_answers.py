@@ -11,18 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import UserError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import write_file
-from eval.contract import Embedder, Model
-from eval.errors import EvaluationError
+from eval.contract import Embedder, Model, PictureModel
+from eval.errors import EvaluationError, UnansweredError
 from eval.process_group import from_all, my_rows, ranks
 from eval.progress import Progress
 from eval.respondents.response import Response
 from eval.video.clip_set import ClipSet, EvalClip
+from eval.video.cost import ClipCosts, CostMeter, Measured, costs_of
 from eval.video.options import VideoOptions
-from eval.video.showing import Asker
+from eval.video.showing import MODEL, Asker
 from eval.video.whole_clips import ClipDecoder
 from eval.video.wording import Worded
 
@@ -40,8 +43,8 @@ def answers(
     num_frames: int,
     video: VideoOptions,
     told: dict[str, JsonValue],
-) -> list[Response]:
-    """One response a question, in their order; the same on every process.
+) -> tuple[list[Response], ClipCosts]:
+    """One response a question, in their order, and what clips cost; the same on every process.
 
     Args:
         asker: of the model.
@@ -60,6 +63,8 @@ def answers(
     num_groups = -(-len(questions) // size)
     mine = sorted(set(my_rows(num_groups).tolist()))
     own: dict[int, Response] = {}
+    costs: list[Measured] = []
+    device = model.device if isinstance(model, PictureModel) else "cpu"
     failure: UserError | None = None
     progress = None
     if not ranks().rank:
@@ -71,16 +76,19 @@ def answers(
             some = questions[first : first + size]
             path = None if folder is None else folder / f"answers-{first:06d}-{size}.json"
             try:
-                responses = _group(asker, found, some, decoder, path)
+                responses, cost = _group(asker, found, some, decoder, path, device)
             except UserError as error:
                 failure = error
                 break
             own |= {first + response.index: response for response in responses}
+            costs.append(cost)
             if progress:
                 progress.add(len(some))
     if progress:
         progress.close()
-    return _from_all(own, failure, len(questions))
+    every = _from_all(own, failure, len(questions))
+    measured = [cost for part in from_all(costs) for cost in part]
+    return every, costs_of(measured, [MODEL], is_cuda=torch.device(device).type == "cuda")
 
 
 def _group(
@@ -89,17 +97,21 @@ def _group(
     questions: Sequence[Worded],
     decoder: ClipDecoder,
     path: Path | None,
-) -> list[Response]:
+    device: torch.device | str,
+) -> tuple[list[Response], Measured]:
     kept = None if path is None else _read(path, len(questions))
-    if kept is not None:
-        return kept
+    if path is not None and kept is not None:
+        return kept, _read_cost(path)
     decoder.check()
     numbers = sorted({number for question in questions for number in question.clips})
     clips: dict[int, EvalClip] = {number: found.clips[number] for number in numbers}
-    responses = asker.ask(questions, clips, decoder)
+    meter = CostMeter([MODEL], device)
+    responses = asker.ask(questions, clips, decoder, meter)
+    cost = meter.measured()
     if path is not None:
+        write_file(_cost_path(path), json.dumps(cost.to_json()).encode())
         write_file(path, _packed(responses))
-    return responses
+    return responses, cost
 
 
 def _packed(responses: Sequence[Response]) -> bytes:
@@ -131,11 +143,25 @@ def _read(path: Path, count: int) -> list[Response] | None:
     return responses if is_whole else None
 
 
+def _cost_path(path: Path) -> Path:
+    return path.with_name(path.name.replace("answers", "cost"))
+
+
+def _read_cost(path: Path) -> Measured:
+    """What a group cost; nothing known of one that was asked before costs were kept."""
+    try:
+        return Measured.from_json(parsed_json(_cost_path(path).read_bytes()))
+    except (OSError, ValueError):
+        return Measured({}, {}, [])
+
+
 def _from_all(own: dict[int, Response], failure: UserError | None, count: int) -> list[Response]:
     """The responses of all processes, or the failure of one of them on each."""
     gathered: list[dict[int, Response] | str] = from_all(own if failure is None else str(failure))
     if failure is not None:
         raise failure
+    if others := [part for part in gathered if isinstance(part, str)]:
+        raise UnansweredError(others[0])
     every = {
         place: one for part in gathered if isinstance(part, dict) for place, one in part.items()
     }

@@ -6,7 +6,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eval.contract import ClipEmbeddingModel, CountsTokens, EmbeddingModel
+from eval.contract import ClipEmbeddingModel, CountsTokens, EmbeddingModel, Model
 from eval.data.views import ImageTransform
 
 _AT_ONCE = 128  # frames
@@ -103,7 +103,7 @@ def as_clip_model(model: EmbeddingModel) -> ClipEmbeddingModel:
     return model if isinstance(model, ClipEmbeddingModel) else MeanPooled(model)
 
 
-def tokens_of(model: EmbeddingModel, num_frames: int) -> int | None:
+def tokens_of(model: Model, num_frames: int) -> int | None:
     """Visual tokens of a clip, as ``CountsTokens``; of a mean, those of each frame as a picture.
 
     None where the model does not know.

@@ -48,6 +48,9 @@ class VideoOptions:
     def __post_init__(self) -> None:
         if any(number < 1 for number in self.frames):
             raise EvaluationError("video.frames are numbers of frames, each at least 1")
+        if len(set(self.frames)) < len(self.frames):
+            told = ",".join(map(str, self.frames))
+            raise EvaluationError(f"video.frames={told} names a number twice; give each once")
         for name, value in self.reduction().items():
             if value < 1:
                 raise EvaluationError(f"video.{name}={value} must be 1 (all tokens) or more")

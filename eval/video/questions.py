@@ -34,7 +34,7 @@ from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
 from eval.video.reduction import as_reduced
 from eval.video.scored import rows_by_kind
-from eval.video.showing import asker_of, frames_of
+from eval.video.showing import MODEL, asker_of, frames_of
 from eval.video.wording import worded_set
 
 _TITLES = {
@@ -173,7 +173,7 @@ class VideoQuestions:
         asker = asker_of(model, sampling, self.options, self.video)
         questions = worded_set(found)
         told: Settings = {"sampling": dict[str, JsonValue](sampling.to_json()), **asker.told()}
-        responses = answers(
+        responses, costs = answers(
             model,
             asker,
             found,
@@ -184,6 +184,8 @@ class VideoQuestions:
             told=told,
         )
         marks = marked(questions, responses)
+        of_model = costs.told({MODEL: model}, frames, {MODEL: "model"})
+        cost: Settings = {"cost": of_model} if of_model else {}
         scores, chance, per_unit = self._scores(found, marks)
         if not scores:
             raise EvaluationError(
@@ -214,6 +216,7 @@ class VideoQuestions:
                 "pairs": len(found.pairs),
                 "pairs_left_out": sum(not broken.isdisjoint(pair.clips) for pair in found.pairs),
             }
+            | cost
             | remarks(marks, num_examples=self.num_examples)
             | dict(found.remarks)
             | self.dataset.remarks(left_out),

@@ -1,7 +1,7 @@
 """Two ways of asking: models of ours see pixels, models that are sent messages see pictures."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -18,13 +18,18 @@ from eval.respondents.question import Prompted
 from eval.respondents.response import Response
 from eval.video.asking_options import AskingOptions
 from eval.video.clip_set import EvalClip
+from eval.video.cost import CostMeter
+from eval.video.decoding import as_pixels
 from eval.video.options import VideoOptions
 from eval.video.shown_frames import as_jpegs, from_start, joined
-from eval.video.whole_clips import ClipDecoder, as_shown
+from eval.video.whole_clips import ClipDecoder
 from eval.video.wording import FRAMES_BEFORE, Worded
 
 #: Frames of a clip for models that do not say how many they take.
 USUAL_FRAMES = 8
+
+#: What the costs of the model stand under.
+MODEL = ""
 
 #: Of questions about videos, in logs of what is sent.
 _SETTING = "video"
@@ -37,12 +42,17 @@ class Asker(Protocol):
     """Puts questions to one model."""
 
     def ask(
-        self, questions: Sequence[Worded], clips: Mapping[int, EvalClip], decoder: ClipDecoder
+        self,
+        questions: Sequence[Worded],
+        clips: Mapping[int, EvalClip],
+        decoder: ClipDecoder,
+        meter: CostMeter,
     ) -> list[Response]:
         """One response a question, its index the place in ``questions``.
 
         Args:
             clips: those that are asked about, by number.
+            meter: told what decoding takes and, where the model runs here, what it takes.
         Raises:
             UnansweredError: nothing can be asked, or a question is left without an answer.
             MissingDecoderError: this machine cannot read videos.
@@ -88,12 +98,16 @@ class _OfPixels:
         return {"max_tokens": self._max_tokens}
 
     def ask(
-        self, questions: Sequence[Worded], clips: Mapping[int, EvalClip], decoder: ClipDecoder
+        self,
+        questions: Sequence[Worded],
+        clips: Mapping[int, EvalClip],
+        decoder: ClipDecoder,
+        meter: CostMeter,
     ) -> list[Response]:
         """See ``Asker``."""
-        make = partial(as_shown, self._model.image_transform)
+        make = partial(as_pixels, transform=self._model.image_transform, sampling=self._sampling)
         made = decoder.each(clips.values(), self._sampling, make)
-        shown = _whole(questions, dict(zip(clips, made, strict=True)))
+        shown = _whole(questions, dict(zip(clips, _timed(made, meter), strict=True)))
         responses = [_broken(place) for place in range(len(questions))]
         by_length: dict[int, list[int]] = defaultdict(list)
         for place in shown:
@@ -101,10 +115,9 @@ class _OfPixels:
         for places in by_length.values():
             for start in range(0, len(places), self._batch_size):
                 batch = places[start : start + self._batch_size]
-                texts = self._written(
-                    [_with_black(shown[place]) for place in batch],
-                    [questions[place].text for place in batch],
-                )
+                joined_clips = [_with_black(shown[place]) for place in batch]
+                with meter.embedding(MODEL, sum(len(shown[place]) for place in batch)):
+                    texts = self._written(joined_clips, [questions[place].text for place in batch])
                 for place, text in zip(batch, texts, strict=True):
                     responses[place] = Response(index=place, setting=_SETTING, text=text)
         return responses
@@ -141,7 +154,11 @@ class _OfPictures:
         }
 
     def ask(
-        self, questions: Sequence[Worded], clips: Mapping[int, EvalClip], decoder: ClipDecoder
+        self,
+        questions: Sequence[Worded],
+        clips: Mapping[int, EvalClip],
+        decoder: ClipDecoder,
+        meter: CostMeter,
     ) -> list[Response]:
         """See ``Asker``."""
         side, quality = self._model.frame_side, self._options.quality
@@ -150,7 +167,7 @@ class _OfPictures:
         )
         frames = {
             number: None if own is None else from_start(own, clip)
-            for (number, clip), own in zip(clips.items(), made, strict=True)
+            for (number, clip), own in zip(clips.items(), _timed(made, meter), strict=True)
         }
         shown = _whole(questions, frames)
         prompted = [
@@ -176,6 +193,12 @@ class _OfPictures:
                 f"answer ({reason}); run the same command again, the others are kept"
             )
         return [found.get(place) or _broken(place) for place in range(len(questions))]
+
+
+def _timed(made: Iterable[tuple[Shown | None, float]], meter: CostMeter) -> Iterator[Shown | None]:
+    for own, seconds in made:
+        meter.decoded(seconds)
+        yield own
 
 
 def _whole(questions: Sequence[Worded], made: Mapping[int, Shown | None]) -> dict[int, list[Shown]]:

@@ -1,30 +1,32 @@
 """Frames of clips as encoded pictures with their times, for models that are sent pictures."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from data_pipelines.video.process import SampledClip
 from eval.respondents.media import BytesMedia
 from eval.respondents.question import Frame
 from eval.video.clip_set import EvalClip
+from eval.video.decoding import ClipPicture
 
 #: Seconds of black between two clips that are shown as one, as in Vinoground's joined videos.
 BLACK_SECONDS = 2.0
 
 
-def as_jpegs(sampled: SampledClip, *, side: int, quality: int) -> tuple[Frame, ...]:
+def as_jpegs(pictures: Iterable[ClipPicture], *, side: int, quality: int) -> tuple[Frame, ...]:
     """The frames of a clip, timed from the first frame of the whole video.
+
+    Each is encoded as soon as it is there: a clip is never held in the size of its video.
 
     Args:
         side: longest side, pixels; larger frames are scaled down, smaller ones stay.
         quality: of the JPEG, 1 to 95.
     """
-    return tuple(
-        Frame(_jpeg(Image.fromarray(frame), side, quality), seconds)
-        for frame, seconds in zip(sampled.frames, sampled.seconds, strict=True)
-    )
+    frames = {
+        place: Frame(_jpeg(picture, side, quality), seconds) for place, picture, seconds in pictures
+    }
+    return tuple(frames[place] for place in sorted(frames))
 
 
 def from_start(frames: Sequence[Frame], clip: EvalClip) -> tuple[Frame, ...]:

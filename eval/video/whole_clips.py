@@ -1,22 +1,16 @@
-"""Whole clips with their times, decoded some ahead, each made into what its task wants of it."""
+"""Clips decoded some ahead, part by part, each made into what its task wants of it."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-import torch
-from jaxtyping import UInt8
-from PIL import Image
-from torch import Tensor
-
 from data_pipelines.errors import BadSampleError
-from data_pipelines.video.process import SampledClip
 from data_pipelines.video.sampler import FrameSampling
-from eval.data.views import ImageTransform
 from eval.video.clip_set import EvalClip
-from eval.video.decoding import Decoders
+from eval.video.decoding import ClipPicture, Decoders, pictures_of
 from eval.video.options import VideoOptions
 from eval.video.packed import PackedFrames
 
@@ -54,17 +48,20 @@ class ClipDecoder:
         self,
         clips: Iterable[EvalClip],
         sampling: FrameSampling,
-        make: Callable[[SampledClip], Made],
-    ) -> Iterator[Made | None]:
-        """What is made of each clip, in order; None for those that cannot be decoded.
+        make: Callable[[Iterator[ClipPicture]], Made],
+    ) -> Iterator[tuple[Made | None, float]]:
+        """What is made of each clip, in order, and the seconds that it took in its thread.
+
+        None is made of clips that cannot be decoded.
 
         Args:
-            make: called in the threads.
+            make: called in the threads; a clip's frames exist in the size of its video only while
+                it takes them.
         Raises:
             MissingDecoderError: this machine cannot read videos.
         """
         jobs = (self._pool.submit(self._made, clip, sampling, make) for clip in clips)
-        pending: deque[Future[Made | None]] = deque(islice(jobs, self._workers + 1))
+        pending: deque[Future[tuple[Made | None, float]]] = deque(islice(jobs, self._workers + 1))
         try:
             while pending:
                 yield pending.popleft().result()
@@ -74,21 +71,15 @@ class ClipDecoder:
                 job.cancel()
 
     def _made(
-        self, clip: EvalClip, sampling: FrameSampling, make: Callable[[SampledClip], Made]
-    ) -> Made | None:
-        if isinstance(clip.source, PackedFrames):
-            return None
-        try:
-            sampled = self._decoders.own().sample(
-                clip.source.video(), sampling.num_frames, sampling.sampler, span=clip.span
-            )
-        except BadSampleError:
-            return None
-        return make(sampled)
-
-
-def as_shown(
-    transform: ImageTransform, sampled: SampledClip
-) -> UInt8[Tensor, "frames 3 height width"]:
-    """Frames as the model sees them."""
-    return torch.stack([transform(Image.fromarray(frame)) for frame in sampled.frames])
+        self,
+        clip: EvalClip,
+        sampling: FrameSampling,
+        make: Callable[[Iterator[ClipPicture]], Made],
+    ) -> tuple[Made | None, float]:
+        start, own = time.perf_counter(), None
+        if not isinstance(clip.source, PackedFrames):
+            try:
+                own = make(pictures_of(clip, sampling, self._decoders.own()))
+            except BadSampleError:
+                own = None
+        return own, time.perf_counter() - start

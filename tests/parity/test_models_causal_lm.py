@@ -141,3 +141,19 @@ def test_a_folder_without_a_model_is_one_line(tmp_path):
     with pytest.raises(Exception, match="cannot load the language model") as found:
         load_language_model(str(tmp_path), context_length=8)
     assert "\n" not in str(found.value)
+
+
+def test_logits_are_made_where_a_token_is_predicted_alone(language: LanguageModel) -> None:
+    places = []
+    head = language.model.get_output_embeddings()
+    hook = head.register_forward_hook(lambda _m, _i, logits: places.append(logits.shape[1]))
+    prefix = torch.randn(2, 50, head.in_features)
+    predicted = torch.tensor([[2, 5, 6, 3], [2, 7, 3, NO_TOKEN]])
+    sequences = embedded(language.model, prefix, torch.full((2, 0), NO_TOKEN), predicted)
+    losses = caption_losses(language.model, sequences, label_smoothing=0.0)
+    none = sequences._replace(targets=torch.full_like(sequences.targets, NO_TOKEN))
+    nothing = caption_losses(language.model, none, label_smoothing=0.0)
+    hook.remove()
+    assert places == [3, 1]
+    assert losses.isfinite().all()
+    assert nothing.tolist() == [0, 0]

@@ -23,7 +23,7 @@ def make_shards(folder: Path, *, num_samples: int = 96) -> Path:
 
 def small_config(shards: Path, *overrides: str) -> TrainConfig:
     """16 samples a step, every step logged, no worker processes."""
-    return apply_overrides(
+    small = apply_overrides(
         TrainConfig(),
         [
             "model.name=vlsuite-tiny-32",
@@ -38,9 +38,9 @@ def small_config(shards: Path, *overrides: str) -> TrainConfig:
             "logging.every=1steps",
             "checkpoint.every=1000steps",
             "threads=1",
-            *overrides,
         ],
     )
+    return apply_overrides(small, overrides)
 
 
 def run_to_end(config: TrainConfig, path: Path) -> tuple[TrainState, list[float]]:

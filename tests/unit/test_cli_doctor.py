@@ -113,6 +113,17 @@ def test_no_compiler(monkeypatch, tmp_path):
     assert "g++" in (finding.remedy or "")
 
 
+def test_a_compiler_that_takes_too_long(monkeypatch, tmp_path):
+    slow = tmp_path / "c++"
+    slow.write_text("#!/bin/sh\nexec sleep 20\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", str(slow))
+    monkeypatch.setattr(doctor_checks, "_COMPILE_SECONDS", 0.1)
+    finding = CHECKS["compiler"]()
+    assert finding.state == "warn"
+    assert "again" in (finding.remedy or "")
+
+
 def test_no_video_decoder(monkeypatch, tmp_path):
     (tmp_path / "av.py").write_text("raise ImportError('no av')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

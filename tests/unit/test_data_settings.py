@@ -67,6 +67,13 @@ def test_every_recipe_survives_json(name):
     assert from_dict(TrainConfig, json.loads(json.dumps(to_dict(config)))) == config
 
 
+def test_a_component_is_not_chosen_after_its_own_settings():
+    told = ["model.pretrained=openai", "optim.lr=1e-3", "model=storm"]
+    with pytest.raises(ConfigError, match=r"model=storm undoes --set model\.pretrained=openai"):
+        apply_overrides(TrainConfig(), told)
+    assert apply_overrides(TrainConfig(), ["model=storm", "model.layers=1"]).model.layers == 1
+
+
 def test_stored_config_with_an_unknown_key_is_refused():
     stored = to_dict(TrainConfig())
     stored["optim"]["learning_rate"] = 1.0

@@ -65,9 +65,11 @@ def test_frames_are_those_of_the_reader(process):
 
 def test_parts_are_the_frames_of_a_sample_and_the_process_goes_on(process):
     sampling = FrameSampling(sampler="segments", num_frames=11)
-    expected = process.sample(CLIP, 11).frames
+    sampled = process.sample(CLIP, 11)
+    expected = sampled.frames
     for most in (1, 4, 11, 50):
         parts = list(process.sample_in_parts(CLIP, sampling, most=most))
+        assert tuple(second for part in parts for second in part.seconds) == sampled.seconds
         assert [part.first for part in parts] == list(range(0, 11, most))
         np.testing.assert_array_equal(np.concatenate([p.frames for p in parts]), expected)
     small = process.sample_in_parts(CLIP, sampling, most=2, most_bytes=5 * 32 * 32 * 3)

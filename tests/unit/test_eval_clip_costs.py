@@ -13,6 +13,7 @@ from eval.contract import CountsTokens
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
+from eval.errors import EvaluationError
 from eval.report.build import build_report
 from eval.report.clip_costs import cost_of, described, remarks_on_clips, sampling_of
 from eval.report.compare import build_comparison
@@ -140,6 +141,11 @@ def test_batches_are_bounded_by_frames(folder, frames, expected):
     assert model.shown == [(count, frames) for count in expected]
     assert VideoOptions().clips_at_once(8) == 16
     assert VideoOptions().clips_at_once(512) == 1
+
+
+def test_no_number_of_frames_is_named_twice():
+    with pytest.raises(EvaluationError, match=r"video\.frames=4,8,4 names a number twice"):
+        VideoOptions(frames=(4, 8, 4))
 
 
 def test_a_mean_over_hundreds_of_frames_sees_some_at_a_time():

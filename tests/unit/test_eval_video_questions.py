@@ -18,6 +18,7 @@ from eval.answers.polar import yes_or_no
 from eval.capabilities import ANSWERS_CLIPS, lack_of
 from eval.contract import ClipAnswerer
 from eval.errors import EvaluationError
+from eval.report.clip_costs import cost_of
 from eval.respondents.outcome import read_response
 from eval.respondents.response import Response
 from eval.video.clip_set import ChoiceQuestion, PairQuestion
@@ -273,6 +274,56 @@ def test_kept_answers_of_another_length_or_order_are_none(tmp_path: Path) -> Non
     path.write_bytes(_packed(responses[::-1]))
     assert _read(path, 2) is None
     assert _read(tmp_path / "gone.json", 2) is None
+
+
+def test_the_cost_of_a_clip_is_measured_where_the_model_runs_and_kept(tmp_path: Path) -> None:
+    data = write_tempcompass(tmp_path / "data", "multi-choice")
+
+    class Counting(Watcher):
+        def tokens_of(self, num_frames: int) -> int:
+            return 7 * num_frames
+
+    kept: dict[str, Any] = {"cache": tmp_path / "cache", "tasks": "video_questions"}
+    (found,) = evaluate_here(Counting(), data, **kept)
+    cost = cost_of(found)
+    assert cost.tokens == 7 * FRAMES
+    assert cost.seconds is not None
+    assert cost.decode_seconds is not None
+    assert 0 < cost.seconds < cost.decode_seconds + 60
+    (again,) = evaluate_here(Counting(), data, **kept)
+    assert cost_of(again) == cost
+    for path in (tmp_path / "cache").rglob("cost-*.json"):
+        path.unlink()
+    (before,) = evaluate_here(Counting(), data, **kept)
+    assert before.scores == found.scores
+    assert cost_of(before).seconds is None
+
+
+def test_of_an_endpoint_decoding_alone_is_measured(tmp_path: Path) -> None:
+    data = write_tempcompass(tmp_path / "data", "multi-choice")
+    with OmniServer(looking) as server:
+        assert evaluate(f"{server.url}#eyes", data, tmp_path) == 0
+    cost = result(tmp_path)["details"]["cost"]
+    assert cost["decode_seconds_per_clip"] > 0
+    assert "model" not in cost
+
+
+def test_a_clip_is_decoded_part_by_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_tempcompass(tmp_path / "data", "multi-choice")
+    sizes: list[int] = []
+    parts = VideoProcess.sample_in_parts
+
+    def watched(self: VideoProcess, *args: Any, **told: Any) -> Any:
+        for part in parts(self, *args, **told):
+            sizes.append(len(part.frames))
+            yield part
+
+    monkeypatch.setattr(VideoProcess, "sample_in_parts", watched)
+    monkeypatch.setattr("eval.video.decoding.FRAMES_AT_ONCE", 3)
+    monkeypatch.setattr("eval.video.decoding.BYTES_AT_ONCE", 0)
+    (found,) = evaluate_here(Watcher(), data, tasks="video_questions", cache=tmp_path / "cache")
+    assert found.scores["accuracy"].value == 1
+    assert set(sizes) == {3, FRAMES - 3}
 
 
 def test_sentences_of_shards_get_an_order_and_parts_of_a_video_their_own_time(

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import ResidualAttentionBlock
+from torch import nn
 
 from tests.support.video_models import SIDE, clips, image_towers, spread
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
+from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.layers.mamba.config import MambaConfig
 from vlsuite.layers.mamba.temporal import TemporalMamba
@@ -199,6 +202,7 @@ class TestSettings:
             ({"downsample": 3}, r"downsample=3 does not divide the 4 x 4 patches"),
             ({"layers": -1}, r"model\.layers=-1"),
             ({"head_heads": 5}, r"head_heads=5 does not divide"),
+            ({"head_heads": 0}, r"head_heads=0 must be at least 1"),
             ({"image_layer": 2}, r"image_layer=2 counts from the end"),
             ({"frames": ("4x",)}, r"model\.frames="),
         ],
@@ -207,6 +211,45 @@ class TestSettings:
         with pytest.raises(ConfigError, match=message) as error:
             tiny_model(**changes)
         assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("is_checkpointed", [False, True])
+    def test_dropout_masks_depend_on_the_seed_alone(self, is_checkpointed):
+        """With a graph or without one, as a step in several micro-batches embeds clips twice."""
+        tower = tiny_tower(frames_at_once=2, grad_checkpointing=is_checkpointed)
+        for block in list(tower.modules()):
+            if isinstance(block, ResidualAttentionBlock):
+                block.mlp.add_module("dropout", nn.Dropout(0.5))
+        tower.train()
+        frames = torch.cat([clips(1, 3)[0], clips(1, 2, seed=1)[0]])
+
+        def embedded(number: int) -> torch.Tensor:
+            seed_dropout(5, number)
+            return tower(frames, [3, 2])
+
+        with torch.no_grad():
+            first, other = embedded(1), embedded(2)
+        again = embedded(1)
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        gradients = []
+        for found in (again, embedded(1)):
+            tower.zero_grad()
+            (found * torch.arange(16)).sum().backward()
+            gradients.append(tower.frames.project.weight.grad.clone())
+        assert torch.equal(*gradients)
+
+    def test_a_tower_that_learns_has_no_batch_norm(self):
+        words = {"tokenizer": str(word_tokenizer_folder()), "context_length": CONTEXT_LENGTH}
+        for is_locked in (True, False):
+            image_text = OpenClipConfig(name="vlsuite-micro-32", lock_image=is_locked, **words)
+            config = StormConfig(image_text=image_text, width=WIDTH)
+            base = image_text.build()
+            base.encoder.visual.add_module("norm", nn.BatchNorm1d(2))
+            if is_locked:
+                config.encoder_of(base)
+            else:
+                with pytest.raises(ConfigError, match=r"batch norm.*lock_image=true"):
+                    config.encoder_of(base)
 
     def test_no_reduction_below_one(self):
         with pytest.raises(ConfigError, match=r"model\.reduction\.temporal_pool=0"):

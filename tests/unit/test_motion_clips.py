@@ -201,6 +201,15 @@ def test_stored_clips_are_read_by_their_roles(built):
     assert sample.plain_captions(one_per_line=False) == tuple(sample.fields["captions"])
 
 
+@pytest.mark.parametrize("most", [-1, 0, 1, 3])
+def test_too_few_sprites_are_one_line(tmp_path, most):
+    with pytest.raises(ConfigError, match=rf"--sprites {most}: take at least 4"):
+        MotionSource(clips=2, validation=2, test=2, sprites=most).build(
+            Target(out_dir=tmp_path / "out")
+        )
+    assert not (tmp_path / "out").exists()
+
+
 def test_sprites_of_shards_need_pictures_that_are_cut_out(tmp_path):
     write_tar(tmp_path / "s.tar", [])
     with pytest.raises(DataError, match="too few"):

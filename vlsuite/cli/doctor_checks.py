@@ -24,7 +24,7 @@ _SUPPORTED_PYTHON = ((3, 11), (3, 13))
 _REQUIRED = ("open_clip", "webdataset", "tokenizers", "transformers", "safetensors", "einops")
 _GIB = 2**30
 _NETWORK_SECONDS = 1.5
-_COMPILE_SECONDS = 10
+_COMPILE_SECONDS = 30
 
 
 class Finding(NamedTuple):
@@ -146,14 +146,21 @@ def check_compiler() -> Finding:
     if compiler is None:
         return Finding("warn", f"no C++ compiler ({', '.join(names)})", needed)
     with tempfile.TemporaryDirectory() as scratch:
-        done = subprocess.run(
-            [compiler, "-x", "c++", "-", "-o", f"{scratch}/out"],
-            input="#include <vector>\nint main() { return std::vector<int>(1)[0]; }\n",
-            capture_output=True,
-            text=True,
-            timeout=_COMPILE_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [compiler, "-x", "c++", "-", "-o", f"{scratch}/out"],
+                input="#include <vector>\nint main() { return std::vector<int>(1)[0]; }\n",
+                capture_output=True,
+                text=True,
+                timeout=_COMPILE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return Finding(
+                "warn",
+                f"{compiler} did not end within {_COMPILE_SECONDS} s",
+                "the machine is busy or its disk slow: run 'vlsuite doctor' again",
+            )
     if done.returncode:
         return Finding("warn", f"{compiler} fails: {done.stderr.strip()[:120]}", needed)
     if not (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file():

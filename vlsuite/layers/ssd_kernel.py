@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vlsuite.errors import ConfigError, UnknownNameError
+from vlsuite.layers.selective_scan.mamba_ssm_form import BUILD
 from vlsuite.layers.selective_scan.paths import PATHS, VARIABLE, ScanPath
 
 #: Tokens of a chunk, as modules/mamba2.py of mamba-ssm calls it.
@@ -59,7 +60,7 @@ def _looked_for(device: str, forced: str) -> ScanPath:
     except Exception as error:  # whatever Triton and extensions raise while they are imported
         said = " ".join(f"{type(error).__name__}: {error}".split())[:150]
         if forced:
-            raise ConfigError(f"{VARIABLE}=mamba_ssm: {said}; pip install mamba-ssm") from error
+            raise ConfigError(f"{VARIABLE}=mamba_ssm: {said}; {BUILD}") from error
         return ScanPath("torch", f"matrix products; mamba-ssm cannot be imported: {said}")
     return ScanPath("mamba_ssm", "Triton kernel of mamba-ssm")
 

@@ -22,7 +22,8 @@ from vlsuite.layers.selective_scan.form import ScanInputs
 #: Of the kernel.
 MOST_STATES = 256
 
-_BUILD = (
+#: How the package is installed so that it can be imported and has the kernel of Mamba-1.
+BUILD = (
     "build it with MAMBA_KEEP_CUDA_BUILD=TRUE pip install --no-build-isolation "
     "--no-binary mamba-ssm mamba-ssm"
 )
@@ -48,14 +49,14 @@ def why_not() -> Problem | None:
     imported.
     """
     if importlib.util.find_spec("mamba_ssm") is None:
-        return Problem("mamba-ssm is not installed", _BUILD)
+        return Problem("mamba-ssm is not installed", BUILD)
     if importlib.util.find_spec("selective_scan_cuda") is None:
-        return Problem("mamba-ssm is installed without the kernel selective_scan_cuda", _BUILD)
+        return Problem("mamba-ssm is installed without the kernel selective_scan_cuda", BUILD)
     try:
         _function()
     except Exception as error:  # whatever Triton and extensions raise while they are imported
         said = " ".join(f"{type(error).__name__}: {error}".split())[:150]
-        return Problem(f"mamba-ssm cannot be imported ({said})", _BUILD)
+        return Problem(f"mamba-ssm cannot be imported ({said})", BUILD)
     return None
 
 

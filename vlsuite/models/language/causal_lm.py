@@ -7,6 +7,7 @@ positions in both whatever its position embeddings are.
 b = batch, n = places, d = width of the language model
 """
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,28 +210,42 @@ def caption_losses(
 ) -> Float[Tensor, " batch"]:
     """Mean cross-entropy of each row's predicted tokens, in nats a token, fp32.
 
-    Gradients reach the embeddings through the frozen model. Each row weighs the same in their
+    Logits are made where a token is predicted alone, not for the whole prefix, as far as the
+    model lets choose them (``logits_to_keep`` of transformers). Gradients reach the embeddings
+    through the frozen model. Each row weighs the same in their
     mean whatever its length (LAVIS averages over all tokens of a batch instead).
 
     Args:
         label_smoothing: share of the target spread evenly over the vocabulary.
     """
     sequences = packed(sequences, gaps_first=False)
-    logits = model(
-        inputs_embeds=sequences.embeds,
-        attention_mask=sequences.is_there.long(),
-        use_cache=False,
-    ).logits
     targets = sequences.targets[:, 1:]
+    places = (targets != NO_TOKEN).any(dim=0).nonzero()[:, 0]
+    places = places if len(places) else places.new_zeros(1)
+    targets = targets[:, places]
     # the class axis second, as cross_entropy wants it
     losses = F.cross_entropy(
-        logits[:, :-1].float().mT,
+        _logits_at(model, sequences, places).float().mT,
         targets,
         ignore_index=NO_TOKEN,
         label_smoothing=label_smoothing,
         reduction="none",
     )
     return losses.sum(dim=1) / (targets != NO_TOKEN).sum(dim=1).clamp_min(1)
+
+
+def _logits_at(
+    model: Any, sequences: Sequences, places: Int64[Tensor, " chosen"]
+) -> Float[Tensor, "batch chosen vocabulary"]:
+    can_choose = "logits_to_keep" in inspect.signature(model.forward).parameters
+    chosen = {"logits_to_keep": places} if can_choose else {}
+    logits = model(
+        inputs_embeds=sequences.embeds,
+        attention_mask=sequences.is_there.long(),
+        use_cache=False,
+        **chosen,
+    ).logits
+    return logits if can_choose else logits[:, places]
 
 
 @torch.no_grad()

@@ -69,13 +69,18 @@ class FrameEncoder(nn.Module):
         """Tokens and features of every frame."""
         frozen = not any(p.requires_grad for p in self.image.parameters())
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            patches, features = self._through_tower(frames)
+            patches, features = self._through_tower(frames, is_frozen=frozen)
         return FrameTokens(self.project(patches), features)
 
-    def _through_tower(self, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """Joined patches [t, r, c, s * s * image width] and features."""
+    def _through_tower(self, frames: Tensor, *, is_frozen: bool) -> tuple[Tensor, Tensor]:
+        """Joined patches [t, r, c, s * s * image width] and features.
+
+        A tower in training sees the frames in the same parts with and without a graph: a step
+        that embeds them twice then draws the same dropout masks.
+        """
         learns = torch.is_grad_enabled()
-        if learns and not self.grad_checkpointing:
+        is_whole = learns or (self.training and not is_frozen)
+        if is_whole and not self.grad_checkpointing:
             return self._encoded(frames)
         parts = []
         for part in frames.split(self._frames_at_once):

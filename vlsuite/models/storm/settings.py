@@ -91,12 +91,14 @@ class StormSettings(VideoTextFamily):
                 "model.train_language_model and model.writing need model.language_model; name a "
                 "folder or a Hugging Face id"
             )
-        head_is_set = self.head_layers != 1 or self.head_heads or not self.from_image
+        head_is_set = self.head_layers != 1 or self.head_heads is not None or not self.from_image
         if self.language_model and head_is_set:
             raise ConfigError(
                 "model.head_layers, model.head_heads and model.from_image are of the contrastive "
                 "head; leave them out, or model.language_model"
             )
+        if self.head_heads is not None and self.head_heads < 1:
+            raise ConfigError(f"model.head_heads={self.head_heads} must be at least 1")
         if self.image_layer >= 0:
             raise ConfigError(
                 f"model.image_layer={self.image_layer} counts from the end: -1 is the last block"
@@ -122,8 +124,10 @@ class StormSettings(VideoTextFamily):
 
         Raises:
             ModelError: the tower does not give tokens of patches.
-            ConfigError: its patches cannot be joined so.
+            ConfigError: its patches cannot be joined so, or it would learn with batch norm.
         """
+        if not self.image_text.lock_image:
+            refuse_batch_norm(base.encoder.visual, self.image_text.name)
         return frame_encoder(
             base.encoder.visual,
             name=self.image_text.name,
@@ -138,3 +142,18 @@ class StormSettings(VideoTextFamily):
     def mixers(self, width: int) -> list[nn.Module]:
         """The temporal layers."""
         return [TemporalMamba(width, self.mixer) for _ in range(self.layers)]
+
+
+def refuse_batch_norm(tower: nn.Module, name: str) -> None:
+    """An image tower that learns sees frames of many clips in parts, each perhaps twice.
+
+    Its batch statistics would depend on these parts, and running ones would count frames twice.
+
+    Raises:
+        ConfigError: it has batch normalisation.
+    """
+    if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in tower.modules()):
+        raise ConfigError(
+            f"the image tower of '{name}' has batch normalisation, with which a clip depends on "
+            "those beside it; set model.image_text.lock_image=true, or take a ViT"
+        )
