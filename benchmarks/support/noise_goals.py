@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+from eval.studies.estimates import Estimate
 from eval.studies.noise.figures import title_of
 from eval.studies.noise.records import CellRecord
-from eval.studies.noise.statistics import LEAST_HITS, Estimate, Statistics
+from eval.studies.noise.statistics import LEAST_HITS, Statistics
 from eval.studies.noise.summary import detections
-from eval.studies.noise.tables import Table, as_text, share
+from eval.studies.noise.tables import share
+from eval.studies.tables import Table, as_text
 
 #: Seeds behind a verdict, at least.
 LEAST_SEEDS = 3

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.support.noise_goals import Goal, goal_table, judge, judged_study
+from eval.studies.estimates import Estimate
 from eval.studies.noise.records import load_cells
-from eval.studies.noise.statistics import Estimate, Statistics
+from eval.studies.noise.statistics import Statistics
 from tests.support.noise_cells import places, write_cell
 
 _ROWS = {1, 2, 3, 4, 5, 6, 7}

@@ -4,7 +4,14 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from vlsuite.cli import curate_diff, curate_run, curate_scan, curate_why
+from vlsuite.cli import (
+    curate_diff,
+    curate_reshard,
+    curate_run,
+    curate_scan,
+    curate_subset,
+    curate_why,
+)
 
 HELP = """\
 choose which samples of shards to train on, and know why each one went
@@ -14,6 +21,10 @@ choose which samples of shards to train on, and know why each one went
                                                    filter the table; no shard is read again
   vlsuite curate why 5f1c09aa31be... curated       what became of one sample, and why
   vlsuite curate diff curated curated-2            what changed between two runs, and why
+  vlsuite curate subset data/pairs --from curated/kept.parquet --out clean.subset
+                                                   a view of the shards: one bit a sample
+  vlsuite curate reshard data/pairs --subset clean.subset --out data/clean
+                                                   these samples as shards of their own
 
 The table is Parquet beside the shards ('curation' in their folder), for DuckDB, pandas and the like
 too. A run writes kept.parquet (uid, shard, row) and the fate of every sample (lineage/).
@@ -24,6 +35,8 @@ _ACTIONS: dict[str, Any] = {
     "run": curate_run,
     "why": curate_why,
     "diff": curate_diff,
+    "subset": curate_subset,
+    "reshard": curate_reshard,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.options import option
+from vlsuite.cli import study_detection
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.errors import ConfigError
 
@@ -15,6 +16,7 @@ many small runs that answer one question, with intervals
 
   vlsuite study noise data/emoji/train --out study      which method stands wrong captions best
   vlsuite study noise --list-methods
+  vlsuite study detection --backgrounds photos --out study    what ViLD finds of unmarked names
 """
 
 _NOISE = """\
@@ -77,7 +79,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description=_NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    noise.familiar = {"--data": "the shards without an option: vlsuite study noise {} --out DIR"}
+    noise.otherwise = "settings are changed with --set KEY=VALUE (--list-methods prints them)"
     add_options(noise, NoiseStudyOptions)
+    detection = studies.add_parser(
+        "detection",
+        help="what a detector finds of names that nobody marked",
+        description=study_detection.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(detection, study_detection.DetectionStudyOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: no shards, unknown methods or settings, failed runs, or nothing to report.
     """
+    if args.study == "detection":
+        return study_detection.run(read_options(args, study_detection.DetectionStudyOptions))
     options = read_options(args, NoiseStudyOptions)
     if options.list_methods:
         return _list_methods()

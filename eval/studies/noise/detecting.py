@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from eval.metrics.noise_detection import noise_detection_scores
+from eval.studies.estimates import Estimate
 from eval.studies.noise.methods import METHODS
 from eval.studies.noise.records import CellRecord
-from eval.studies.noise.statistics import Estimate
 from vlsuite.objectives.division import fit_mixture
 
 INTERVALS = (

@@ -14,8 +14,9 @@ from eval.report.page import render_page
 from eval.studies.noise.figures import Plate, plates
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.summary import summarise
-from eval.studies.noise.tables import Table, as_markdown, as_text, tables
+from eval.studies.noise.tables import tables
 from eval.studies.noise.tuning import read_tuning
+from eval.studies.tables import Table, as_markdown, as_text
 
 DATA, TEXT, PAGE = "study.json", "study.md", "study.html"
 

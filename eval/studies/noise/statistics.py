@@ -16,13 +16,13 @@ with 50 the 95% interval reaches from the 0.68-fold to the 1.48-fold; with 5 it 
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
 
-from eval.metrics.effective_trials import SHARE, Bounds, effective_limits
+from eval.metrics.effective_trials import SHARE, Bounds
 from eval.metrics.intervals import NUM_RESAMPLES
+from eval.studies.estimates import Draws, Estimate, Part, estimate, seed_weights
 from eval.studies.noise.grid import Cell
 from eval.studies.noise.methods import oracle_of
 from eval.studies.noise.records import SCORES, CellRecord
@@ -37,33 +37,6 @@ INTERVALS = (
 LEAST_HITS = 50
 
 _DRAWS_AT_ONCE = 100
-
-_Draws = Float64[np.ndarray, " draws"]
-
-
-class Estimate(NamedTuple):
-    """A figure with its 95% interval; NaN where it is not defined.
-
-    Attributes:
-        value: the mean over seeds, or what was made of such means.
-        low, high: ends of the interval.
-        num_seeds: common to all runs behind it.
-        hits: mean over seeds of the queries answered rightly, in the group that has the fewest;
-            None for figures that are not made of such.
-    """
-
-    value: float
-    low: float
-    high: float
-    num_seeds: int
-    hits: float | None = None
-
-    def to_dict(self) -> dict[str, float | int | None]:
-        """For JSON, which has no NaN."""
-        numbers = {"value": self.value, "low": self.low, "high": self.high}
-        shown = {name: v if math.isfinite(v) else None for name, v in numbers.items()}
-        known = {} if self.hits is None else {"hits": round(self.hits, 1)}
-        return {**shown, "seeds": self.num_seeds, **known}
 
 
 class Statistics:
@@ -133,7 +106,7 @@ class Statistics:
         return self._to_last(_ratio, score, (method, rate), (oracle_of(method), rate))
 
     def _to_last(
-        self, formula: Callable[..., _Draws], score: str, *groups: tuple[str, float]
+        self, formula: Callable[..., Draws], score: str, *groups: tuple[str, float]
     ) -> Estimate | None:
         """A figure that divides by the last group, NaN where that one has too few hits."""
         found = self._combined(formula, score, *groups)
@@ -159,7 +132,7 @@ class Statistics:
 
     def _combined(
         self,
-        formula: Callable[..., _Draws],
+        formula: Callable[..., Draws],
         score: str,
         *groups: tuple[str, float],
         bounds: Bounds = None,
@@ -167,7 +140,7 @@ class Statistics:
         seeds = self._common_seeds(groups)
         if not seeds:
             return None
-        weights = _seed_weights(len(seeds), self._seed)
+        weights = seed_weights(len(seeds), self._seed)
         values, of_queries, of_seeds = [], [], []
         for method, rate in groups:
             cells = [Cell(method, rate, seed) for seed in seeds]
@@ -177,10 +150,10 @@ class Statistics:
             of_queries.append(drawn.mean(axis=1))
             of_seeds.append(weights @ own)
         parts = (
-            _Part(formula(*of_queries), self._num_queries),
-            _Part(formula(*of_seeds), len(seeds)),
+            Part(formula(*of_queries), self._num_queries),
+            Part(formula(*of_seeds), len(seeds)),
         )
-        found = _estimate(float(formula(*values)[0]), parts, len(seeds), bounds)
+        found = estimate(float(formula(*values)[0]), parts, len(seeds), bounds)
         return found._replace(hits=self._hits(groups, score, groups))
 
     def _over_seeds(
@@ -192,23 +165,8 @@ class Statistics:
         values = np.array([figure(self._records[Cell(method, rate, seed)]) for seed in seeds])
         if len(seeds) == 1:
             return Estimate(float(values[0]), math.nan, math.nan, 1)
-        part = _Part(_seed_weights(len(seeds), self._seed) @ values, len(seeds))
-        return _estimate(float(values.mean()), (part,), len(seeds), None)
-
-
-class _Part(NamedTuple):
-    """Draws of one source of variance, and how many units were drawn."""
-
-    draws: _Draws
-    units: int
-
-    @property
-    def variance(self) -> float:
-        """NaN where most draws do not define the figure, 0 where nothing varies."""
-        defined = self.draws[np.isfinite(self.draws)]
-        if len(defined) < len(self.draws) / 2:
-            return math.nan
-        return float(defined.var()) * self.units / (self.units - 1) if self.units > 1 else 0.0
+        part = Part(seed_weights(len(seeds), self._seed) @ values, len(seeds))
+        return estimate(float(values.mean()), (part,), len(seeds), None)
 
 
 def _query_draws(
@@ -224,27 +182,5 @@ def _query_draws(
         yield counts @ hits.T / num_queries
 
 
-def _seed_weights(num_seeds: int, seed: int) -> Float64[np.ndarray, "draws seeds"]:
-    """Share of each seed in each draw."""
-    generator = np.random.default_rng([seed, 1, num_seeds])
-    counts = generator.multinomial(num_seeds, np.full(num_seeds, 1 / num_seeds), size=NUM_RESAMPLES)
-    return counts / num_seeds
-
-
-def _ratio(one: _Draws, two: _Draws) -> _Draws:
+def _ratio(one: Draws, two: Draws) -> Draws:
     return np.divide(one, two, out=np.full(len(one), math.nan), where=two > 0)
-
-
-def _estimate(value: float, parts: Sequence[_Part], num_seeds: int, bounds: Bounds) -> Estimate:
-    variances = [part.variance for part in parts]
-    total = math.fsum(variances)
-    if not math.isfinite(value) or not math.isfinite(total):
-        return Estimate(value, math.nan, math.nan, num_seeds)
-    below = math.fsum(
-        own**2 / (part.units - 1)
-        for own, part in zip(variances, parts, strict=True)
-        if part.units > 1
-    )
-    freedom = total**2 / below if below > 0 else max(part.units for part in parts) - 1.0
-    limits = effective_limits(value, math.sqrt(total), units=freedom + 1, bounds=bounds)
-    return Estimate(value, limits.low, limits.high, num_seeds)

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from eval.studies.estimates import Estimate
 from eval.studies.noise import detecting
 from eval.studies.noise.detecting import Detection, detect, detect_at_start, mean_detection
 from eval.studies.noise.methods import METHODS, oracle_of
 from eval.studies.noise.records import SCORES, CellRecord
-from eval.studies.noise.statistics import INTERVALS, Estimate, Statistics
+from eval.studies.noise.statistics import INTERVALS, Statistics
 
 #: Raised whenever a key changes its meaning.
 VERSION = 2

@@ -1,45 +1,21 @@
 """Tables of a study as rows of text, for terminals, Markdown and HTML alike."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from eval.studies.noise.figures import title_of
 from eval.studies.noise.statistics import LEAST_HITS
+from eval.studies.tables import Table
 
 Summary = Mapping[str, Any]
 
 _NONE = "-"
 
 
-class Table(NamedTuple):
-    """Rows of text under a heading."""
-
-    title: str
-    note: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
 def tables(summary: Summary) -> list[Table]:
     """Recall, what noise costs, detection, and the learning rates where they were chosen."""
     found = [_recall(summary), _costs(summary), _detection(summary)]
     return [*found, _rates(summary["tuning"])] if summary.get("tuning") else found
-
-
-def as_text(table: Table) -> str:
-    """Columns aligned with spaces."""
-    lines = [table.header, *table.rows]
-    widths = [max(len(row[i]) for row in lines) for i in range(len(table.header))]
-    shown = ["  ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) for row in lines]
-    shown.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([table.title, *(line.rstrip() for line in shown)])
-
-
-def as_markdown(table: Table) -> str:
-    """A pipe table with its heading and note."""
-    lines = [table.header, ("---",) * len(table.header), *table.rows]
-    shown = ["| " + " | ".join(t.replace("|", "\\|") for t in row) + " |" for row in lines]
-    return "\n".join([f"## {table.title}", "", table.note, "", *shown, ""])
 
 
 def percent(found: Mapping[str, Any] | None, *, digits: int = 1, sign: bool = False) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import clip_boxes_to_image, roi_align
 
+from vlsuite.models.vild.federated import federated_logits
 from vlsuite.models.vild.proposal_network import ProposalNetwork, Proposals
 from vlsuite.models.vild.region_heads import (
     MASK_SIDE,
@@ -38,7 +39,7 @@ from vlsuite.models.vild.trunk import build_trunk
 from vlsuite.objectives.region_terms import RegionTerms, Term, row_weights
 
 #: Of the offsets of refined boxes, as in Fast R-CNN; those of proposals have 1.
-_BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 #: Parts that do not know names.
 LOCALIZER = ("trunk.", "proposals.", "box_head.", "box_deltas.", "mask_head.")
 
@@ -61,6 +62,13 @@ class RegionOutput(NamedTuple):
     logits: Float[Tensor, "n columns"] | None = None
 
 
+class NameTerms(NamedTuple):
+    """Rows of the losses that names are learned from; None in modes without."""
+
+    classes: Term | None
+    distilled: Term | None
+
+
 class VildNetwork(nn.Module):
     """See the module.
 
@@ -81,13 +89,13 @@ class VildNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.mode, self.settings = mode, settings
-        self._coder = BoxCoder(_BOX_WEIGHTS)
+        self._coder = BoxCoder(BOX_WEIGHTS)
         heads, norm = settings.heads, settings.trunk.norm
         self.trunk = build_trunk(settings.trunk)
         channels = self.trunk.out_channels
         levels = 1 if settings.trunk.kind == "small" else 5
         self.proposals = ProposalNetwork(self.trunk, settings.proposals, num_levels=levels)
-        self.cut = RegionCutter(self.trunk)
+        self.cut = RegionCutter(self.trunk, cells=heads.cells)
         self.box_head = RegionHead(channels, heads, norm=norm)
         self.box_deltas = near_zero(nn.Linear(heads.width, 4), 0.001)
         self.mask_head = MaskHead(channels, heads, norm=norm) if heads.masks else None
@@ -124,24 +132,40 @@ class VildNetwork(nn.Module):
         objectness, anchor_deltas = self.proposals.terms(anchors, targets)
         keep = self.settings.proposals.train
         found = self.proposals.proposals(anchors, [one.size for one in targets], keep=keep)
-        sampled = [
-            sample_regions(
-                boxes, target.boxes, target.labels, target.crowds,
-                count=self.settings.proposals.regions_per_picture,
-                iou=self.settings.proposals.iou,
-                generator=generator_of(target.seed, 1),
-            )
-            for boxes, target in zip(found.boxes, targets, strict=True)
-        ]  # fmt: skip
-        rows = _rows_of(sampled, targets, size)
+        rows = _rows_of(self._sampled(found.boxes, targets), targets, size)
         regions = self._regions(maps, rows, size)
         return RegionTerms(
             objectness=objectness,
             anchor_deltas=anchor_deltas,
             box_deltas=self._box_term(regions.box_features, rows),
             masks=self._mask_term(maps, rows, targets, size),
-            classes=self._class_term(regions, rows),
-            distilled=self._distilled_term(regions, rows),
+            classes=self._class_term(regions.named, rows),
+            distilled=self._distilled_term(regions.distilled, rows),
+        )
+
+    def name_terms(
+        self,
+        maps: dict[str, Tensor],
+        proposals: Sequence[Tensor],
+        targets: Sequence[PictureTargets],
+        picture_size: tuple[int, int],
+    ) -> NameTerms:
+        """What ``forward`` says of names, from maps and proposals that are known already.
+
+        All that a frozen localizer leaves to train, at a fraction of the work. Names must come
+        from a head of their own ("heads.separate").
+
+        Args:
+            maps: of the trunk.
+            proposals: of each picture, as many as training keeps.
+            picture_size: height and width of the padded pictures in pixels.
+        """
+        assert self.name_head is not None
+        rows = _rows_of(self._sampled(proposals, targets), targets, picture_size)
+        named, distilled = self._named(maps, rows, picture_size)
+        return NameTerms(
+            self._class_term(named, rows) if named is not None else None,
+            self._distilled_term(distilled, rows),
         )
 
     def localise(
@@ -199,6 +223,19 @@ class VildNetwork(nn.Module):
         cut = self.cut(maps, boxes, picture_size=picture_size, for_masks=True)
         return self.mask_head(cut).float().sigmoid()[:, 0]
 
+    def _sampled(
+        self, proposals: Sequence[Tensor], targets: Sequence[PictureTargets]
+    ) -> list[Sampled]:
+        return [
+            sample_regions(
+                boxes, target.boxes, target.labels, target.crowds,
+                count=self.settings.proposals.regions_per_picture,
+                iou=self.settings.proposals.iou,
+                generator=generator_of(target.seed, 1),
+            )
+            for boxes, target in zip(proposals, targets, strict=True)
+        ]  # fmt: skip
+
     def _regions(
         self, maps: dict[str, Tensor], rows: "_Rows", size: tuple[int, int]
     ) -> "_RegionFeatures":
@@ -224,6 +261,29 @@ class VildNetwork(nn.Module):
             distilled = unit(self.projection(named[is_cached]))
         return _RegionFeatures(box[~is_cached], named[~is_cached], distilled)
 
+    def _named(
+        self, maps: dict[str, Tensor], rows: "_Rows", size: tuple[int, int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Features of the sampled regions and unit vectors of the cached ones, without boxes."""
+        assert self.name_head is not None
+        named, cached = None, None
+        if self.mode in LABELLED_MODES:
+            named = self.cut(maps, rows.sampled, picture_size=size)
+        if self.mode in DISTILLED_MODES:
+            cached = self.cut(maps, rows.cached, picture_size=size)
+        if named is not None and cached is not None and self.mode != "ensemble":
+            counts = [len(named), len(cached)]
+            named, cached = self.name_head(torch.cat([named, cached])).split(counts)
+        else:
+            named = self.name_head(named) if named is not None else None
+            head = self.image_head if self.image_head is not None else self.name_head
+            cached = head(cached) if cached is not None else None
+        if cached is not None:
+            last = self.image_projection if self.image_head is not None else self.projection
+            assert last is not None
+            cached = unit(last(cached))
+        return named, cached
+
     def _box_term(self, features: Tensor, rows: "_Rows") -> Term:
         deltas = self.box_deltas(features).float()
         is_positive = rows.classes > 0
@@ -234,22 +294,24 @@ class VildNetwork(nn.Module):
         weights = rows.weights[is_positive]
         return Term(deltas[is_positive], wanted, weights)
 
-    def _class_term(self, regions: "_RegionFeatures", rows: "_Rows") -> Term | None:
+    def _class_term(self, named: Tensor, rows: "_Rows") -> Term | None:
         if self.classes is None:
             return None
         if self.mode == "supervised":
-            logits = self.classes(regions.named).float()
+            logits = self.classes(named).float()
             keep = torch.cat([self.is_labelled.new_ones(1), self.is_labelled])
             logits = logits.masked_fill(~keep, -torch.inf)
         else:
             assert self.projection is not None
-            logits = self.classes(unit(self.projection(regions.named)))
+            logits = self.classes(unit(self.projection(named)))
+        if rows.is_foreign is not None:
+            logits = federated_logits(logits, rows.classes, rows.is_foreign)
         return Term(logits, rows.classes, rows.weights)
 
-    def _distilled_term(self, regions: "_RegionFeatures", rows: "_Rows") -> Term | None:
-        if regions.distilled is None:
+    def _distilled_term(self, distilled: Tensor | None, rows: "_Rows") -> Term | None:
+        if distilled is None:
             return None
-        return Term(regions.distilled, rows.cached_embeds, rows.cached_weights)
+        return Term(distilled, rows.cached_embeds, rows.cached_weights)
 
     def _mask_term(
         self,
@@ -295,18 +357,21 @@ class _RegionFeatures(NamedTuple):
 class _Rows(NamedTuple):
     """Sampled and cached regions of a batch, each picture with one of both at least.
 
-    Where a picture has none, the whole picture stands in with weight 0.
+    Where a picture has none, the whole picture stands in with weight 0. ``is_foreign`` is of the
+    sampled ones; None where no picture has such names.
     """
 
     by_picture: list[Sampled]
     sampled: list[Tensor]
     both: list[Tensor]
+    cached: list[Tensor]
     is_cached: Tensor
     classes: Tensor
     matched_boxes: Tensor
     weights: Tensor
     cached_embeds: Tensor
     cached_weights: Tensor
+    is_foreign: Tensor | None
 
 
 def _rows_of(
@@ -316,7 +381,8 @@ def _rows_of(
     dim, num_pictures = targets[0].region_embeds.shape[1], len(targets)
     found: list[Sampled] = []
     columns: dict[str, list[Tensor]] = {
-        "both": [], "cached": [], "boxes": [], "weights": [], "embeds": [], "cached_weights": []
+        "both": [], "cached": [], "is_cached": [], "boxes": [], "weights": [], "embeds": [],
+        "cached_weights": [],
     }  # fmt: skip
     for one, target in zip(sampled, targets, strict=True):
         own, weight = one, 1.0
@@ -330,7 +396,8 @@ def _rows_of(
         found.append(own)
         counts = len(own.boxes), len(regions)
         columns["both"].append(torch.cat([own.boxes, regions]))
-        columns["cached"].append(torch.tensor([False] * counts[0] + [True] * counts[1]))
+        columns["cached"].append(regions)
+        columns["is_cached"].append(torch.tensor([False] * counts[0] + [True] * counts[1]))
         columns["boxes"].append(matched)
         columns["weights"].append(whole.new_full((counts[0],), weight / counts[0] / num_pictures))
         columns["embeds"].append(embeds.float())
@@ -341,13 +408,25 @@ def _rows_of(
         by_picture=found,
         sampled=[own.boxes for own in found],
         both=columns["both"],
-        is_cached=joined["cached"].to(whole.device),
+        cached=columns["cached"],
+        is_cached=joined["is_cached"].to(whole.device),
         classes=torch.cat([own.classes for own in found]),
         matched_boxes=joined["boxes"],
         weights=joined["weights"],
         cached_embeds=joined["embeds"],
         cached_weights=joined["cached_weights"],
+        is_foreign=_foreign_rows(found, targets),
     )
+
+
+def _foreign_rows(found: Sequence[Sampled], targets: Sequence[PictureTargets]) -> Tensor | None:
+    """Of each sampled region the names that its picture's source is not annotated with."""
+    parts = [
+        target.is_foreign.expand(len(own.boxes), -1)
+        for own, target in zip(found, targets, strict=True)
+        if target.is_foreign is not None
+    ]
+    return torch.cat(parts) if parts else None
 
 
 def _cut_masks(masks: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torchvision.ops import MultiScaleRoIAlign
 from vlsuite.models.vild.settings import HeadSettings
 from vlsuite.models.vild.trunk import Trunk, norm_layer
 
-#: Rows and columns that a region is cut into, for boxes and names, and for masks.
-CELLS, MASK_CELLS = 7, 14
+#: Rows and columns that a region is cut into for masks.
+MASK_CELLS = 14
 #: Rows and columns of a predicted mask.
 MASK_SIDE = 2 * MASK_CELLS
 
@@ -39,7 +39,7 @@ class RegionHead(nn.Sequential):
             ]
             channels = _CONV_WIDTH
         layers.append(Rearrange("n c h w -> n (c h w)"))
-        width = channels * CELLS * CELLS
+        width = channels * settings.cells**2
         for _ in range(settings.layers):
             layers += [
                 nn.Linear(width, settings.width, bias=False),
@@ -66,10 +66,10 @@ class MaskHead(nn.Sequential):
 class RegionCutter(nn.Module):
     """RoIAlign in fp32 over the maps of a trunk, whatever type they have."""
 
-    def __init__(self, trunk: Trunk) -> None:
+    def __init__(self, trunk: Trunk, *, cells: int) -> None:
         super().__init__()
         self._levels = list(trunk.levels)
-        self._boxes = MultiScaleRoIAlign(self._levels, CELLS, sampling_ratio=2)
+        self.for_boxes = MultiScaleRoIAlign(self._levels, cells, sampling_ratio=2)
         self._masks = MultiScaleRoIAlign(self._levels, MASK_CELLS, sampling_ratio=2)
 
     def forward(
@@ -86,10 +86,10 @@ class RegionCutter(nn.Module):
             maps: of the trunk.
             boxes: of each picture, in pixels of the padded pictures.
             picture_size: height and width of the padded pictures in pixels.
-            for_masks: 14 x 14 cells instead of 7 x 7.
+            for_masks: 14 x 14 cells instead of those of the settings.
         """
         wanted = {name: maps[name].float() for name in self._levels}
-        align = self._masks if for_masks else self._boxes
+        align = self._masks if for_masks else self.for_boxes
         regions = [one.float() for one in boxes]
         found = align(wanted, regions, [picture_size] * len(boxes))
         return found.to(maps[self._levels[0]].dtype)

@@ -82,6 +82,7 @@ class HeadSettings:
     """The heads that look at one region.
 
     Attributes:
+        cells: rows and columns that a region is cut into for boxes and names; 7 published.
         convs: 3 x 3 convolutions of 256 channels before the fully connected layers; 4 published.
         layers: fully connected layers; 2 published.
         width: of them; 1024 published.
@@ -92,6 +93,7 @@ class HeadSettings:
         mask_width: their channels; 256.
     """
 
+    cells: int = 7
     convs: int = 4
     layers: int = 2
     width: int = 1024
@@ -101,8 +103,10 @@ class HeadSettings:
     mask_width: int = 256
 
     def __post_init__(self) -> None:
-        if self.convs < 0 or self.layers < 1 or self.mask_convs < 1:
-            raise ConfigError("model.heads: convs >= 0, layers >= 1 and mask_convs >= 1 are needed")
+        if self.convs < 0 or min(self.cells, self.layers, self.mask_convs) < 1:
+            raise ConfigError(
+                "model.heads: convs >= 0, cells >= 1, layers >= 1 and mask_convs >= 1 are needed"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

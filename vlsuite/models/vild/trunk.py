@@ -3,6 +3,7 @@
 b = pictures, c = channels
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
@@ -97,7 +98,7 @@ def norm_layer(norm: str) -> Callable[[int], nn.Module]:
 def _convolution(inputs: int, outputs: int, *, stride: int = 1) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False),
-        nn.GroupNorm(min(GROUPS, outputs), outputs),
+        nn.GroupNorm(math.gcd(GROUPS, outputs), outputs),
         nn.ReLU(),
     )
 
@@ -107,7 +108,7 @@ class _Residual(nn.Module):
         super().__init__()
         self.first = _convolution(width, width)
         self.second = nn.Conv2d(width, width, 3, padding=1, bias=False)
-        self.norm = nn.GroupNorm(min(GROUPS, width), width)
+        self.norm = nn.GroupNorm(math.gcd(GROUPS, width), width)
 
     def forward(self, maps: Float[Tensor, "b c rows columns"]) -> Float[Tensor, "b c rows columns"]:
         return torch.relu(maps + self.norm(self.second(self.first(maps))))
