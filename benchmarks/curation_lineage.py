@@ -24,6 +24,7 @@ from pyarrow import parquet
 
 from benchmarks.support.curation_tables import made_up_table, write_shards
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.curation.recipe import load_recipe
 from data_pipelines.curation.run import run_recipe
@@ -80,14 +81,10 @@ def main() -> int:
         seed=args.seed,
     )
     environment = describe()
-    try:
-        with TemporaryDirectory() as folder:
-            work = Path(folder)
-            os.environ["XDG_CACHE_HOME"] = str(work / "cache")
-            figures = {**_killed(work, settings), **_asked(work, settings)}
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.environ["XDG_CACHE_HOME"] = str(work / "cache")
+        figures = {**_killed(work, settings), **_asked(work, settings)}
     figures["uids"] = figures.pop("uids_small") + figures.pop("uids_large")
     figures["unaccounted"] = figures.pop("unaccounted_small") + figures.pop("unaccounted_large")
     for name, value in figures.items():
@@ -206,4 +203,4 @@ def _unaccounted(run: Path, expected: set[tuple[str, int]]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

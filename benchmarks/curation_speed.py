@@ -9,7 +9,6 @@ processor time, in one thread, and the median of the rounds.
 import argparse
 import io
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from benchmarks.peers import imagehash
 from benchmarks.support.curation_tables import made_up_table
 from benchmarks.support.data_folder import file_named
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.curation.filters.datacomp_basic import DataCompBasic
 from data_pipelines.curation.perceptual_hash import Decoding, perceptual_hash
@@ -32,7 +32,6 @@ from data_pipelines.curation.picture_facts import picture_facts
 from data_pipelines.curation.scan import scan
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.curation.stages import Stages
-from data_pipelines.errors import UserError
 from data_pipelines.shards.index import ShardIndex
 
 _SHARD = "imagenet-samples-000000.tar"
@@ -58,19 +57,15 @@ def main() -> int:
         seed=args.seed,
     )
     environment = describe()
-    try:
-        shard = file_named(args.shard, _SHARD, option="SHARD")
-        with TemporaryDirectory() as folder:
-            work = Path(folder)
-            os.environ["XDG_CACHE_HOME"] = str(work / "cache")
-            figures: dict[str, Any] = {
-                **_scanned(shard, work, settings),
-                **_filtered(work, settings),
-                **_hashed(shard, work, settings, peer_folder=args.peer_env),
-            }
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    shard = file_named(args.shard, _SHARD, option="SHARD")
+    with TemporaryDirectory() as folder:
+        work = Path(folder)
+        os.environ["XDG_CACHE_HOME"] = str(work / "cache")
+        figures: dict[str, Any] = {
+            **_scanned(shard, work, settings),
+            **_filtered(work, settings),
+            **_hashed(shard, work, settings, peer_folder=args.peer_env),
+        }
     for name, value in figures.items():
         print(f"  {name:32} {value}")
     finish("curation_speed", figures, environment, config=asdict(settings), save=args.save)
@@ -195,4 +190,4 @@ def _mosaics(pictures: Sequence[bytes], settings: Settings) -> list[bytes]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)
