@@ -27,7 +27,8 @@ from benchmarks.support.environment import describe
 from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.curation.recipe import load_recipe
-from data_pipelines.curation.run import KEPT_NAME, LINEAGE, run_recipe
+from data_pipelines.curation.run import run_recipe
+from data_pipelines.curation.run_files import KEPT_NAME, LINEAGE
 from data_pipelines.curation.scan import scan
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.curation.table import open_table

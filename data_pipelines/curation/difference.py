@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import duckdb
 
 from data_pipelines.curation.filter import quoted
-from data_pipelines.curation.run import LINEAGE, stored_run
+from data_pipelines.curation.run_files import LINEAGE, stored_run
 from data_pipelines.errors import DataError
 
 #: What a sample is called in a run that does not have it.

@@ -68,8 +68,8 @@ class StageInput(Protocol):
         """
         ...
 
-    def add_columns(self, batches: pa.RecordBatchReader) -> None:
-        """The same from Python."""
+    def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
+        """Rows from Python (a list, columns by id) that later queries of the filter may name."""
         ...
 
     def warn(self, message: str) -> None:

@@ -90,16 +90,18 @@ def _full(data: bytes) -> UInt8[np.ndarray, "height width"]:
 def _turned(
     gray: UInt8[np.ndarray, "height width"], orientation: int | None
 ) -> UInt8[np.ndarray, "upright_height upright_width"]:
-    turns, is_mirrored = _UPRIGHT.get(orientation or 1, (0, False))
+    if orientation not in _UPRIGHT:
+        return gray
+    turns, is_mirrored = _UPRIGHT[orientation]
     turned = np.rot90(gray, turns)
     return np.fliplr(turned) if is_mirrored else turned
 
 
 def _bits(gray: UInt8[np.ndarray, "height width"]) -> int:
     height, width = gray.shape
-    low = _lowest(height) @ (gray @ _lowest(width).T)
-    above = low > np.median(low)
-    return int.from_bytes(np.packbits(above.ravel()).tobytes(), "big")
+    low = (_lowest(height) @ (gray @ _lowest(width).T)).ravel()
+    middle = np.sort(low)[_KEPT * _KEPT // 2 - 1 : _KEPT * _KEPT // 2 + 1]
+    return int.from_bytes(np.packbits(low > middle.mean()).tobytes(), "big")  # their median
 
 
 @lru_cache(maxsize=512)

@@ -8,6 +8,7 @@ holds no times: the same recipe over the same table gives the same bytes.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,16 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data_pipelines.bounded_json import read_json
 from data_pipelines.curation.filter import quoted
 from data_pipelines.curation.parts import PartWriter, writing_part
 from data_pipelines.curation.recipe import Recipe
+from data_pipelines.curation.run_files import (
+    KEPT_NAME,
+    LINEAGE,
+    RUN_NAME,
+    RUN_VERSION,
+    stored_run,
+)
 from data_pipelines.curation.stages import StageCounts, Stages
 from data_pipelines.curation.table import Table
 from data_pipelines.errors import DataError
@@ -26,17 +33,13 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import tool_version
 
-#: Names inside the folder of a run.
-RUN_NAME, KEPT_NAME, LINEAGE = "run.json", "kept.parquet", "lineage"
-
-#: Raised when the meaning of a file changes.
-RUN_VERSION = 1
-
 #: Rows of one file of the lineage.
 LINEAGE_ROWS = 1 << 21
 
 #: Rows of a row group: what is read to find one of them.
 GROUP_ROWS = 1 << 14
+
+_SCRATCH = ".duckdb-scratch"
 
 KEPT_COLUMNS = pa.schema(
     [
@@ -123,7 +126,7 @@ def run_recipe(
                 "choose another --out, or --overwrite it"
             )
     _clear(out_dir)
-    with Stages(table, memory=memory, threads=threads, scratch=out_dir / "scratch") as stages:
+    with Stages(table, memory=memory, threads=threads, scratch=out_dir / _SCRATCH) as stages:
         counts = [stages.run(stage.name, stage.filter) for stage in progress(recipe.stages)]
         files = _written(stages, out_dir, table.num_rows, identity)
     _remove_scratch(out_dir)
@@ -131,27 +134,6 @@ def run_recipe(
     text = json.dumps(stored, indent=1, ensure_ascii=True)
     write_file(out_dir / RUN_NAME, f"{text}\n".encode())
     return _report(out_dir, stored, was_there=False)
-
-
-def stored_run(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` of a finished run says.
-
-    Raises:
-        DataError: there is none, or it is of another version.
-    """
-    path = folder / RUN_NAME
-    try:
-        stored = read_json(path)
-        version = stored["format_version"] if stored["tool"] == "vlsuite" else None
-    except FileNotFoundError:
-        raise DataError(
-            f"{folder} holds no finished run of 'vlsuite curate run'; run it (again)"
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path} cannot be read: {error}; run the recipe again") from error
-    if version != RUN_VERSION:
-        raise DataError(f"{path} is of another version of vlsuite; run the recipe again")
-    return stored
 
 
 def _identity(recipe: Recipe, table: Table) -> dict[str, Any]:
@@ -189,11 +171,7 @@ def _clear(out_dir: Path) -> None:
 
 
 def _remove_scratch(out_dir: Path) -> None:
-    scratch = out_dir / "scratch"
-    if scratch.is_dir():
-        for path in scratch.glob("duckdb_temp*"):
-            path.unlink(missing_ok=True)
-        scratch.rmdir()
+    shutil.rmtree(out_dir / _SCRATCH, ignore_errors=True)
 
 
 def _written(

@@ -97,13 +97,16 @@ class Stages:
             ) from error
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
-        """The answer to a query in pieces."""
-        with self._told():
-            yield from self._connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+        """The answer to a query in pieces; other queries may run meanwhile."""
+        with self._told(), self._connection.cursor() as own:
+            yield from own.sql(query).to_arrow_reader(_BATCH_ROWS)
 
-    def register(self, name: str, batches: pa.RecordBatchReader) -> None:
-        """Make Arrow data known to the next query under a name."""
-        self._connection.register(name, batches)
+    def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
+        """A table from Arrow data, in place of one of the same name."""
+        with self._told():
+            self._connection.register("from_python", batches)
+            self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM from_python")
+            self._connection.unregister("from_python")
 
     def run(self, name: str, chosen: SampleFilter) -> StageCounts:
         """Run one filter over what is left.
@@ -214,9 +217,8 @@ class _Given:
         self._stages.sql(f"CREATE TABLE own AS {query}")
         self.has_own = True
 
-    def add_columns(self, batches: pa.RecordBatchReader) -> None:
-        self._stages.register("from_python", batches)
-        self.add_query("SELECT * FROM from_python")
+    def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
+        self._stages.add_relation(name, batches)
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)

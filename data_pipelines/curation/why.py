@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipelines.curation.parts import opened_part
-from data_pipelines.curation.run import LINEAGE, stored_run
+from data_pipelines.curation.run_files import LINEAGE, stored_run
 from data_pipelines.errors import DataError
 
 

@@ -9,6 +9,7 @@ from vlsuite.cli import (
     curate_reshard,
     curate_run,
     curate_scan,
+    curate_score,
     curate_subset,
     curate_why,
 )
@@ -17,6 +18,7 @@ HELP = """\
 choose which samples of shards to train on, and know why each one went
 
   vlsuite curate scan data/pairs --workers 8       read the shards once: a table of all samples
+  vlsuite curate score data/pairs --model runs/first   how well picture and caption agree
   vlsuite curate run datacomp-basic data/pairs --out curated
                                                    filter the table; no shard is read again
   vlsuite curate why 5f1c09aa31be... curated       what became of one sample, and why
@@ -32,6 +34,7 @@ too. A run writes kept.parquet (uid, shard, row) and the fate of every sample (l
 
 _ACTIONS: dict[str, Any] = {
     "scan": curate_scan,
+    "score": curate_score,
     "run": curate_run,
     "why": curate_why,
     "diff": curate_diff,

@@ -1,0 +1,79 @@
+"""``vlsuite curate score``: a column of CLIP scores beside a table."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_pipelines.options import option
+from data_pipelines.texts import counted
+from vlsuite.cli.options import add_options, positive, read_options
+
+HELP = """\
+score how well picture and caption of each sample agree, for the filter clip-score
+
+  vlsuite curate score data/pairs --model ViT-B-32:openai
+  vlsuite curate score data/pairs --model runs/first --name first
+  vlsuite curate run my.toml data/pairs --out curated --set clip-score.score=first
+
+A column beside the table of 'vlsuite curate scan', with the fingerprint of the model and its
+preprocessing; a scoring that was stopped goes on. Pictures that were scaled for their shards score
+otherwise than the originals: compare thresholds of papers with care.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Score:
+    """Which shards are scored, and by what."""
+
+    paths: tuple[str, ...] = option(
+        "those of the table: tar, folder of tars, or pattern", positional=True, metavar="SHARDS"
+    )
+    model: str = option("a CLIP, named as for 'vlsuite eval'")
+    name: str = option("of the column", default="clip")
+    table: Path | None = option(
+        "folder of the table (default: 'curation' beside the shards)", default=None, metavar="DIR"
+    )
+    batch_size: int = option("pairs of a forward pass", default=256, reader=positive)
+    device: str = option("cpu, cuda, cuda:1", default="cpu")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the action."""
+    add_options(parser, Score)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the column; returns the exit code."""
+    from data_pipelines.curation.table import open_table
+    from data_pipelines.shards.find import find_shards
+    from vlsuite.errors import ConfigError
+    from vlsuite.models.opening import open_model
+    from vlsuite.models.score_shards import Scorer, score_shards
+
+    options = read_options(args, Score)
+    table = open_table(options.table or find_shards(options.paths)[0].parent)
+    model = open_model(options.model, device=options.device)
+    if not isinstance(model, Scorer):
+        raise ConfigError(
+            f"--model {options.model} does not embed pictures and texts; name a dual encoder"
+        )
+    done = score_shards(
+        model,
+        options.paths,
+        table,
+        name=options.name,
+        batch_size=options.batch_size,
+        progress=_progress,
+    )
+    print(
+        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now), "
+        f"{done.num_without:,} without a score -> column '{options.name}' of {table.folder}"
+    )
+    return 0
+
+
+def _progress(shards: Iterable) -> Iterator:
+    from tqdm import tqdm
+
+    return iter(tqdm(shards, unit=" shards", leave=False, disable=None))

@@ -1,0 +1,162 @@
+"""How well picture and caption of each sample agree, as a column beside the table of their shards.
+
+The cosine of a dual encoder for the picture and the first caption as training reads it (CLIPScore
+without its factor and its cut at 0; Hessel et al. 2021, arXiv 2104.08718). A file for each shard,
+atomically written, with what its scores depend on: content of the shard, fingerprint of the model
+(weights, preprocessing, tokenizer) and batch size, which changes the last digits. What cannot be
+decoded, and what has no caption, scores NaN.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from data_pipelines.curation.parts import note_of
+from data_pipelines.curation.score_parts import write_score_part
+from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
+from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.manifest import sha256_of
+from data_pipelines.shards.stored_sample import StoredSample
+from vlsuite.batches.decode import decode_image
+from vlsuite.errors import DataError
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """A dual encoder; ``vlsuite.models.dual_encoder.clip.Clip`` is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that embeddings depend on."""
+        ...
+
+    @property
+    def image_transform(self) -> Callable[..., Tensor]:
+        """Picture to the pixels that it embeds."""
+        ...
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Unit vectors."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Unit vectors."""
+        ...
+
+
+class Scored(NamedTuple):
+    """What was done: samples, those without a score, and shards that were read now."""
+
+    num_samples: int
+    num_without: int
+    num_read: int
+
+
+def score_shards(
+    model: Scorer,
+    paths: Sequence[str],
+    table: Table,
+    *,
+    name: str,
+    batch_size: int,
+    progress: Progress = iter,
+) -> Scored:
+    """Write the scores of all shards of a table; shards that have them already are passed over.
+
+    Args:
+        paths: of the shards of the table.
+        name: of the column.
+        batch_size: pairs of a forward pass.
+        progress: wraps the shards.
+    Raises:
+        DataError: a shard of the table is not there or of other content, the name is that of
+            another column, or the folder cannot be written.
+    """
+    if not name.replace("-", "_").isidentifier() or name in table.columns:
+        raise DataError(f"'{name}' cannot name a score: use a word that is no column of the table")
+    shards = {path.name: path for path in find_shards(paths)}
+    missing = [part.shard for part in table.parts if part.shard not in shards]
+    if missing:
+        raise DataError(
+            f"{len(missing)} shards of {table.folder} are not among those named ({missing[0]}); "
+            "name them all, or scan these"
+        )
+    folder = table.folder / SCORES / name
+    make_folder(folder)
+    remove_unfinished(folder)
+    (folder / SCORES_NAME).unlink(missing_ok=True)
+    settings = {"model": model.fingerprint, "batch_size": batch_size, "text": "first caption"}
+    done = [
+        _score_shard(model, shards[part.shard], part, folder / part.path.name, settings)
+        for part in progress(table.parts)
+    ]
+    digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
+    text = json.dumps({"name": name, **settings, "parts": digests}, indent=1)
+    write_file(folder / SCORES_NAME, f"{text}\n".encode())
+    return Scored(table.num_rows, sum(own.num_without for own in done), sum(o.is_new for o in done))
+
+
+class _Done(NamedTuple):
+    num_without: int
+    is_new: bool
+
+
+def _score_shard(
+    model: Scorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
+) -> _Done:
+    note = {"content": part.content, "rows": part.rows, **settings}
+    stored = note_of(path)
+    if stored is not None and all(stored.get(key) == value for key, value in note.items()):
+        return _Done(stored["without"], False)
+    index = ShardIndex.open(shard)
+    if (index.layout.content or index.layout.mark) != part.content or len(index) != part.rows:
+        raise DataError(f"{shard} is not what its table was made from; scan the shards again")
+    scores = np.full(part.rows, math.nan, dtype=np.float32)
+    for batch in _batches(model, index, settings["batch_size"]):
+        scores[batch.rows] = _cosines(model, batch)
+    without = int(np.isnan(scores).sum())
+    write_score_part(path, scores, {**note, "without": without})
+    return _Done(without, True)
+
+
+class _Batch(NamedTuple):
+    rows: list[int]
+    pixels: list[Tensor]
+    texts: list[str]
+
+
+def _batches(model: Scorer, index: ShardIndex, size: int) -> Iterator[_Batch]:
+    batch = _Batch([], [], [])
+    for row, (key, members) in enumerate(index):
+        sample = StoredSample(key, members, name=index.name(row))
+        try:
+            text = sample.captions.texts[0]
+            pixels = model.image_transform(decode_image(sample.image.data))
+        except DataError:
+            continue
+        batch.rows.append(row)
+        batch.pixels.append(pixels)
+        batch.texts.append(text)
+        if len(batch.rows) == size:
+            yield batch
+            batch = _Batch([], [], [])
+    if batch.rows:
+        yield batch
+
+
+@torch.inference_mode()
+def _cosines(model: Scorer, batch: _Batch) -> Float32[np.ndarray, " pairs"]:
+    images = model.embed_images(torch.stack(batch.pixels)).float().cpu()
+    texts = model.embed_texts(batch.texts).float().cpu()
+    return (images * texts).sum(dim=1).numpy().astype(np.float32)
