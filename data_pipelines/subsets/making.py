@@ -47,8 +47,8 @@ def make_subset(
 
     Args:
         source: Parquet with the columns uid, shard and row, or the folder of a run of 'vlsuite
-            curate' that holds it; a subset, of which the part of these
-            shards is taken; or a list of uids: DataComp's, or text.
+            curate' that holds it; a subset, of which the part of these shards is taken; or a list
+            of uids: DataComp's, or text.
         recipe: what the choice was made by, for the provenance.
         progress: is given the shards as they are looked through.
     Raises:
@@ -59,7 +59,7 @@ def make_subset(
         source = source / KEPT_NAME
     if source.suffix.lower() == ".parquet":
         parts = parts_of_table(source, pool.shards, pool.identities)
-        told |= {"source_sha256": sha256_of(source), **_run_of(source)}
+        told |= {"source_sha256": sha256_of(source), **_run_of(source, recipe)}
         return _made(pool, parts, told)
     if is_subset(source):
         before = read_subset(source)
@@ -68,7 +68,7 @@ def make_subset(
     return _of_list(pool, source, told, progress)
 
 
-def _run_of(table: Path) -> dict[str, JsonValue]:
+def _run_of(table: Path, recipe: JsonValue) -> dict[str, JsonValue]:
     """What the run beside a table says of itself: its recipe, and what each stage dropped."""
     try:
         stored = read_object(table.with_name(RUN_NAME))
@@ -77,6 +77,7 @@ def _run_of(table: Path) -> dict[str, JsonValue]:
     stages = stored.get("stages")
     known = [stage for stage in stages if isinstance(stage, dict)] if stages else []
     return {
+        "recipe": recipe or stored.get("recipe", ""),
         "run": {name: stored[name] for name in _OF_RUN if name in stored},
         "stages": [{k: v for k, v in one.items() if k != "warnings"} for one in known],
     }

@@ -7,9 +7,10 @@ shards alone, not from how the choice was made.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -119,13 +120,13 @@ class SubsetShard(NamedTuple):
         counts[self.repeats.rows] += self.repeats.extra
         return counts
 
-    def feed(self, digest: "hashlib._Hash") -> None:
-        """Take the shard and the choice into a digest."""
+    def pieces(self) -> Iterator[bytes]:
+        """The shard and the choice, for digests."""
         told = "\0".join(map(str, self.shard)).encode("utf-8", "surrogateescape")
         repeats = (array.astype("<u4").tobytes() for array in self.repeats)
         for part in (told, self.bits.tobytes(), *repeats):
-            digest.update(len(part).to_bytes(8, "little"))
-            digest.update(part)
+            yield len(part).to_bytes(8, "little")
+            yield part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,8 +145,8 @@ class Subset:
     def digest(self) -> str:
         """32 hexadecimal digits of SHA-256 over the shards and the choice."""
         digest = hashlib.sha256()
-        for part in self.parts:
-            part.feed(digest)
+        for piece in chain.from_iterable(part.pieces() for part in self.parts):
+            digest.update(piece)
         return digest.hexdigest()[:_DIGITS]
 
     @property
@@ -176,6 +177,4 @@ def packed(is_kept: Bool[np.ndarray, " samples"]) -> UInt8[np.ndarray, " bytes"]
 
 def short_digest(part: SubsetShard) -> str:
     """12 hexadecimal digits for what is chosen of one shard."""
-    digest = hashlib.sha256()
-    part.feed(digest)
-    return digest.hexdigest()[:_SHORT_DIGITS]
+    return hashlib.sha256(b"".join(part.pieces())).hexdigest()[:_SHORT_DIGITS]

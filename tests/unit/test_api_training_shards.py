@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 
 from data_pipelines.shards.overlap import shards_among
-from eval.data.folders import open_dataset
+from data_pipelines.subsets.making import make_subset
+from data_pipelines.subsets.pool import open_pool
+from data_pipelines.subsets.subset_file import write_subset
+from eval.data.dataset import EvalDataset
+from eval.data.folders import locate, open_dataset
+from eval.data.read_samples import read_dataset
+from eval.data.sample_subset import with_subset
 from tests.support.runs import make_shards
-from vlsuite.api.training_shards import patterns_of_run, trained_on_warnings
+from tests.support.subsets import kept_table, rows_of
+from vlsuite.api.training_shards import patterns_of_run, subsets_of_run, trained_on_warnings
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +64,28 @@ def test_training_shards_of_a_run_are_read_from_its_folder(tmp_path: Path) -> No
     assert patterns_of_run(str(run)) == (str(run), ["a", "b"])
     assert patterns_of_run(str(run / "export")) == (str(run), ["a", "b"])
     assert patterns_of_run("ViT-B-32:openai") is None
+
+
+def test_other_samples_of_training_shards_are_no_training_set(shards: Path, tmp_path: Path) -> None:
+    layout, pool = locate(str(shards)), open_pool([str(shards)])
+    files = []
+    for name, first in (("even", 0), ("odd", 1)):
+        table = kept_table(tmp_path / "kept.parquet", rows_of(shards)[first::2])
+        files.append(tmp_path / f"{name}.subset")
+        write_subset(make_subset(pool, table).subset, files[-1])
+    even, odd = (read_dataset(with_subset(layout, file)) for file in files)
+
+    def told(*datasets: EvalDataset, subsets: tuple[str, ...]) -> list[str]:
+        return [*trained_on_warnings(datasets, [str(shards)], whose="runs/a", subsets=subsets)]
+
+    assert told(odd, subsets=(str(files[0]),)) == []
+    assert len(told(even, subsets=(str(files[0]),))) == 1
+    assert len(told(read_dataset(layout), subsets=(str(files[0]),))) == 1
+    assert len(told(odd, subsets=("all",))) == len(told(odd, subsets=())) == 1
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(
+        json.dumps({"recipe": "emoji", "config": {"data": {"subset": ["a", "all"]}}})
+    )
+    assert subsets_of_run(str(run / "export")) == ["a", "all"]
+    assert subsets_of_run("ViT-B-32:openai") == []

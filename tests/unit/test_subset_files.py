@@ -155,6 +155,19 @@ def test_a_table_of_kept_samples(request, tmp_path, pool_of):
     assert told["recipe"] == "every third"
 
 
+def test_what_a_run_of_filters_says_of_itself_is_remembered(ours, tmp_path):
+    rows = rows_of(ours)
+    kept_table(tmp_path / "kept.parquet", rows[:20])
+    stage = {"stage": "size", "given": 60, "kept": 20, "dropped": 40, "reasons": {"small": 40}}
+    stored = {"recipe": "basic", "recipe_sha256": "ab", "samples": 60, "kept": 20}
+    run = stored | {"stages": [stage | {"warnings": []}], "files": []}
+    (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    made = make_subset(open_pool([str(ours)]), tmp_path)  # the folder of the run
+    told = made.subset.provenance
+    assert (told["recipe"], told["run"], told["stages"]) == ("basic", stored, [stage])
+    assert made.subset.num_kept == 20
+
+
 def test_tables_for_other_shards_are_refused(ours, theirs, tmp_path):
     rows, pool = rows_of(ours), open_pool([str(ours)])
     swapped = [(rows[1][0], *rows[0][1:])]
