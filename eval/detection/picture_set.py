@@ -194,7 +194,7 @@ def _dataset(place: Path, source: DetectionSet, skips: Skips) -> EvalDataset:
         captions=None,
         revision=found.revision,
         num_skipped=dict(left_out),
-        problems=_problems(skips),
+        problems=source.problems + _problems(skips),
     )
 
 

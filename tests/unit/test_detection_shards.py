@@ -88,6 +88,20 @@ def test_broken_pictures_and_other_sizes_are_counted(tmp_path):
     assert manifest.num_samples == 1
 
 
+def test_a_tar_of_pictures_that_ends_early_is_told(tmp_path):
+    """Whole pictures before the end are used, and the missing ones have their reason."""
+    path = write_coco(tmp_path / "in", coco(), pictures="tar")
+    tar = tmp_path / "in" / "pictures.tar"
+    whole = open_detection_set(path, skips=Skips())
+    assert whole.problems == ()
+    tar.write_bytes(tar.read_bytes()[:2048])
+    manifest = DetectionSource(annotations=path).build(Target(out_dir=tmp_path / "out"))
+    assert manifest.skipped["damage in a tar of pictures"] == 1
+    assert manifest.skipped["missing picture"] >= 1
+    (problem,) = open_detection_set(path, skips=Skips()).problems
+    assert problem.startswith("pictures.tar: ")
+
+
 def test_a_picture_that_lies_on_its_side_is_measured_upright(tmp_path):
     path = write_coco(tmp_path / "in", coco())
     exif = Image.Exif()

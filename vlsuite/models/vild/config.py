@@ -31,6 +31,7 @@ from vlsuite.models.vild.settings import (
     Mode,
     NetworkSettings,
     ViewSettings,
+    lacks_regions,
 )
 from vlsuite.models.vild.teacher import Teacher
 from vlsuite.models.vild.trainable import TrainableVild
@@ -127,8 +128,10 @@ class VildConfig(ModelFamily):
         return self.longest_side or max(self.sizes)
 
     def check(self) -> None:
-        """See ``ModelFamily``; torchvision's operators and the vocabulary are looked at."""
+        """See ``ModelFamily``; operators, regions and the vocabulary are looked at."""
         require_operators()
+        if self.mode in DISTILLED_MODES and self.regions is None:
+            raise lacks_regions(self.mode)
         TrainingVocabulary.load(self.vocabulary)
 
     def build(self) -> TrainableVild:

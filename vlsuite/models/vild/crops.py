@@ -1,7 +1,8 @@
 """How regions are cut out of a picture for the teacher.
 
 The digest of this file and of ``vlsuite.batches.crops``, which resizes, is part of what a cache of
-embeddings was made with: a cache made by other code is refused. DetPro's ViLD came out at half the accuracy with another crop.
+embeddings was made with: a cache made by other code is refused. DetPro's ViLD came out at half the
+accuracy with another crop.
 
 m = regions
 """
