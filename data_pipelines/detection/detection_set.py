@@ -201,9 +201,11 @@ class ListedDetectionSet:
             else:
                 self._found.append((place, one))
         if not self._found:
+            damage = f" ({pictures.problems[0]})" if pictures.problems else ""
             raise DataError(
                 f"none of the {len(listed.pictures):,} listed pictures is there, such as "
-                f"{listed.pictures[0].names[0]}; give the folder or tar that holds them (--images)"
+                f"{listed.pictures[0].names[0]}{damage}; give the folder or tar that holds them "
+                "(--images)"
             )
 
     def __len__(self) -> int:

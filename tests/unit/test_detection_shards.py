@@ -94,12 +94,16 @@ def test_a_tar_of_pictures_that_ends_early_is_told(tmp_path):
     tar = tmp_path / "in" / "pictures.tar"
     whole = open_detection_set(path, skips=Skips())
     assert whole.problems == ()
-    tar.write_bytes(tar.read_bytes()[:2048])
+    data = tar.read_bytes()
+    tar.write_bytes(data[: data.index(b"000000000009") + 600])
     manifest = DetectionSource(annotations=path).build(Target(out_dir=tmp_path / "out"))
     assert manifest.skipped["damage in a tar of pictures"] == 1
     assert manifest.skipped["missing picture"] >= 1
     (problem,) = open_detection_set(path, skips=Skips()).problems
     assert problem.startswith("pictures.tar: ")
+    tar.write_bytes(data[:600])
+    with pytest.raises(DataError, match=r"none of the 3 .*\(pictures\.tar: .*--images"):
+        open_detection_set(path, skips=Skips())
 
 
 def test_a_picture_that_lies_on_its_side_is_measured_upright(tmp_path):
