@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.detection.annotations import Annotations
 from data_pipelines.detection.listed import AnnotationFile, ListedPicture, read_annotation_file
-from data_pipelines.detection.pictures import Pictures, open_pictures
+from data_pipelines.detection.pictures import Pictures, open_pictures, problems_of
 from data_pipelines.detection.stored import of_fields
 from data_pipelines.detection.vocabulary import VOCABULARY_NAME, Vocabulary
 from data_pipelines.errors import BadSampleError, DataError
@@ -52,6 +52,11 @@ class DetectionSet(Protocol):
     @property
     def vocabulary(self) -> Vocabulary:
         """What labels are rows of."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Damage found in tars, one line each: what lay there is missing."""
         ...
 
     def __len__(self) -> int:
@@ -128,6 +133,11 @@ class ShardedDetectionSet:
     def __len__(self) -> int:
         return sum(map(len, self._indexes))
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See ``DetectionSet``."""
+        return problems_of(self._indexes)
+
     def annotations(self) -> Iterator[Annotations]:
         """See ``DetectionSet``."""
         for _, found in self._read():
@@ -191,13 +201,20 @@ class ListedDetectionSet:
             else:
                 self._found.append((place, one))
         if not self._found:
+            damage = f" ({pictures.problems[0]})" if pictures.problems else ""
             raise DataError(
                 f"none of the {len(listed.pictures):,} listed pictures is there, such as "
-                f"{listed.pictures[0].names[0]}; give the folder or tar that holds them (--images)"
+                f"{listed.pictures[0].names[0]}{damage}; give the folder or tar that holds them "
+                "(--images)"
             )
 
     def __len__(self) -> int:
         return len(self._found)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See ``DetectionSet``."""
+        return self._pictures.problems
 
     def annotations(self) -> Iterator[Annotations]:
         """See ``DetectionSet``."""

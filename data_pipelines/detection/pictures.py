@@ -22,6 +22,11 @@ class Pictures(Protocol):
         """All there are, in a fixed order."""
         ...
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Damage that was found, one line each."""
+        ...
+
     def find(self, names: Sequence[str]) -> str | None:
         """Where the picture of the first of these names that is there lies; None for none."""
         ...
@@ -50,8 +55,8 @@ def open_pictures(path: Path) -> Pictures:
         tars = sorted(path.glob("*.tar"))
         if not tars:
             raise DataError(
-                f"folder {path} holds no picture and no tar of pictures; check --images (a zip has "
-                "to be unpacked first)"
+                f"folder {path} holds no picture and no tar of pictures; check --images (a zip or "
+                "tar.gz has to be unpacked first)"
             )
         return TarPictures(tars)
     return files
@@ -77,6 +82,11 @@ class FolderPictures:
     def places(self) -> tuple[str, ...]:
         """All pictures, by path."""
         return self._names.paths
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """None: what is wrong with a file shows when it is read."""
+        return ()
 
     def find(self, names: Sequence[str]) -> str | None:
         """See ``Pictures``."""
@@ -116,6 +126,11 @@ class TarPictures:
         """All pictures, in the order of the tars; of equal names the first."""
         return tuple(self._places)
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See ``Pictures``: tars that end early, or have damage in them."""
+        return problems_of(self._indexes)
+
     def find(self, names: Sequence[str]) -> str | None:
         """See ``Pictures``."""
         return self._names.find(names)
@@ -124,6 +139,11 @@ class TarPictures:
         """See ``Pictures``."""
         tar, number, suffix = self._places[place]
         return self._indexes[tar].read(number)[suffix]
+
+
+def problems_of(indexes: Sequence[ShardIndex]) -> tuple[str, ...]:
+    """Damage in tars, with their names."""
+    return tuple(f"{one.path.name}: {problem}" for one in indexes for problem in one.problems)
 
 
 class _Names:

@@ -98,6 +98,8 @@ class DetectionSource(Source):
             raise ConfigError("--without-novel: no name is novel; add --groups, or drop it")
         pictures = open_pictures(self.images or self.annotations.parent)
         found = ListedDetectionSet(listed, pictures, skips=skips)
+        for problem in found.problems:
+            skips.add("damage in a tar of pictures", problem)
         return vocabulary, self._samples(found, vocabulary, skips)
 
     def _samples(

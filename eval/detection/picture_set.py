@@ -231,7 +231,7 @@ def _dataset(
         captions=None,
         revision=found.revision,
         num_skipped=dict(left_out),
-        problems=_problems(skips),
+        problems=source.problems + _problems(skips),
     )
 
 

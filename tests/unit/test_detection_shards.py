@@ -88,6 +88,25 @@ def test_broken_pictures_and_other_sizes_are_counted(tmp_path):
     assert manifest.num_samples == 1
 
 
+def test_a_tar_of_pictures_that_ends_early_is_told(tmp_path):
+    """Whole pictures before the end are used, and the missing ones have their reason."""
+    path = write_coco(tmp_path / "in", coco(), pictures="tar")
+    tar = tmp_path / "in" / "pictures.tar"
+    whole = open_detection_set(path, skips=Skips())
+    assert whole.problems == ()
+    data = tar.read_bytes()
+    tar.write_bytes(data[: data.index(b"000000000009") + 600])
+    manifest = DetectionSource(annotations=path).build(Target(out_dir=tmp_path / "out"))
+    problems = open_detection_set(path, skips=Skips()).problems
+    assert problems
+    assert all(problem.startswith("pictures.tar: ") for problem in problems)
+    assert manifest.skipped["damage in a tar of pictures"] == len(problems)
+    assert manifest.skipped["missing picture"] >= 1
+    tar.write_bytes(data[:600])
+    with pytest.raises(DataError, match=r"none of the 3 .*\(pictures\.tar: .*--images"):
+        open_detection_set(path, skips=Skips())
+
+
 def test_a_picture_that_lies_on_its_side_is_measured_upright(tmp_path):
     path = write_coco(tmp_path / "in", coco())
     exif = Image.Exif()

@@ -215,6 +215,13 @@ class TestReader:
         with pytest.raises(ConfigError, match=r"model\.mode=vild.*region-embeddings"):
             self.read(shards, None)
 
+    def test_it_is_said_before_anything_is_written(self, shards):
+        from vlsuite.errors import ConfigError
+
+        config = tiny_config("vild", regions=None, vocabulary=str(shards))
+        with pytest.raises(ConfigError, match=r"model\.mode=vild.*region-embeddings"):
+            config.check()
+
 
 def test_sizes_are_drawn_by_the_step():
     from vlsuite.models.vild.reader import SizeRule

@@ -32,6 +32,7 @@ from vlsuite.models.vild.settings import (
     Mode,
     NetworkSettings,
     ViewSettings,
+    lacks_regions,
 )
 from vlsuite.models.vild.starting_point import StartingPoint, start_from_localizer
 from vlsuite.models.vild.teacher import Teacher
@@ -146,8 +147,10 @@ class VildConfig(ModelFamily):
         return self.longest_side or max(self.sizes)
 
     def check(self) -> None:
-        """See ``ModelFamily``; torchvision's operators and the vocabulary are looked at."""
+        """See ``ModelFamily``; operators, regions and the vocabulary are looked at."""
         require_operators()
+        if self.mode in DISTILLED_MODES and self.regions is None:
+            raise lacks_regions(self.mode)
         TrainingVocabulary.load(self.places)
 
     def check_batch(self, global_batch_size: int) -> None:

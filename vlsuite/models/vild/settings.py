@@ -197,3 +197,11 @@ class NetworkSettings:
     proposals: ProposalSettings = field(default_factory=ProposalSettings)
     heads: HeadSettings = field(default_factory=HeadSettings)
     classifier: ClassifierSettings = field(default_factory=ClassifierSettings)
+
+
+def lacks_regions(mode: Mode) -> ConfigError:
+    """Of a mode that learns from regions which nothing names."""
+    return ConfigError(
+        f"model.mode={mode} learns from the teacher's embeddings of regions; make them with "
+        "'vlsuite data region-embeddings', then set model.regions=FOLDER"
+    )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vlsuite.batches.batch import Batch
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.detections import DetectionBatch
-from vlsuite.errors import ConfigError, ModelError
+from vlsuite.errors import ModelError
 from vlsuite.export.form import Form
 from vlsuite.export.run_history import RunHistory
 from vlsuite.models.family import TrainableModel, refuse_objective
@@ -23,7 +23,7 @@ from vlsuite.models.vild.model import Vild
 from vlsuite.models.vild.network import LOCALIZER
 from vlsuite.models.vild.reader import DetectionReader, SizeRule
 from vlsuite.models.vild.region_cache import RegionCache, RegionSource, check_fits
-from vlsuite.models.vild.settings import DISTILLED_MODES
+from vlsuite.models.vild.settings import DISTILLED_MODES, lacks_regions
 from vlsuite.models.vild.targets import targets_of
 from vlsuite.objectives.objective import Objective
 from vlsuite.objectives.region_terms import RegionTerms
@@ -63,10 +63,7 @@ class TrainableVild(BuiltVild, TrainableModel):
         self.vocabulary.check_sources(data.train)
         if config.mode in DISTILLED_MODES:
             if config.regions is None:
-                raise ConfigError(
-                    f"model.mode={config.mode} learns from the teacher's embeddings of regions; "
-                    "make them with 'vlsuite data region-embeddings', then set model.regions=FOLDER"
-                )
+                raise lacks_regions(config.mode)
             regions = RegionCache.open(Path(config.regions))
         return DetectionReader(
             self.vocabulary,
