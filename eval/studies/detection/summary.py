@@ -78,8 +78,12 @@ def summarise(
         "shuffled": {
             group: _plain(statistics.ap50("image", group, vectors="shuffled")) for group in GROUPS
         },
-        "stage_seconds": {name: round(seconds, 1) for name, seconds in times.items()},
-        "wall_clock_seconds": round(sum(times.values()), 1),
+        "stage_seconds": {
+            name: {kind: round(seconds, 1) for kind, seconds in own.items()}
+            for name, own in times.items()
+        },
+        "wall_clock_seconds": round(sum(own["wall"] for own in times.values()), 1),
+        "processor_seconds": round(sum(own["cpu"] for own in times.values()), 1),
     }
 
 

@@ -79,7 +79,11 @@ def _controls(summary: Mapping[str, Any]) -> Table:
 
 
 def _times(summary: Mapping[str, Any]) -> Table:
-    rows = [(name, f"{s / 60:.1f}") for name, s in summary["stage_seconds"].items()]
-    rows.append(("all", f"{summary['wall_clock_seconds'] / 60:.1f}"))
-    return Table("Wall clock", "Minutes; calls that went on where others stopped are added up.",
-                 ("stage", "minutes"), rows)  # fmt: skip
+    rows = [
+        (name, f"{own['wall'] / 60:.1f}", f"{own['cpu'] / 60:.1f}")
+        for name, own in summary["stage_seconds"].items()
+    ]
+    whole = (summary["wall_clock_seconds"], summary["processor_seconds"])
+    rows.append(("all", *(f"{seconds / 60:.1f}" for seconds in whole)))
+    note = "Minutes; calls that went on where others stopped are added up."
+    return Table("Time", note, ("stage", "wall clock", "processor"), rows)
