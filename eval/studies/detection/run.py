@@ -104,7 +104,7 @@ def refuse_other_study(folders: StudyFolders, config: DetectionStudyConfig) -> N
         )
 
 
-def stage_times(folders: StudyFolders) -> dict[str, dict[str, float]]:
+def stage_times(folders: StudyFolders) -> dict[str, dict[str, Any]]:
     """Seconds that each stage took, over all calls: "wall" clock, and "cpu" of its processes."""
     return read_object(folders.times) if folders.times.is_file() else {}
 
@@ -112,7 +112,8 @@ def stage_times(folders: StudyFolders) -> dict[str, dict[str, float]]:
 def _add_time(folders: StudyFolders, name: str, wall: float, cpu: float) -> None:
     times = stage_times(folders)
     own = times.get(name, {"wall": 0.0, "cpu": 0.0})
-    own = {"wall": own["wall"] + wall, "cpu": own["cpu"] + cpu}
+    is_known = own["cpu"] is not None
+    own = {"wall": own["wall"] + wall, "cpu": own["cpu"] + cpu if is_known else None}
     write_json(folders.times, times | {name: own})
 
 

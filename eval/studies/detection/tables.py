@@ -80,10 +80,14 @@ def _controls(summary: Mapping[str, Any]) -> Table:
 
 def _times(summary: Mapping[str, Any]) -> Table:
     rows = [
-        (name, f"{own['wall'] / 60:.1f}", f"{own['cpu'] / 60:.1f}")
+        (name, _minutes(own["wall"]), _minutes(own["cpu"]))
         for name, own in summary["stage_seconds"].items()
     ]
     whole = (summary["wall_clock_seconds"], summary["processor_seconds"])
-    rows.append(("all", *(f"{seconds / 60:.1f}" for seconds in whole)))
+    rows.append(("all", *map(_minutes, whole)))
     note = "Minutes; calls that went on where others stopped are added up."
     return Table("Time", note, ("stage", "wall clock", "processor"), rows)
+
+
+def _minutes(seconds: float | None) -> str:
+    return _NONE if seconds is None else f"{seconds / 60:.1f}"
