@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.small_text_towers import word_tokenizer, write_text_tower
 from benchmarks.support.timed_process import work_folder
@@ -272,4 +273,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

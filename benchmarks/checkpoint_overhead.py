@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import RunSettings, StartedRun, make_data
 from benchmarks.support.report import finish
 
@@ -139,4 +140,4 @@ def _run(folder: Path, name: str, args: argparse.Namespace, *, every: int | None
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -8,7 +8,6 @@ The peer's model is scored a second time by the peer's own code, which checks ou
 
 import argparse
 import os
-import sys
 import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,10 +19,10 @@ from benchmarks.peers.environment import PeerEnvironment
 from benchmarks.support import ours_vlsuite
 from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from benchmarks.support.trainer_settings import TrainerRun, TrainerSettings, find_shards
-from data_pipelines.errors import UserError
 
 _TRAIN, _TEST = "cifar10-train-*.tar", "cifar10-test-000000.tar"
 _CLASS_NAMES = "cifar10-classnames.txt"
@@ -34,12 +33,7 @@ _QUICK = {"samples": 1024, "batch_size": 64, "repeats": 1, "test_samples": 500}
 
 def main() -> int:
     """Run the comparison; returns the exit code."""
-    args = _parse()
-    try:
-        return _compare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _compare(_parse())
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -195,4 +189,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

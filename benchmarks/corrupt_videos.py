@@ -18,10 +18,11 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError
 from benchmarks.support.video_damage import KINDS
-from data_pipelines.errors import BadSampleError, DataError, UserError
+from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.video.process import ProcessLimits, VideoProcess
 
 _WARM = 100  # files after which memory is looked at for the first time
@@ -39,11 +40,7 @@ class Given(NamedTuple):
 def main() -> int:
     """Run the cases; returns the exit code."""
     args = _parse()
-    try:
-        given = _files(args.videos)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    given = _files(args.videos)
     environment = describe()
     outcomes: Counter[str] = Counter()
     failures: Counter[str] = Counter()
@@ -155,4 +152,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -7,7 +7,6 @@ handed to both, on one picture.
 """
 
 import argparse
-import sys
 import tarfile
 import time
 from collections.abc import Sequence
@@ -25,9 +24,9 @@ from benchmarks.peers import imagecorruptions as peer_imagecorruptions
 from benchmarks.peers.corruption_reference import draws_of, reference
 from benchmarks.peers.imagecorruptions import Cell
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError, work_folder
-from data_pipelines.errors import UserError
 from eval.corruptions.apply import corrupt
 from eval.corruptions.catalogue import KERNELS
 from eval.corruptions.contact_sheet import write_contact_sheet
@@ -43,12 +42,7 @@ _QUICK = {"pictures": 1, "rounds": 1}
 
 def main() -> int:
     """Run the comparison; returns the exit code."""
-    args = _parse()
-    try:
-        return _compare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _compare(_parse())
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -253,4 +247,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

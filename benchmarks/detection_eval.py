@@ -8,7 +8,6 @@ and 160,000 finds, which both sides also time: processor time on one thread.
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -24,9 +23,9 @@ from benchmarks.support.detection_files import (
     read_columns,
 )
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
-from data_pipelines.errors import UserError
 from eval.detection.evaluators import ClassTable, by_hotcoco, by_ours
 from eval.detection.regions import best_of_picture
 
@@ -35,12 +34,7 @@ _QUICK = {"pictures": 50, "sets": 2, "rounds": 1}
 
 def main() -> int:
     """Run the comparison; returns the exit code."""
-    args = _parse()
-    try:
-        return _compare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _compare(_parse())
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -173,4 +167,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -7,6 +7,7 @@ Arms with the same loss with and without division show what the division costs; 
 InfoNCE on the same model, what the whole objective costs. Without a GPU the time is the CPU time
 of this process (one thread, no data workers), which hardly depends on what else the machine does;
 wall time stands beside it, and is the time on a GPU. Afterwards both dividing objectives train
+from benchmarks.support.program import run_as_program
 from the start, with a longer warm-up; the share of all pairs they then call noisy, with more than
 even probability, is the false flag rate: no pair of this data is mismatched.
 """
@@ -257,4 +258,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

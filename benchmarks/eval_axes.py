@@ -21,9 +21,9 @@ from typing import Any
 from benchmarks.support import axes_check, axes_data
 from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError, work_folder
-from data_pipelines.errors import UserError
 
 _NEEDED = (
     "cifar10-test-000000.tar",
@@ -36,12 +36,7 @@ _QUICK = {"max_images": 20, "steps": 2, "only_zero_shot": True}
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -231,4 +226,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -19,9 +19,9 @@ from webdataset.writer import TarWriter
 
 from benchmarks.support.environment import describe
 from benchmarks.support.models import export_untrained
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import run_timed, work_folder
-from data_pipelines.errors import UserError
 
 _QUICK = {"images": 100}
 _CLASSES = 20
@@ -37,12 +37,7 @@ class Run(NamedTuple):
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -134,4 +129,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

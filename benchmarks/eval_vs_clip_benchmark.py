@@ -25,9 +25,10 @@ from webdataset.writer import TarWriter
 from benchmarks.peers import clip_benchmark as peer_clip_benchmark
 from benchmarks.support.environment import describe
 from benchmarks.support.models import export_untrained
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import run_timed, work_folder
-from data_pipelines.errors import DataError, UserError
+from data_pipelines.errors import DataError
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of
 from eval.zero_shot.templates import TEMPLATE_SETS
@@ -49,12 +50,7 @@ class Round(NamedTuple):
 
 def main() -> int:
     """Run the comparison; returns the exit code."""
-    args = _parse()
-    try:
-        return _compare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _compare(_parse())
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -283,4 +279,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -22,10 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.space_time_loops import video_feature
 from benchmarks.support.timed_process import BenchmarkError
-from data_pipelines.errors import UserError
 from vlsuite.models.frozen_in_time.from_image_tower import video_tower
 from vlsuite.models.frozen_in_time.tower import VideoTower
 
@@ -202,8 +202,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.support import environment
 from benchmarks.support.broken_files import TAR_SAMPLES, Kind, Seed, mutated, seeds, with_checksums
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 
 _HANG = 5.0  # seconds for one case
@@ -192,4 +193,4 @@ def _serve(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

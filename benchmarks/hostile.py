@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.hostile_inputs.place import PASSWORD, Place, Sane
 from benchmarks.support import environment
 from benchmarks.support.fake_programs import fake_programs, picture_of, started
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError
 from benchmarks.support.watched_command import Outcome, run_watched, watch
@@ -31,7 +32,7 @@ _GOAL_BYTES, _GOAL_SECONDS = 1_500_000_000, 10.0
 _WARM = (
     "deepspeed",
     "deepspeed.runtime.zero.stage3",
-    "torch.utils.tensorboard.writer",
+    "tensorboard.summary.writer.record_writer",
     "transformers",
     "transformers.models.gpt2.modeling_gpt2",
     "eval.embedding.embedder",
@@ -324,4 +325,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

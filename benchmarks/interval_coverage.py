@@ -15,7 +15,6 @@ after the correction of ``vlsuite eval compare``.
 
 import argparse
 import math
-import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -27,6 +26,7 @@ from scipy.stats import binom
 from benchmarks.support import coverage_means, coverage_others
 from benchmarks.support.coverage_means import Case
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from eval.metrics.effective_trials import Limits
 from eval.metrics.paired import paired_shares
@@ -220,4 +220,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

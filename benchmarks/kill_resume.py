@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import RunSettings, StartedRun, each_uid_once_an_epoch, make_data
 from benchmarks.support.report import finish
 
@@ -175,9 +176,7 @@ def _undisturbed(folder: Path, stage: int, args: argparse.Namespace) -> tuple[Ru
         steps=args.steps,
         overrides=(f"seed={args.seed}", "checkpoint.keep=1000"),
     )
-    StartedRun(replace(settings, out=folder / "warm-up", steps=1), folder / "warm-up.log").wait(
-        timeout=_TIMEOUT
-    )
+    _warm_up(settings)
     run = StartedRun(settings, folder / f"undisturbed-zero{stage}.log")
     codes = run.wait(timeout=_TIMEOUT)
     seconds = time.monotonic() - run.started
@@ -185,6 +184,13 @@ def _undisturbed(folder: Path, stage: int, args: argparse.Namespace) -> tuple[Ru
         raise SystemExit(f"the undisturbed run ended with {codes}:\n{run.output()[-3000:]}")
     print(f"undisturbed, ZeRO {stage}: {args.steps} steps, {seconds:.1f}s", file=sys.stderr)
     return settings, seconds
+
+
+def _warm_up(settings: RunSettings) -> None:
+    """One step, so that the seconds of the run that is timed are those of every later one."""
+    folder = settings.data
+    run = StartedRun(replace(settings, out=folder / "warm-up", steps=1), folder / "warm-up.log")
+    run.wait(timeout=_TIMEOUT)
 
 
 def _elastic(reference: RunSettings) -> dict[str, float]:
@@ -243,4 +249,4 @@ def _print(outcome: Outcome, elastic: dict[str, float]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from vlsuite.models.dual_encoder import config as builder
 from vlsuite.models.identity import identity
@@ -103,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -28,8 +28,9 @@ import torch
 from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
 from benchmarks.support.loader_pixels import pixel_differences
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
-from data_pipelines.errors import DataError, UserError
+from data_pipelines.errors import DataError
 from data_pipelines.shards.index import ShardIndex
 from vlsuite.batches.pairs import PairReader
 from vlsuite.batches.stream import DataConfig, PairShards, Place, TrainStream
@@ -69,26 +70,22 @@ class Spread(NamedTuple):
 def main() -> int:
     """Run the comparison; returns the exit code."""
     args = _parse()
-    try:
-        args.shard = file_named(args.shard, _SHARD, option="SHARD")
-        index = ShardIndex.open(args.shard)
-        num_samples = min(len(index), args.samples) // args.batch_size * args.batch_size
-        if num_samples == 0:
-            print(f"error: {args.shard} has fewer than {args.batch_size} samples", file=sys.stderr)
-            return 2
-        settings = Settings(
-            shard=str(args.shard.resolve()),
-            size=args.size,
-            batch_size=args.batch_size,
-            num_samples=num_samples,
-            num_compared=min(len(index), args.compared),
-            rounds=args.rounds,
-            seed=args.seed,
-        )
-        return _compare(settings, index, save=args.save)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    args.shard = file_named(args.shard, _SHARD, option="SHARD")
+    index = ShardIndex.open(args.shard)
+    num_samples = min(len(index), args.samples) // args.batch_size * args.batch_size
+    if num_samples == 0:
+        print(f"error: {args.shard} has fewer than {args.batch_size} samples", file=sys.stderr)
         return 2
+    settings = Settings(
+        shard=str(args.shard.resolve()),
+        size=args.size,
+        batch_size=args.batch_size,
+        num_samples=num_samples,
+        num_compared=min(len(index), args.compared),
+        rounds=args.rounds,
+        seed=args.seed,
+    )
+    return _compare(settings, index, save=args.save)
 
 
 def _compare(settings: Settings, index: ShardIndex, *, save: bool) -> int:
@@ -309,4 +306,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import run_timed, work_folder
-from data_pipelines.errors import UserError
 
 FRAMES = (8, 16, 32, 64, 128, 256, 512)
 #: Name, temporal_pool, spatial_pool, sample_every.
@@ -136,8 +136,4 @@ def _in_child(
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

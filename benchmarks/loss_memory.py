@@ -22,6 +22,7 @@ from torch import Tensor
 
 from benchmarks.support.environment import describe
 from benchmarks.support.loss_side import PEERS, Measurement, SideConfig, loss_and_gradients
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -236,4 +237,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -8,7 +8,6 @@ at a time. Differences are shares of the largest entry of the reference's tensor
 
 import argparse
 import math
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +19,8 @@ from torch import Tensor
 from benchmarks.peers import mamba_ssm
 from benchmarks.peers.mamba_ssm import Case
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
-from data_pipelines.errors import UserError
 from vlsuite.layers.selective_scan.scan import scan_step, selective_scan
 from vlsuite.layers.state_space_duality import ssd, ssd_step
 
@@ -186,8 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

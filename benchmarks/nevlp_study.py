@@ -18,7 +18,6 @@ that was interrupted goes on with --work.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -28,9 +27,9 @@ from benchmarks.support import nevlp_figures as figures
 from benchmarks.support.environment import describe
 from benchmarks.support.nevlp_figures import Hits
 from benchmarks.support.nevlp_runs import CAPTIONS, Sizes, Study
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
-from data_pipelines.errors import UserError
 
 _FULL = Sizes(
     tower="24epochs",
@@ -65,15 +64,11 @@ def main() -> int:
     environment = describe()
     sizes = _QUICK if args.quick else dataclasses.replace(_FULL, writes=args.captions)
     args.candidates = min(args.candidates, 4) if args.quick else args.candidates
-    try:
-        with nullcontext(args.work) if args.work else work_folder("nevlp", parent=None) as work:
-            work.mkdir(parents=True, exist_ok=True)
-            study = Study(work, sizes, seed=args.seeds[0], image_tower=args.image_tower)
-            study.make_all(args.seeds)
-            found = _measure(study, candidates=args.candidates, seeds=args.seeds)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with nullcontext(args.work) if args.work else work_folder("nevlp", parent=None) as work:
+        work.mkdir(parents=True, exist_ok=True)
+        study = Study(work, sizes, seed=args.seeds[0], image_tower=args.image_tower)
+        study.make_all(args.seeds)
+        found = _measure(study, candidates=args.candidates, seeds=args.seeds)
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     config["sizes"] = {name: getattr(sizes, name) for name in Sizes.__slots__}
     finish("nevlp_study", found, environment, config=config, save=args.save)
@@ -218,4 +213,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

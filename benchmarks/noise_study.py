@@ -10,16 +10,15 @@ as they are.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.environment import describe
 from benchmarks.support.noise_goals import Goal, goal_table, judged_study
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
-from data_pipelines.errors import UserError
 from data_pipelines.settings import apply_overrides
 from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.sources.emoji import EmojiSource
@@ -39,12 +38,7 @@ _QUICK = (
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -167,4 +161,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.support import environment, report
 from benchmarks.support.omni_questions import write_github_form
+from benchmarks.support.program import run_as_program
 from benchmarks.support.scripted_server import (
     Script,
     ScriptedServer,
@@ -267,4 +268,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

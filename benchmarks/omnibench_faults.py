@@ -29,6 +29,7 @@ from pathlib import Path
 from benchmarks.support import environment, report
 from benchmarks.support.omni_questions import write_github_form
 from benchmarks.support.omni_server import Fault, FaultPlan, Ledger, OmniServer, letter_model
+from benchmarks.support.program import run_as_program
 from eval.omnibench.log import read_log
 from eval.respondents.response import Response
 
@@ -285,4 +286,4 @@ def _print(outcome: Outcome) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.stamps_questions import (
     KINDS,
@@ -34,7 +35,6 @@ from benchmarks.support.stamps_questions import (
 )
 from benchmarks.support.stamps_samples import Stamp, divide, read_stamps
 from benchmarks.support.stamps_training import picture_samples, write_sound_set
-from data_pipelines.errors import UserError
 from data_pipelines.shards.write import write_pairs
 from data_pipelines.spectrogram import SpectrogramConfig
 from eval.metrics.intervals import wilson_score
@@ -86,15 +86,11 @@ _QUICK = Effort(
 def main() -> int:
     """Run the benchmark; returns the exit code."""
     args = _arguments()
-    try:
-        args.stamps = file_named(args.stamps, _STAMPS, option="--stamps TAR")
-        if args.quick:
-            with tempfile.TemporaryDirectory(prefix="omnibench-stamps-") as folder:
-                return _run(args, Path(folder), _QUICK)
-        return _run(args, args.work, Effort())
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    args.stamps = file_named(args.stamps, _STAMPS, option="--stamps TAR")
+    if args.quick:
+        with tempfile.TemporaryDirectory(prefix="omnibench-stamps-") as folder:
+            return _run(args, Path(folder), _QUICK)
+    return _run(args, args.work, Effort())
 
 
 def _run(args: argparse.Namespace, work: Path, effort: Effort) -> int:
@@ -307,4 +303,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import make_data
 from benchmarks.support.report import finish
 
@@ -133,4 +134,4 @@ def _compare(one: dict[str, list[float]], two: dict[str, list[float]]) -> dict[s
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from eval.omnibench.leaderboard import published
 from eval.omnibench.log import Log, LogHeader, parse_log
@@ -147,4 +148,4 @@ def _arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

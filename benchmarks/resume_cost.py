@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 
 PER_SHARD = 10_000
@@ -285,4 +286,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

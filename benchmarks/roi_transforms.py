@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.support.drawn_boxes import Apply, Errors, drawn_picture, errors_of
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.detection.geometry import Marked, Transform, flipped, marked, transformed
 from data_pipelines.detection.jitter import LargeScaleJitter
@@ -82,4 +83,4 @@ def mirrored_again(picture: Marked, transform: Transform) -> Marked:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -7,7 +7,6 @@ against the whole.
 
 import argparse
 import os
-import sys
 from typing import Any
 
 import torch
@@ -15,9 +14,9 @@ from torch import Tensor
 
 from benchmarks.support import scan_loops
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.scan_loops import Inputs, largest_error
-from data_pipelines.errors import UserError
 from vlsuite.layers.selective_scan import chosen_path, scan_step, selective_scan
 
 DECAYS = (-64.0, -16.0, -4.0, -1.0, -0.1, -0.01)
@@ -151,8 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

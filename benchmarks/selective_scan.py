@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import os
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,8 @@ from benchmarks.peers import mamba
 from benchmarks.peers.environment import PeerEnvironment
 from benchmarks.support import scan_loops, scan_side
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
-from data_pipelines.errors import UserError
 
 #: Length and channels; 16 states, one row.
 SHAPES = ((1024, 256), (4096, 256), (2048, 1536))
@@ -232,8 +231,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.shuffle_orders import Mixing, full_shuffle, measure
 from benchmarks.support.shuffle_reading import RULES, Reading, read
@@ -171,4 +172,4 @@ def _show_reading(reading: dict[str, Any], args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

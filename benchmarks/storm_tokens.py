@@ -2,6 +2,7 @@
 
 Clips of 64 frames (``vlsuite data build motion``), whose questions have twins of the same frames in
 another order. An image tower is trained first, as the mean of eight frames; the video models start
+from benchmarks.support.program import run_as_program
 from it. STORM, with its image tower frozen, and STORM without Mamba are trained twice a seed: with
 all tokens, and with a mean over four frames; then tokens are given up without training, so
 
@@ -13,7 +14,6 @@ each with its answers in all seeds. Everything is kept in ``--work``; a stopped 
 """
 
 import argparse
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from benchmarks.support.order_questions import OrderQuestions, open_questions
 from benchmarks.support.report import finish
 from benchmarks.support.storm_scores import Hits, Shown
 from benchmarks.support.timed_process import BenchmarkError
-from data_pipelines.errors import UserError
 from vlsuite.models.folders import open_trainable
 from vlsuite.models.storm.reduction import Reduction
 
@@ -299,8 +298,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

@@ -9,7 +9,6 @@ right half of the time. Everything is kept in ``--work``; a stopped study goes o
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,9 @@ import numpy as np
 
 from benchmarks.support.environment import describe
 from benchmarks.support.motion_runs import MotionData, MotionRuns, training_cost
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError
-from data_pipelines.errors import UserError
 
 #: Settings of each model; "{a}" and "{b}" are the samples of the first two stages.
 MODELS = {
@@ -182,8 +181,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_as_program(main)

@@ -9,7 +9,6 @@ on both sides and everything before discarded: imports, the first batches, threa
 import argparse
 import os
 import statistics
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from benchmarks.peers import open_clip as peer_open_clip
 from benchmarks.support import ours_vlsuite
 from benchmarks.support.data_folder import VARIABLE, folder_with
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from benchmarks.support.trainer_settings import (
@@ -25,7 +25,6 @@ from benchmarks.support.trainer_settings import (
     find_shards,
     steady_rate,
 )
-from data_pipelines.errors import UserError
 
 _SHARDS = "cifar10-train-*.tar"
 _QUICK = {"batch_size": 64, "discard_steps": 5, "steps": 10, "log_every": 5, "repeats": 1}
@@ -33,12 +32,7 @@ _QUICK = {"batch_size": 64, "discard_steps": 5, "steps": 10, "log_every": 5, "re
 
 def main() -> int:
     """Run the comparison; returns the exit code."""
-    args = _parse()
-    try:
-        return _compare(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _compare(_parse())
 
 
 def _compare(args: argparse.Namespace) -> int:
@@ -140,4 +134,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

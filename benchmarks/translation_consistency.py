@@ -14,7 +14,6 @@ untrained model that of a real one: such figures show that the command works and
 
 import argparse
 import io
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +25,9 @@ from webdataset.writer import TarWriter
 from benchmarks.support.environment import describe
 from benchmarks.support.models import export_untrained
 from benchmarks.support.photo_classifier import PhotoClassifier, write_photos
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
-from data_pipelines.errors import UserError
 from eval.contract import Benchmark
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
@@ -48,12 +47,7 @@ _MADE_UP_CLASSES = 10
 
 def main() -> int:
     """Run the measurement; returns the exit code."""
-    args = _parse()
-    try:
-        return _measure(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _measure(_parse())
 
 
 def _measure(args: argparse.Namespace) -> int:
@@ -258,4 +252,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

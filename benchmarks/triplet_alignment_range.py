@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from vlsuite.objectives.pairwise import Similarities
 from vlsuite.objectives.triplet_alignment import TripletAlignment, triplet_alignment_losses
@@ -216,4 +217,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

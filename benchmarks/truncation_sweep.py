@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.index import ShardIndex
@@ -211,4 +212,4 @@ def _print(figures: dict[str, int]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

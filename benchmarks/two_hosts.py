@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import RunSettings, each_uid_once_an_epoch, make_data
 from benchmarks.support.report import finish
 
@@ -261,4 +262,4 @@ def _ip(*words: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

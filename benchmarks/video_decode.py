@@ -12,7 +12,6 @@ tells which frame came back. Two more files are made here from one of them, with
 
 import argparse
 import io
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -24,6 +23,7 @@ from PIL import Image
 
 from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.video_sides import Side, ours, ours_indexed, peers
 from data_pipelines.errors import UserError
@@ -63,12 +63,8 @@ def main() -> int:
     """Run the comparison; returns the exit code."""
     args = _parse()
     torch.set_num_threads(1)
-    try:
-        path = file_named(args.shard, _SHARD, option="SHARD")
-        originals = _originals(path)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    path = file_named(args.shard, _SHARD, option="SHARD")
+    originals = _originals(path)
     environment = describe()
     source = next((case for case in originals if case.name.endswith(args.source)), originals[0])
     made = [_regrouped(source, group, args.made_frames) for group in _GROUPS]
@@ -236,4 +232,4 @@ def _figures(table: dict[str, dict[str, Result | None]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

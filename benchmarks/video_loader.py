@@ -8,7 +8,6 @@ take turns, a round each. Tokenizing is left out: a stand-in gives every caption
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,8 +21,8 @@ import torch
 
 from benchmarks.support.data_folder import VARIABLE, file_named
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
-from data_pipelines.errors import UserError
 from data_pipelines.schema import VIDEO_SUFFIXES
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.sources.source import Target
@@ -68,13 +67,9 @@ def main() -> int:
         rounds=args.rounds,
         seed=args.seed,
     )
-    try:
-        shard = file_named(args.shard, _SHARD, option="SHARD")
-        with TemporaryDirectory() as folder:
-            return _compare(settings, _built(shard, Path(folder), settings), save=args.save)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    shard = file_named(args.shard, _SHARD, option="SHARD")
+    with TemporaryDirectory() as folder:
+        return _compare(settings, _built(shard, Path(folder), settings), save=args.save)
 
 
 def _built(shard: Path, folder: Path, settings: Settings) -> dict[str, Path]:
@@ -183,4 +178,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.support import xmai_runs
 from benchmarks.support.data_folder import VARIABLE, file_if_there
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from benchmarks.support.xmai_goals import goal_table, insertion_only_share, measured_goals
@@ -42,17 +43,13 @@ def main() -> int:
     """Run the measurement; returns the exit code."""
     args = _parse()
     environment = describe()
-    try:
-        args.stamps = file_if_there(args.stamps, _STAMPS, option="--stamps TAR")
-        if args.work is not None:
-            args.work.mkdir(parents=True, exist_ok=True)
-            figures = _measure(args, args.work.resolve())
-        else:
-            with work_folder("xmai_precision", parent=None) as work:
-                figures = _measure(args, work)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    args.stamps = file_if_there(args.stamps, _STAMPS, option="--stamps TAR")
+    if args.work is not None:
+        args.work.mkdir(parents=True, exist_ok=True)
+        figures = _measure(args, args.work.resolve())
+    else:
+        with work_folder("xmai_precision", parent=None) as work:
+            figures = _measure(args, work)
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     finish("xmai_precision", figures, environment, config=config, save=args.save)
     return 0
@@ -278,4 +275,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -8,7 +8,6 @@ are medians of several runs after a warm-up, with the slowest and the fastest.
 import argparse
 import hashlib
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from eval.hub.similarity import load_similarity
@@ -144,4 +144,4 @@ def _timed(source: TableSource, out: Path, workers: int) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

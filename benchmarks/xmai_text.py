@@ -14,16 +14,15 @@ same table runs through another checkout as well, in its own process.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from benchmarks.support.xmai_text_judge import FIELDS, Judge, read_captions
 from benchmarks.support.xmai_text_runs import perturbed, write_table
-from data_pipelines.errors import UserError
 from data_pipelines.spacy_models import load_pipeline
 
 _OWN = Path(__file__).with_name("support") / "xmai_captions.tsv"
@@ -35,12 +34,8 @@ def main() -> int:
     """Run the measurement; returns the exit code."""
     args = _parse()
     environment = describe()
-    try:
-        with work_folder("xmai_text", parent=None) as work:
-            figures = _measure(args, work)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with work_folder("xmai_text", parent=None) as work:
+        figures = _measure(args, work)
     config = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
     finish("xmai_text", figures, environment, config=config, save=args.save)
     return 0
@@ -99,4 +94,4 @@ def _parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

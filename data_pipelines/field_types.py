@@ -3,11 +3,12 @@
 import dataclasses
 import functools
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal, TypeGuard, Union
 
 
 def check_fields(value: Any, *, allows_nan: bool = False) -> None:
@@ -51,6 +52,16 @@ def fits(value: Any, kind: Any, *, allows_nan: bool = False) -> bool:
     if allows_nan and kind is float and isinstance(value, float):
         return True
     return _fits_plainly(value, kind) if isinstance(kind, type) else True
+
+
+def is_finite_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value of a JSON is a number that a float holds.
+
+    JSON has whole numbers of any length; ``float`` and ``math.isfinite`` raise OverflowError on
+    those beyond 1.8e308. NaN is below nothing.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and abs(value) <= sys.float_info.max
 
 
 def type_name(kind: Any) -> str:

@@ -2,6 +2,8 @@
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,14 +49,27 @@ def check_image(data: bytes) -> ImageInfo:
         DataError: "not an image", "too many pixels" or "broken image", with the detail after a
             colon.
     """
+    with opened_image(data) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"too many pixels: {image.width} x {image.height}")
+        info = ImageInfo(image.format or "", image.width, image.height, image.mode)
+        image.load()
+    return info
+
+
+@contextmanager
+def opened_image(data: bytes) -> Iterator[Image.Image]:
+    """A picture whose header was read; what opening and decoding it raise is told in one way.
+
+    Raises:
+        DataError: "not an image", "too many pixels" or "broken image", with the detail after a
+            colon.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with open_image(data) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"too many pixels: {image.width} x {image.height}")
-                info = ImageInfo(image.format or "", image.width, image.height, image.mode)
-                image.load()
+                yield image
     except BadSampleError as error:
         raise DataError(str(error)) from error
     except Image.UnidentifiedImageError:
@@ -71,7 +86,6 @@ def check_image(data: bytes) -> ImageInfo:
         RuntimeError,
     ) as error:
         raise DataError(f"broken image: {error}") from error
-    return info
 
 
 def storable(data: bytes) -> StorableImage:

@@ -11,7 +11,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -24,6 +24,20 @@ C = TypeVar("C")
 _NAME_KEY = "kind"
 _COMMA = re.compile(r",(?![^{]*\})")  # not one inside braces: {a,b}.tar is one value
 _TRUE, _FALSE = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+
+
+class _UnknownKeyError(ConfigError):
+    """A dotted key ends where there is no such field.
+
+    Attributes:
+        key: its last part.
+        closest: the most similar field that is there, if one is similar.
+    """
+
+    def __init__(self, where: str, key: str, known: Iterable[str]) -> None:
+        known = list(known)
+        self.key, self.closest = key, _closest(key, known)
+        super().__init__(_unknown(where, key, known))
 
 
 def component(registry: Registry, default: str) -> Any:
@@ -48,7 +62,10 @@ def apply_overrides(config: C, overrides: str | Sequence[str], *, where: str = "
                 f"--set {where}{override}: expected key=value, for example optim.lr=5e-4"
             )
         path = f"{where}{key.strip()}"
-        config = _replace_at(config, key.strip().split("."), text, where=path)
+        try:
+            config = _replace_at(config, key.strip().split("."), text, where=path)
+        except _UnknownKeyError as error:
+            raise ConfigError(_meant(config, error, path, text, where=where)) from error
     return config
 
 
@@ -114,7 +131,7 @@ def _field_to_dict(field: dataclasses.Field, value: Any) -> Any:
 def _replace_at(config: Any, keys: list[str], text: str, *, where: str) -> Any:
     fields = {f.name: f for f in _fields(config)}
     if keys[0] not in fields:
-        raise ConfigError(_unknown(where, keys[0], fields))
+        raise _UnknownKeyError(where, keys[0], fields)
     field, current = fields[keys[0]], getattr(config, keys[0])
     if len(keys) > 1:
         if not dataclasses.is_dataclass(current):
@@ -186,7 +203,39 @@ def _from_json(value: Any, kind: Any, field: dataclasses.Field, *, where: str) -
     return tuple(value) if isinstance(value, list) and typing.get_origin(kind) is tuple else value
 
 
-def _unknown(where: str, key: str, known: dict[str, Any]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
+def _meant(config: Any, error: _UnknownKeyError, path: str, text: str, *, where: str) -> str:
+    """The message for an unknown dotted key: its name may be known, but elsewhere."""
+    other = getattr(config, "OTHER_NAMES", {}).get(error.key)
+    if other is not None:
+        setting = other.replace("{}", text) if "{}" in other else f"{other}={text}"
+        return f"unknown setting '{path}'; write {setting}"
+    by_name: dict[str, list[str]] = {}
+    for known in _paths(config, where):
+        by_name.setdefault(known.rpartition(".")[2], []).append(known)
+    found = by_name.get(error.key, [])
+    if not found and not error.closest:
+        near = difflib.get_close_matches(error.key, by_name, n=1)
+        found = [known for name in near for known in by_name[name]]
+    if found:
+        return f"unknown setting '{path}'; did you mean {' or '.join(map(repr, found))}?"
+    return str(error)
+
+
+def _paths(config: Any, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of all fields."""
+    for entry in _fields(config):
+        value = getattr(config, entry.name)
+        yield f"{prefix}{entry.name}"
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            yield from _paths(value, f"{prefix}{entry.name}.")
+
+
+def _unknown(where: str, key: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = _closest(key, known)
+    hint = f"did you mean '{close}'?" if close else f"known: {', '.join(known)}"
     return f"unknown setting '{where}'; {hint}"
+
+
+def _closest(key: str, known: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(key, known, n=1, cutoff=0.5)), None)

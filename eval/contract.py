@@ -7,7 +7,7 @@ be able to do (``eval.tasks.TaskFacts``), and asks the embedder, never the model
 of a data set, so several benchmarks share one pass over the pictures.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -261,6 +261,58 @@ class Detector(Model, Protocol):
                 whose scores of a class do not depend on it, and a setting of the evaluation for
                 others: it stands in every result.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsNames(Protocol):
+    """A ``Detector`` that was trained on names of its own."""
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """As words, those without labels included."""
+        ...
+
+
+@runtime_checkable
+class WordsNames(Protocol):
+    """A ``Detector`` that puts names into prompts."""
+
+    def with_prompts(self, prompts: Sequence[str]) -> Detector:
+        """The same weights with other prompts, and another fingerprint.
+
+        Args:
+            prompts: each with ``{c}`` for the name.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesExamples(Protocol):
+    """A ``Detector`` that can be shown what to look for, in place of a name."""
+
+    def with_examples(
+        self,
+        examples: Mapping[str, Sequence[UInt8[Tensor, "3 height width"]]],
+        *,
+        around: Sequence[UInt8[Tensor, "3 height width"]],
+    ) -> Detector:
+        """The same weights, for which these names mean what the pictures show.
+
+        Args:
+            examples: pictures of one thing each, cut out, by the name that will stand for it.
+            around: some pictures of the kind that will be looked at, one at least: they say what
+                is common to pictures, as against words.
+        """
+        ...
+
+
+@runtime_checkable
+class KeepsNames(Protocol):
+    """A ``Detector`` for which names cost time, which a folder can save."""
+
+    def keep_names_in(self, folder: Path) -> None:
+        """From now on, read what is known of names there, and add to it."""
         ...
 
 

@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # not imported: a typing.py in the working folder would b
 if TYPE_CHECKING:
     from vlsuite.api.building import build_shards
     from vlsuite.api.comparison import compare
+    from vlsuite.api.detection import detect
     from vlsuite.api.evaluation import evaluate
     from vlsuite.api.models import embed_images, embed_texts, load_model
     from vlsuite.api.recipes import recipe
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "build_shards",
     "compare",
+    "detect",
     "embed_images",
     "embed_texts",
     "evaluate",
@@ -42,6 +44,7 @@ _MODULE_OF = {
     "__version__": "version",
     "build_shards": "building",
     "compare": "comparison",
+    "detect": "detection",
     "embed_images": "models",
     "embed_texts": "models",
     "evaluate": "evaluation",

@@ -8,13 +8,12 @@ command it writes the stripped shards and says how many truths of which kind the
 import argparse
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipelines.errors import UserError
+from benchmarks.support.program import run_as_program
 from data_pipelines.schema import Sample, is_uid, make_uid
 from data_pipelines.shards.atomic import write_file
 from data_pipelines.shards.pairs import image_of
@@ -149,12 +148,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--one-per-caption", action="store_true", help="see write_stripped_shards")
     args = parser.parse_args()
-    try:
-        source = open_dataset(args.data, split=args.split, task="retrieval")
-        truths = write_stripped_shards(source, args.out, one_per_caption=args.one_per_caption)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    source = open_dataset(args.data, split=args.split, task="retrieval")
+    truths = write_stripped_shards(source, args.out, one_per_caption=args.one_per_caption)
     counts = Counter(f"{group}: {value}" for own in truths.values() for group, value in own.items())
     for name, count in sorted(counts.items()):
         print(f"{name:32} {count:>6,}")
@@ -163,4 +158,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

@@ -16,6 +16,7 @@ from open_clip.loss import ClipLoss, SigLipLoss
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.support.program import run_as_program
 from vlsuite.objectives import registry
 
 Side = Literal["ours", "peer"]
@@ -141,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -25,7 +25,7 @@ _PRELOADED = (
     "deepspeed.module_inject.auto_ep_config",
     "deepspeed.runtime.zero.stage3",
     "tensorboard",
-    "torch.utils.tensorboard.writer",
+    "tensorboard.summary.writer.record_writer",
     "torch._inductor.compile_fx",
     "torch._dynamo.repro.after_dynamo",
     "transformers",

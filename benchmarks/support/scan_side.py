@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.support.program import run_as_program
+
 Scan = Callable[..., Tensor]
 
 
@@ -98,4 +100,4 @@ def _resident(field: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run_as_program(main)

@@ -6,7 +6,6 @@ same. As a command it trains on the captions of some data sets, five minutes on 
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from typing import Any
 import torch
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
-from data_pipelines.errors import UserError
 from eval.data.folders import open_dataset
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -169,11 +168,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="100 steps")
     parser.add_argument("--save", action="store_true", help="append to results/")
     args = parser.parse_args()
-    try:
-        captions = captions_of(args.data)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    captions = captions_of(args.data)
     steps = 100 if args.quick else args.steps
     loss = train_masked_lm(args.out, captions, steps=steps, seed=args.seed)
     print(f"{len(captions):,} captions, {steps:,} steps: {loss:.3f} nats a masked token")
@@ -184,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_as_program(main)

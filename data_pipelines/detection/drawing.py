@@ -1,57 +1,85 @@
-"""Boxes and masks drawn into a picture, with their names."""
+"""Pictures with boxes, masks, names and scores drawn on them, legible on small pictures too.
+
+For contact sheets, reports of errors and ``vlsuite detect``. A small picture is enlarged first
+where that is asked for; lines and letters have the size of what is shown. A name stands above its
+box, inside where there is no room above, and never leaves the picture.
+"""
 
 import colorsys
 from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from data_pipelines.detection.annotations import Annotations, ObjectMask
+from data_pipelines.detection.annotations import Annotations
 from data_pipelines.detection.geometry import marked, transformed
 from data_pipelines.detection.jitter import fitted
 from data_pipelines.detection.masks import pixels_of
 
-_FONT_SIZE = 11
+#: Okabe and Ito's colours (safe for colour-blind readers), without black and yellow.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: The longer side, in pixels, that reports enlarge small pictures to.
+LEAST_SIDE = 480
+
+_LETTERS, _LEAST_LETTERS = 1 / 32, 11  # of the longer side; pixels
+_LINE, _LEAST_LINE = 1 / 240, 2
 _MAX_TEXT = 40  # characters
-_MASK_SHARE = 0.35  # of its colour over the picture
+_FILLED = 0.35  # of a mask's colour over the picture
 _GOLDEN = 0.618033988749895  # turns of the colour circle, so that neighbours differ
+_BRIGHT = 140  # of 255, from which black letters are easier to read than white ones
+
+Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def draw_boxes(
-    picture: Image.Image,
-    boxes: Float32[np.ndarray, "n 4"],
-    texts: Sequence[str],
-    *,
-    colours: Sequence[str],
-    masks: Sequence[ObjectMask] | None = None,
-    line: int = 2,
+class Drawn(NamedTuple):
+    """One region to draw.
+
+    Attributes:
+        box: left, top, right, bottom in pixels of the picture.
+        text: beside it; empty for none.
+        colour: of line and ground of the text, "#rrggbb".
+        is_dashed: for regions that are marked rather than found.
+        mask: true inside, of the picture's size; None for none.
+    """
+
+    box: tuple[float, float, float, float]
+    text: str = ""
+    colour: str = COLOURS[0]
+    is_dashed: bool = False
+    mask: np.ndarray | None = None
+
+
+def draw_regions(
+    picture: Image.Image, regions: Sequence[Drawn], *, least_side: int | None = LEAST_SIDE
 ) -> Image.Image:
-    """A copy with outlines, names above them, and masks laid over.
+    """A copy of the picture with the regions on it, the first ones uppermost.
 
     Args:
-        boxes: left, top, right and bottom in pixels of the picture.
-        texts: one a box, "" for none.
-        colours: one a box, as Pillow writes them ("#ff0000").
-        masks: one a box, of the size of the picture.
-        line: width of the outlines in pixels.
+        picture: of any size.
+        least_side: a picture whose longer side is smaller is enlarged to it, pixels; None: none is.
     """
-    drawn = picture.convert("RGB")
-    for mask, colour in zip(masks or (), colours, strict=False):
-        if mask is not None:
-            shape = pixels_of(mask, (drawn.height, drawn.width))
-            cover = Image.fromarray((shape * round(255 * _MASK_SHARE)).astype(np.uint8))
-            drawn.paste(Image.new("RGB", drawn.size, colour), mask=cover)
-    pen = ImageDraw.Draw(drawn)
-    font = ImageFont.load_default(size=_FONT_SIZE)
-    for box, text, colour in zip(boxes.tolist(), texts, colours, strict=True):
-        left, top, right, bottom = box
-        # the outline lies on the pixels inside the box
-        corners = [left, top, max(right - 1, left), max(bottom - 1, top)]
-        pen.rectangle(corners, outline=colour, width=line)
-        if text:
-            _write(pen, text[:_MAX_TEXT], (left, top), colour, font, drawn.width)
-    return drawn
+    scale = max(1.0, (least_side or 1) / max(picture.size))
+    canvas = picture.convert("RGB")
+    if scale > 1:
+        width, height = (max(1, round(side * scale)) for side in picture.size)
+        canvas = canvas.resize((width, height), Image.Resampling.BICUBIC)
+    longest = max(canvas.size)
+    for region in reversed(regions):
+        if region.mask is not None:
+            canvas = _filled(canvas, region.mask, region.colour)
+    pen = ImageDraw.Draw(canvas)
+    line = max(_LEAST_LINE, round(longest * _LINE))
+    for region in reversed(regions):
+        _outline(pen, _scaled(region.box, scale), region, line)
+    font = _font(max(_LEAST_LETTERS, round(longest * _LETTERS)))
+    for region in reversed(regions):
+        if region.text:
+            _label(pen, _scaled(region.box, scale), region, font, canvas.size)
+    return canvas
 
 
 def annotated_picture(
@@ -70,17 +98,31 @@ def annotated_picture(
     """
     if side is not None:
         picture, annotations = _shrunk(picture, annotations, side)
-    labels = annotations.labels.tolist()
-    texts = [
-        f"{names[int(label)]} (crowd)" if crowd else names[int(label)]
-        for label, crowd in zip(labels, annotations.is_crowd.tolist(), strict=True)
+    masks = annotations.masks or (None,) * annotations.num_objects
+    rows = zip(
+        annotations.boxes.tolist(),
+        annotations.labels.tolist(),
+        annotations.is_crowd.tolist(),
+        masks,
+        strict=True,
+    )
+    size = (picture.height, picture.width)
+    regions = [
+        Drawn(
+            tuple(box),
+            f"{names[label]} (crowd)" if crowd else names[label],
+            colour_of(label),
+            mask=None if mask is None else pixels_of(mask, size) > 0,
+        )
+        for box, label, crowd, mask in rows
     ]
-    colours = [colour_of(label) for label in labels]
-    return draw_boxes(picture, annotations.boxes, texts, colours=colours, masks=annotations.masks)
+    return draw_regions(picture, regions, least_side=None)
 
 
 def colour_of(number: int) -> str:
-    """A bright colour, another one for each number."""
+    """A colour for each class, the same in every picture: first the safe ones, then any other."""
+    if number < len(COLOURS):
+        return COLOURS[number]
     red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1.0, 0.85, 0.95)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
@@ -94,17 +136,63 @@ def _shrunk(
     return Image.fromarray(found.pixels), found.annotations
 
 
-def _write(
-    pen: ImageDraw.ImageDraw,
-    text: str,
-    corner: tuple[float, float],
-    colour: str,
-    font: "ImageFont.FreeTypeFont | ImageFont.ImageFont",
-    width: int,
+def _scaled(box: Sequence[float], scale: float) -> tuple[float, float, float, float]:
+    """Corners of the outline, which lies on the pixels inside the box."""
+    left, top, right, bottom = (side * scale for side in box)
+    return left, top, max(right - 1, left), max(bottom - 1, top)
+
+
+def _filled(canvas: Image.Image, mask: np.ndarray, colour: str) -> Image.Image:
+    cover = Image.fromarray((mask > 0).astype(np.uint8) * round(255 * _FILLED))
+    plain = Image.new("RGB", canvas.size, colour)
+    return Image.composite(plain, canvas, cover.resize(canvas.size))
+
+
+def _outline(
+    pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], region: Drawn, width: int
 ) -> None:
-    """On a ground of the colour, moved so that it is not cut off."""
+    left, top, right, bottom = box
+    if not region.is_dashed:
+        pen.rectangle(box, outline=region.colour, width=width)
+        return
+    dash = 4 * width
+    for x in np.arange(left, right, 2 * dash):
+        for y in (top, bottom):
+            pen.line((x, y, min(x + dash, right), y), fill=region.colour, width=width)
+    for y in np.arange(top, bottom, 2 * dash):
+        for x in (left, right):
+            pen.line((x, y, x, min(y + dash, bottom)), fill=region.colour, width=width)
+
+
+def _label(
+    pen: ImageDraw.ImageDraw,
+    box: Sequence[float],
+    region: Drawn,
+    font: Font,
+    size: tuple[int, int],
+) -> None:
+    text = region.text[:_MAX_TEXT]
     left, top, right, bottom = pen.textbbox((0, 0), text, font=font)
-    x = max(0.0, min(corner[0], width - (right - left) - 2))
-    y = max(0.0, corner[1] - (bottom - top) - 3)
-    pen.rectangle([x, y, x + right - left + 2, y + bottom - top + 3], fill=colour)
-    pen.text((x + 1 - left, y + 1 - top), text, fill="black", font=font)
+    pad = max(1, round((bottom - top) / 6))
+    wide, high = right - left + 2 * pad, bottom - top + 2 * pad
+    y = box[1] - high if box[1] >= high else box[1]
+    x = min(max(box[0], 0), max(size[0] - wide, 0))
+    y = min(max(y, 0), max(size[1] - high, 0))
+    pen.rectangle((x, y, x + wide, y + high), fill=region.colour)
+    ink = "black" if ImageColor.getcolor(region.colour, "L") >= _BRIGHT else "white"  # type: ignore[operator]
+    pen.text((x + pad - left, y + pad - top), text, font=font, fill=ink)
+
+
+@cache
+def _font(size: int) -> Font:
+    """DejaVu Sans, which has the letters of most alphabets; it comes with matplotlib.
+
+    Without matplotlib, Pillow's own. It is found without importing matplotlib, which takes long.
+    """
+    found = find_spec("matplotlib")
+    folders = found.submodule_search_locations if found else None
+    for folder in folders or ():
+        path = Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf")
+        if path.is_file():
+            return ImageFont.truetype(str(path), size)
+    return ImageFont.load_default(size=size)

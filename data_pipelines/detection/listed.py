@@ -7,7 +7,6 @@ are marked. Nothing is put right: a box that reaches beyond its picture stays as
 in every published figure.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from data_pipelines.detection.masks import area_of, mask_of_json
 from data_pipelines.detection.splits import split_vocabulary
 from data_pipelines.detection.vocabulary import Vocabulary, vocabulary_of
 from data_pipelines.errors import BadSampleError, DataError
+from data_pipelines.field_types import is_finite_number
 from data_pipelines.skips import Skips
 
 #: COCO's training file has some 50 million values in 450 MB, LVIS v1's twice as many in 1.1 GB.
@@ -30,6 +30,7 @@ _MOST_VALUES = 500_000_000
 
 _REACHES_BEYOND = "boxes that reach beyond their picture, kept as they are"
 _SLACK = 1.0  # pixels; rounding in the source
+_MOST_PIXELS = 1e7  # of a coordinate; from 2^24 on, 32 bits do not hold every whole number
 
 _COCO_NAMES = ("COCO_train2014_", "COCO_val2014_", "COCO_test2014_")
 
@@ -134,7 +135,7 @@ class _Reader:
             self._skips.add("category outside the split", f"{where}: id {number}")
             return None
         sides = entry.get("bbox")
-        if not isinstance(sides, list) or len(sides) != 4 or not all(map(_is_number, sides)):
+        if not isinstance(sides, list) or len(sides) != 4 or not all(map(_is_coordinate, sides)):
             self._skips.add("broken box", f"{where}: {str(sides)[:60]}")
             return None
         left, top, width, height = map(float, sides)
@@ -163,6 +164,8 @@ class _Reader:
         """Rows of the ids of a list; None where the picture has no such list."""
         listed = entry.get(name)
         if not isinstance(listed, list):
+            if listed is not None:
+                self._skips.add(f"{name} is no list", f"picture {entry.get('id')}")
             return None
         rows: dict[int, None] = {}
         for number in listed:
@@ -184,6 +187,8 @@ class _Object(NamedTuple):
 
 
 def _content(path: Path) -> dict[str, Any]:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; name the annotation JSON in it")
     try:
         content = read_json(path, most_bytes=_MOST_BYTES, most_values=_MOST_VALUES)
     except FileNotFoundError:
@@ -232,7 +237,7 @@ def _area(
 ) -> float:
     """As stated, else of the mask, else of the box; pixels squared."""
     stated = entry.get("area")
-    if stated is not None and _is_number(stated) and stated >= 0:
+    if stated is not None and is_finite_number(stated) and stated >= 0:
         return float(stated)
     if mask is not None:
         return area_of(mask, size)
@@ -253,5 +258,5 @@ def _id(entry: Any, name: str) -> int | str | None:
     return value if type(value) in (int, str) else None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_coordinate(value: Any) -> bool:
+    return is_finite_number(value) and abs(value) <= _MOST_PIXELS

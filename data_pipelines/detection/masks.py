@@ -150,7 +150,7 @@ def _uncompressed(counts: str) -> list[int]:
 def _polygon(part: JsonValue) -> Float64[np.ndarray, "corners 2"]:
     try:
         flat = np.asarray(part, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         flat = np.zeros(1)
     # NaN is not below either
     if flat.ndim != 1 or len(flat) % 2 or not (np.abs(flat) < _MAX_COORDINATE).all():

@@ -123,6 +123,19 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder at once, where locks tell that they are gone."""
+    for left in _unfinished(folder):
+        with suppress(OSError), left.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
+def _unfinished(folder: Path) -> list[Path]:
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+
+
 def _remove_abandoned(folder: Path) -> None:
     """Temporary files of writers that were killed: old, and held by nobody; clocks may jump.
 
@@ -132,9 +145,7 @@ def _remove_abandoned(folder: Path) -> None:
         return
     _looked_through.add(os.path.abspath(folder))
     oldest = time.time() - _ABANDONED_SECONDS
-    with os.scandir(folder) as entries:
-        found = [Path(entry.path) for entry in entries if _TEMPORARY.fullmatch(entry.name)]
-    for left in found:
+    for left in _unfinished(folder):
         with suppress(FileNotFoundError):
             if left.stat().st_mtime < oldest and _is_held_by_nobody(left):
                 left.unlink()

@@ -41,13 +41,16 @@ def unfinished_place(folder: Path) -> Path:
 
 
 @contextmanager
-def building(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def building(folder: Path, *, overwrite: bool = False, plan: str = "") -> Iterator[Path]:
     """Yield a folder to fill, manifest included; it takes the place of ``folder`` at the end.
 
     Where the block fails, what it wrote is removed and ``folder`` is as it was.
 
     Args:
         overwrite: whether a set of ours that is there may be replaced.
+        plan: what is written, in one word. What an interrupted build of the same plan wrote is then
+            there again, and stays for the next one where the block fails; the caller knows which
+            of it is whole.
     Raises:
         DataError: another build of this folder is running; it holds a finished set, or files that
             no build of ours wrote; or it cannot be written.
@@ -58,20 +61,32 @@ def building(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             _put_back(folder)
         check_place(folder, overwrite=overwrite)
         place = unfinished_place(folder)
-        shutil.rmtree(place, ignore_errors=True)
+        if not plan or _plan_of(place) != plan:
+            shutil.rmtree(place, ignore_errors=True)
         make_folder(place)
-        write_file(place / MARKER_NAME, b"{}\n")
+        write_file(place / MARKER_NAME, (json.dumps({"plan": plan}) + "\n").encode())
+        is_kept = bool(plan)
         try:
             yield place
             (place / MARKER_NAME).unlink(missing_ok=True)
+            is_kept = False
             _put_in_place(place, folder)
         except OSError as error:
             raise DataError(
-                f"cannot write {folder}: {error.strerror or error}; mend permissions or choose "
-                "another --out"
+                f"cannot write {folder}: {error.strerror or error}; free space, mend permissions "
+                "or choose another --out"
             ) from error
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            if not is_kept:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+def _plan_of(place: Path) -> str:
+    """Of the build that was interrupted there; empty where there is none, or none that says so."""
+    try:
+        return str(read_json(place / MARKER_NAME)["plan"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def check_place(folder: Path, *, overwrite: bool) -> None:
@@ -221,8 +236,9 @@ def _owned(folder: Path) -> Iterator[None]:
         raise DataError(
             f"{folder} is being written by {owner}; wait for it, or choose another --out"
         )
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    with suppress(OSError):  # a full disk: what is written next says so
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
     try:
         yield
     finally:

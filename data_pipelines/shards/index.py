@@ -174,6 +174,21 @@ class ShardIndex:
             for suffix, offset, size in zip(self.suffixes(i), offsets, sizes, strict=True)
         }
 
+    def read_member(self, i: int, suffix: str) -> bytes | None:
+        """Bytes of one member of sample ``i``; None where it has none of this suffix.
+
+        Raises:
+            IndexError: no sample ``i``.
+            ShardError: as ``read``.
+        """
+        if not 0 <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)} in {self.path}")
+        layout = self.layout
+        for row in range(int(layout.starts[i]), int(layout.starts[i + 1])):
+            if layout.suffixes[layout.suffix_ids[row]] == suffix:
+                return self._bytes(offset=int(layout.offsets[row]), size=int(layout.sizes[row]))
+        return None
+
     def _read_together(self, first: int, last: int) -> Iterator[tuple[str, dict[str, bytes]]]:
         """Samples ``first`` to ``last`` (exclusive) from one read."""
         layout = self.layout

@@ -4,7 +4,6 @@ Each function takes what is stored and gives the role, empty or None where the s
 Nothing decodes video, sound or pictures. What the roles are is said in ``data_pipelines.schema``.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from data_pipelines.arrays import read_array
 from data_pipelines.errors import BadSampleError
+from data_pipelines.field_types import is_finite_number
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.schema import (
     SOUND_SUFFIXES,
@@ -63,7 +63,9 @@ def _span(span: JsonValue) -> tuple[float, float | None, str]:
     start: Any = own.get("start")
     end, caption = own.get("end"), own.get("caption", "")
     is_span = (
-        _is_number(start) and start >= 0 and (end is None or (_is_number(end) and start < end))
+        is_finite_number(start)
+        and start >= 0
+        and (end is None or (is_finite_number(end) and start < end))
     )
     if not is_span or not isinstance(caption, str):
         raise BadSampleError(
@@ -133,7 +135,7 @@ def boxes_of(fields: Mapping[str, JsonValue]) -> tuple[Box, ...]:
 def _box(entry: JsonValue) -> Box:
     sides: Any = entry.get("box") if isinstance(entry, dict) else entry
     label: Any = entry.get("label") if isinstance(entry, dict) else None
-    is_box = isinstance(sides, list) and len(sides) == 4 and all(map(_is_number, sides))
+    is_box = isinstance(sides, list) and len(sides) == 4 and all(map(is_finite_number, sides))
     is_label = label is None or (isinstance(label, str | int) and not isinstance(label, bool))
     if not is_box or not is_label or sides[0] >= sides[2] or sides[1] >= sides[3]:
         raise BadSampleError(
@@ -165,10 +167,6 @@ def _listed(fields: Mapping[str, JsonValue], name: str) -> list[JsonValue] | Non
     if listed is not None and len(listed) > _MAX_LISTED:
         raise BadSampleError(f"broken {name}", f"{len(listed):,} entries; keep {_MAX_LISTED:,}")
     return listed
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _shown(value: JsonValue) -> str:

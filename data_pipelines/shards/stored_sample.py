@@ -165,6 +165,21 @@ class StoredSample:
         return Captions(texts, tuple(mended))
 
     @property
+    def stored_caption(self) -> str:
+        """The first of ``captions`` as it is stored: nothing stripped or put right, and cut only
+        where a txt has more than 64 KiB.
+
+        Raises:
+            BadSampleError: "no caption", "broken json" or "unknown text encoding".
+        """
+        usable = self.captions  # says what is wrong where there is none
+        for listed in self._listed_captions(self._json.fields):
+            for caption in listed[:MAX_CAPTIONS]:
+                if isinstance(caption, str) and clean_caption(caption).text == usable.texts[0]:
+                    return caption
+        return decode_text(self.members["txt"][:_MAX_TEXT], name="txt").text
+
+    @property
     def label(self) -> int | None:
         """Class index, None without a cls member.
 

@@ -15,6 +15,7 @@ from data_pipelines.schema import JsonValue, Sample
 from data_pipelines.shards.atomic import NewFile, replacing, write_file
 from data_pipelines.shards.folder import BENCHMARK_ROOT_FILES, building
 from data_pipelines.shards.manifest import MANIFEST_NAME, FileEntry, Manifest, Origin, ShardEntry
+from data_pipelines.shards.seen_ids import SeenIds
 from data_pipelines.skips import Skips
 
 DEFAULT_MAX_SAMPLES = 10_000
@@ -166,12 +167,14 @@ def _write_shards(
     if max_samples < 1 or max_bytes < 1:
         raise DataError(f"a shard needs room: {max_samples} samples, {max_bytes} bytes asked for")
     shards: list[ShardEntry] = []
-    rows = _Lookahead(_checked_members(samples, members_of))
-    while rows.next is not None:
-        path = folder / name(len(shards))
-        with replacing(path) as file:
-            entry = _write_one(rows, path.name, file, max_samples=max_samples, max_bytes=max_bytes)
-        shards.append(entry)
+    sizes = {"max_samples": max_samples, "max_bytes": max_bytes}
+    with SeenIds(folder) as seen:
+        rows = _Lookahead(_checked_members(samples, members_of, seen))
+        while rows.next is not None:
+            path = folder / name(len(shards))
+            with replacing(path) as file:
+                entry = _write_one(rows, path.name, file, **sizes)
+            shards.append(entry)
     if not shards:
         raise DataError(f"no sample to write to {folder}: the source is empty, or all were skipped")
     return shards
@@ -210,17 +213,14 @@ class _Lookahead:
 
 
 def _checked_members(
-    samples: Iterable[Sample], members_of: Callable[[Sample], Members]
+    samples: Iterable[Sample], members_of: Callable[[Sample], Members], seen: SeenIds
 ) -> Iterator[Members]:
-    seen: set[bytes] = set()
     for sample in samples:
-        uid = bytes.fromhex(sample.uid)
-        if uid in seen:
+        if not seen.add(bytes.fromhex(sample.uid)):
             raise DataError(
                 f"uid {sample.uid} occurs twice ({sample.provenance.get('key', 'no key')}); "
                 "a source must give each image its own key"
             )
-        seen.add(uid)
         yield {"__key__": sample.uid, **members_of(sample)}
 
 

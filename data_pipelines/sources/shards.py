@@ -14,6 +14,7 @@ from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, fields_of, image_of, label_of
+from data_pipelines.shards.seen_ids import SeenIds
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
 from data_pipelines.text_lines import lines_of
@@ -43,7 +44,10 @@ class ExistingShards(Source):
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Samples in shard order; a uid in ``json`` is kept, others are made of shard and key."""
-        seen: set[str] = set()
+        with SeenIds() as seen:
+            yield from self._samples(seen, skips)
+
+    def _samples(self, seen: SeenIds, skips: Skips) -> Iterator[Sample]:
         for path in find_shards(self.shards):
             index = ShardIndex.open(path)
             for problem in index.problems:
@@ -51,11 +55,10 @@ class ExistingShards(Source):
             for i in range(len(index)):
                 where = f"{path}: {index.key(i)}"
                 sample = self._sample(index.key(i), path, index.read(i), skips)
-                if sample is not None and sample.uid in seen:
-                    skips.add("uid repeated", where)
-                elif sample is not None:
-                    seen.add(sample.uid)
+                if sample is not None and seen.add(bytes.fromhex(sample.uid)):
                     yield sample
+                elif sample is not None:
+                    skips.add("uid repeated", where)
 
     def class_names(self) -> Sequence[str]:
         """Lines of the file of class names."""

@@ -58,6 +58,7 @@ class Layout(NamedTuple):
         one_per_line: whether each line of txt is a caption.
         shift_of: name of the data set (or split of this one) that this is a shifted form of.
         pictures: the files of a folder of pictures, which has no shards; else None.
+        rows: of the samples that count, for each shard; None where a subset was not asked for.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Layout(NamedTuple):
     one_per_line: bool
     shift_of: str | None = None
     pictures: PictureFolder | None = None
+    rows: tuple[Int64[np.ndarray, " rows"], ...] | None = None
 
     @property
     def folder(self) -> Path:

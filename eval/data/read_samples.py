@@ -86,7 +86,8 @@ class _Source(Protocol):
 class _Shards:
     def __init__(self, layout: Layout) -> None:
         self._shards = tuple(ShardIndex.open(path) for path in layout.shards)
-        self._ends = np.cumsum([len(shard) for shard in self._shards])
+        self._rows = layout.rows
+        self._ends = np.cumsum([len(part) for part in self._rows or self._shards])
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -106,7 +107,8 @@ class _Shards:
 
     def _place(self, i: int) -> tuple[int, int]:
         shard = int(np.searchsorted(self._ends, i, side="right"))
-        return shard, i - (int(self._ends[shard - 1]) if shard else 0)
+        number = i - (int(self._ends[shard - 1]) if shard else 0)
+        return shard, number if self._rows is None else int(self._rows[shard][number])
 
 
 class _Files:

@@ -4,6 +4,7 @@ Everything that ``eval.data.folders`` knows (evaluation folders, shards, class f
 kind; neither does a set of samples whose annotations a task reads (``eval.tasks.TaskFacts``).
 """
 
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from data_pipelines.errors import UnknownNameError
@@ -26,6 +27,21 @@ class SetKind(Protocol):
 
         Raises:
             EvaluationError: there is none.
+        """
+        ...
+
+
+@runtime_checkable
+class OfChosenSamples(Protocol):
+    """A form of storage in shards, of which a subset may be opened; a ``SetKind`` besides."""
+
+    @staticmethod
+    def open_chosen(path: str, subset: Path) -> EvalDataset:
+        """The samples of the data set that a file of ``vlsuite curate subset`` chooses.
+
+        Raises:
+            DataError: it was made for other shards.
+            EvaluationError: nothing is chosen, or the path holds no shards.
         """
         ...
 

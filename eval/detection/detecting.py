@@ -119,7 +119,7 @@ def _computed(
             )
         for (row, image), one in zip(batch, found, strict=True):
             if isinstance(image, Tensor):
-                own.append(_Own(row, 0, _checked(one, image, vocabulary, model)))
+                own.append(_Own(row, 0, checked(one, image, vocabulary, model)))
             else:
                 own.append(_Own(row, image, None))
         if progress:
@@ -161,10 +161,14 @@ def _pixels(pictures: PictureSet, row: int) -> Tensor | int:
     return rearrange(pixels, "height width rgb -> rgb height width").contiguous()
 
 
-def _checked(
+def checked(
     found: Detections, image: Tensor, vocabulary: DetectionVocabulary, model: Detector
 ) -> Detections:
-    """On the CPU, and of the form that the contract asks for."""
+    """On the CPU, and of the form that the contract asks for.
+
+    Raises:
+        EvaluationError: of another form.
+    """
     boxes, scores, labels = (one.detach().cpu() for one in found[:3])
     problem = ""
     lengths = {len(boxes), len(scores), len(labels)}

@@ -6,7 +6,7 @@ COCO or LVIS JSON, or a folder with one; JSON@PICTURES names the folder or tar o
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,17 +15,24 @@ import numpy as np
 from jaxtyping import Int64, UInt64
 
 from data_pipelines.detection.annotations import Annotations
-from data_pipelines.detection.detection_set import DetectionSet, open_detection_set
+from data_pipelines.detection.detection_set import (
+    DetectionSet,
+    ShardedDetectionSet,
+    open_detection_set,
+)
 from data_pipelines.detection.vocabulary import VOCABULARY_NAME, Vocabulary
 from data_pipelines.errors import BadSampleError
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.skips import Skips
 from eval.data.dataset import EvalDataset, Layout
+from eval.data.sample_subset import chosen_rows_of, name_with
 from eval.data.set_kinds import set_kinds
 from eval.errors import EvaluationError
 
 #: Names that files of this form are distributed under.
-_STARTS = ("instances_", "lvis_", "_annotations.coco")
+_STARTS = ("instances_", "instances.", "lvis_", "_annotations.coco")
 #: Reasons of a reader that concern a picture; all others concern annotations.
 _OF_PICTURES = ("missing picture", "picture listed twice", "picture without id, width or height")
 
@@ -137,6 +144,28 @@ class DetectionPictures:
         )
         return _dataset(Path(place), source, skips)
 
+    @staticmethod
+    def open_chosen(path: str, subset: Path) -> EvalDataset:
+        """The chosen pictures of shards; see ``OfChosenSamples``.
+
+        Raises:
+            DataError: it cannot be read, or the subset was made for other shards.
+            EvaluationError: PATH is an annotation JSON, which has no shards.
+        """
+        place, skips = Path(path), Skips()
+        source = open_detection_set(Path(_split(path)[0]), skips=skips)
+        if not isinstance(source, ShardedDetectionSet):
+            raise EvaluationError(
+                f"{path} is an annotation file, and --subset chooses samples of shards; leave it "
+                "out"
+            )
+        shards = find_shards([place])
+        rows = chosen_rows_of(shards, subset)
+        lengths = [len(ShardIndex.open(shard)) for shard in shards]
+        starts = np.cumsum(lengths) - lengths
+        chosen = np.concatenate([own + start for own, start in zip(rows, starts, strict=True)])
+        return _dataset(place, source, skips, chosen=chosen.tolist(), subset=subset)
+
 
 def pictures_of(dataset: EvalDataset) -> PictureSet | None:
     """The pictures of a data set; None where it is of another kind."""
@@ -153,11 +182,19 @@ def _split(path: str) -> tuple[str, str]:
     return (path, "") if not at or Path(path).exists() else (before, after)
 
 
-def _dataset(place: Path, source: DetectionSet, skips: Skips) -> EvalDataset:
+def _dataset(
+    place: Path,
+    source: DetectionSet,
+    skips: Skips,
+    *,
+    chosen: Sequence[int] | None = None,
+    subset: Path | None = None,
+) -> EvalDataset:
+    """Of all pictures of a source, or of those that a subset has chosen."""
     told = Counter(skips.counts)
     broken: Counter[str] = Counter()
     numbers, keys, digests, annotations = [], [], [], []
-    for number in range(len(source)):
+    for number in range(len(source)) if chosen is None else chosen:
         try:
             sample = source.sample(number)
         except BadSampleError as error:
@@ -181,7 +218,7 @@ def _dataset(place: Path, source: DetectionSet, skips: Skips) -> EvalDataset:
     name, split = _name(place)
     return EvalDataset(
         layout=Layout(
-            name=name,
+            name=name if subset is None else name_with(name, subset),
             split=split,
             shards=(place,),
             classes=None,

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from PIL import Image
 
+from data_pipelines.detection.drawing import COLOURS, Drawn, draw_regions
 from data_pipelines.errors import DataError
-from eval.detection.drawing import COLOURS, Drawn, draw_regions
 from eval.detection.matching import Matched
 from eval.detection.overlap import box_overlaps
 from eval.detection.picture_set import PictureSet

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 
 from eval.data.dataset import EvalDataset
 from eval.data.folders import locate
 from eval.data.read_samples import Samples, read_samples, refuse_unusable
 from eval.data.rows import PICTURES, ROWS_FOR, Annotation
-from eval.data.set_kinds import kind_of, set_kinds
+from eval.data.sample_subset import with_subset
+from eval.data.set_kinds import OfChosenSamples, SetKind, kind_of, set_kinds
 from eval.errors import EvaluationError
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, TaskKind
@@ -19,6 +21,7 @@ class OpenedData:
     Args:
         path, split, class_names: see ``eval.data.folders.open_dataset``.
         annotations: what tasks of their own read from each sample, by task.
+        subset: file that chooses the samples that count; None: all.
     """
 
     def __init__(
@@ -28,20 +31,34 @@ class OpenedData:
         split: str,
         class_names: str | None,
         annotations: Mapping[str, Annotation],
+        subset: Path | None = None,
     ) -> None:
         self._path = path
         self._split = split
         self._class_names = class_names
         self._annotations = annotations
+        self._subset = subset
         self._of_kinds: dict[str, EvalDataset] = {}
 
     @cached_property
     def _whole(self) -> Samples | EvalDataset:
         """Samples to choose from, or a data set of a kind of its own."""
         if (kind := kind_of(self._path)) is not None:
-            return kind.open(self._path)
+            return self._of_kind(kind)
         layout = locate(self._path, split=self._split, class_names=self._class_names)
+        if self._subset is not None:
+            layout = with_subset(layout, self._subset)
         return read_samples(layout, self._annotations)
+
+    def _of_kind(self, kind: SetKind) -> EvalDataset:
+        if self._subset is None:
+            return kind.open(self._path)
+        if not isinstance(kind, OfChosenSamples):
+            raise EvaluationError(
+                f"{self._path} is a data set of its own kind, and --subset chooses samples of "
+                "shards; leave it out"
+            )
+        return kind.open_chosen(self._path, self._subset)
 
     @property
     def purpose(self) -> str:
@@ -73,7 +90,7 @@ class OpenedData:
         """
         if facts.set_kind and is_named:
             if facts.set_kind not in self._of_kinds:
-                self._of_kinds[facts.set_kind] = set_kinds.get(facts.set_kind).open(self._path)
+                self._of_kinds[facts.set_kind] = self._of_kind(set_kinds.get(facts.set_kind))
             return self._of_kinds[facts.set_kind]
         whole = self._whole
         if isinstance(whole, EvalDataset):

@@ -1,7 +1,7 @@
 """From paths and task names to benchmarks; the command line and training both start here."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.errors import UnknownNameError
@@ -69,6 +69,7 @@ def select(
     split: str = "test",
     class_names: str | None = None,
     choices: TaskChoices | None = None,
+    subsets: Sequence[str] = (),
 ) -> Selection:
     """Open every data set once and build its benchmarks, data set by data set.
 
@@ -82,6 +83,8 @@ def select(
         split: one split, or several separated by commas; each path is opened for all of them.
         class_names: see ``eval.data.folders.open_dataset``.
         choices: about the tasks.
+        subsets: files that choose samples: one for all paths, or one for each ("all" for a path
+            whose samples all count).
     Raises:
         UnknownNameError: no such task.
         ShardError: a shard is missing or no tar.
@@ -96,17 +99,37 @@ def select(
     if not paths or not splits or not tasks:
         raise EvaluationError("nothing to evaluate; give a data path, a split and a task")
     selection = Selection([], [])
-    for path, own_tasks in chain.from_iterable(_folders(path, tasks) for path in paths):
+    chosen = _subsets(subsets, num_paths=len(paths))
+    folders = ((*folder, one) for path, one in zip(paths, chosen, strict=True)
+               for folder in _folders(path, tasks))  # fmt: skip
+    for path, own_tasks, subset in folders:
         annotations = _annotations(own_tasks)
         for one_split in splits if has_splits(path) else splits[:1]:
             opened = OpenedData(
-                path, split=one_split, class_names=class_names, annotations=annotations
+                path,
+                split=one_split,
+                class_names=class_names,
+                annotations=annotations,
+                subset=subset,
             )
             _add(selection, opened, own_tasks, choices)
     refuse_unused(
         selection.benchmarks, selection.not_possible, class_names=class_names, choices=choices
     )
     return selection
+
+
+def _subsets(files: Sequence[str], *, num_paths: int) -> list[Path | None]:
+    """The subset of each path."""
+    if not files:
+        return [None] * num_paths
+    if len(files) not in (1, num_paths):
+        raise EvaluationError(
+            f"--subset names {len(files)} files for {num_paths} data sets; give one for all, or "
+            "one for each ('all' for one whose samples all count)"
+        )
+    found = [None if file == ALL else Path(file) for file in files]
+    return found * num_paths if len(found) == 1 else found
 
 
 def _annotations(tasks: Sequence[str]) -> dict[str, Annotation]:

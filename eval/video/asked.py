@@ -1,11 +1,11 @@
 """Questions as a file has them, and the set that those make whose videos are there."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from data_pipelines.field_types import is_finite_number
 from eval.video.clip_set import ChoiceQuestion, ClipSet, EvalClip, YesNoQuestion
 from eval.video.video_files import ListPlace, VideoFiles
 
@@ -104,5 +104,4 @@ def options_of(value: Any) -> tuple[str, ...]:
 
 def seconds_of(value: Any) -> float | None:
     """A moment or length in seconds; None for what is none."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) and value >= 0 else None
+    return float(value) if is_finite_number(value) and value >= 0 else None

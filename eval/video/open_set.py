@@ -101,6 +101,20 @@ class Videos:
             raise EvaluationError(f"{place.file} holds no questions of a known form")
         return dataset_of(reader(place), place.file)
 
+    @staticmethod
+    def open_chosen(path: str, subset: Path) -> EvalDataset:
+        """The chosen videos of shards; see ``OfChosenSamples``.
+
+        Raises:
+            DataError: the subset was made for other shards.
+            EvaluationError: PATH is a list or questions, which have no shards.
+        """
+        if _is_list(path) or _is_folder_of_questions(path):
+            raise EvaluationError(
+                f"{path} lists videos, and --subset chooses samples of shards; leave it out"
+            )
+        return open_shards(path, subset)
+
 
 def _is_folder_of_questions(path: str) -> bool:
     folder = Path(path if Path(path).exists() else path.rpartition("@")[0])

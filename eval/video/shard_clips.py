@@ -18,6 +18,7 @@ from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.shards.stored_sample import StoredSample
 from eval.data.dataset import EvalDataset
+from eval.data.sample_subset import chosen_rows_of, name_with
 from eval.video.clip_set import (
     ChoiceQuestion,
     ClipSet,
@@ -39,21 +40,25 @@ class _Told(NamedTuple):
     pair: str
 
 
-def open_shards(path: str) -> EvalDataset:
+def open_shards(path: str, subset: Path | None = None) -> EvalDataset:
     """The videos of shards as a data set.
 
+    Args:
+        subset: file that chooses the samples that count; None: all.
     Raises:
         ShardError: a shard is missing or no tar.
+        DataError: the subset was made for other shards.
         EvaluationError: there is no video in them.
     """
     shards = find_shards([path])
+    chosen = [None] * len(shards) if subset is None else chosen_rows_of(shards, subset)
     clips: list[EvalClip] = []
     choices: list[ChoiceQuestion] = []
     twins: dict[str, list[tuple[int, _Told]]] = defaultdict(list)
     left_out: Counter[str] = Counter()
-    for shard in shards:
+    for shard, rows in zip(shards, chosen, strict=True):
         index = ShardIndex.open(shard)
-        for number in range(len(index)):
+        for number in range(len(index)) if rows is None else rows.tolist():
             try:
                 found, told = _read(index, number)
             except DataError:
@@ -70,7 +75,7 @@ def open_shards(path: str) -> EvalDataset:
     pairs = tuple(pair for own in twins.values() if (pair := _pair(own, clips)) is not None)
     name, split = _name(Path(path), shards[0])
     found_set = ClipSet(
-        name=name,
+        name=name if subset is None else name_with(name, subset),
         split=split,
         clips=tuple(clips),
         choices=tuple(choices),

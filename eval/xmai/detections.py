@@ -89,7 +89,7 @@ def _detection(path: Path, number: int, line: bytes) -> Detection:
             attribute_score=_share(record, "attribute_score"),
             box=None if box is None else _box(box),
         )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise EvaluationError(
             f"{path}, line {number} is no detection ({error}); see 'vlsuite xmai detect --help'"
         ) from error

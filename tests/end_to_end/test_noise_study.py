@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
-from tests.support.warm_processes import ensure_server
+from tests.support.warm_processes import command, start
 from vlsuite.cli.main import main
 
 _GRID = ("--methods", "infonce,rde", "--rates", "0.5", "--seeds", "1", "--jobs", "1")
@@ -29,15 +27,10 @@ def _words(shards: Path, out: Path) -> list[str]:
     return ["study", "noise", str(shards), "--out", str(out), *_GRID, *settings]
 
 
-def _start(words: list[str]) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "vlsuite", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+def study(words: list[str]) -> None:
+    """In a process of its own: the leader of a group, which its runs belong to."""
+    os.setsid()
+    command(words)
 
 
 def _finished(out: Path) -> dict[str, int]:
@@ -48,16 +41,17 @@ def _finished(out: Path) -> dict[str, int]:
 def test_a_killed_study_goes_on_with_the_runs_that_are_missing(tmp_path: Path, capfd):
     shards, out = tmp_path / "shards", tmp_path / "study"
     SyntheticSource(num_samples=320, side=32).build(Target(out_dir=shards))
-    first = _start(_words(shards, out))
+    log = tmp_path / "log"
+    first = start(study, _words(shards, out), log=log)
     ends = time.monotonic() + _PATIENCE
-    while not _finished(out) and first.poll() is None and time.monotonic() < ends:
+    while not _finished(out) and first.is_alive() and time.monotonic() < ends:
         time.sleep(0.05)
+    assert first.pid is not None
     os.killpg(first.pid, signal.SIGKILL)
-    said, _ = first.communicate()
+    first.join()
     kept = _finished(out)
-    assert 0 < len(kept) < len(_CELLS), said
+    assert 0 < len(kept) < len(_CELLS), log.read_text()
 
-    ensure_server()  # its processes start the runs
     code = main(_words(shards, out))
     said = "".join(capfd.readouterr())
     assert code == 0, said

@@ -6,8 +6,6 @@ without a logit scale, a capability and a task for it; no file of the package kn
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.support.real_runs import free_port
 from eval.report.record import TRAIN_COLUMNS, read_run
 from tests.support.shards import picture, write_tar
+from tests.support.warm_processes import command, exit_codes, start_ranks
 from vlsuite.cli.main import main
 
 OUTSIDE = Path(__file__).parents[1] / "outside" / "points.py"
@@ -62,12 +60,10 @@ def two_processes(shards, tmp_path_factory) -> Path:
 
 
 def train_in_two(out: Path, shards: Path, *more: str) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command += ["--master-port", str(free_port()), "-m", "vlsuite", "train", "points"]
-    command += ["--out", out, "--set", f"data.train={shards}", "--import", OUTSIDE, *more]
-    root = OUTSIDE.parents[2]
-    done = subprocess.run([str(part) for part in command], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    words = ["train", "points", "--out", out, "--set", f"data.train={shards}", *more]
+    log = out.with_suffix(".log")
+    ranks = start_ranks(2, command, [str(word) for word in (*words, "--import", OUTSIDE)], log=log)
+    assert exit_codes(ranks) == [0, 0], log.read_text()[-3000:]
 
 
 def test_trained_by_two_processes(two_processes):

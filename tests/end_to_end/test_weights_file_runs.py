@@ -4,8 +4,6 @@ import dataclasses
 import json
 import logging
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import open_clip
@@ -15,6 +13,7 @@ from safetensors.torch import save_file
 import vlsuite
 from tests.support.runs import make_shards, small_config
 from tests.support.tiny_models import register_architecture
+from tests.support.warm_processes import exit_codes, start_command
 from vlsuite.cli.main import main
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.stored_model import load_stored_model
@@ -123,7 +122,7 @@ def test_a_damaged_record_is_one_line(run, tmp_path, later):
 def test_the_command_says_which_quick_gelu_was_taken(tmp_path):
     damaged = tmp_path / "w.safetensors"
     damaged.write_bytes(b"weights")
-    command = [sys.executable, "-m", "vlsuite", "export", f"ViT-B-32:{damaged}", "--out"]
-    done = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "come with and without QuickGELU; taken as plain GELU" in done.stderr
+    log = tmp_path / "log"
+    words = ("export", f"ViT-B-32:{damaged}", "--out", tmp_path / "out")
+    assert exit_codes([start_command(*words, log=log)]) == [2]
+    assert "come with and without QuickGELU; taken as plain GELU" in log.read_text()

@@ -15,6 +15,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(monkeypatch, capsys):
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["kill_resume", *_WORDS])
     monkeypatch.setattr(kill_resume, "_cold_restart", lambda _reference: None)  # only a figure
+    monkeypatch.setattr(kill_resume, "_warm_up", lambda _settings: None)  # for figures too
     kill_resume.main()
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert figures["kills"] == figures["identical_loss"] == figures["uids_exactly_once"] == 2

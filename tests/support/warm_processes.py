@@ -30,7 +30,7 @@ _PRELOADED = (
     "deepspeed.runtime.zero.muon.muon_optimizer",
     "deepspeed.module_inject.auto_ep_config",
     "deepspeed.runtime.zero.stage3",
-    "torch.utils.tensorboard.writer",
+    "tensorboard.summary.writer.record_writer",
     "torch._inductor.compile_fx",
     "torch._dynamo.repro.after_dynamo",
     "transformers",

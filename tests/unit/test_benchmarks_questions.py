@@ -10,6 +10,7 @@ import pytest
 
 import benchmarks
 from benchmarks.support.data_folder import VARIABLE, file_if_there, file_named, folder_with
+from benchmarks.support.program import run_as_program
 from benchmarks.support.timed_process import BenchmarkError
 
 FOLDER = Path(benchmarks.__file__).parent
@@ -40,6 +41,19 @@ def test_question_and_row(name: str) -> None:
     assert re.search(rf"^\| `{name}[ `]", (FOLDER / "README.md").read_text("utf-8"), re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_mistake_ends_it_in_the_shared_way(name: str) -> None:
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert source.endswith('\nif __name__ == "__main__":\n    run_as_program(main)\n')
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
+def test_what_a_benchmark_returns_is_its_exit_code(returned: int | None, code: int) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run_as_program(lambda: returned)
+    assert stopped.value.code == code
+
+
 def test_no_default_lies_outside_the_repository() -> None:
     for path in FOLDER.rglob("*.py"):
         assert "shared/data" not in path.read_text(encoding="utf-8").replace('" / "', "/"), path
@@ -64,7 +78,9 @@ def test_lacking_data_is_one_line(
 ) -> None:
     module = importlib.import_module(f"benchmarks.{name}")
     monkeypatch.setattr(sys, "argv", [name, *words])
-    assert module.main() == 2
+    with pytest.raises(SystemExit) as stopped:
+        run_as_program(module.main)
+    assert stopped.value.code == 2
     said = capsys.readouterr()
     assert re.fullmatch(f"error: {wanted}.*{VARIABLE}\n", said.err)
     assert said.out == ""

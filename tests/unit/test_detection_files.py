@@ -78,12 +78,15 @@ def test_what_cannot_be_used_is_counted_by_name(tmp_path):
         annotation(7, 7, 17, [1, 2, 3]),
         annotation(8, 7, 17, [1, 2, 3, "4"]),
         annotation(9, 7, 17, [1, float("nan"), 3, 4]),
+        annotation(18, 7, 17, [1, 2, 1e300, 4]),
+        annotation(19, 7, 17, [1, 2, 10**400, 4]),
         annotation(10, 1234, 17, [1, 1, 2, 2]),
         annotation(11, None, 17, [1, 1, 2, 2]),
         "no object",
         annotation(12, 7, 17, [1, 1, 2, 2], segmentation={"size": [9, 9], "counts": [81]}),
         annotation(13, 7, 17, [1, 1, 2, 2], segmentation={"size": [30, 40], "counts": [5]}),
         annotation(14, 7, 17, [1, 1, 2, 2], segmentation=[[1, 2, 3]]),
+        annotation(20, 7, 17, [1, 1, 2, 2], segmentation=[[10**400] * 6], area=10**400),
         annotation(15, 7, 17, [1, 1, 2, 2], segmentation="outline"),
         annotation(16, 7, 17, [1, 1, 2, 2], segmentation={"size": [30, 40], "counts": "~~"}),
         annotation(17, 7, 17, [30, 20, 20, 20]),
@@ -94,17 +97,17 @@ def test_what_cannot_be_used_is_counted_by_name(tmp_path):
         "unknown category id": 2,
         "box without area": 2,
         "box outside its picture": 2,
-        "broken box": 3,
+        "broken box": 5,
         "annotation of a picture that is not listed": 1,
         "annotation without image_id": 2,
-        "broken mask, its box is kept": 5,
+        "broken mask, its box is kept": 6,
         "picture listed twice": 1,
         "picture without id, width or height": 2,
     }
     assert skips.inputs["boxes that reach beyond their picture, kept as they are"] == 1
     assert skips.inputs["annotations listed"] == len(broken)
     kept = found.pictures[0].annotations
-    assert kept.num_objects == 6
+    assert kept.num_objects == 7
     np.testing.assert_array_equal(kept.boxes[-1], [30, 20, 50, 40])
     assert kept.masks is None
 
@@ -115,6 +118,10 @@ def test_broken_federated_lists_are_counted(tmp_path):
     found, skips = _read(tmp_path, content)
     assert found.pictures[0].annotations.negatives == (2,)
     assert skips.counts == {"unknown category id in neg_category_ids": 3}
+    content["images"][0] |= {"neg_category_ids": None, "not_exhaustive_category_ids": "bow"}
+    found, skips = _read(tmp_path, content)
+    assert found.pictures[0].annotations.negatives is None
+    assert skips.counts == {"not_exhaustive_category_ids is no list": 1}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +141,11 @@ def test_broken_federated_lists_are_counted(tmp_path):
 )
 def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, content, told):
     assert told in _refused(tmp_path, content)
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is a folder; name the annotation JSON in it"):
+        read_annotation_file(tmp_path, Skips())
 
 
 def test_a_missing_file_is_refused(tmp_path):

@@ -189,6 +189,7 @@ def _rewritten(tmp_path, **changes):
         ({"boxes": [{"box": [1, 2, 3, 4], "label": 3}]}, "unknown label"),
         ({"boxes": [[1, 2, 3, 4]]}, "unknown label"),
         ({"boxes": [{"box": [3, 2, 1, 4], "label": "cat"}]}, "broken boxes"),
+        ({"boxes": [{"box": [1, 2, 10**400, 4], "label": "cat"}]}, "broken boxes"),
         ({"boxes": None}, "no boxes"),
         ({"picture": {"height": 30}}, "broken picture"),
         (

@@ -277,6 +277,7 @@ def test_without_hotcoco_our_own_evaluator_counts(
 
 def test_a_set_is_recognised_by_the_usual_names(tmp_path: Path) -> None:
     folder = write_scenes(tmp_path / "set", 4)
-    (folder / "instances.json").rename(folder / "instances_val.json")
-    benchmarks = benchmarks_for([str(folder)])
-    assert [one.name for one in benchmarks] == ["detection"]
+    for name in ("instances.json", "instances_val.json", "lvis_v1_val.json"):
+        next(folder.glob("*.json")).rename(folder / name)
+        benchmarks = benchmarks_for([str(folder)])
+        assert [one.name for one in benchmarks] == ["detection"]

@@ -2,6 +2,7 @@
 
 import random
 import unicodedata
+from functools import cache
 
 import open_clip
 import pytest
@@ -27,8 +28,14 @@ def exported():
     return _built_in_tokenizer(77)
 
 
+@cache
+def open_clips_own() -> open_clip.SimpleTokenizer:
+    """Made once: it reads and unpacks its merges each time."""
+    return open_clip.get_tokenizer("ViT-B-32")
+
+
 def ids_of_open_clip(caption: str) -> list[int]:
-    tokenizer = open_clip.get_tokenizer("ViT-B-32")
+    tokenizer = open_clips_own()
     ids = tokenizer([caption])[0].tolist()
     return ids[: len(ids) - ids[::-1].index(tokenizer.eot_token_id)]
 

@@ -1,7 +1,5 @@
 """The video tower: what it is made of, what time changes, and what it must not change."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from tests.support.video_models import (
     tiny_tower,
     tiny_video_model,
 )
+from tests.support.warm_processes import exit_codes, start
 from vlsuite.batches.curriculum import FrameCurriculum
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.layers.clip_layout import ClipLayout
@@ -23,7 +22,6 @@ from vlsuite.models.frozen_in_time.from_image_tower import video_tower
 from vlsuite.models.frozen_in_time.tower import MeanPooledTower, VideoTower
 
 KINDS = tuple(image_towers())
-ROOT = Path(__file__).parents[2]
 
 
 def fresh_tower(kind: str, **changes) -> VideoTower:
@@ -180,30 +178,29 @@ class TestMeanPooling:
         assert not any(model.is_new(name) for name in model.encoder.state_dict())
 
 
-_WRONG_CLIPS = """
-import torch
-from tests.support.video_models import SIDE, tiny_video_model
-from vlsuite.errors import ConfigError
+def wrong_clips(told: Path) -> None:
+    built = tiny_video_model()
+    model = built.evaluated("tiny", scalars={"logit_scale": 10.0}, device=torch.device("cpu"))
+    lines = []
+    for shape, kind in (
+        ((1, 2, 3), torch.float32),
+        ((2, 3), torch.uint8),
+        ((1, 2, 1), torch.uint8),
+    ):
+        given = torch.ones(*shape, SIDE, SIDE, dtype=kind)
+        try:
+            model.embed_clips(given)
+        except ConfigError as error:
+            lines.append(str(error))
+        assert (given == 1).all()
+    told.write_text("\n".join(lines))
 
-built = tiny_video_model()
-model = built.evaluated("tiny", scalars={"logit_scale": 10.0}, device=torch.device("cpu"))
-for shape, kind in (((1, 2, 3), torch.float32), ((2, 3), torch.uint8), ((1, 2, 1), torch.uint8)):
-    clips = torch.ones(*shape, SIDE, SIDE, dtype=kind)
-    try:
-        model.embed_clips(clips)
-    except ConfigError as error:
-        print(error)
-    assert (clips == 1).all()
-"""
 
-
-def test_clips_of_another_type_or_shape_are_one_line():
+def test_clips_of_another_type_or_shape_are_one_line(tmp_path):
     """In a process of its own, where annotations are not checked."""
-    done = subprocess.run(
-        [sys.executable, "-c", _WRONG_CLIPS], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    other_type, *other_shapes = done.stdout.splitlines()
+    told, log = tmp_path / "told", tmp_path / "log"
+    assert exit_codes([start(wrong_clips, told, log=log)]) == [0], log.read_text()[-2000:]
+    other_type, *other_shapes = told.read_text().splitlines()
     assert "torch.float32; give uint8 from 0 to 255" in other_type
     assert len(other_shapes) == 2
     assert all("[clips, frames, 3, 32, 32]" in line for line in other_shapes)

@@ -134,7 +134,7 @@ class TestCache:
         assert (done.num_shards_kept, done.num_pictures) == (1, 4)
         assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
-    @pytest.mark.parametrize("what", ["teacher", "crops", "crop code"])
+    @pytest.mark.parametrize("what", ["teacher", "crops", "crop code", "resizing code"])
     def test_another_source_is_refused_in_one_line(self, shards, tmp_path, what, monkeypatch):
         out = tmp_path / "regions"
         embed(out, shards)
@@ -146,8 +146,9 @@ class TestCache:
             changes["crops"] = CropSettings(form="pad")
         else:
             copy = tmp_path / "crops.py"
-            copy.write_bytes(Path(crops.__file__).read_bytes() + b"\n")
-            monkeypatch.setattr(crops, "__file__", str(copy))
+            changed = crops if what == "crop code" else crops.resizing
+            copy.write_bytes(Path(changed.__file__).read_bytes() + b"\n")
+            monkeypatch.setattr(changed, "__file__", str(copy))
         with pytest.raises(ModelError, match=r"regions.*was made with") as error:
             tiny_config("vild", **changes).build()
         assert "\n" not in str(error.value)

@@ -28,7 +28,7 @@ from eval.zero_shot.templates import templates_from
 from vlsuite.api.models import load_model
 from vlsuite.api.setting_values import apply_values, refuse_unknown
 from vlsuite.api.several import names
-from vlsuite.api.training_shards import patterns_of_run, trained_on_warnings
+from vlsuite.api.training_shards import patterns_of_run, subsets_of_run, trained_on_warnings
 from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.run_folder import describe_environment
 from vlsuite.errors import ConfigError
@@ -47,6 +47,7 @@ def evaluate(
     data: Names,
     *,
     tasks: str | Iterable[str] = ("auto",),
+    subset: Names = (),
     out: str | PathLike | None = None,
     split: str = "test",
     class_names: Names | None = None,
@@ -66,6 +67,8 @@ def evaluate(
             folders; one or several. "zero_shot=PATH" forces a task for one.
         tasks: names of ``vlsuite eval --list-tasks``; "auto" for what each data set is for, "all"
             for everything it allows.
+        subset: files of 'vlsuite curate subset' that choose the samples that count: one for all
+            data, or one for each, "all" for data that count whole.
         out: folder for result files; those that are finished there are not measured again. None
             keeps nothing (a run folder's own place is RUN/results).
         split: of CLIP_benchmark folders, or several joined by commas.
@@ -103,6 +106,7 @@ def evaluate(
             split=split,
             class_names=named_classes,
             choices=choices_of(others, templates=templates, seed=seed, split=split),
+            subsets=names(subset, "subset"),
         )
         run = Measuring(
             out=Path(out or stack.enter_context(tempfile.TemporaryDirectory())),
@@ -195,6 +199,7 @@ def chosen_benchmarks(
     split: str,
     class_names: str | None,
     choices: TaskChoices,
+    subsets: tuple[str, ...] = (),
 ) -> list[Benchmark]:
     """What is to be measured; what cannot be, and what is odd about the data, on standard error.
 
@@ -207,6 +212,7 @@ def chosen_benchmarks(
         split=split,
         class_names=class_names,
         choices=choices,
+        subsets=subsets,
     )
     for line in selection.warnings():
         print(printable(f"warning: {line}"), file=sys.stderr)
@@ -271,7 +277,8 @@ def _warn_of_training_shards(model: str, benchmarks: list[Benchmark]) -> None:
     if (found := patterns_of_run(model)) is None:
         return
     run, patterns = found
-    for line in trained_on_warnings(opened_datasets(benchmarks), patterns, whose=run):
+    datasets, subsets = opened_datasets(benchmarks), subsets_of_run(model)
+    for line in trained_on_warnings(datasets, patterns, whose=run, subsets=subsets):
         print(printable(f"warning: {line}"), file=sys.stderr)
 
 

@@ -218,7 +218,10 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
         from vlsuite.api.training_shards import trained_on_warnings
 
         datasets = [evaluator.dataset for evaluator in made]
-        for line in trained_on_warnings(datasets, config.data.train, whose="this run"):
+        data = config.data
+        for line in trained_on_warnings(
+            datasets, data.train, whose="this run", subsets=data.subset
+        ):
             print(printable(f"warning: {line}"), file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:

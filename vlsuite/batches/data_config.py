@@ -23,6 +23,9 @@ class DataConfig:
     Attributes:
         train: one source each: "DIR", "DIR/*.tar", "DIR/train-{000000..000099}.tar", or the same
             on remote storage: "s3://BUCKET/DIR/train-{000..099}.tar", "hf://datasets/...".
+        subset: files of 'vlsuite curate subset' with the samples of the shards that count as there:
+            one for all sources together, or one for each, "all" for a source without; shards are
+            not written anew. Empty: every sample.
         weights: share of each source in the samples drawn, in any unit; each source then passes
             through its own epochs. Empty: all sources are one, an epoch is every sample once.
             Durations in epochs always count all samples of all sources as one.
@@ -61,6 +64,7 @@ class DataConfig:
     """
 
     train: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     resample: bool = False
     window_shards: int | None = None
@@ -84,6 +88,12 @@ class DataConfig:
     def __post_init__(self) -> None:
         # a path by itself is one path, not its letters
         object.__setattr__(self, "train", tuple(listed(self.train)))
+        object.__setattr__(self, "subset", tuple(listed(self.subset)))
+        if len(self.subset) not in (0, 1, len(self.train)):
+            raise ConfigError(
+                f"data.subset names {len(self.subset)} files for {len(self.train)} sources in "
+                "data.train; give one for all, or one for each ('all' takes a source whole)"
+            )
         if self.num_workers < 0 or self.prefetch < 1:
             raise ConfigError("data.num_workers must be >= 0 and data.prefetch >= 1")
         if not (math.isfinite(self.worker_timeout) and self.worker_timeout >= 0):

@@ -12,7 +12,7 @@ from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
 from vlsuite.batches.reading import Reading
-from vlsuite.batches.sample_reader import BatchFacts, PlacedReader, SampleReader
+from vlsuite.batches.sample_reader import BatchFacts, PlacedReader, SampleReader, SourcedReader
 from vlsuite.batches.sequence import Draw, SampleSequence
 from vlsuite.errors import DataError
 
@@ -117,6 +117,8 @@ class SampleDataset(Dataset[Batch]):
             sample = StoredSample(address.key, members, name=part.name(draw.row))
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
             reader = self._reader_at(position) if self._reader_at else self._reader
+            if isinstance(reader, SourcedReader):
+                reader = reader.of_source(draw.source)
             content, mended = reader.read(sample, rng)
             named = sample if self._uids == "shard" else StoredSample(address.key, members)
             return _Usable(named.uid, draw.source, content, mended)

@@ -54,6 +54,15 @@ class SampleReader(Protocol):
 
 
 @runtime_checkable
+class SourcedReader(SampleReader, Protocol):
+    """A reader that reads the samples of each source in their own way."""
+
+    def of_source(self, source: int) -> SampleReader:
+        """What reads the samples of a source, by its position in ``data.train``."""
+        ...
+
+
+@runtime_checkable
 class PlacedReader(SampleReader, Protocol):
     """A reader that reads differently as training goes on: a curriculum."""
 

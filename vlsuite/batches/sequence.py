@@ -15,6 +15,7 @@ import numpy as np
 
 from data_pipelines.shards.order import LazyOrder, hashed, shuffled_places
 from data_pipelines.shards.sliced_order import SlicedOrder, Window
+from data_pipelines.subsets.kept_rows import KeptRows
 from vlsuite.errors import ConfigError, DataError
 
 #: Positions in which every source gets its share exactly.
@@ -48,6 +49,8 @@ class SampleSequence:
         resample: draw each sample independently and with replacement instead.
         global_batch_size: stand-ins come from outside the batch where the data allow it.
         drop_tail: an epoch ends at its last whole global batch; for one pool only.
+        kept: rows of the samples that count, where ``lengths`` are numbers of those; None where
+            every sample of a shard counts.
     Raises:
         DataError: a pool has no samples, or fewer than a batch under ``drop_tail``.
         ConfigError: the weights do not fit the sources.
@@ -63,7 +66,9 @@ class SampleSequence:
         resample: bool = False,
         global_batch_size: int = 1,
         drop_tail: bool = False,
+        kept: KeptRows | None = None,
     ) -> None:
+        self._kept = kept
         self._sources = [source for source, part in enumerate(lengths) for _ in part]
         self._mixture = Mixture(weights, seed=seed) if weights else None
         check_sources(weights, len(lengths))
@@ -89,6 +94,8 @@ class SampleSequence:
         """
         pool, place = self._locate(position)
         shard, row = self._pools[pool].draw(place, attempt)
+        if self._kept is not None:
+            row = self._kept.row(shard, row)
         return Draw(self._sources[shard], shard, row)
 
     @property
@@ -228,6 +235,7 @@ class _Pool:
             self._order = LazyOrder(lengths, seed=seed)
         else:
             self._order = SlicedOrder(lengths, seed=seed, window=window)
+        self._lengths = lengths
         self._ends = list(accumulate(lengths))
         self._size = len(self._order)
         if self._size == 0:
@@ -267,7 +275,10 @@ class _Pool:
             return [[]]
         epoch, offset = divmod(place, self._epoch_size)
         found = self._order.windows_from(epoch, offset, count=2)
-        return [[self._first_shard + shard for shard in window] for window in found]
+        return [
+            [self._first_shard + shard for shard in window if self._lengths[shard]]
+            for window in found
+        ]
 
     def _away(self, attempt: int) -> int:
         if attempt == 0:

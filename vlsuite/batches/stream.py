@@ -93,6 +93,7 @@ class TrainStream:
             resample=config.resample,
             global_batch_size=place.global_batch_size,
             drop_tail=config.drop_tail,
+            kept=shards.kept,
         )
         self._dataset = SampleDataset(
             shards.parts(shuffling),

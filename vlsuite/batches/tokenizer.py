@@ -8,6 +8,7 @@ plain open_clip reads from an exported folder.
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 import open_clip
@@ -185,9 +186,29 @@ def _save(tokenizer: Any, out_dir: Path, context_length: int) -> None:
     )
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        fast.save_pretrained(str(out_dir))
-        # captions may hold what terminals obey: the same value, in print
-        path = out_dir / "tokenizer.json"
-        path.write_text(json_text(path.read_text(encoding="utf-8")), encoding="utf-8")
+        with TemporaryDirectory(prefix=".tokenizer-", dir=out_dir) as scratch:
+            _write(fast, Path(scratch))
+            for path in Path(scratch).iterdir():
+                path.replace(out_dir / path.name)
     except OSError as error:
-        raise DataError(f"cannot write the tokenizer to {out_dir}: {error.strerror}") from error
+        raise DataError(
+            f"cannot write the tokenizer to {out_dir}: {error.strerror or error}; free space, mend "
+            "permissions or choose another folder"
+        ) from error
+
+
+def _write(fast: Any, folder: Path) -> None:
+    """Write the files.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written.
+    """
+    try:
+        fast.save_pretrained(str(folder))
+    except Exception as error:  # of the tokenizers library, which has no other class for its own
+        if type(error) is Exception and "(os error " in str(error):
+            raise OSError(str(error)) from error
+        raise
+    # captions may hold what terminals obey: the same value, in print
+    path = folder / "tokenizer.json"
+    path.write_text(json_text(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -13,6 +13,7 @@ from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.sources.source import Source, Target, command_line, sources
 from data_pipelines.texts import counted
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.parser import CommandParser
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +41,7 @@ class Output:
     attribution: str = ""
 
 
-class _SourceParser(argparse.ArgumentParser):
+class _SourceParser(CommandParser):
     """Parser of one source; where that is not available, any use of it says why."""
 
     problem = ""

@@ -48,6 +48,22 @@ command, other prompts or an interrupted evaluation start where the first one st
 """
 
 
+#: Options of other programs, and how the same is said here.
+FAMILIAR = {
+    "--checkpoint": "vlsuite eval {} --data PATH",
+    "--dataset": "--data {}",
+    "--dataset-root": "--data {}",
+    "--gpu": "--device cuda:{}",
+    "--model": "vlsuite eval {} --data PATH",
+    "--num-workers": "--workers {}",
+    "--output": "--out {}",
+    "--pretrained": "vlsuite eval ARCHITECTURE:{} --data PATH",
+}
+
+#: Of an option that is like none of these.
+OTHERWISE = "settings of tasks are changed with --set TASK.KEY=VALUE (--list-tasks prints them)"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
     parser.add_argument(
@@ -137,6 +153,7 @@ def _benchmarks(args: argparse.Namespace) -> "list[Benchmark]":
         split=args.split,
         class_names=args.class_names,
         choices=_choices(args),
+        subsets=tuple(args.subset),
     )
 
 

@@ -16,6 +16,9 @@ class DataOptions:
         data: CLIP_benchmark folder, folder of such folders, tar, folder of tars, pattern, folder of
             class folders, or a list of videos or questions about them, LIST or LIST@FOLDER
             (repeatable).
+        subset: file of 'vlsuite curate subset' that chooses the samples of --data that count: one
+            for all, or one for each --data in order, 'all' for one that is measured whole
+            (repeatable).
         split: split of CLIP_benchmark folders, or several joined by commas.
         class_names: one class name a line, or 'imagenet'.
         ood: pictures of none of the classes, for task ood (repeatable).
@@ -27,6 +30,7 @@ class DataOptions:
     """
 
     data: tuple[str, ...] = option(default=(), repeated=True, metavar="PATH")
+    subset: tuple[str, ...] = option(default=(), repeated=True, metavar="FILE")
     split: str = "test"
     class_names: str | None = option(default=None, metavar="FILE")
     ood: tuple[str, ...] = option(default=(), repeated=True, metavar="PATH")

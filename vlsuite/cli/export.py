@@ -10,15 +10,16 @@ if TYPE_CHECKING:
     from vlsuite.models.family import TrainableModel
 
 HELP = """\
-write a model as a folder that open_clip or transformers loads, with a model card
+write a model as a folder that open_clip, transformers or plain torch loads, with a model card
 
   vlsuite export runs/first                                  to runs/first/export
   vlsuite export runs/first --step 2000 --out step2000
   vlsuite export runs/first --format huggingface --out hf    CLIPModel and CLIPProcessor
   vlsuite export ViT-B-32:weights.pt --out converted
+  vlsuite export runs/vild --format torchscript --names names.txt    a detector of fixed names
 
 The folder is loaded again with that library alone, and kept only if random pictures and captions
-get the same embeddings.
+get the same embeddings (of a detector: the same detections).
 """
 
 
@@ -39,7 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="FORM",
         help="which library is to load it: of dual encoders open_clip (default) or huggingface; "
-        "models of other families have their own form",
+        "of detectors vild (default: with its teacher, for any names) or torchscript (one file for "
+        "fixed names, without teacher); models of other families have their own form",
+    )
+    parser.add_argument(
+        "--names",
+        type=Path,
+        metavar="FILE",
+        help="names that a detector's torchscript is to find, one a line (default: those of its "
+        "training)",
     )
     parser.add_argument(
         "--step", type=int, metavar="N", help="checkpoint of a run (default: the newest)"
@@ -65,9 +74,10 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--step needs a run folder, and '{args.model}' is none")
     source = _of_run(run_folder, args.step) if run_folder else _of_name(args.model)
     form = _chosen_form(source.built, args.format, args.model)
+    names = _names(args.names, form)
     out = args.out or _default_out(Path(args.model), form, source.built)
     check_free(out, form, overwrite=args.overwrite)
-    lines = export_verified(_exported(args.model, source), form, out)
+    lines = export_verified(_exported(args.model, source, names), form, out)
     of_step = f", step {source.step}" if source.run else ""
     print(f"{out}: {form.name} form of {args.model}{of_step}")
     for line in lines:
@@ -119,7 +129,31 @@ def _default_out(run: Path, form: "Form", built: "TrainableModel") -> Path:
     return run / ("export" if is_own else f"export_{form.name}")
 
 
-def _exported(name: str, source: _Source) -> "Exported":
+def _names(file: Path | None, form: "Form") -> tuple[str, ...]:
+    """The lines of the file; none where none is given."""
+    from data_pipelines.text_lines import lines_of
+    from vlsuite.errors import ConfigError
+
+    if file is None:
+        return ()
+    if not form.takes_names:
+        raise ConfigError(
+            f"--names is for a vocabulary that is folded in, which --format {form.name} does not; "
+            "leave it out (for a detector: --format torchscript)"
+        )
+    try:
+        lines = lines_of(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--names {file} is no readable text file: {error}") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    repeated = [name for name in names if names.count(name) > 1]
+    if not names or repeated:
+        told = f"'{repeated[0]}' occurs twice" if repeated else "it has no name"
+        raise ConfigError(f"--names {file}: {told}; write one name a line, each once")
+    return names
+
+
+def _exported(name: str, source: _Source, names: tuple[str, ...]) -> "Exported":
     import torch
 
     from vlsuite.engine.state import persistent_buffers
@@ -135,6 +169,7 @@ def _exported(name: str, source: _Source) -> "Exported":
         model=model,
         name=Path(name).name,
         history=_history(source, model),
+        names=names,
     )
 
 

@@ -5,25 +5,61 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from data_pipelines import plugins
 from data_pipelines.printable import printable_streams
 from vlsuite import torchvision_operators
-from vlsuite.errors import UserError
+from vlsuite.cli.parser import CommandParser
+from vlsuite.errors import ConfigError, UserError
 
-_COMMANDS = ("data", "train", "eval", "omnibench", "report", "study", "xmai", "export", "doctor")
+_COMMANDS = (
+    "data",
+    "curate",
+    "train",
+    "eval",
+    "detect",
+    "omnibench",
+    "report",
+    "study",
+    "xmai",
+    "export",
+    "doctor",
+)
+
+#: What other programs call these commands.
+_FAMILIAR = {
+    "bench": "vlsuite eval",
+    "benchmark": "vlsuite eval",
+    "build": "vlsuite data build",
+    "check": "vlsuite doctor",
+    "compare": "vlsuite eval compare",
+    "evaluate": "vlsuite eval",
+    "finetune": "vlsuite train",
+    "fit": "vlsuite train",
+    "help": "vlsuite --help",
+    "inspect": "vlsuite data inspect",
+    "test": "vlsuite eval",
+    "tokenizer": "vlsuite data tokenizer",
+    "validate": "vlsuite data validate",
+    "version": "vlsuite --version",
+}
 
 _DESCRIPTION = """\
 Train and benchmark vision-language models.
 
   vlsuite doctor                                    what this machine can do
   vlsuite data build emoji --out data/emoji         shards of real picture-caption pairs
+  vlsuite curate scan data/emoji/train              a table of every sample, to filter by recipes
   vlsuite train emoji --out runs/first              train a CLIP on them
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
+  vlsuite detect photo.jpg "a red car" --model runs/vild --out found
+                                                    boxes around things of any names
   vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
                                                     questions about picture and sound together
   vlsuite report runs/first                         one HTML page of the whole run
   vlsuite study noise data/emoji/train --out study  which method stands wrong captions best
+  vlsuite --version                                 of vlsuite, torch and open_clip
 """
 
 
@@ -74,9 +110,14 @@ def _main(given: list[str]) -> int:
 
 def _without_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """What ``--import`` names, wherever it stands, and the arguments without it."""
-    own = argparse.ArgumentParser(prog="vlsuite", add_help=False, allow_abbrev=False)
+    own = argparse.ArgumentParser(
+        prog="vlsuite", add_help=False, allow_abbrev=False, exit_on_error=False
+    )
     own.add_argument("--import", action="append", default=[], dest="named")
-    found, rest = own.parse_known_args(arguments)
+    try:
+        found, rest = own.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"vlsuite: {error}; write --import FILE_OR_MODULE") from error
     return found.named, rest
 
 
@@ -84,13 +125,32 @@ def _wanted(arguments: Sequence[str]) -> str | None:
     return next((a for a in arguments if a in _COMMANDS), None)
 
 
+class _Version(argparse.Action):
+    """Prints versions as they are installed, without importing what is slow to import."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Print one line and stop."""
+        from importlib.metadata import version
+
+        from vlsuite.api.version import __version__
+
+        others = {"torch": "torch", "open_clip": "open_clip_torch"}
+        told = [f"{name} {version(package)}" for name, package in others.items()]
+        print(", ".join([f"vlsuite {__version__}", *told]))
+        parser.exit()
+
+
 def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
     """All subcommands by name; only the wanted one's options are built, imports being slow."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="vlsuite",
         description=_DESCRIPTION,
         epilog=_IMPORTS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.familiar = _FAMILIAR
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, help="versions of vlsuite, torch and open_clip"
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in _COMMANDS:
@@ -102,5 +162,7 @@ def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if name == wanted:
+            subparser.familiar = getattr(module, "FAMILIAR", {})
+            subparser.otherwise = getattr(module, "OTHERWISE", "")
             module.add_arguments(subparser)
     return parser

@@ -79,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         description=_NOISE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    noise.familiar = {"--data": "the shards without an option: vlsuite study noise {} --out DIR"}
+    noise.otherwise = "settings are changed with --set KEY=VALUE (--list-methods prints them)"
     add_options(noise, NoiseStudyOptions)
     detection = studies.add_parser(
         "detection",

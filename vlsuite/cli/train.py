@@ -3,8 +3,11 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from vlsuite.engine.other_names import OTHER_NAMES
 
 HELP = """\
 Train a model with DeepSpeed from WebDataset shards.
@@ -30,6 +33,36 @@ process, a host or a worker; 130 Ctrl-C, nothing saved beyond the last checkpoin
 continued at once. Under Slurm: #SBATCH --requeue --signal=USR1@120.
 (torchrun returns 1 for both; its log names the code.)
 """
+
+
+_SETTINGS = OTHER_NAMES | {
+    "data": "data.train",
+    "lr": "optim.lr",
+    "model": "model.name",
+    "objective": "objective",
+    "precision": "precision",
+    "pretrained": "model.pretrained",
+    "seed": "seed",
+    "tokenizer": "model.tokenizer",
+    "warmup": "optim.warmup_steps",
+    "weight_decay": "optim.weight_decay",
+}
+
+
+def _options(settings: Mapping[str, str]) -> dict[str, str]:
+    """Options of other trainers, and how the same is said here."""
+    told = {
+        name: f"--set {text}" if "{}" in text else f"--set {text}={{}}"
+        for name, text in settings.items()
+    }
+    told |= {name.replace("_", "-"): text for name, text in told.items()}
+    return {f"--{name}": text for name, text in told.items()}
+
+
+FAMILIAR = _options(_SETTINGS)
+
+#: Of an option that is like none of these.
+OTHERWISE = "settings are changed with --set KEY=VALUE (--show-config prints them)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vlsuite.batches.subsets import WHOLE
 from vlsuite.engine.config import TrainConfig
 
 #: Settings that may be a path or the name of something published: a path where there is one.
-_OF_MODEL = ("tokenizer", "pretrained", "pretrained_like", "language_model", "concepts")
+_OF_MODEL = (
+    "tokenizer", "pretrained", "pretrained_like", "language_model", "concepts",
+    "vocabulary", "regions", "localizer",
+)  # fmt: skip
 
 
 def with_absolute_paths(config: TrainConfig) -> TrainConfig:
@@ -19,6 +23,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     data = dataclasses.replace(
         config.data,
         train=_absolute_all(config.data.train),
+        subset=tuple(one if one == WHOLE else _absolute(one) for one in config.data.subset),
         cache_dir=config.data.cache_dir and _absolute(config.data.cache_dir),
         concepts=config.data.concepts and _absolute(config.data.concepts),
         image_tokens=config.data.image_tokens and _absolute(config.data.image_tokens),
@@ -37,8 +42,8 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
 
 def _model(model: Any) -> Any:
     named = {f.name for f in dataclasses.fields(model) if f.init and f.name in _OF_MODEL}
-    given = {name: value for name in named if isinstance(value := getattr(model, name), str)}
-    found = {name: _if_there(value) for name, value in given.items()}
+    given = {name: getattr(model, name) for name in named}
+    found = {name: _each_if_there(value) for name, value in given.items()}
     changed = {name: value for name, value in found.items() if value != given[name]}
     return dataclasses.replace(model, **changed) if changed else model
 
@@ -60,6 +65,13 @@ def _of_task(path: str) -> str:
     if equals and not Path(path).exists():
         return f"{task}={_if_there(rest)}"
     return _if_there(path)
+
+
+def _each_if_there(value: Any) -> Any:
+    """Of a path or several; anything else stays as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_each_if_there, value))
+    return _if_there(value) if isinstance(value, str) else value
 
 
 def _if_there(path: str) -> str:

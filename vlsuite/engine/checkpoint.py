@@ -55,7 +55,7 @@ class Progress:
         order: the rule of the order (see ``Shuffling``); empty in runs that began before there was
             a choice.
         content: of the training shards, in one word; empty where it was not recorded.
-        train: patterns of the training shards.
+        train: patterns of the training shards, and files of their subsets.
     """
 
     step: int

@@ -1,7 +1,8 @@
 """Everything a training run can be told, as one frozen value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from data_pipelines.settings import component
 from data_pipelines.texts import listed
@@ -9,6 +10,7 @@ from vlsuite import models, objectives
 from vlsuite.batches.stream import DataConfig
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
+from vlsuite.engine.other_names import OTHER_NAMES
 from vlsuite.engine.training_mode import FrozenMode
 from vlsuite.errors import ConfigError
 
@@ -100,6 +102,8 @@ class TrainConfig:
         stall_timeout: seconds that a step may wait for another process or for data before the
             run ends (5 more where only the watchdog notices); continue it with --resume.
     """
+
+    OTHER_NAMES: ClassVar[Mapping[str, str]] = OTHER_NAMES
 
     model: Any = component(models.registry, "open_clip")
     data: DataConfig = field(default_factory=DataConfig)

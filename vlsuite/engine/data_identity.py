@@ -11,7 +11,8 @@ from pathlib import Path
 
 from torch import distributed as dist
 
-from vlsuite.batches.pair_shards import PairShards, ShardFacts
+from vlsuite.batches.pair_shards import BY_CONTENT, PairShards, ShardFacts
+from vlsuite.batches.shuffling import Shuffling
 from vlsuite.engine.metrics_log import say
 from vlsuite.engine.run_folder import RunFolder, write_json
 from vlsuite.engine.state import TrainState
@@ -20,6 +21,10 @@ from vlsuite.errors import DataError, RunFolderError
 _NOT_RECORDED = (
     "note: this run began before the content of training shards was recorded, so whether they are "
     "still what they were cannot be told; from now on it is recorded"
+)
+_BY_LENGTHS = (
+    "note: this run began when names and lengths of the shards told training sets apart, and its "
+    "checkpoints go on so; their content is held against what was recorded apart from that"
 )
 _SHOWN = 3  # names of each kind of difference
 
@@ -32,12 +37,13 @@ def check_content(state: TrainState, shards: PairShards, folder: RunFolder) -> N
         DataError: the content is another one, or not the same for all processes.
     """
     content, data = shards.content, state.config.data
+    named = (*data.train, *(f"subset={file}" for file in data.subset))
     _refuse_differing(state, content)
     if state.step and not state.content and state.ctx.is_first:
         say(_NOT_RECORDED)
     elif state.step and state.content not in ("", content):
         told = _told(folder, state.content, shards.facts)
-        if tuple(state.train) == tuple(data.train) and data.accept_content != content:
+        if tuple(state.train) == named and data.accept_content != content:
             raise DataError(
                 f"the training shards are not what they were at step {state.step}: {told}; put "
                 "them back, or go on with these with --set "
@@ -46,7 +52,22 @@ def check_content(state: TrainState, shards: PairShards, folder: RunFolder) -> N
             )
         if state.ctx.is_first:
             say(f"warning: from step {state.step} on the training shards are others: {told}")
-    state.content, state.train = content, tuple(data.train)
+    state.content, state.train = content, named
+
+
+def note_order(state: TrainState, shards: PairShards, shuffling: Shuffling) -> None:
+    """Note to which training set the stream's position belongs; say so where it changed.
+
+    A run keeps its rule of telling sets apart until it takes a subset.
+    """
+    settings = state.config.global_batch_size, state.config.seed, shuffling
+    is_old = bool(state.data) and not state.data.startswith(BY_CONTENT)
+    if is_old and not state.config.data.subset:
+        if state.ctx.is_first:
+            say(_BY_LENGTHS)
+        state.train_on(shards.old_fingerprint(*settings))
+    else:
+        state.train_on(shards.fingerprint(*settings))
 
 
 def record_content(shards: PairShards, folder: RunFolder) -> None:
@@ -60,7 +81,7 @@ def record_content(shards: PairShards, folder: RunFolder) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, [list(facts) for facts in shards.facts])
+        write_json(path, [facts.told for facts in shards.facts])
     except OSError as error:
         raise RunFolderError(
             f"cannot write {path}: {error.strerror}; mend permissions or free space"
@@ -110,6 +131,8 @@ def _differences(was: Sequence[ShardFacts], now: Sequence[ShardFacts]) -> Iterat
                     f"{name} holds {facts.num_samples} samples instead of "
                     f"{before[name].num_samples}"
                 )
+            elif facts.content == before[name].content:
+                changed.append(f"of {name} other samples are chosen")
             else:
                 changed.append(f"{name} holds other content")
     missing = [f"{name} is gone" for name in before if name not in after]

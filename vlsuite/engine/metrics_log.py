@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.printable import masked_values, printable
+from vlsuite.engine.event_file import EventFile
 from vlsuite.engine.json_lines import JsonLines, rewind
-from vlsuite.errors import ConfigError, RunFolderError
+from vlsuite.errors import ConfigError
 
 
 class StepClock:
@@ -82,11 +83,9 @@ class MetricsLog:
         config: Any,
         step: int,
     ) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
         rewind(metrics, step=step)
         self._file = JsonLines(metrics)
-        self._board = SummaryWriter(str(tensorboard), purge_step=step + 1)
+        self._board = EventFile(tensorboard, purge_step=step + 1)
         self._wandb = _start_wandb(wandb_project, config, metrics.parent) if wandb_project else None
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
@@ -100,19 +99,16 @@ class MetricsLog:
         """
         self._file.write({"kind": kind, **values})
         numbers = flatten(values, prefix=kind)
-        try:
-            for name, value in numbers.items():
-                self._board.add_scalar(name, value, values["step"])
-        except OSError as error:
-            raise RunFolderError(
-                f"cannot write TensorBoard files: {error.strerror or error}; free some disk, then "
-                f"continue the run with --resume"
-            ) from error
+        self._board.add(numbers, step=values["step"])
         if self._wandb is not None:
             self._wandb.log(numbers, step=values["step"])
 
     def close(self) -> None:
-        """Flush and close everything."""
+        """Close everything.
+
+        Raises:
+            RunFolderError: the disk is full or gone.
+        """
         self._file.close()
         self._board.close()
         if self._wandb is not None:

@@ -197,10 +197,14 @@ class RunFolder:
             if not os.fstat(stream.fileno()).st_nlink:
                 raise RunFolderError(f"another run has just left {self.path}; start again")
             self._was_held = True
-            stream.truncate(0)
-            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            stream.flush()
+            self._sign(stream)
             yield
+
+    def _sign(self, stream: TextIO) -> None:
+        """Say in the lock file who holds it; on a full disk nobody reads it."""
+        with suppress(OSError):
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
     def _take(self, stream: TextIO) -> None:
         """Take the lock of the open lock file, where the file system knows locks.

@@ -76,7 +76,7 @@ class Report:
         count = sum(getattr(p, "ds_numel", p.numel()) for p in trainable) / 1e6
         say(
             f"{self._folder.path}: {count:.1f}M trainable parameters, "
-            f"{shards.num_samples} samples in {shards.num_shards} shards, "
+            f"{shards.described}, "
             f"{state.ctx.world_size} process(es), {config.precision}, {config.deepspeed}, "
             f"step {state.step} of {self._plan.total_steps}"
         )
@@ -93,6 +93,8 @@ class Report:
         told = start_warnings(
             config, total_steps=self._plan.total_steps, num_samples=shards.num_samples
         )
+        for remark in shards.remarks:
+            say(f"note: {remark}")
         for problem in (*told, *shards.problems[:10]):
             say(f"warning: {problem}")
 

@@ -65,7 +65,7 @@ class TrainState:
         uids: what names a sample without a uid; a run keeps its rule.
         order: the rule of the order of samples (see ``Shuffling``); a run keeps it.
         content: of the training shards, in one word.
-        train: patterns of the training shards.
+        train: patterns of the training shards, and files of their subsets.
         num_skipped: samples left out by all processes.
         num_warned: those this process has named on the terminal.
     """
@@ -136,9 +136,9 @@ class TrainState:
         """Note which training set the stream's position belongs to; say so where it changed."""
         if self.data and self.data != fingerprint and self.ctx.is_first:
             say(
-                "warning: the training shards, their mixture, the batch size or the seed differ "
-                "from those of the checkpoint: from here on the order is that of the new ones, and "
-                "the epoch in progress may repeat or miss samples"
+                "warning: the training shards, their subset or mixture, the batch size or the seed "
+                "differ from those of the checkpoint: from here on the order is that of the new "
+                "ones, and the epoch in progress may repeat or miss samples"
             )
         self.data = fingerprint
 

@@ -9,7 +9,7 @@ from vlsuite.batches.shuffling import Shuffling, continued
 from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.engine.agreement import WaitInterruptedError, agree
 from vlsuite.engine.config import TrainConfig
-from vlsuite.engine.data_identity import check_content, record_content
+from vlsuite.engine.data_identity import check_content, note_order, record_content
 from vlsuite.engine.distributed import Context
 from vlsuite.engine.metrics_log import StepClock, say
 from vlsuite.engine.resolved import keep_resolved
@@ -79,7 +79,7 @@ def _train(
     check_content(state, shards, folder)
     shuffling = continued(state.order, shards.shuffling) if state.step else shards.shuffling
     state.order = shuffling.to_dict()
-    state.train_on(shards.fingerprint(config.global_batch_size, config.seed, shuffling))
+    note_order(state, shards, shuffling)
     uids = UidLog(folder.uids, ctx, step=state.step) if config.logging.uids else None
     state.training_mode()
     report = Report(state, folder, plan) if ctx.is_first else None

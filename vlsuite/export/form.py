@@ -21,6 +21,7 @@ class Exported:
         model: the same model as evaluations see it, to compare with.
         name: title of the card.
         history: of the run; None where no run folder tells of it.
+        names: of the vocabulary to fold in (see ``Form.takes_names``); empty takes the model's own.
     """
 
     built: Any
@@ -29,6 +30,7 @@ class Exported:
     model: Any
     name: str
     history: RunHistory | None
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +43,11 @@ class Form:
         verify: reads it back, compares, and says in a few lines what came out; raises ModelError
             where it is not the same model.
         files: patterns of all names that such a folder may hold: one with any other is not ours.
+        takes_names: whether a vocabulary is folded in.
     """
 
     name: str
     write: Callable[[Path, Exported], None]
     verify: Callable[[Path, Exported], list[str]]
     files: tuple[str, ...]
+    takes_names: bool = False

@@ -119,8 +119,8 @@ class _Pictures:
 
 def _samples(shards: PairShards) -> Iterator[StoredSample]:
     for number in range(shards.num_shards):
-        index = shards.shard_set[number]
-        for row in range(len(index)):
+        index, rows = shards.shard_set[number], shards.rows_of(number)
+        for row in range(len(index)) if rows is None else rows.tolist():
             yield StoredSample(index.key(row), index.read(row), name=index.name(row))
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from data_pipelines.bounded_json import read_object
 from data_pipelines.settings import from_dict, to_dict
+from data_pipelines.texts import listed
 from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models import registry
 from vlsuite.models.dual_encoder.config import OpenClipConfig
@@ -32,12 +33,13 @@ from vlsuite.models.vild.settings import (
     NetworkSettings,
     ViewSettings,
 )
+from vlsuite.models.vild.starting_point import StartingPoint, start_from_localizer
 from vlsuite.models.vild.teacher import Teacher
 from vlsuite.models.vild.trainable import TrainableVild
 from vlsuite.models.vild.training_vocabulary import TrainingVocabulary
 from vlsuite.torchvision_operators import require_operators
 
-_PLACES = ("teacher", "vocabulary", "regions", "localizer")
+_PLACES = ("teacher", "vocabulary", "regions", "localizer", "pretrained")
 #: What can be frozen, and the parts that are then.
 _FROZEN: dict[str, tuple[str, ...]] = {
     "none": (),
@@ -59,8 +61,13 @@ class VildConfig(ModelFamily):
             "text" ViLD-text; "image" ViLD-image; "vild" both on one head; "ensemble" on a head
             each; "crop" learns boxes alone, and the teacher looks at crops of them.
         vocabulary: categories.json beside the training shards, or their folder. Names of group
-            "novel" have no labels; all names are known in training.
-        teacher: a dual encoder with weights: open_clip's, or "local-dir:RUN/export".
+            "novel" have no labels; all names are known in training. Of several sources with other
+            names each: one for every source of data.train, in their order; they are joined, and no
+            name counts as absent from pictures whose source is not annotated with it.
+        teacher: a dual encoder with weights: open_clip's, or "local-dir:RUN/export". Where
+            ``pretrained`` is set and this is not: the one that detector was taught by.
+        pretrained: a trained detector (run or exported folder) whose weights, all of them, this
+            one starts from; for fine-tuning.
         regions: folder of 'vlsuite data region-embeddings' with the teacher's embeddings of regions
             of the training pictures; "image", "vild" and "ensemble" learn from it.
         localizer: a trained detector whose trunk, proposals, boxes and masks this one starts from;
@@ -79,8 +86,9 @@ class VildConfig(ModelFamily):
     """
 
     mode: Mode = "vild"
-    vocabulary: str = ""
+    vocabulary: tuple[str, ...] | str = ()
     teacher: OpenClipConfig = field(default_factory=OpenClipConfig)
+    pretrained: str | None = None
     regions: str | None = None
     localizer: str | None = None
     frozen: str = "none"
@@ -95,6 +103,12 @@ class VildConfig(ModelFamily):
     detection: DetectionSettings = field(default_factory=DetectionSettings)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", self.places)
+        if self.pretrained is not None and self.localizer is not None:
+            raise ConfigError(
+                "model.pretrained brings a whole detector and model.localizer parts of one; set "
+                "one of them"
+            )
         if self.frozen not in _FROZEN:
             raise ConfigError(f"model.frozen={self.frozen} must be one of {', '.join(_FROZEN)}")
         shares_head = not self.network.heads.separate
@@ -105,10 +119,10 @@ class VildConfig(ModelFamily):
             )
         if self.frozen == "localizer" and self.mode == "crop":
             raise ConfigError("model.mode=crop learns boxes alone; model.frozen leaves nothing")
-        if self.frozen != "none" and self.localizer is None:
+        if self.frozen != "none" and self.localizer is None and self.pretrained is None:
             raise ConfigError(
                 f"model.frozen={self.frozen} freezes random weights; name a trained detector with "
-                "model.localizer"
+                "model.localizer (or model.pretrained)"
             )
         if not self.sizes or any(size < 32 or size % 32 for size in self.sizes):
             raise ConfigError(f"model.sizes={self.sizes}: give multiples of 32 pixels")
@@ -122,6 +136,11 @@ class VildConfig(ModelFamily):
             )
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Of the vocabularies; a path by itself is one, as runs of earlier versions have it."""
+        return tuple(place for place in listed(self.vocabulary) if place)
+
+    @property
     def picture_size(self) -> int:
         """Longest side of a picture in detection, in pixels."""
         return self.longest_side or max(self.sizes)
@@ -129,7 +148,7 @@ class VildConfig(ModelFamily):
     def check(self) -> None:
         """See ``ModelFamily``; torchvision's operators and the vocabulary are looked at."""
         require_operators()
-        TrainingVocabulary.load(self.vocabulary)
+        TrainingVocabulary.load(self.places)
 
     def build(self) -> TrainableVild:
         """Load the teacher, embed the names, make the network on the CPU in fp32.
@@ -138,14 +157,28 @@ class VildConfig(ModelFamily):
             ConfigError: no vocabulary, or a teacher without weights.
             ModelError, UnknownNameError, DataError: a part cannot be loaded or does not fit.
         """
-        vocabulary = TrainingVocabulary.load(self.vocabulary)
+        if self.pretrained is not None:
+            return self._fine_tuned(self.pretrained)
+        return self._built()
+
+    def _fine_tuned(self, place: str) -> TrainableVild:
+        start = StartingPoint.open(place)
+        config = self._with_teacher(start)
+        built = config._built()
+        if built.teacher is not None and config.teacher != start.teacher:
+            start.refuse_other_teacher(built.teacher.fingerprint)
+        start.give_weights(built.network, built.vocabulary.names)
+        return built
+
+    def _built(self) -> TrainableVild:
+        vocabulary = TrainingVocabulary.load(self.places)
         teacher = self._teacher(vocabulary)
         embeds = torch.zeros(len(vocabulary.names), 1)
         if teacher is not None:
             embeds = teacher.embed_names(vocabulary.names)
         built = self._around(vocabulary, teacher, embeds)
         if self.localizer is not None:
-            _start_from(built.network, self.localizer)
+            start_from_localizer(built.network, self.localizer)
         for name, parameter in built.network.named_parameters():
             if name.startswith(_FROZEN[self.frozen]):
                 parameter.requires_grad_(False)
@@ -157,13 +190,23 @@ class VildConfig(ModelFamily):
         changes: dict[str, Any] = {}
         if (export / DESCRIPTION).is_file():
             place = self.teacher.name.removeprefix("local-dir:")
-            if self.teacher.name.startswith("local-dir:") and not Path(place).is_dir():
+            is_gone = self.teacher.name.startswith("local-dir:") and not Path(place).is_dir()
+            is_of_start = self.pretrained is not None and self.teacher == OpenClipConfig()
+            if is_gone or is_of_start:
                 changes["teacher"] = OpenClipConfig(name=f"local-dir:{export / TEACHER}")
-            if not Path(self.vocabulary).exists():
-                changes["vocabulary"] = str(export)
+            if not all(Path(place).exists() for place in self.places):
+                changes["vocabulary"] = (str(export),)
+        elif self.pretrained is not None:
+            changes["teacher"] = self._with_teacher(StartingPoint.open(self.pretrained)).teacher
         return dataclasses.replace(
-            self, **changes, localizer=None, frozen="none", regions=None
+            self, **changes, localizer=None, pretrained=None, frozen="none", regions=None
         ).build()
+
+    def _with_teacher(self, start: StartingPoint) -> "VildConfig":
+        """With that of the detector it starts from, unless one is set."""
+        if self.mode == "supervised" or self.teacher != OpenClipConfig():
+            return self
+        return dataclasses.replace(self, teacher=start.teacher)
 
     @classmethod
     def open_folder(cls, folder: Path) -> TrainableVild:
@@ -184,10 +227,10 @@ class VildConfig(ModelFamily):
             config = dataclasses.replace(config, prompts=str(folder / PROMPTS))
         config = dataclasses.replace(
             config,
-            vocabulary=str(folder),
+            vocabulary=(str(folder),),
             teacher=OpenClipConfig(name=f"local-dir:{folder / TEACHER}"),
         )
-        vocabulary = TrainingVocabulary.load(config.vocabulary)
+        vocabulary = TrainingVocabulary.load(config.places)
         teacher = config._teacher(vocabulary)
         if teacher is not None:
             teacher.remember(vocabulary.names, embeds)
@@ -221,7 +264,10 @@ class VildConfig(ModelFamily):
         Raises:
             ConfigError, DataError: no vocabulary, or it cannot be read.
         """
-        return self._teacher(TrainingVocabulary.load(self.vocabulary))
+        config = self
+        if self.pretrained is not None:
+            config = self._with_teacher(StartingPoint.open(self.pretrained))
+        return config._teacher(TrainingVocabulary.load(self.places))
 
     def _teacher(self, vocabulary: TrainingVocabulary) -> Teacher | None:
         if self.mode == "supervised":
@@ -256,30 +302,6 @@ class VildConfig(ModelFamily):
 def proposal_digest(fingerprint: str, *, keep: int, nms: float) -> str:
     """What tells proposals apart: the network, how many, and its NMS."""
     return hashlib.sha256(f"{fingerprint} {keep} {nms}".encode()).hexdigest()
-
-
-def _start_from(network: VildNetwork, place: str) -> None:
-    """Take trunk, proposals, boxes and masks of a trained detector."""
-    from vlsuite.models.folders import family_folder
-
-    found = family_folder(Path(place))
-    try:
-        weights = load_file(found.path / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(
-            f"model.localizer={place} is no detector of this family: {error}"
-        ) from error
-    own = {name: value for name, value in weights.items() if name.startswith(LOCALIZER)}
-    wanted = {n: v for n, v in network.state_dict().items() if n.startswith(LOCALIZER)}
-    differing = sorted(own.keys() ^ wanted.keys()) or sorted(
-        name for name, value in own.items() if value.shape != wanted[name].shape
-    )
-    if differing:
-        raise ModelError(
-            f"model.localizer={place} is another network ('{differing[0]}' differs); give this run "
-            "the same model.network as that one"
-        )
-    network.load_state_dict(own, strict=False)
 
 
 def _load(network: VildNetwork, weights: dict[str, Tensor], *, where: str) -> None:

@@ -1,7 +1,7 @@
 """How regions are cut out of a picture for the teacher.
 
-The digest of this file is part of what a cache of embeddings was made with: a cache made by other
-code is refused. DetPro's ViLD came out at half the accuracy with another crop.
+The digest of this file and of ``vlsuite.batches.crops``, which resizes, is part of what a cache of
+embeddings was made with: a cache made by other code is refused. DetPro's ViLD came out at half the accuracy with another crop.
 
 m = regions
 """
@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vlsuite.batches import crops as resizing
 from vlsuite.batches.crops import Box, resized_crop
 from vlsuite.errors import ConfigError
 
@@ -41,7 +42,7 @@ class CropSettings:
 
     def digest(self) -> str:
         """Of these settings and of the code that obeys them, in hexadecimal."""
-        code = Path(__file__).read_bytes()
+        code = Path(__file__).read_bytes() + Path(resizing.__file__).read_bytes()
         return hashlib.sha256(repr((self.scales, self.form)).encode() + code).hexdigest()
 
 

@@ -3,7 +3,9 @@
 n = regions, C = names
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from vlsuite.errors import ConfigError, ModelError
 from vlsuite.models.detections import Detections
 from vlsuite.models.identity import identity
 from vlsuite.models.vild.built import BuiltVild
+from vlsuite.models.vild.examples import example_embeds
 from vlsuite.models.vild.network import RegionOutput
 from vlsuite.models.vild.pasted_masks import pasted_masks
 from vlsuite.models.vild.picture_batch import PictureBatch, picture_batches
@@ -55,15 +58,71 @@ class Vild:
     ) -> None:
         self.name, self.device = name, device
         self._built, self._network, self._dtype = built, built.network, dtype
+        self._teacher = built.teacher
+        self._examples: dict[str, Tensor] = {}
         self._fingerprint = ""
         if built.teacher is not None:
             built.teacher.to(device)
 
     @property
+    def own_names(self) -> tuple[str, ...]:
+        """See ``KnowsNames``: of the training, novel ones included."""
+        return self._built.vocabulary.names
+
+    def with_prompts(self, prompts: Sequence[str]) -> "Vild":
+        """See ``WordsNames``.
+
+        Raises:
+            ConfigError: it has no teacher, so that prompts would change nothing.
+        """
+        if self._teacher is None:
+            raise ConfigError(
+                f"'{self.name}' was trained without a teacher (model.mode=supervised) and reads no "
+                "prompts; leave them out"
+            )
+        changed = self._changed()
+        changed._teacher = self._teacher.reworded(prompts)
+        return changed
+
+    def with_examples(
+        self,
+        examples: Mapping[str, Sequence[UInt8[Tensor, "3 _height _width"]]],
+        *,
+        around: Sequence[UInt8[Tensor, "3 _height _width"]],
+    ) -> "Vild":
+        """See ``TakesExamples``; ``vlsuite.models.vild.examples`` has how.
+
+        Raises:
+            ConfigError: it has no teacher.
+            ModelError: its teacher is not there, or embeds a picture as NaN.
+        """
+        if self._teacher is None:
+            raise ConfigError(
+                f"'{self.name}' was trained without a teacher (model.mode=supervised), which is "
+                "what reads pictures; train one with model.mode=vild"
+            )
+        changed = self._changed()
+        changed._examples = dict(changed._examples) | example_embeds(
+            self._teacher, examples, around, names=self.own_names
+        )
+        return changed
+
+    def keep_names_in(self, folder: Path) -> None:
+        """See ``KeepsNames``: embeddings of names by the teacher."""
+        if self._teacher is not None:
+            self._teacher.keep_in(folder)
+
+    def _changed(self) -> "Vild":
+        changed = copy.copy(self)
+        changed._fingerprint = ""
+        return changed
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over all that results depend on; see ``vlsuite.models.identity``."""
         if not self._fingerprint:
-            teacher = self._built.teacher
+            teacher = self._teacher
+            shown = {"examples": self._examples} if self._examples else {}
             self._fingerprint = identity(
                 network=self._network,
                 settings=self._built.config.described(),
@@ -71,6 +130,7 @@ class Vild:
                 teacher=teacher.fingerprint if teacher is not None else "",
                 prompts=teacher.prompts if teacher is not None else (),
                 dtype=str(self._dtype),
+                **shown,
             )
         return self._fingerprint
 
@@ -198,7 +258,7 @@ class Vild:
         image = image_probabilities(logits(output.image_embeds))
         if text is None:
             return with_objectness(image, output.objectness, exponent=settings.objectness)
-        labelled = self._built.vocabulary.labelled_names
+        labelled = self._built.vocabulary.labelled_names - self._examples.keys()
         return ensembled(
             text,
             image,
@@ -235,10 +295,12 @@ class Vild:
         return Detections(boxes.float(), kept.scores.float().cpu(), kept.labels.cpu(), coded)
 
     def _class_embeds(self, names: list[str]) -> Tensor:
-        teacher = self._built.teacher
+        teacher = self._teacher
         if teacher is None:
             return torch.zeros(len(names), 1, device=self.device)
-        embeds = teacher.embed_names(names).to(self.device)
+        words = [name for name in names if name not in self._examples]
+        known = self._examples | dict(zip(words, teacher.embed_names(words), strict=True))
+        embeds = torch.stack([known[name] for name in names]).to(self.device)
         if not torch.isfinite(embeds).all():
             raise ModelError(
                 f"the teacher of '{self.name}' embeds a name as NaN; check its weights"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.ops import clip_boxes_to_image, roi_align
 
+from vlsuite.models.vild.federated import federated_logits
 from vlsuite.models.vild.proposal_network import ProposalNetwork, Proposals
 from vlsuite.models.vild.region_heads import (
     MASK_SIDE,
@@ -38,7 +39,7 @@ from vlsuite.models.vild.trunk import build_trunk
 from vlsuite.objectives.region_terms import RegionTerms, Term, row_weights
 
 #: Of the offsets of refined boxes, as in Fast R-CNN; those of proposals have 1.
-_BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 #: Parts that do not know names.
 LOCALIZER = ("trunk.", "proposals.", "box_head.", "box_deltas.", "mask_head.")
 
@@ -88,7 +89,7 @@ class VildNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.mode, self.settings = mode, settings
-        self._coder = BoxCoder(_BOX_WEIGHTS)
+        self._coder = BoxCoder(BOX_WEIGHTS)
         heads, norm = settings.heads, settings.trunk.norm
         self.trunk = build_trunk(settings.trunk)
         channels = self.trunk.out_channels
@@ -303,6 +304,8 @@ class VildNetwork(nn.Module):
         else:
             assert self.projection is not None
             logits = self.classes(unit(self.projection(named)))
+        if rows.is_foreign is not None:
+            logits = federated_logits(logits, rows.classes, rows.is_foreign)
         return Term(logits, rows.classes, rows.weights)
 
     def _distilled_term(self, distilled: Tensor | None, rows: "_Rows") -> Term | None:
@@ -354,7 +357,8 @@ class _RegionFeatures(NamedTuple):
 class _Rows(NamedTuple):
     """Sampled and cached regions of a batch, each picture with one of both at least.
 
-    Where a picture has none, the whole picture stands in with weight 0.
+    Where a picture has none, the whole picture stands in with weight 0. ``is_foreign`` is of the
+    sampled ones; None where no picture has such names.
     """
 
     by_picture: list[Sampled]
@@ -367,6 +371,7 @@ class _Rows(NamedTuple):
     weights: Tensor
     cached_embeds: Tensor
     cached_weights: Tensor
+    is_foreign: Tensor | None
 
 
 def _rows_of(
@@ -410,7 +415,18 @@ def _rows_of(
         weights=joined["weights"],
         cached_embeds=joined["embeds"],
         cached_weights=joined["cached_weights"],
+        is_foreign=_foreign_rows(found, targets),
     )
+
+
+def _foreign_rows(found: Sequence[Sampled], targets: Sequence[PictureTargets]) -> Tensor | None:
+    """Of each sampled region the names that its picture's source is not annotated with."""
+    parts = [
+        target.is_foreign.expand(len(own.boxes), -1)
+        for own, target in zip(found, targets, strict=True)
+        if target.is_foreign is not None
+    ]
+    return torch.cat(parts) if parts else None
 
 
 def _cut_masks(masks: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:

@@ -95,7 +95,12 @@ def _resized_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
+def bucket_step(longest: int) -> int:
+    """Sides of padded pictures are multiples of this, in pixels."""
+    return max(_MULTIPLE, longest // _BUCKETS // _MULTIPLE * _MULTIPLE)
+
+
 def _bucket(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    step = max(_MULTIPLE, longest // _BUCKETS // _MULTIPLE * _MULTIPLE)
+    step = bucket_step(longest)
     height, width = (-(-side // step) * step for side in size)
     return height, width

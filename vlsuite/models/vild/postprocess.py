@@ -14,7 +14,8 @@ from torch import Tensor
 from torchvision.ops import clip_boxes_to_image
 from torchvision.ops import nms as nms_of
 
-_SMALLEST = 1e-2  # pixels; torchvision's
+#: Sides of a detection in pixels, at least; torchvision's.
+SMALLEST = 1e-2
 
 
 class Kept(NamedTuple):
@@ -57,7 +58,7 @@ def best_detections(
     """
     boxes = clip_boxes_to_image(boxes.float(), size)
     sides = boxes[:, 2:] - boxes[:, :2]
-    usable = (sides >= _SMALLEST).all(dim=1)[:, None] & (scores > score_threshold)
+    usable = (sides >= SMALLEST).all(dim=1)[:, None] & (scores > score_threshold)
     flat = rearrange(scores, "n c -> (n c)")
     rows = rearrange(usable, "n c -> (n c)").nonzero()[:, 0]
     order = rows[flat[rows].argsort(descending=True, stable=True)]

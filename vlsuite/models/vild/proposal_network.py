@@ -7,7 +7,7 @@ b = pictures, a = anchors of a picture, n = proposals
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -25,6 +25,8 @@ from vlsuite.models.vild.settings import ProposalSettings
 from vlsuite.models.vild.targets import PictureTargets
 from vlsuite.models.vild.trunk import Trunk
 from vlsuite.objectives.region_terms import Term
+
+_Kind = TypeVar("_Kind", bound=RegionProposalNetwork)
 
 _RATIOS = (0.5, 1.0, 2.0)
 _CONVS = 2  # as in torchvision's maskrcnn_resnet50_fpn_v2
@@ -66,7 +68,7 @@ class ProposalNetwork(nn.Module):
 
     def __init__(self, trunk: Trunk, settings: ProposalSettings, *, num_levels: int) -> None:
         super().__init__()
-        self._settings = settings
+        self.settings = settings
         sizes: Sequence[tuple[float, ...]] = [(size,) for size in settings.anchor_sizes]
         if num_levels == 1:
             sizes = [tuple(settings.anchor_sizes)]
@@ -112,7 +114,7 @@ class ProposalNetwork(nn.Module):
             keep: of a picture, at most.
             nms: IoU above which the worse of two goes; None takes the settings'.
         """
-        parts = self._parts(keep=keep, nms=self._settings.nms if nms is None else nms)
+        parts = proposal_parts(RegionProposalNetwork, self, keep=keep, nms=nms)
         boxes = parts.box_coder.decode(output.deltas.flatten(0, 1), output.anchors)
         kept, scores = parts.filter_proposals(
             boxes.unflatten(0, output.logits.shape)[..., 0, :],
@@ -124,7 +126,7 @@ class ProposalNetwork(nn.Module):
 
     def terms(self, output: ProposalOutput, targets: Sequence[PictureTargets]) -> tuple[Term, Term]:
         """Rows of the losses of objectness and of box offsets."""
-        parts = self._parts(keep=1, nms=1.0)
+        parts = proposal_parts(RegionProposalNetwork, self, keep=1, nms=1.0)
         labels, matched = parts.assign_targets_to_anchors(
             output.anchors, [{"boxes": target.boxes} for target in targets]
         )
@@ -135,7 +137,7 @@ class ProposalNetwork(nn.Module):
             chosen = balanced(
                 own == 1,
                 (own == 0) & ~ignored,
-                count=self._settings.anchors_per_picture,
+                count=self.settings.anchors_per_picture,
                 generator=generator_of(target.seed, 0),
                 positive_share=_POSITIVE_SHARE,
             )
@@ -148,14 +150,24 @@ class ProposalNetwork(nn.Module):
             moved.append(Term(found, offsets, torch.full_like(found[:, 0], weight)))
         return _joined(objectness, output.logits[0, :1]), _joined(moved, output.deltas[0, :1])
 
-    def _parts(self, *, keep: int, nms: float) -> RegionProposalNetwork:
-        """torchvision's functions around our head, for these numbers."""
-        settings = self._settings
-        counts = {"training": settings.before_nms, "testing": settings.before_nms}
-        return RegionProposalNetwork(
-            self.anchors, self.head, _POSITIVE, _NEGATIVE, settings.anchors_per_picture,
-            _POSITIVE_SHARE, counts, {"training": keep, "testing": keep}, nms,
-        )  # fmt: skip
+
+def proposal_parts(
+    kind: type[_Kind], network: ProposalNetwork, *, keep: int, nms: float | None = None
+) -> _Kind:
+    """torchvision's functions around the head of a network.
+
+    Args:
+        kind: torchvision's class, or one derived from it.
+        keep: proposals of a picture, at most.
+        nms: IoU above which the worse of two goes; None takes the settings'.
+    """
+    settings = network.settings
+    counts = {"training": settings.before_nms, "testing": settings.before_nms}
+    return kind(
+        network.anchors, network.head, _POSITIVE, _NEGATIVE, settings.anchors_per_picture,
+        _POSITIVE_SHARE, counts, {"training": keep, "testing": keep},
+        settings.nms if nms is None else nms,
+    )  # fmt: skip
 
 
 def _outside(anchors: Float[Tensor, "a 4"], size: tuple[int, int]) -> Tensor:

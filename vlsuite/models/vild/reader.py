@@ -91,28 +91,32 @@ class DetectionReader:
     ) -> None:
         self._vocabulary, self._views, self._sizes = vocabulary, views, sizes
         self._regions, self._masks = regions, masks
-        self._is_labelled = vocabulary.is_labelled.numpy()
 
     def at(self, position: int) -> "_ReaderOfSize":
         """See ``PlacedReader``."""
         return _ReaderOfSize(self, self._sizes.at(position))
 
     def read(self, sample: StoredSample, rng: np.random.Generator) -> Read:
-        """See ``SampleReader``; in the largest size."""
+        """See ``SampleReader``; in the largest size, as one of the first source."""
         return self.read_size(sample, rng, size=max(self._sizes.sizes))
 
-    def read_size(self, sample: StoredSample, rng: np.random.Generator, *, size: int) -> Read:
+    def read_size(
+        self, sample: StoredSample, rng: np.random.Generator, *, size: int, source: int = 0
+    ) -> Read:
         """One picture.
 
         Args:
             sample: with a picture and boxes.
             rng: see ``SampleReader``.
             size: side of the square in pixels.
+            source: that it comes from.
         Raises:
             BadSampleError: it cannot be decoded, its annotations are broken, or it has no cached
                 regions where they are needed.
         """
-        annotations = of_fields(sample.fields, self._vocabulary.vocabulary)
+        names = self._vocabulary
+        own = source if len(names.sources) > 1 else 0
+        annotations = of_fields(sample.fields, names.sources[own])
         decoded = open_picture(sample.image.data).decode(shrink=1)
         pixels = np.ascontiguousarray(decoded.values)
         if pixels.shape[:2] != annotations.size:
@@ -122,7 +126,9 @@ class DetectionReader:
                 "(height, width)",
             )
         regions, embeds = self._cached(sample.uid)
-        labelled = annotations.kept(self._is_labelled[annotations.labels])
+        is_labelled = names.is_own_labelled[own].numpy()
+        labelled = annotations.kept(is_labelled[annotations.labels])
+        labelled = labelled._replace(labels=names.rows[own].numpy()[labelled.labels])
         transform = self._views.jitter(size).draw(annotations.size, rng)
         seen = transformed(marked(pixels, labelled, regions), transform)
         assert seen.pixels is not None
@@ -195,14 +201,18 @@ class DetectionReader:
 
 
 class _ReaderOfSize:
-    """The reader of one size."""
+    """The reader of one size and source; satisfies ``SourcedReader``."""
 
-    def __init__(self, reader: DetectionReader, size: int) -> None:
-        self._reader, self._size = reader, size
+    def __init__(self, reader: DetectionReader, size: int, source: int = 0) -> None:
+        self._reader, self._size, self._source = reader, size, source
+
+    def of_source(self, source: int) -> "_ReaderOfSize":
+        """See ``SourcedReader``."""
+        return _ReaderOfSize(self._reader, self._size, source)
 
     def read(self, sample: StoredSample, rng: np.random.Generator) -> Read:
         """See ``SampleReader``."""
-        return self._reader.read_size(sample, rng, size=self._size)
+        return self._reader.read_size(sample, rng, size=self._size, source=self._source)
 
     def collate(self, contents: Sequence[_Content], facts: BatchFacts) -> DetectionBatch:
         """See ``SampleReader``."""

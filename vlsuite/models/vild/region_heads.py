@@ -69,7 +69,7 @@ class RegionCutter(nn.Module):
     def __init__(self, trunk: Trunk, *, cells: int) -> None:
         super().__init__()
         self._levels = list(trunk.levels)
-        self._boxes = MultiScaleRoIAlign(self._levels, cells, sampling_ratio=2)
+        self.for_boxes = MultiScaleRoIAlign(self._levels, cells, sampling_ratio=2)
         self._masks = MultiScaleRoIAlign(self._levels, MASK_CELLS, sampling_ratio=2)
 
     def forward(
@@ -89,7 +89,7 @@ class RegionCutter(nn.Module):
             for_masks: 14 x 14 cells instead of those of the settings.
         """
         wanted = {name: maps[name].float() for name in self._levels}
-        align = self._masks if for_masks else self._boxes
+        align = self._masks if for_masks else self.for_boxes
         regions = [one.float() for one in boxes]
         found = align(wanted, regions, [picture_size] * len(boxes))
         return found.to(maps[self._levels[0]].dtype)

@@ -1,12 +1,12 @@
 """What is known of the pictures of a training batch, on the device that computes.
 
-n = marked objects, m = cached regions, D = length of an embedding
+n = marked objects, m = cached regions, D = length of an embedding, S = sources, C = names
 """
 
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from vlsuite.batches.detections import DetectionBatch
@@ -24,6 +24,7 @@ class PictureTargets(NamedTuple):
         regions: cached, in pixels.
         region_embeds: of the teacher, unit norm.
         seed: of what is drawn for this picture, whatever else is in the batch.
+        is_foreign: names that its source is not annotated with, though others are; None: none.
     """
 
     size: tuple[int, int]
@@ -34,10 +35,20 @@ class PictureTargets(NamedTuple):
     regions: Float32[Tensor, "m 4"]
     region_embeds: Float[Tensor, "m D"]
     seed: int
+    is_foreign: Bool[Tensor, " C"] | None = None
 
 
-def targets_of(batch: DetectionBatch, device: torch.device) -> list[PictureTargets]:
-    """The batch's facts by picture."""
+def targets_of(
+    batch: DetectionBatch,
+    device: torch.device,
+    *,
+    is_foreign: Bool[Tensor, "S C"] | None = None,
+) -> list[PictureTargets]:
+    """The batch's facts by picture.
+
+    Args:
+        is_foreign: see ``TrainingVocabulary``.
+    """
     boxes = batch.boxes.to(device).split(batch.num_boxes)
     labels = batch.labels.to(device).split(batch.num_boxes)
     crowds = batch.crowds.to(device).split(batch.num_crowds)
@@ -46,5 +57,8 @@ def targets_of(batch: DetectionBatch, device: torch.device) -> list[PictureTarge
     masks: list[Tensor | None] = [None] * len(batch.sizes)
     if batch.masks is not None:
         masks = list(batch.masks.to(device).split(batch.num_boxes))
-    columns = (batch.sizes, boxes, labels, crowds, masks, regions, embeds, batch.seeds)
+    foreign: list[Tensor | None] = [None] * len(batch.sizes)
+    if is_foreign is not None:
+        foreign = list(is_foreign.to(device)[list(batch.sources)])
+    columns = (batch.sizes, boxes, labels, crowds, masks, regions, embeds, batch.seeds, foreign)
     return [PictureTargets(*row) for row in zip(*columns, strict=True)]

@@ -3,8 +3,11 @@
 C = names, m = regions, D = length of an embedding
 """
 
+import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +20,11 @@ from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.clip import Clip, unscaled
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.vild.crops import CropSettings, crops_of
+from vlsuite.models.vild.kept_names import KeptNames
 
 #: Texts that are embedded in one call, crops in one pass.
 _TEXTS, _CROPS = 4096, 256
+_LOCAL = "local-dir:"
 
 
 class Teacher:
@@ -43,6 +48,7 @@ class Teacher:
         self.config, self.crops = config, crops
         self.prompts, self._synonyms = tuple(prompts), dict(synonyms)
         self._known: dict[str, Tensor] = {}
+        self._kept: KeptNames | None = None
         self.device = torch.device("cpu")
 
     @cached_property
@@ -71,6 +77,22 @@ class Teacher:
         self.built.encoder.to(device)
         return told
 
+    @cached_property
+    def digest(self) -> str:
+        """Tells its weights, preparation and tokenizer from others'; of a folder, its files'.
+
+        Unlike ``fingerprint``, this opens no model that lies in a folder.
+        """
+        place = self.config.name.removeprefix(_LOCAL)
+        if place == self.config.name or not Path(place).is_dir():
+            return self.fingerprint
+        digest = hashlib.sha256(repr(self.config).replace(place, "").encode())
+        for path in sorted(one for one in Path(place).rglob("*") if one.is_file()):
+            with path.open("rb") as stream:
+                own = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest.update(f"{path.relative_to(place).as_posix()} {own}\n".encode())
+        return digest.hexdigest()
+
     @property
     def embed_dim(self) -> int:
         """D."""
@@ -85,6 +107,16 @@ class Teacher:
         """Embeddings of names that need not be computed again."""
         self._known.update(zip(names, embeds.float().cpu(), strict=True))
 
+    def reworded(self, prompts: Sequence[str]) -> "Teacher":
+        """The same model with other prompts; nothing is remembered."""
+        changed = copy.copy(self)
+        changed.prompts, changed._known = tuple(prompts), {}
+        return changed
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep embeddings of names in files there from now on, and read what is there."""
+        self._kept = KeptNames(folder)
+
     @torch.no_grad()
     def embed_names(self, names: Sequence[str]) -> Float[Tensor, "C D"]:
         """One unit vector a name, on the CPU; those embedded before are remembered.
@@ -92,22 +124,31 @@ class Teacher:
         The mean over prompts (and synonyms) of unit vectors, normalised (Radford et al. 2021,
         arXiv 2103.00020, section 3.1.4).
         """
+        if not names:
+            return torch.zeros(0, self.embed_dim)
         new = [name for name in dict.fromkeys(names) if name not in self._known]
+        if new and self._kept is not None:
+            self.remember(new, self._kept.get(self._told(new), lambda: self._embedded(new)))
+        elif new:
+            self.remember(new, self._embedded(new))
+        return torch.stack([self._known[name] for name in names])
+
+    def _told(self, names: Sequence[str]) -> list[object]:
+        """All that embeddings of names depend on."""
+        words = [[name, *self._synonyms.get(name, ())] for name in names]
+        return [self.digest, self.device.type, list(self.prompts), words]
+
+    def _embedded(self, new: Sequence[str]) -> Float[Tensor, "C D"]:
         words = {name: (name, *self._synonyms.get(name, ())) for name in new}
         sentences = [p.replace("{c}", w) for n in new for w in words[n] for p in self.prompts]
-        if sentences:
-            clip = self._clip()
-            parts = [
-                clip.embed_texts(sentences[first : first + _TEXTS]).float().cpu()
-                for first in range(0, len(sentences), _TEXTS)
-            ]
-            counts = [len(words[name]) * len(self.prompts) for name in new]
-            by_name = torch.cat(parts).split(counts)
-            means = torch.stack(
-                [F.normalize(F.normalize(p, dim=1).mean(0), dim=0) for p in by_name]
-            )
-            self.remember(new, means)
-        return torch.stack([self._known[name] for name in names])
+        clip = self._clip()
+        parts = [
+            clip.embed_texts(sentences[first : first + _TEXTS]).float().cpu()
+            for first in range(0, len(sentences), _TEXTS)
+        ]
+        counts = [len(words[name]) * len(self.prompts) for name in new]
+        by_name = torch.cat(parts).split(counts)
+        return torch.stack([F.normalize(F.normalize(p, dim=1).mean(0), dim=0) for p in by_name])
 
     @torch.no_grad()
     def embed_regions(

@@ -17,6 +17,7 @@ from vlsuite.export.run_history import RunHistory
 from vlsuite.models.family import TrainableModel, refuse_objective
 from vlsuite.models.vild.built import BuiltVild
 from vlsuite.models.vild.export_form import export_form
+from vlsuite.models.vild.fixed_form import fixed_form
 from vlsuite.models.vild.folder import write_vild_folder
 from vlsuite.models.vild.model import Vild
 from vlsuite.models.vild.network import LOCALIZER
@@ -55,9 +56,11 @@ class TrainableVild(BuiltVild, TrainableModel):
         """Pictures with boxes, and cached regions where the mode learns from them.
 
         Raises:
-            ConfigError: it needs regions, and none are named.
+            ConfigError: it needs regions, and none are named; or the sources of the data do not
+                fit the vocabularies.
         """
         config, regions = self.config, None
+        self.vocabulary.check_sources(data.train)
         if config.mode in DISTILLED_MODES:
             if config.regions is None:
                 raise ConfigError(
@@ -79,7 +82,8 @@ class TrainableVild(BuiltVild, TrainableModel):
         """Rows of all losses."""
         assert isinstance(batch, DetectionBatch)
         pixels = batch.pixels(self.preprocess, device=device, dtype=dtype)
-        return engine(pixels, targets_of(batch, device))
+        targets = targets_of(batch, device, is_foreign=self.vocabulary.is_foreign)
+        return engine(pixels, targets)
 
     def evaluated(
         self,
@@ -106,9 +110,8 @@ class TrainableVild(BuiltVild, TrainableModel):
         write_vild_folder(folder, self, weights, name=name)
 
     def forms(self) -> Mapping[str, Form]:
-        """Its own."""
-        form = export_form()
-        return {form.name: form}
+        """Its own folder, and one file with a fixed vocabulary."""
+        return {form.name: form for form in (export_form(), fixed_form())}
 
     def stored_scalars(self) -> Mapping[str, float] | None:
         """It has none; empty once it was trained."""
@@ -116,11 +119,13 @@ class TrainableVild(BuiltVild, TrainableModel):
 
     def resolved(self) -> Mapping[str, Any]:
         """Which teacher, names and regions the run began with."""
-        return {
+        sources = self.vocabulary.sources
+        told = {
             "teacher": self.teacher.fingerprint if self.teacher is not None else "",
             "vocabulary": self.vocabulary.vocabulary.digest,
             "regions": asdict(self.source) if self.source is not None else None,
         }
+        return told | ({"vocabularies": [o.digest for o in sources]} if len(sources) > 1 else {})
 
     def take_resolved(self, values: Mapping[str, Any] | None) -> str:
         """A continued run has to have what it began with.
@@ -130,11 +135,14 @@ class TrainableVild(BuiltVild, TrainableModel):
         """
         if values is None:
             return ""
-        for name in ("teacher", "vocabulary"):
-            if values.get(name) != self.resolved()[name]:
+        for name in ("teacher", "vocabulary", "vocabularies"):
+            own = self.resolved().get(name)
+            # a model from its export has the joined names alone
+            if values.get(name) != own and (own is not None or name != "vocabularies"):
+                setting = name.replace("vocabularies", "vocabulary")
                 raise ModelError(
-                    f"the run began with another model.{name} than it has now; give it back its "
-                    "own, or start a new run"
+                    f"the run began with another model.{setting} than it has now; give it back "
+                    "its own, or start a new run"
                 )
         if values.get("regions") is not None and self.source is not None:
             wanted = RegionSource(**values["regions"])
@@ -144,6 +152,21 @@ class TrainableVild(BuiltVild, TrainableModel):
     def is_new(self, name: str) -> bool:
         """What a localizer has none of: the heads that name regions."""
         return self.config.localizer is not None and not name.startswith(LOCALIZER)
+
+    def remarks(self) -> tuple[str, ...]:
+        """How the vocabularies of several sources were joined."""
+        own = self.vocabulary
+        if len(own.sources) == 1:
+            return ()
+        known = [set(source.texts) for source in own.sources]
+        shared = sorted(name for name in own.names if sum(name in one for one in known) > 1)
+        told = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+        counts = " + ".join(f"{len(one):,}" for one in known)
+        same = f"{len(shared):,} of them in several sources ({told})" if shared else "none shared"
+        return (
+            f"note: vocabularies of {counts} names joined into {len(own.names):,}, {same}; names "
+            "are left out of the loss of pictures whose source is not annotated with them",
+        )
 
     def compile(self) -> None:
         """The trunk alone; what follows differs in length from step to step."""

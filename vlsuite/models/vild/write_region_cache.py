@@ -173,8 +173,9 @@ def _begin(out: Path, about: dict[str, Any], source: RegionSource) -> None:
 
 
 def _file_names(shards: PairShards) -> list[str]:
-    """One a shard, after its number and content: a shard that changed is done again."""
-    return [f"{number:05d}-{fact.content[:16]}{SUFFIX}" for number, fact in enumerate(shards.facts)]
+    """One a shard, after its number, content and choice of samples: what changed is done again."""
+    told = ["-".join(filter(None, (fact.content[:16], fact.chosen))) for fact in shards.facts]
+    return [f"{number:05d}-{one}{SUFFIX}" for number, one in enumerate(told)]
 
 
 def _work(
@@ -184,10 +185,11 @@ def _work(
         if (out / name).exists():
             counts["kept"] += 1
             continue
-        file, index = _ShardFile(name), shards.shard_set[number]
-        for row in range(len(index)):
+        file, index, rows = _ShardFile(name), shards.shard_set[number], shards.rows_of(number)
+        wanted = list(range(len(index))) if rows is None else rows.tolist()
+        for row in wanted:
             sample = StoredSample(index.key(row), index.read(row), name=index.name(row))
-            yield file, _Work(sample, row == len(index) - 1)
+            yield file, _Work(sample, row == wanted[-1])
 
 
 def _embed(

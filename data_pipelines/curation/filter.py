@@ -1,0 +1,125 @@
+"""What a filter is: settings that say, in SQL over the table, which samples are dropped and why.
+
+A filter is one module of ``filters/`` whose frozen dataclass is registered by name:
+``@filters.register("caption-length")``. Its fields are its settings in a recipe. It never sees a
+shard. Each sample of its input is kept, or dropped by the first of its rules that holds.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from data_pipelines.registry import Registry
+
+filters: Registry[type["SampleFilter"]] = Registry(
+    "filter", package="data_pipelines.curation.filters", variable="filters"
+)
+
+
+class Rule(NamedTuple):
+    """One way to be dropped; the last four are expressions of DuckDB over the table's columns.
+
+    Attributes:
+        reason: short, and the same for all like cases ("caption too short"); empty takes the
+            detail for it.
+        when: true where a sample is dropped. NULL counts as true: what is not known of a sample
+            cannot let it pass.
+        value: the number that was judged; NULL where it is none.
+        threshold: what it was held against.
+        detail: text beside them: a language, the uid of the first copy.
+    """
+
+    reason: str
+    when: str
+    value: str = "NULL"
+    threshold: str = "NULL"
+    detail: str = "NULL"
+
+
+@runtime_checkable
+class StageInput(Protocol):
+    """The samples that reach a filter.
+
+    ``relation`` names them for SQL: ``id`` (unique, in the order of shards and rows), ``uid``,
+    ``shard``, ``row`` and the columns that the filter ``needs``.
+    """
+
+    @property
+    def relation(self) -> str:
+        """For the FROM of a query."""
+        ...
+
+    def one(self, query: str) -> tuple[Any, ...]:
+        """The first row of the answer."""
+        ...
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        """The answer in pieces, for filters that read captions in Python."""
+        ...
+
+    def add_query(self, query: str) -> None:
+        """Columns of the filter's own for its rules to name: a query that gives ``id`` and them.
+
+        Samples without a row there have NULL.
+        """
+        ...
+
+    def add_columns(self, batches: pa.RecordBatchReader) -> None:
+        """The same from Python."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """Tell the user something that the numbers alone do not."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleFilter(ABC):
+    """Base of all filters."""
+
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Columns of the table that the rules name."""
+
+    @abstractmethod
+    def rules(self, samples: StageInput) -> Sequence[Rule]:
+        """When a sample is dropped, the first rule first.
+
+        Args:
+            samples: asked by filters whose rules depend on all of them (a top share).
+        """
+
+    def files(self) -> tuple[Path, ...]:
+        """Files that the rules depend on; their digests are stored with the run."""
+        return ()
+
+
+def add_firsts(samples: StageInput, keys: str, *, among: str = "true") -> None:
+    """Columns ``first_id``, ``first_uid``, ``first_shard`` and ``first_row`` of samples that share
+    their keys with others.
+
+    They are those of the first of them in the order of shards and rows; samples whose keys nobody
+    shares have NULL.
+
+    Args:
+        keys: a column, or several as "(a, b)".
+        among: which samples count; the others have NULL.
+    """
+    source = f"(SELECT * FROM {samples.relation} WHERE {among})"
+    firsts = ", ".join(f"min_by({key}, id) AS first_{key}" for key in ("uid", "shard", "row"))
+    samples.add_query(
+        f"""WITH shared AS (
+            SELECT {keys} AS keys, min(id) AS first_id, {firsts}
+            FROM {source} GROUP BY {keys} HAVING count(*) > 1)
+        SELECT id, first_id, first_uid, first_shard, first_row
+        FROM {source} JOIN shared ON {keys} = shared.keys"""
+    )
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL."""
+    return "'" + text.replace("'", "''").replace("\0", "") + "'"

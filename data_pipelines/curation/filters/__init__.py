@@ -1,0 +1,1 @@
+"""Filters of curation, one a module; see ``data_pipelines.curation.filter``."""

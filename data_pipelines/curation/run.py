@@ -1,0 +1,309 @@
+"""A recipe over a table: what is kept, and the fate of every sample.
+
+``kept.parquet`` names the kept samples in the order of shards and rows (uid, shard, row);
+``lineage/NNNNN.parquet`` names all samples in the order of their uids, with the stage that dropped
+each, the reason, the value and the threshold (stage NULL: kept); ``run.json``, written last, has
+the recipe, the digests of everything that was read and written, and the counts of each stage. It
+holds no times: the same recipe over the same table gives the same bytes.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from data_pipelines.bounded_json import read_json
+from data_pipelines.curation.filter import quoted
+from data_pipelines.curation.parts import PartWriter, writing_part
+from data_pipelines.curation.recipe import Recipe
+from data_pipelines.curation.stages import StageCounts, Stages
+from data_pipelines.curation.table import Table
+from data_pipelines.errors import DataError
+from data_pipelines.schema import JsonValue
+from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
+from data_pipelines.shards.manifest import tool_version
+
+#: Names inside the folder of a run.
+RUN_NAME, KEPT_NAME, LINEAGE = "run.json", "kept.parquet", "lineage"
+
+#: Raised when the meaning of a file changes.
+RUN_VERSION = 1
+
+#: Rows of one file of the lineage.
+LINEAGE_ROWS = 1 << 21
+
+#: Rows of a row group: what is read to find one of them.
+GROUP_ROWS = 1 << 14
+
+KEPT_COLUMNS = pa.schema(
+    [
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),
+    ]
+)
+
+_REPEATED = pa.dictionary(pa.int32(), pa.string())
+
+LINEAGE_COLUMNS = pa.schema(
+    [
+        *KEPT_COLUMNS,
+        pa.field("stage", _REPEATED),
+        pa.field("reason", _REPEATED),
+        pa.field("value", pa.float64()),
+        pa.field("threshold", pa.float64()),
+        pa.field("detail", pa.string()),
+    ]
+)
+
+
+class WrittenFile(NamedTuple):
+    """A file of a run; ``first_uid`` is the lowest that it holds, of the lineage."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    first_uid: str = ""
+
+    def told(self) -> dict[str, JsonValue]:
+        """For run.json."""
+        found = self._asdict()
+        return found if self.first_uid else {k: v for k, v in found.items() if k != "first_uid"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunReport:
+    """What a run kept, stage by stage.
+
+    Args:
+        was_there: the folder held this very run already, and nothing was done.
+    """
+
+    out_dir: Path
+    num_samples: int
+    num_kept: int
+    stages: tuple[StageCounts, ...]
+    was_there: bool = False
+
+
+def run_recipe(
+    recipe: Recipe,
+    table: Table,
+    out_dir: Path,
+    *,
+    overwrite: bool = False,
+    memory: int | None = None,
+    threads: int | None = None,
+    progress: Callable[[Sequence[Any]], Iterator[Any]] = iter,
+) -> RunReport:
+    """Run the stages of a recipe over a table and write what came of it.
+
+    Args:
+        out_dir: folder of the run. One that holds the same run already is left as it is.
+        overwrite: replace another run that is there.
+        memory: bytes that the database may use.
+        threads: of the database; the result does not depend on it.
+        progress: wraps the stages.
+    Raises:
+        DataError: another run is there, a column is missing, samples are not accounted for, or
+            the folder cannot be written.
+    """
+    identity = _identity(recipe, table)
+    there = stored_run(out_dir) if (out_dir / RUN_NAME).exists() else None
+    if there is not None:
+        if there["made_from"] == identity:
+            return _report(out_dir, there, was_there=True)
+        if not overwrite:
+            raise DataError(
+                f"{out_dir} holds another run ({_difference(there['made_from'], identity)}); "
+                "choose another --out, or --overwrite it"
+            )
+    _clear(out_dir)
+    with Stages(table, memory=memory, threads=threads, scratch=out_dir / "scratch") as stages:
+        counts = [stages.run(stage.name, stage.filter) for stage in progress(recipe.stages)]
+        files = _written(stages, out_dir, table.num_rows, identity)
+    _remove_scratch(out_dir)
+    stored = _stored(recipe, table, identity, counts, files)
+    text = json.dumps(stored, indent=1, ensure_ascii=True)
+    write_file(out_dir / RUN_NAME, f"{text}\n".encode())
+    return _report(out_dir, stored, was_there=False)
+
+
+def stored_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` of a finished run says.
+
+    Raises:
+        DataError: there is none, or it is of another version.
+    """
+    path = folder / RUN_NAME
+    try:
+        stored = read_json(path)
+        version = stored["format_version"] if stored["tool"] == "vlsuite" else None
+    except FileNotFoundError:
+        raise DataError(
+            f"{folder} holds no finished run of 'vlsuite curate run'; run it (again)"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} cannot be read: {error}; run the recipe again") from error
+    if version != RUN_VERSION:
+        raise DataError(f"{path} is of another version of vlsuite; run the recipe again")
+    return stored
+
+
+def _identity(recipe: Recipe, table: Table) -> dict[str, Any]:
+    """Everything that the result follows from."""
+    needed = [name for stage in recipe.stages for name in stage.filter.needs()]
+    scores = sorted(set(needed).intersection(table.scores) - set(table.columns))
+    return {
+        "stages": recipe.identity(),
+        "shards": [[part.shard, part.content, part.rows] for part in table.parts],
+        "table": table.sha256,
+        "scores": {name: table.score_sha256(name) for name in scores},
+    }
+
+
+def _difference(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """Which part of two identities is not the same, in a few words."""
+    if stored["stages"] != wanted["stages"]:
+        return "of other stages or settings"
+    if stored["shards"] != wanted["shards"]:
+        return "of other shards"
+    return "of another scan" if stored["table"] != wanted["table"] else "of other scores"
+
+
+def _clear(out_dir: Path) -> None:
+    make_folder(out_dir / LINEAGE)
+    try:
+        (out_dir / RUN_NAME).unlink(missing_ok=True)
+        for path in (out_dir / LINEAGE).glob("*.parquet"):
+            path.unlink()
+    except OSError as error:
+        raise DataError(f"cannot write {out_dir}: {error.strerror}; mend permissions") from error
+    _remove_scratch(out_dir)
+    for folder in (out_dir, out_dir / LINEAGE):
+        remove_unfinished(folder)
+
+
+def _remove_scratch(out_dir: Path) -> None:
+    scratch = out_dir / "scratch"
+    if scratch.is_dir():
+        for path in scratch.glob("duckdb_temp*"):
+            path.unlink(missing_ok=True)
+        scratch.rmdir()
+
+
+def _written(
+    stages: Stages, out_dir: Path, num_rows: int, identity: dict[str, Any]
+) -> list[WrittenFile]:
+    made_from = {"table": identity["table"], "scores": identity["scores"]}
+    kept = _kept(stages, out_dir, made_from)
+    lineage = list(_lineage(stages, out_dir / LINEAGE, made_from))
+    dropped = sum(stages.sql("SELECT count(*) FROM dropped").fetchall()[0])
+    if sum(file.rows for file in lineage) != num_rows or kept.rows + dropped != num_rows:
+        raise DataError(
+            f"of {num_rows:,} samples {kept.rows:,} are kept and {dropped:,} dropped; a file of "
+            "the table changed meanwhile: run it again"
+        )
+    return [kept, *lineage]
+
+
+def _kept(stages: Stages, out_dir: Path, made_from: dict[str, Any]) -> WrittenFile:
+    query = "SELECT uid, shard, row FROM samples ANTI JOIN dropped USING (id) ORDER BY id"
+    with writing_part(out_dir / KEPT_NAME, KEPT_COLUMNS) as part:
+        part.note({"format_version": RUN_VERSION, **made_from})
+        for batch in _even(stages.batches(query), KEPT_COLUMNS):
+            part.write(batch)
+    return _file(KEPT_NAME, part)
+
+
+def _lineage(stages: Stages, folder: Path, made_from: dict[str, Any]) -> Iterator[WrittenFile]:
+    """Files of up to ``LINEAGE_ROWS`` rows each, in the order of the uids."""
+    named = " ".join(f"WHEN {i} THEN {quoted(name)}" for i, name in enumerate(stages.names))
+    query = f"""SELECT uid, shard, row, CASE stage {named} END AS stage,
+            {stages.reason()} AS reason, value, threshold, {stages.detail()} AS detail
+        FROM samples LEFT JOIN dropped USING (id) ORDER BY uid, id"""
+    batches = _even(stages.batches(query), LINEAGE_COLUMNS)
+    batch, number = next(batches, None), 0
+    while batch is not None:
+        name, first_uid = f"{number:05d}.parquet", batch["uid"][0].as_py()
+        with writing_part(folder / name, LINEAGE_COLUMNS) as part:
+            part.note({"format_version": RUN_VERSION, **made_from})
+            while batch is not None and part.num_rows + batch.num_rows <= LINEAGE_ROWS:
+                part.write(batch)
+                batch = next(batches, None)
+        yield _file(f"{LINEAGE}/{name}", part, first_uid=first_uid)
+        number += 1
+
+
+def _file(name: str, part: PartWriter, *, first_uid: str = "") -> WrittenFile:
+    return WrittenFile(name, part.num_rows, part.size, part.sha256, first_uid)
+
+
+def _even(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Tables of the same number of rows, however the database cut them: bytes follow from it."""
+    waiting: list[pa.Table] = []
+    for batch in batches:
+        waiting.append(pa.Table.from_batches([batch]))
+        if sum(table.num_rows for table in waiting) >= GROUP_ROWS:
+            joined = pa.concat_tables(waiting)
+            while joined.num_rows >= GROUP_ROWS:
+                yield _coded(joined.slice(0, GROUP_ROWS), schema)
+                joined = joined.slice(GROUP_ROWS)
+            waiting = [joined]
+    last = pa.concat_tables(waiting) if waiting else None
+    if last is not None and last.num_rows:
+        yield _coded(last, schema)
+
+
+def _coded(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """In the types of a schema, each dictionary of these rows alone."""
+    columns = []
+    for field in schema:
+        column = table[field.name].combine_chunks()
+        if pa.types.is_dictionary(field.type):
+            plain = column.cast(pa.string())
+            column = plain.dictionary_encode().cast(field.type)
+        columns.append(column.cast(field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _stored(
+    recipe: Recipe,
+    table: Table,
+    identity: dict[str, Any],
+    counts: Sequence[StageCounts],
+    files: Sequence[WrittenFile],
+) -> dict[str, Any]:
+    return {
+        "format_version": RUN_VERSION,
+        "tool": "vlsuite",
+        "tool_version": tool_version(),
+        "recipe": recipe.name,
+        "about": recipe.about,
+        "recipe_sha256": recipe.sha256(),
+        "samples": table.num_rows,
+        "kept": files[0].rows,
+        "stages": [
+            {k: list(v) if k == "warnings" else v for k, v in one._asdict().items()}
+            for one in counts
+        ],
+        "files": [file.told() for file in files],
+        "scan_settings": table.settings,
+        "made_from": identity,
+    }
+
+
+def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunReport:
+    return RunReport(
+        out_dir=out_dir,
+        num_samples=stored["samples"],
+        num_kept=stored["kept"],
+        stages=tuple(
+            StageCounts(**one | {"warnings": tuple(one["warnings"])}) for one in stored["stages"]
+        ),
+        was_there=was_there,
+    )

@@ -1,0 +1,266 @@
+"""Filters run one after another over a table, by DuckDB, larger than memory where need be.
+
+``dropped`` holds one row for each sample that some stage dropped; what is in no row of it is kept.
+After each stage, what it was given must be what it kept plus what it dropped, or the run ends.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+import pyarrow as pa
+
+from data_pipelines.curation.filter import Rule, SampleFilter, quoted
+from data_pipelines.curation.table import Table
+from data_pipelines.errors import DataError
+
+_DROPPED = """CREATE TABLE dropped (
+    id BIGINT, stage UTINYINT, rule UTINYINT, value DOUBLE, threshold DOUBLE, detail VARCHAR)"""
+
+# Parts are read in the order of the shards, so that the number of the file is that of the shard.
+_ID = "((file_index::BIGINT << 32) | row)"
+
+_IDENTITY = ("id", "uid", "shard", "row")
+_BATCH_ROWS = 1 << 16
+
+
+class StageCounts(NamedTuple):
+    """What one stage was given and did with it; ``reasons`` are those of the dropped."""
+
+    stage: str
+    given: int
+    kept: int
+    dropped: int
+    reasons: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+class Stages:
+    """A database over a table, and what is left of its samples.
+
+    Args:
+        table: opened.
+        memory: bytes that DuckDB may use; None leaves it to DuckDB (80% of the machine).
+        threads: of DuckDB; None: one a core. The result does not depend on it.
+        scratch: folder for what does not fit into memory.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        memory: int | None = None,
+        threads: int | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        self._table = table
+        self._connection = duckdb.connect()
+        self.names: list[str] = []
+        self._reasons: list[list[str]] = []
+        self._left = table.num_rows
+        self.sql("SET preserve_insertion_order = false")
+        if threads is not None:
+            self.sql(f"SET threads = {threads}")
+        if memory is not None:
+            self.sql(f"SET memory_limit = '{memory}B'")
+        if scratch is not None:
+            self.sql(f"SET temp_directory = {quoted(str(scratch))}")
+        files = _listed([part.path for part in table.parts])
+        self.sql(f"CREATE VIEW samples AS SELECT {_ID} AS id, * FROM read_parquet({files})")
+        self.sql(_DROPPED)
+
+    def __enter__(self) -> "Stages":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def sql(self, query: str) -> duckdb.DuckDBPyConnection:
+        """Run a query.
+
+        Raises:
+            DataError: it does not fit into memory and scratch space, or a file is damaged.
+        """
+        with self._told():
+            return self._connection.execute(query)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            told = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"cannot work on {self._table.folder}: {told}; free space, or give it more --memory"
+            ) from error
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        """The answer to a query in pieces."""
+        with self._told():
+            yield from self._connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+
+    def register(self, name: str, batches: pa.RecordBatchReader) -> None:
+        """Make Arrow data known to the next query under a name."""
+        self._connection.register(name, batches)
+
+    def run(self, name: str, chosen: SampleFilter) -> StageCounts:
+        """Run one filter over what is left.
+
+        Args:
+            name: of the stage.
+        Raises:
+            DataError: the table lacks a column that the filter needs, the filter's rules are no
+                SQL over its columns, or they do not account for every sample.
+        """
+        columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
+        self._refuse_unknown(name, columns)
+        self.sql("DROP TABLE IF EXISTS own")
+        self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
+        given = _Given(self)
+        number = len(self.names)
+        rules = chosen.rules(given)
+        try:
+            self.sql(_insertion(number, rules, has_own=given.has_own))
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            told = " ".join(str(error).split())[:300]
+            raise DataError(
+                f"stage '{name}': its rules are no SQL over the columns {', '.join(columns)}: "
+                f"{told}; mend the filter"
+            ) from error
+        self.names.append(name)
+        self._reasons.append([rule.reason for rule in rules])
+        reasons = self._counted(number)
+        counts = StageCounts(
+            stage=name,
+            given=self._left,
+            kept=self._count("samples ANTI JOIN dropped USING (id)"),
+            dropped=sum(reasons.values()),
+            reasons=reasons,
+            warnings=tuple(given.warnings),
+        )
+        _refuse_unaccounted(counts)
+        self._left = counts.kept
+        return counts
+
+    def reason(self) -> str:
+        """An expression over ``dropped``: why a sample was dropped, in words."""
+        cases = "".join(
+            f" WHEN stage = {stage} AND rule = {rule} THEN {quoted(text) if text else 'detail'}"
+            for stage, texts in enumerate(self._reasons)
+            for rule, text in enumerate(texts)
+        )
+        return f"CASE{cases} END" if cases else "NULL"
+
+    def detail(self) -> str:
+        """An expression over ``dropped``: what else is known, where the reason is not that."""
+        return f"CASE WHEN detail = {self.reason()} THEN NULL ELSE detail END"
+
+    def _counted(self, number: int) -> dict[str, int]:
+        """How many samples a stage dropped, by reason."""
+        return dict(
+            self.sql(
+                f"SELECT {self.reason()}, count(*) FROM dropped WHERE stage = {number} "
+                "GROUP BY 1 ORDER BY 1"
+            ).fetchall()
+        )
+
+    def _count(self, source: str) -> int:
+        (number,) = self.sql(f"SELECT count(*) FROM {source}").fetchall()[0]
+        return number
+
+    def _given(self, columns: Sequence[str]) -> str:
+        """The query for what is left, with the columns that a filter needs."""
+        scores = [one for one in columns if one not in self._table.columns]
+        own = [*_IDENTITY, *(one for one in columns if one not in scores)]
+        joins = ""
+        for number, name in enumerate(scores):
+            files = _listed(self._table.score_parts(name))
+            joins += (
+                f" LEFT JOIN (SELECT {_ID} AS id, score::DOUBLE AS {_name(name)} "
+                f"FROM read_parquet({files})) AS score_{number} USING (id)"
+            )
+        listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
+        return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
+
+    def _refuse_unknown(self, stage: str, columns: Sequence[str]) -> None:
+        known = (*self._table.columns, *self._table.scores)
+        missing = [one for one in columns if one not in known]
+        if missing:
+            raise DataError(
+                f"stage '{stage}' needs the column '{missing[0]}', which the table in "
+                f"{self._table.folder} has not; {_how_to_get(missing[0])}"
+            )
+
+
+class _Given:
+    """What a filter may ask; see ``StageInput``."""
+
+    relation = "given"
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self.warnings: list[str] = []
+        self.has_own = False
+
+    def one(self, query: str) -> tuple[Any, ...]:
+        return self._stages.sql(query).fetchall()[0]
+
+    def batches(self, query: str) -> Iterator[pa.RecordBatch]:
+        return self._stages.batches(query)
+
+    def add_query(self, query: str) -> None:
+        self._stages.sql(f"CREATE TABLE own AS {query}")
+        self.has_own = True
+
+    def add_columns(self, batches: pa.RecordBatchReader) -> None:
+        self._stages.register("from_python", batches)
+        self.add_query("SELECT * FROM from_python")
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:
+    """The statement that adds what the rules drop."""
+    source = "given LEFT JOIN own USING (id)" if has_own else "given"
+    first = " ".join(f"WHEN coalesce(({r.when}), true) THEN {i}" for i, r in enumerate(rules))
+    return f"""INSERT INTO dropped
+        SELECT id, {number}, rule, {_chosen([r.value for r in rules], "DOUBLE")},
+            {_chosen([r.threshold for r in rules], "DOUBLE")},
+            {_chosen([r.detail for r in rules], "VARCHAR")}
+        FROM (SELECT *, CASE {first} END AS rule FROM {source}) WHERE rule IS NOT NULL"""
+
+
+def _chosen(values: Sequence[str], kind: str) -> str:
+    """The value of the rule that held."""
+    if all(value == "NULL" for value in values):
+        return f"NULL::{kind}"
+    cases = " ".join(f"WHEN {i} THEN ({value})::{kind}" for i, value in enumerate(values))
+    return f"CASE rule {cases} END"
+
+
+def _refuse_unaccounted(counts: StageCounts) -> None:
+    if counts.given != counts.kept + counts.dropped:
+        raise DataError(
+            f"stage '{counts.stage}' was given {counts.given:,} samples and accounts for "
+            f"{counts.kept:,} kept and {counts.dropped:,} dropped; nothing was written: mend the "
+            "filter, whose own columns must have one row a sample at most"
+        )
+
+
+def _how_to_get(column: str) -> str:
+    if column in ("language", "language_score"):
+        return "scan again with --language lid176 or --language cld3"
+    if column in ("phash", "phash_path"):
+        return "scan again with --phash scaled"
+    return f"if it is a score, make it by 'vlsuite curate score SHARDS --name {column}'"
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return f"[{', '.join(quoted(str(path)) for path in files)}]"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
