@@ -94,6 +94,7 @@ def figures_of(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, A
         "intervals": summary["intervals"],
         "stage_seconds": summary["stage_seconds"],
         "wall_clock_seconds": summary["wall_clock_seconds"],
+        "processor_seconds": summary["processor_seconds"],
         "goals": [goal.to_dict() for goal in goals],
     }
 

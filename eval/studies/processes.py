@@ -45,21 +45,24 @@ def task_pool(jobs: int, *, threads: int, preload: Sequence[str]) -> ProcessPool
     )
 
 
-def run_tasks(pool: ProcessPoolExecutor, tasks: Sequence[Task], logs: Path, *, what: str) -> None:
+def run_tasks(pool: ProcessPoolExecutor, tasks: Sequence[Task], logs: Path, *, what: str) -> float:
     """Run all tasks, saying on standard error how far they are.
 
     Args:
         logs: folder of the logs; it is there.
         what: a task is called in what is said.
+    Returns:
+        Processor seconds of the tasks, which other work on the machine does not add to.
     Raises:
         EvaluationError: some failed; the others are finished first.
     """
-    started, failed = time.perf_counter(), []
+    started, failed, spent_computing = time.perf_counter(), [], 0.0
     waiting: dict[Future, str] = {
         pool.submit(_logged, logs / f"{name}.log", function, arguments): name
         for name, function, arguments in tasks
     }
-    for number, (name, error) in enumerate(_finished(waiting, logs), start=1):
+    for number, (name, error, computed) in enumerate(_finished(waiting, logs), start=1):
+        spent_computing += computed
         spent = time.perf_counter() - started
         left = spent / number * (len(tasks) - number)
         said = "done" if error is None else f"FAILED: {error}"
@@ -76,9 +79,11 @@ def run_tasks(pool: ProcessPoolExecutor, tasks: Sequence[Task], logs: Path, *, w
             f"{len(failed)} of {len(tasks)} runs failed ({', '.join(failed[:3])}); "
             f"{logs} says why; the same command repeats them"
         )
+    return spent_computing
 
 
-def _finished(waiting: dict[Future, str], logs: Path) -> Iterator[tuple[str, str | None]]:
+def _finished(waiting: dict[Future, str], logs: Path) -> Iterator[tuple[str, str | None, float]]:
+    """Name, error and processor seconds of each task as it ends."""
     told: dict[str, str] = {}
     while waiting:
         done, _ = wait(waiting, timeout=_TOLD_EVERY, return_when=FIRST_COMPLETED)
@@ -91,7 +96,10 @@ def _finished(waiting: dict[Future, str], logs: Path) -> Iterator[tuple[str, str
                     "a run was killed (out of memory?); the same command goes on from here, "
                     "with fewer --jobs it needs less memory"
                 )
-            yield waiting.pop(future), None if error is None else " ".join(str(error).split())
+            if error is None:
+                yield waiting.pop(future), None, future.result()
+            else:
+                yield waiting.pop(future), " ".join(str(error).split()), 0.0
 
 
 def _tell(waiting: dict[Future, str], logs: Path, told: dict[str, str]) -> None:
@@ -107,8 +115,13 @@ def _tell(waiting: dict[Future, str], logs: Path, told: dict[str, str]) -> None:
             print(f"  {name}: {last[:140]}", file=sys.stderr, flush=True)
 
 
-def _logged(log: Path, function: Callable[..., None], arguments: tuple) -> None:
-    """In the task's own process: what it says goes to its log; errors come back as one line."""
+def _logged(log: Path, function: Callable[..., None], arguments: tuple) -> float:
+    """In the task's own process: what it says goes to its log; errors come back as one line.
+
+    Returns:
+        Processor seconds.
+    """
+    began = time.process_time()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
@@ -123,3 +136,4 @@ def _logged(log: Path, function: Callable[..., None], arguments: tuple) -> None:
 
         traceback.print_exc()
         raise RuntimeError(f"{type(error).__name__}: {error}") from None
+    return time.process_time() - began

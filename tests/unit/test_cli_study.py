@@ -82,3 +82,28 @@ def test_a_chosen_grid_with_settings(tmp_path: Path, asked: list):
     ((config, cells, jobs),) = asked
     assert (config.epochs, config.batch_size, jobs) == (2, 64, 1)
     assert set(cells) == {Cell(m, r, 4) for m in ("infonce", "rde") for r in (0.0, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--out DIR"),
+        (["--out", "OUT", "--modes", "magic"], "no mode 'magic'"),
+        (["--out", "OUT", "--set", "trian=1"], "trian"),
+        (["--out", "OUT", "--set", "side=100"], "multiple of 32"),
+        (["--out", "OUT", "--report-only"], "no finished head"),
+    ],
+)
+def test_mistakes_of_a_detection_study(tmp_path: Path, capsys, arguments: list[str], said: str):
+    given = [str(tmp_path / "out") if word == "OUT" else word for word in arguments]
+    assert main(["study", "detection", *given]) == 2
+    error = capsys.readouterr().err.strip()
+    assert said in error
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_settings_of_a_detection_study_are_listed(capsys):
+    assert main(["study", "detection", "--list-settings"]) == 0
+    assert "localizer_steps=" in capsys.readouterr().out

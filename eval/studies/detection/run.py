@@ -54,11 +54,11 @@ def run_study(
             ]
             if not missing:
                 return
-            started = time.perf_counter()
+            started, computed = time.perf_counter(), 0.0
             try:
-                run_tasks(pool, missing, out / "logs", what=name)
+                computed = run_tasks(pool, missing, out / "logs", what=name)
             finally:
-                _add_time(folders, name, time.perf_counter() - started)
+                _add_time(folders, name, time.perf_counter() - started, computed)
 
         stage("scenes", [("scenes", base.has_scenes(folders), base.make_scenes, ())])
         stage(
@@ -104,14 +104,17 @@ def refuse_other_study(folders: StudyFolders, config: DetectionStudyConfig) -> N
         )
 
 
-def stage_times(folders: StudyFolders) -> dict[str, float]:
-    """Seconds that each stage took, over all calls."""
+def stage_times(folders: StudyFolders) -> dict[str, dict[str, Any]]:
+    """Seconds that each stage took, over all calls: "wall" clock, and "cpu" of its processes."""
     return read_object(folders.times) if folders.times.is_file() else {}
 
 
-def _add_time(folders: StudyFolders, name: str, seconds: float) -> None:
+def _add_time(folders: StudyFolders, name: str, wall: float, cpu: float) -> None:
     times = stage_times(folders)
-    write_json(folders.times, times | {name: times.get(name, 0.0) + seconds})
+    own = times.get(name, {"wall": 0.0, "cpu": 0.0})
+    is_known = own["cpu"] is not None
+    own = {"wall": own["wall"] + wall, "cpu": own["cpu"] + cpu if is_known else None}
+    write_json(folders.times, times | {name: own})
 
 
 def _facts(name: str, path: Path, function: Callable[..., None]) -> tuple[str, bool, Any, tuple]:

@@ -91,7 +91,7 @@ class DetectionStudyConfig:
     regions: int = 12
     region_nms: float = 0.6
     views: int = 1
-    steps: int = 1600
+    steps: int = 1000
     lr: float = 2e-3
     weight_decay: float = 0.05
     image_weight: float = 0.5

@@ -78,8 +78,12 @@ def summarise(
         "shuffled": {
             group: _plain(statistics.ap50("image", group, vectors="shuffled")) for group in GROUPS
         },
-        "stage_seconds": {name: round(seconds, 1) for name, seconds in times.items()},
-        "wall_clock_seconds": round(sum(times.values()), 1),
+        "stage_seconds": {
+            name: {kind: None if s is None else round(s, 1) for kind, s in own.items()}
+            for name, own in times.items()
+        },
+        "wall_clock_seconds": round(sum(own["wall"] for own in times.values()), 1),
+        "processor_seconds": _sum([own["cpu"] for own in times.values()]),
     }
 
 
@@ -104,3 +108,9 @@ def _results(statistics: Statistics, records: Sequence[HeadRecord], mode: str) -
 
 def _plain(found: Estimate | None) -> dict[str, Any] | None:
     return None if found is None else found.to_dict()
+
+
+def _sum(seconds: Sequence[float | None]) -> float | None:
+    """None where one is not known."""
+    known = [one for one in seconds if one is not None]
+    return round(sum(known), 1) if len(known) == len(seconds) else None

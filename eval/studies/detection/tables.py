@@ -79,7 +79,15 @@ def _controls(summary: Mapping[str, Any]) -> Table:
 
 
 def _times(summary: Mapping[str, Any]) -> Table:
-    rows = [(name, f"{s / 60:.1f}") for name, s in summary["stage_seconds"].items()]
-    rows.append(("all", f"{summary['wall_clock_seconds'] / 60:.1f}"))
-    return Table("Wall clock", "Minutes; calls that went on where others stopped are added up.",
-                 ("stage", "minutes"), rows)  # fmt: skip
+    rows = [
+        (name, _minutes(own["wall"]), _minutes(own["cpu"]))
+        for name, own in summary["stage_seconds"].items()
+    ]
+    whole = (summary["wall_clock_seconds"], summary["processor_seconds"])
+    rows.append(("all", *map(_minutes, whole)))
+    note = "Minutes; calls that went on where others stopped are added up."
+    return Table("Time", note, ("stage", "wall clock", "processor"), rows)
+
+
+def _minutes(seconds: float | None) -> str:
+    return _NONE if seconds is None else f"{seconds / 60:.1f}"
