@@ -30,7 +30,7 @@ from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.bounded_json import read_object
-from data_pipelines.settings import apply_overrides
+from data_pipelines.settings import apply_overrides, from_dict
 from data_pipelines.sources.detection_scenes import DetectionScenesSource
 from data_pipelines.sources.source import Target
 from eval.studies.detection.detecting import EXPORT, pictures_in
@@ -158,8 +158,7 @@ def _config(args: argparse.Namespace, out: Path) -> DetectionStudyConfig:
     settings = StudyFolders(out).settings
     if settings.is_file():
         stored = read_object(settings)["settings"]
-        kept = {k: tuple(v) if isinstance(v, list) else v for k, v in stored.items()}
-        return apply_overrides(DetectionStudyConfig(**kept), args.set)
+        return apply_overrides(from_dict(DetectionStudyConfig, stored), args.set)
     begun = DetectionStudyConfig(backgrounds=tuple(args.backgrounds))
     return apply_overrides(begun, [*(QUICK if args.quick else ()), *args.set])
 

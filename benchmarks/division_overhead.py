@@ -7,7 +7,6 @@ Arms with the same loss with and without division show what the division costs; 
 InfoNCE on the same model, what the whole objective costs. Without a GPU the time is the CPU time
 of this process (one thread, no data workers), which hardly depends on what else the machine does;
 wall time stands beside it, and is the time on a GPU. Afterwards both dividing objectives train
-from benchmarks.support.program import run_as_program
 from the start, with a longer warm-up; the share of all pairs they then call noisy, with more than
 even probability, is the false flag rate: no pair of this data is mismatched.
 """
@@ -27,6 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.support import environment
+from benchmarks.support.program import run_as_program
 from benchmarks.support.real_runs import make_data
 from benchmarks.support.report import finish
 

@@ -2,7 +2,6 @@
 
 Clips of 64 frames (``vlsuite data build motion``), whose questions have twins of the same frames in
 another order. An image tower is trained first, as the mean of eight frames; the video models start
-from benchmarks.support.program import run_as_program
 from it. STORM, with its image tower frozen, and STORM without Mamba are trained twice a seed: with
 all tokens, and with a mean over four frames; then tokens are given up without training, so
 
@@ -22,6 +21,7 @@ from benchmarks.support import storm_scores as scores
 from benchmarks.support.environment import describe
 from benchmarks.support.motion_runs import MotionData, MotionRuns, training_cost
 from benchmarks.support.order_questions import OrderQuestions, open_questions
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.storm_scores import Hits, Shown
 from benchmarks.support.timed_process import BenchmarkError

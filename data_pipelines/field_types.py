@@ -60,8 +60,9 @@ def is_finite_number(value: object) -> TypeGuard[int | float]:
     JSON has whole numbers of any length; ``float`` and ``math.isfinite`` raise OverflowError on
     those beyond 1.8e308. NaN is below nothing.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= sys.float_info.max
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def type_name(kind: Any) -> str:

@@ -110,7 +110,7 @@ def annotated_picture(
     regions = [
         Drawn(
             (box[0], box[1], box[2], box[3]),
-            f"{names[label]} (crowd)" if crowd else names[label],
+            f"{names[int(label)]} (crowd)" if crowd else names[int(label)],
             colour_of(label),
             mask=None if mask is None else pixels_of(mask, size) > 0,
         )

@@ -16,7 +16,7 @@ def ids_of_letters(
 ) -> tuple[UInt64[np.ndarray, "ids 2"], Bool[np.ndarray, " ids"]]:
     """The numbers of each row of letters, and whether all of the row are digits (small ones)."""
     digits = _DIGITS[letters]
-    is_id = (digits < _NO_DIGIT).all(axis=1)
+    is_id = np.asarray((digits < _NO_DIGIT).all(axis=1))
     values = np.ascontiguousarray((digits[:, 0::2] & 15) << 4 | (digits[:, 1::2] & 15))
     return values.view(">u8").astype(np.uint64), is_id
 

@@ -52,7 +52,7 @@ def write_raw(samples: Iterable[RawSample], path: Path) -> ShardEntry:
                     entry = tarfile.TarInfo(f"{key}.{suffix}")
                     entry.size, entry.mode = len(data), _MODE
                     tar.addfile(entry, io.BytesIO(data))
-                tar.members = []  # it remembers each one
+                tar.members = []  # type: ignore[misc]  # it remembers each one
     return ShardEntry(name=path.name, samples=len(keys), bytes=file.size, sha256=file.sha256)
 
 

@@ -218,10 +218,11 @@ def _of_text(path: Path) -> tuple[SortedIds, SortedIds]:
             letters = np.frombuffer(known, dtype=np.uint8).reshape(-1, NUM_DIGITS)
             ids.append(ids_of_letters(letters)[0])
             others.append(digests_of(line for line in lines if not is_uid(line)))
-    return tuple(
-        SortedIds(as_entries(np.concatenate([*found, np.empty((0, 2), dtype=np.uint64)])))
-        for found in (ids, others)
-    )
+    return _joined(ids), _joined(others)
+
+
+def _joined(blocks: list[np.ndarray]) -> SortedIds:
+    return SortedIds(as_entries(np.concatenate([*blocks, np.empty((0, 2), dtype=np.uint64)])))
 
 
 def _opened(path: Path) -> TextIO:

@@ -89,7 +89,7 @@ def test_a_chosen_grid_with_settings(tmp_path: Path, asked: list):
     [
         ([], "--out DIR"),
         (["--out", "OUT", "--modes", "magic"], "no mode 'magic'"),
-        (["--out", "OUT", "--set", "trian=1"], "trian"),
+        (["--out", "OUT", "--set", "trainn=1"], "trainn"),
         (["--out", "OUT", "--set", "side=100"], "multiple of 32"),
         (["--out", "OUT", "--report-only"], "no finished head"),
     ],

@@ -214,8 +214,9 @@ def _opened(model: Any, asking: Asking) -> Detector:
         raise ConfigError(f"{type(detector).__name__} is no model; see eval.contract.Detector")
     if (lack := lack_of(detector, [DETECTS])) is not None:
         raise ConfigError(f"{lack}; give a run or export of vild, or a detector of your own")
-    if asking.keep is not None and isinstance(detector, KeepsNames):
-        detector.keep_names_in(asking.keep)
+    keeper: object = detector
+    if asking.keep is not None and isinstance(keeper, KeepsNames):
+        keeper.keep_names_in(asking.keep)
     return detector
 
 

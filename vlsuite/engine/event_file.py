@@ -30,7 +30,7 @@ class EventFile:
     """
 
     def __init__(self, folder: Path, *, purge_step: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # type: ignore[attr-defined]
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_numbers)}"
@@ -52,8 +52,8 @@ class EventFile:
         Raises:
             RunFolderError: the disk is full or gone.
         """
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[attr-defined]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
 
         shown = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
         self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=shown)))

@@ -27,7 +27,8 @@ def main() -> None:
 
 
 def _hashes(pictures: list[bytes]) -> list[str]:
-    return [str(imagehash.phash(Image.open(io.BytesIO(data)))) for data in pictures]
+    phash = imagehash.phash  # type: ignore[attr-defined]
+    return [str(phash(Image.open(io.BytesIO(data)))) for data in pictures]
 
 
 if __name__ == "__main__":

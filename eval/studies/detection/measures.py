@@ -89,7 +89,8 @@ def write_measures(path: Path, found: Measures) -> None:
         for kind, by_group in (("ap50", found.ap50), ("ap", found.ap), ("drawn", found.drawn))
         for name, value in by_group.items()
     }
-    np.savez_compressed(stream, permuted=found.permuted, classes=found.classes, **numbers)
+    numbers |= {"permuted": np.array(found.permuted), "classes": np.array(found.classes)}
+    np.savez_compressed(stream, allow_pickle=False, **numbers)
     write_file(path, stream.getvalue())
 
 

@@ -1,6 +1,6 @@
 """All figures of a detection study as one JSON-ready object: tables, plots, benchmarks read it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ def statistics_of(records: Sequence[HeadRecord], *, seed: int = 0) -> Statistics
     )
 
 
+def _shared_words(details: Mapping[str, Any]) -> Any:
+    return details["vocabulary"].get("novel_names_sharing_a_word_with_base")
+
+
 def summarise(
     folders: StudyFolders, records: Sequence[HeadRecord], *, judged: str, seed: int = 0
 ) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def summarise(
         "intervals": INTERVALS,
         "bootstrap_seed": seed,
         "scenes": {name: details.get(name) for name in ("art", "backgrounds", "samples")}
-        | {"shared_words": details["vocabulary"].get("novel_names_sharing_a_word_with_base")},
+        | {"shared_words": _shared_words(details)},
         "teacher_top1": read_object(folders.teacher_facts)["top1"][judged],
         "proposals": read_object(folders.recalls)["recalls"][judged],
         "modes": modes,

@@ -79,7 +79,7 @@ def _controls(summary: Mapping[str, Any]) -> Table:
 
 
 def _times(summary: Mapping[str, Any]) -> Table:
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, _minutes(own["wall"]), _minutes(own["cpu"]))
         for name, own in summary["stage_seconds"].items()
     ]

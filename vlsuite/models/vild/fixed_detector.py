@@ -118,7 +118,9 @@ class _FixedDetector(nn.Module):
         self.register_buffer("std", torch.tensor(built.preprocess["std"])[:, None, None])
         with torch.no_grad():
             example = torch.zeros(1, 3, *_TRACED)
-            self.trunk = torch.jit.trace(_Maps(network.trunk), example, check_trace=False)
+            traced = torch.jit.trace(_Maps(network.trunk), example, check_trace=False)
+            assert isinstance(traced, nn.Module)
+            self.trunk = traced
         self.levels = [str(n) for n in range(len(self.trunk(example)))]
         self.proposals = proposal_parts(
             _Proposals, network.proposals, keep=config.network.proposals.test
