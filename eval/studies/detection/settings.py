@@ -91,10 +91,10 @@ class DetectionStudyConfig:
     regions: int = 12
     region_nms: float = 0.6
     views: int = 1
-    steps: int = 1000
-    lr: float = 2e-3
+    steps: int = 1600
+    lr: float = 3e-3
     weight_decay: float = 0.05
-    image_weight: float = 0.5
+    image_weight: float = 3.0
     temperature: float = 0.05
     objectness: float = 0.5
     regions_per_picture: int = 32
