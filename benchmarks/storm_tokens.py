@@ -2,11 +2,12 @@
 
 Clips of 64 frames (``vlsuite data build motion``), whose questions have twins of the same frames in
 another order. An image tower is trained first, as the mean of eight frames; the video models start
-from it. STORM, with its image tower frozen, and STORM without Mamba are trained twice a seed: with
-all tokens, and with a mean over four frames; then tokens are given up without training, so
+from it: Frozen in Time, of which all is trained, and with a frozen image tower STORM and STORM
+without Mamba. They learn with eight frames and at the end with all; the rate falls only then. All
+tokens are there in training; given up are, when questions are asked,
 
-    1x all tokens, 2x every second frame; 4x mean over four frames, 8x and 16x every second and
-    every fourth of those.
+    1x none, 2x every second frame; 4x mean over four frames, 8x and 16x every second and every
+    fourth of those.
 
 The mean of frames and Frozen in Time are shown fewer frames instead. Intervals are over scenes,
 each with its answers in all seeds. Everything is kept in ``--work``; a stopped study goes on.
@@ -42,7 +43,8 @@ class StudyConfig:
     Attributes:
         image_samples: of the image tower, eight frames each.
         short_samples, long_samples: of each video model, with eight frames and with all of them.
-        frozen_long_samples: likewise, of Frozen in Time, whose steps take longer.
+        image_batch, batch: samples of a step of the image tower and of the video models.
+        cooldown_samples: at the end, in which the rate of the video models falls to zero.
         lr: of the image tower and of what starts from it, text tower included.
         new_lr_factor: of what STORM adds to it.
     """
@@ -58,15 +60,16 @@ class StudyConfig:
     image_samples: int
     short_samples: int
     long_samples: int
-    frozen_long_samples: int
+    image_batch: int
     batch: int
+    cooldown_samples: int
     lr: float
     new_lr_factor: float
     layers: int
     width: int
     downsample: int
     head_layers: int
-    state: int
+    head_heads: int
     seeds: int
     tests: tuple[str, ...]
 
@@ -113,25 +116,24 @@ class Study:
                 "model.frames=8",
                 f"model.image_text.name={config.architecture}",
                 f"model.image_text.tokenizer={self._runs.tokenizer}",
-                f"duration={self._whole(config.image_samples)}samples",
+                f"duration={_whole(config.image_samples, config.image_batch)}samples",
                 "seed=0",
             ],
+            batch=config.image_batch,
         )
 
     def frozen(self) -> Path:
         """Frozen in Time, all of it trained."""
-        config = self._config
-        return self._train("frozen-0", self._from_image(config.frozen_long_samples, seed=0))
+        return self._train("frozen-0", self._from_image(seed=0), batch=self._config.batch)
 
-    def storm(self, *, layers: int, pool: int, seed: int) -> Path:
+    def storm(self, *, layers: int, seed: int) -> Path:
         """STORM with its image tower frozen.
 
         Args:
             layers: temporal layers; 0 is without Mamba.
-            pool: frames that are one mean, in training.
         """
         config = self._config
-        name = f"{'storm' if layers else 'plain'}-{pool}-{seed}"
+        name = f"{'storm' if layers else 'plain'}-{seed}"
         return self._train(
             name,
             [
@@ -141,39 +143,42 @@ class Study:
                 f"model.width={config.width}",
                 f"model.downsample={config.downsample}",
                 f"model.head_layers={config.head_layers}",
-                f"model.mixer.state={config.state}",
-                "model.mixer.head_width=32",
-                f"model.reduction.temporal_pool={pool}",
+                f"model.head_heads={config.head_heads}",
+                # the kind with a kernel of its own on CPU
+                "model.mixer.kind=mamba1",
                 "model.image_frames_at_once=1024",
                 f"optim.new_lr_factor={config.new_lr_factor}",
-                *self._from_image(config.long_samples, seed=seed),
+                *self._from_image(seed=seed),
             ],
+            batch=config.batch,
         )
 
     def answers(self, run: Path, ways: list[Shown], sets: list[OrderQuestions]) -> dict[str, Hits]:
         """Of a run's export."""
         return scores.answers(run, ways, sets, self._work / "answers" / f"{run.name}.json")
 
-    def _from_image(self, long_samples: int, *, seed: int) -> list[str]:
+    def _from_image(self, *, seed: int) -> list[str]:
         config = self._config
-        short = self._whole(config.short_samples)
+        short = _whole(config.short_samples, config.batch)
         return [
             f"model.image_text.name=local-dir:{self.image_tower() / 'export' / 'image_text'}",
             f"model.frames=8x{short},{config.frames}",
-            f"duration={short + self._whole(long_samples)}samples",
+            f"duration={short + _whole(config.long_samples, config.batch)}samples",
+            "optim.schedule=constant",
+            f"optim.cooldown_steps={config.cooldown_samples // config.batch}",
             f"seed={seed}",
         ]
 
-    def _train(self, name: str, settings: list[str]) -> Path:
-        config = self._config
-        told = [f"global_batch_size={config.batch}", f"optim.lr={config.lr}"]
+    def _train(self, name: str, settings: list[str], *, batch: int) -> Path:
+        told = [f"global_batch_size={batch}", f"optim.lr={self._config.lr}"]
         run = self._runs.train(name, [*settings, *told])
-        self.cost[name] = training_cost(run, batch=config.batch)
+        self.cost[name] = training_cost(run, batch=batch)
         return run
 
-    def _whole(self, samples: int) -> int:
-        """In whole steps."""
-        return max(1, round(samples / self._config.batch)) * self._config.batch
+
+def _whole(samples: int, batch: int) -> int:
+    """In whole steps."""
+    return max(1, round(samples / batch)) * batch
 
 
 def _cpu() -> Any:
@@ -194,23 +199,23 @@ def measure(study: Study, config: StudyConfig, *, first_seed: int) -> dict[str, 
     for name, layers in ((STORM, config.layers), (PLAIN, 0)):
         found[name] = {c: [] for c in COMPRESSIONS}
         for seed in range(first_seed, first_seed + config.seeds):
-            for pool in (1, POOL):
-                ways = _ways(pool)
-                run = study.storm(layers=layers, pool=pool, seed=seed)
-                hits = study.answers(run, list(ways.values()), sets)
-                for compression, way in ways.items():
-                    found[name][compression].append(hits[way.name])
+            hits = study.answers(study.storm(layers=layers, seed=seed), _fewer_tokens(), sets)
+            for compression in COMPRESSIONS:
+                found[name][compression].append(hits[f"{compression}x"])
         _print(name, found[name], sets)
     return _figures(found, sets)
 
 
-def _ways(pool: int) -> dict[int, Shown]:
-    """By compression: what a model that was trained with a mean over frames is asked with."""
-    compressions = [c for c in COMPRESSIONS if (c >= POOL) == (pool == POOL)]
-    return {
-        c: Shown(f"{c}x", reduction=Reduction(temporal_pool=pool, sample_every=c // pool))
-        for c in compressions
-    }
+def _fewer_tokens() -> list[Shown]:
+    return [
+        Shown(
+            f"{c}x",
+            reduction=Reduction(
+                temporal_pool=POOL if c >= POOL else 1, sample_every=c // POOL if c >= POOL else c
+            ),
+        )
+        for c in COMPRESSIONS
+    ]
 
 
 def _figures(found: dict[str, dict[int, list[Hits]]], sets: list[OrderQuestions]) -> dict[str, Any]:
@@ -270,18 +275,18 @@ def _config(args: argparse.Namespace) -> StudyConfig:
     shared: dict[str, Any] = {
         "sprites": 4, "kinds": "direction,size,presence,order,meeting,path",
         "side": 32, "architecture": "vlsuite-micro-32", "width": 64, "downsample": 2,
-        "head_layers": 1, "state": 32, "layers": 2, "seeds": args.seeds, "tests": tests,
+        "head_layers": 2, "head_heads": 4, "layers": 2, "seeds": args.seeds, "tests": tests,
     }  # fmt: skip
     if args.quick:
         return StudyConfig(
             clips=256, validation=40, test_clips=40, frames=16, image_samples=128,
-            short_samples=64, long_samples=64, frozen_long_samples=64, batch=32, lr=1e-3,
-            new_lr_factor=1.0, **shared,
+            short_samples=64, long_samples=64, image_batch=32, batch=32, cooldown_samples=64,
+            lr=1e-3, new_lr_factor=1.0, **shared,
         )  # fmt: skip
     return StudyConfig(
         clips=4000, validation=400, test_clips=600, frames=64, image_samples=40_000,
-        short_samples=20_000, long_samples=4_000, frozen_long_samples=3_000, batch=128, lr=1e-3,
-        new_lr_factor=2.0, **shared,
+        short_samples=44_800, long_samples=2_560, image_batch=128, batch=64,
+        cooldown_samples=6_400, lr=1e-3, new_lr_factor=2.0, **shared,
     )  # fmt: skip
 
 
