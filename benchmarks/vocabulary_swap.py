@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.support.environment import describe
+from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.detection.vocabulary import BASE, Category, Vocabulary
 from vlsuite.models.dual_encoder.config import OpenClipConfig
@@ -149,4 +150,4 @@ def _config(settings: Settings, folder: Path) -> VildConfig:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_as_program(main)

@@ -208,7 +208,8 @@ def _from_json(value: Any, kind: Any, field: dataclasses.Field, *, where: str) -
         return inner(value)
     if not fits(value, kind):
         raise ConfigError(f"setting '{where}' is {shown(value)}, not {type_name(kind)}")
-    return tuple(value) if isinstance(value, list) and typing.get_origin(kind) is tuple else value
+    is_tuple = any(typing.get_origin(one) is tuple for one in (kind, *typing.get_args(kind)))
+    return tuple(value) if isinstance(value, list) and is_tuple else value
 
 
 def _meant(config: Any, error: _UnknownKeyError, path: str, text: str, *, where: str) -> str:

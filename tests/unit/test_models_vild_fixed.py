@@ -46,6 +46,15 @@ def test_it_finds_the_same(mode):
     check_same(tiny_detector(mode))
 
 
+def test_after_a_training_under_zero_3(monkeypatch):
+    """DeepSpeed leaves a linear of its own in torch.nn.functional."""
+    from deepspeed.runtime.zero.linear import zero3_linear_wrap
+
+    monkeypatch.setattr(torch.nn.functional, "linear", zero3_linear_wrap)
+    check_same(tiny_detector("text"), SIZES[:1])
+    assert torch.nn.functional.linear is zero3_linear_wrap
+
+
 def test_with_a_head_of_names_of_its_own_and_masks():
     heads = dataclasses.replace(tiny_network(masks=True).heads, separate=True)
     check_same(tiny_detector("ensemble", network=dataclasses.replace(tiny_network(), heads=heads)))

@@ -23,6 +23,7 @@ from vlsuite.errors import ConfigError, ShardError, UnknownNameError, UserError
 GUESSED = (
     "train",
     "evaluate",
+    "detect",
     "load_model",
     "compare",
     "open_shards",

@@ -45,12 +45,23 @@ def fixed_detector(built: BuiltVild, names: tuple[str, ...]) -> torch.jit.Script
             "a detector of model.mode=crop asks its teacher about every picture; export one of "
             "another mode, or its folder (--format vild)"
         )
-    with torchscript_silenced():
+    with torchscript_silenced(), _own_linear():
         detector = _FixedDetector(built, names).eval()
     for parameter in detector.parameters():
         parameter.requires_grad_(False)
-    with torchscript_silenced():
+    with torchscript_silenced(), _own_linear():
         return torch.jit.script(detector)
+
+
+@contextmanager
+def _own_linear() -> Iterator[None]:
+    """torch's own linear: DeepSpeed's ZeRO 3 leaves another in its place, which is no TorchScript."""
+    found = F.linear
+    F.linear = torch._C._nn.linear  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        F.linear = found  # type: ignore[assignment]
 
 
 @contextmanager
