@@ -45,6 +45,7 @@ from eval.respondents.question import SETTINGS, Setting, prompted
 from eval.respondents.sound_models import load_sound_model
 from eval.results import Score
 from vlsuite.cli.main import main as main_of_vlsuite
+from vlsuite.models.folders import is_finished
 from vlsuite.models.opening import open_model
 
 _STAMPS = "stamps-000000.tar"
@@ -180,7 +181,7 @@ def _train_sounds(
 
 def _train(run: Path, data: Path, settings: dict[str, str], *, seed: int) -> float | None:
     """Seconds of processor time that training took; None where the model was there."""
-    if (run / "export").is_dir():
+    if is_finished(run):
         return None
     tokenizer = run.with_name(f"{run.name}_tokenizer")
     words = ["data", "tokenizer", str(data), "--vocab-size", "4000", "--context-length", "40"]

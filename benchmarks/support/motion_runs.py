@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.support.timed_process import BenchmarkError
+from vlsuite.models.folders import is_finished
 
 
 class MotionData(NamedTuple):
@@ -76,7 +77,7 @@ class MotionRuns:
         out = self._work / name
         told = [*settings, f"data.train={self.data / 'train'}", f"threads={self._threads}"]
         words = [word for setting in told for word in ("--set", setting)]
-        if not any((out / "export").glob("*_config.json")):
+        if not is_finished(out):
             self.vlsuite("train", "motion", "--out", out, "--auto-resume", *words)
         return out
 

@@ -13,6 +13,7 @@ from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of
 from vlsuite.cli.main import main
+from vlsuite.models.folders import is_finished
 from vlsuite.models.nevlp.image_tokens import ABOUT
 
 CAPTIONS = ("clean", "partial")
@@ -123,7 +124,7 @@ class Study:
                     self.make_model(captions, concepts=concepts, seed=seed)
 
     def _make_tower(self) -> None:
-        if (self.image_tower / "export").exists():
+        if is_finished(self.image_tower):
             return
         tokenizer = self._work / "tokenizer"
         train = self.data / "train"

@@ -30,6 +30,7 @@ from eval.xmai.attributes import GROUPS, canonical
 from eval.xmai.records import PerturbedCaption, read_perturbed
 from eval.xmai.retrieval import AttributeInsertions, InsertionOptions
 from vlsuite.cli.main import main as vlsuite
+from vlsuite.models.folders import is_finished
 
 _PERTURBED = "perturbed.jsonl"
 _POLL_SECONDS = 0.02
@@ -70,7 +71,7 @@ def train_clip(
     Raises:
         UserError: the training fails; names the log.
     """
-    if (folder / "export").is_dir():
+    if is_finished(folder):
         return folder
     log = folder.parent / f"{folder.name}.log"
     chosen = [f"data.train={data}", f"model.tokenizer={tokenizer}", f"seed={seed}", *settings]

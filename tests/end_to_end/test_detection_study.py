@@ -44,7 +44,9 @@ def test_a_killed_study_goes_on_where_it_was(tmp_path: Path, capfd):
     out = tmp_path / "study"
     first = _start(_words(out))
     ends = time.monotonic() + _PATIENCE
-    while not (out / "localizer" / "export").is_dir() and first.poll() is None:
+    while not (out / "localizer" / "export" / "vild_config.json").is_file():
+        if first.poll() is not None:
+            break
         assert time.monotonic() < ends
         time.sleep(0.05)
     os.killpg(first.pid, signal.SIGKILL)

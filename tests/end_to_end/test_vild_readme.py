@@ -44,7 +44,8 @@ def test_the_commands_work_as_written(tmp_path, monkeypatch, capsys):
     assert len(commands) == 7
     for command in commands:
         assert main(command + _SMALL[" ".join(command[:2])].split()) == 0, command
-    assert "box_ap50" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "box AP50, novel, %" in out, out
     found = json.loads((tmp_path / "found" / "detections.json").read_text())
     assert [one["name"] for one in found["categories"]] == ["a red car", "a dog"]
     assert len(found["annotations"]) == 12

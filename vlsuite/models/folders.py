@@ -21,6 +21,11 @@ class FamilyFolder(NamedTuple):
     path: Path
 
 
+def is_finished(run: Path) -> bool:
+    """Whether a run has written its model to the end: the description of one is written last."""
+    return any((run / "export").glob(f"*{_MARK}"))
+
+
 def family_folder(place: Path) -> FamilyFolder:
     """The trained model in a run folder (its export) or in an exported folder.
 

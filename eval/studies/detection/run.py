@@ -16,6 +16,7 @@ from eval.studies.detection.settings import Cell, DetectionStudyConfig
 from eval.studies.detection.views import is_kept, keep_view
 from eval.studies.processes import Task, run_tasks, task_pool
 from vlsuite.engine.run_folder import write_json
+from vlsuite.models.folders import is_finished
 from vlsuite.models.vild.region_cache import ABOUT
 
 _PRELOADED = ("deepspeed", "open_clip", "torchvision", "eval.studies.detection.detecting")
@@ -64,8 +65,8 @@ def run_study(
         stage(
             "base",
             [
-                ("localizer", _is_trained(folders.localizer), base.train_localizer, ()),
-                ("teacher", _is_trained(folders.teacher), base.train_teacher, ()),
+                ("localizer", is_finished(folders.localizer), base.train_localizer, ()),
+                ("teacher", is_finished(folders.teacher), base.train_teacher, ()),
             ],
         )
         stage("teacher's facts", [_facts("teacher-facts", folders.teacher_facts, measure_teacher)])
@@ -119,10 +120,6 @@ def _add_time(folders: StudyFolders, name: str, wall: float, cpu: float) -> None
 
 def _facts(name: str, path: Path, function: Callable[..., None]) -> tuple[str, bool, Any, tuple]:
     return name, path.is_file(), function, ()
-
-
-def _is_trained(run: Path) -> bool:
-    return (run / "export").is_dir()
 
 
 def _is_embedded(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from eval.studies.noise.sets import StudySets, make_noisy, make_noisy_validation
 from eval.studies.noise.training import StudyFolders, pretrain
 from eval.studies.noise.tuning import next_trials, train_trial, tuning_cell, write_tuning
 from eval.studies.processes import Task, run_tasks, task_pool
+from vlsuite.models.folders import is_finished
 
 _PRELOADED = ("deepspeed", "open_clip", "sklearn.mixture", "eval.studies.noise.cell")
 
@@ -45,7 +46,7 @@ def run_study(
     with task_pool(jobs, threads=config.threads, preload=_PRELOADED) as pool:
         if config.pretrain_share:
             seeds = sorted({cell.seed for cell in wanted})
-            seeds = [s for s in seeds if not (folders.pretrained(s) / "export").is_dir()]
+            seeds = [s for s in seeds if not is_finished(folders.pretrained(s))]
             starts = [Task(f"pretrained-seed{s}", pretrain, (config, folders, s)) for s in seeds]
             run_tasks(pool, starts, out / "logs", what="start")
         _make_noise(sets, wanted)

@@ -38,9 +38,9 @@ class StormSettings(VideoTextFamily):
             add 4 % to the time of 32 frames, so they are few).
         mixer: of each layer.
         reduction: which tokens are kept behind the temporal layers.
-        head_layers: of the small transformer that reads the kept tokens by a query. With one layer of
-            one head it weighs tokens by place or by time, not one by the other, so order is hardly
-            read without temporal layers.
+        head_layers: of the small transformer that reads the kept tokens by a query. With one layer
+            of one head it weighs tokens by place or by time, not one by the other, so order is
+            hardly read without temporal layers.
         head_heads: of its attention; None: width / 64, at least 1. Small models read order sooner
             with 4, and with two layers.
         from_image: the embedding of a clip starts as the mean of the embeddings of its frames, to

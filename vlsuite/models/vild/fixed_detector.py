@@ -55,7 +55,7 @@ def fixed_detector(built: BuiltVild, names: tuple[str, ...]) -> torch.jit.Script
 
 @contextmanager
 def _own_linear() -> Iterator[None]:
-    """torch's own linear: DeepSpeed's ZeRO 3 leaves another in its place, which is no TorchScript."""
+    """torch's own linear; DeepSpeed's ZeRO 3 leaves one that is no TorchScript."""
     found = F.linear
     F.linear = torch._C._nn.linear  # type: ignore[assignment]
     try:
