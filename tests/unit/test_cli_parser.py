@@ -47,7 +47,7 @@ _SAMPLES = {
         ("eval runs/a --batch_size 3", "unknown option --batch_size; did you mean --batch-size?"),
         ("eval runs/a --zzz", "--set TASK.KEY=VALUE"),
         ("data", "vlsuite data: the following arguments are required: ACTION"),
-        ("data bvild emoji", "vlsuite data: argument ACTION: there is no 'biuld'"),
+        ("data bvild emoji", "vlsuite data: argument ACTION: there is no 'bvild'"),
         ("data build emojy --out x", "vlsuite data build: argument SOURCE: there is no 'emojy'"),
         ("data build emoji", "vlsuite data build emoji: the following arguments are required: --o"),
         ("data build emoji --out x --layout pears", "there is no 'pears'; did you mean 'pairs'?"),
