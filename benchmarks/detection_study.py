@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.support.detection_goals import Goal, goal_table, judged
 from benchmarks.support.environment import describe
 from benchmarks.support.program import run_as_program
-from benchmarks.support.report import finish
+from benchmarks.support.report import finish, rounded
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.settings import apply_overrides
 from eval.studies.detection.report import StudyReport, write_report
@@ -73,22 +73,22 @@ def figures_of(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, A
     return {
         "results": {
             mode: {
-                "novel_ap50": _rounded(found["ap50"]["novel"]),
-                "base_ap50": _rounded(found["ap50"]["base"]),
+                "novel_ap50": rounded(found["ap50"]["novel"]),
+                "base_ap50": rounded(found["ap50"]["base"]),
                 "ap50_by_seed": found["ap50_by_seed"],
-                "permuted_novel_ap50": _rounded(found["permuted_novel"]),
+                "permuted_novel_ap50": rounded(found["permuted_novel"]),
                 "train_seconds": found["train_seconds"],
                 "detect_seconds": found["detect_seconds"],
             }
             for mode, found in summary["results"].items()
         },
         "differences": {
-            name: {group: _rounded(one) for group, one in found.items()}
+            name: {group: rounded(one) for group, one in found.items()}
             for name, found in summary["differences"].items()
         },
-        "shuffled_novel_ap50": _rounded(summary["shuffled"]["novel"]),
-        "teacher_top1": _rounded(summary["teacher_top1"]),
-        "proposals": _rounded(summary["proposals"]),
+        "shuffled_novel_ap50": rounded(summary["shuffled"]["novel"]),
+        "teacher_top1": rounded(summary["teacher_top1"]),
+        "proposals": rounded(summary["proposals"]),
         "scenes": summary["scenes"],
         "num_pictures": summary["num_pictures"],
         "intervals": summary["intervals"],
@@ -97,12 +97,6 @@ def figures_of(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, A
         "processor_seconds": summary["processor_seconds"],
         "goals": [goal.to_dict() for goal in goals],
     }
-
-
-def _rounded(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
 
 
 def _shown(value: Any) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.support.environment import describe
 from benchmarks.support.noise_goals import Goal, goal_table, judged_study
 from benchmarks.support.program import run_as_program
-from benchmarks.support.report import finish
+from benchmarks.support.report import finish, rounded
 from benchmarks.support.timed_process import work_folder
 from data_pipelines.settings import apply_overrides
 from data_pipelines.shards.manifest import MANIFEST_NAME
@@ -100,11 +100,11 @@ def _figures(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, Any
             for method, rates in summary["results"].items()
         },
         "zero_shot_cosine": {
-            rate: {name: _rounded(found.get(name)) for name in ("auroc", "f1")}
+            rate: {name: rounded(found.get(name)) for name in ("auroc", "f1")}
             for rate, found in summary["zero_shot_detection"].items()
         },
         "goals": [
-            goal | {"found": _rounded(goal["found"])} for goal in (one.to_dict() for one in goals)
+            goal | {"found": rounded(goal["found"])} for goal in (one.to_dict() for one in goals)
         ],
         "num_test": summary["num_test"],
         "tuning": summary["tuning"],
@@ -114,28 +114,22 @@ def _figures(summary: Mapping[str, Any], goals: Sequence[Goal]) -> dict[str, Any
 def _row(found: Mapping[str, Any]) -> dict[str, Any]:
     detection = found["detection"] or {}
     recalls = {
-        name: {kind: _rounded(found[name][kind]) for kind in ("last", "best")}
+        name: {kind: rounded(found[name][kind]) for kind in ("last", "best")}
         for name in ("r1_i2t", "r1_t2i", "r5_i2t", "r5_t2i")
     }
     return {
         **recalls,
-        "auroc": _rounded(detection.get("auroc")),
-        "f1": _rounded(detection.get("f1")),
+        "auroc": rounded(detection.get("auroc")),
+        "f1": rounded(detection.get("f1")),
         "scored_by": detection.get("scored_by"),
-        "share_of_oracle": _rounded(found["share_of_oracle"]),
+        "share_of_oracle": rounded(found["share_of_oracle"]),
         "lr": found["lr"],
-        "retention": _rounded(found["retention"]),
-        "best_minus_last": _rounded(found["best_minus_last"]),
-        "false_flag_rate": _rounded(detection.get("false_flag_rate")),
-        "estimated_rate": _rounded(detection.get("estimated_rate")),
+        "retention": rounded(found["retention"]),
+        "best_minus_last": rounded(found["best_minus_last"]),
+        "false_flag_rate": rounded(detection.get("false_flag_rate")),
+        "estimated_rate": rounded(detection.get("estimated_rate")),
         "seeds": len(found["seeds"]),
     }
-
-
-def _rounded(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
 
 
 def _parse() -> argparse.Namespace:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,13 @@ from typing import Any
 from benchmarks.support.environment import Environment
 
 _RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+def rounded(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Fractions to four digits; None stays None."""
+    if found is None:
+        return None
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in found.items()}
 
 
 def finish(

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Int64, UInt8
+from PIL import Image
 from torch import Tensor
 
 from data_pipelines.errors import DataError, ShardError
@@ -105,18 +106,13 @@ def _computed(
     while batch := list(islice(shown, options.batch_size)):
         # Broken ones are black: under ZeRO-3 every process must call the model equally often.
         images = [image if isinstance(image, Tensor) else _BLANK for _, image in batch]
-        with torch.no_grad():
-            found = model.detect(
-                images,
-                vocabulary.texts,
-                max_detections=options.most,
-                names_per_pass=options.names_per_pass,
-            )
-        if len(found) != len(images):
-            raise EvaluationError(
-                f"model {model.name} gave {len(found)} results for {len(images)} pictures; detect "
-                "must return one a picture"
-            )
+        found = asked(
+            model,
+            images,
+            vocabulary,
+            max_detections=options.most,
+            names_per_pass=options.names_per_pass,
+        )
         for (row, image), one in zip(batch, found, strict=True):
             if isinstance(image, Tensor):
                 own.append(_Own(row, 0, checked(one, image, vocabulary, model)))
@@ -157,8 +153,45 @@ def _pixels(pictures: PictureSet, row: int) -> Tensor | int:
         return 1 + _REASONS.index(BROKEN)
     if (image.height, image.width) != tuple(pictures.annotations[row].size):
         return 1 + _REASONS.index(OTHER_SIZE)
-    pixels = torch.from_numpy(np.array(image))
+    return pixels_of_picture(image)
+
+
+def pixels_of_picture(picture: Image.Image) -> UInt8[Tensor, "3 height width"]:
+    """As detectors take pictures: colours first.
+
+    Args:
+        picture: RGB, as ``decode_image`` gives it.
+    """
+    pixels = torch.from_numpy(np.array(picture))
     return rearrange(pixels, "height width rgb -> rgb height width").contiguous()
+
+
+def asked(
+    model: Detector,
+    images: Sequence[UInt8[Tensor, "3 _height _width"]],
+    vocabulary: DetectionVocabulary,
+    *,
+    max_detections: int,
+    names_per_pass: int | None,
+) -> list[Detections]:
+    """What the detector says of each picture, not yet checked one by one; see ``checked``.
+
+    Raises:
+        EvaluationError: it gives more or fewer results than pictures.
+    """
+    with torch.no_grad():
+        found = model.detect(
+            images,
+            vocabulary.texts,
+            max_detections=max_detections,
+            names_per_pass=names_per_pass,
+        )
+    if len(found) != len(images):
+        raise EvaluationError(
+            f"model {model.name} gave {len(found)} results for {len(images)} pictures; detect "
+            "must return one a picture"
+        )
+    return found
 
 
 def checked(

@@ -6,18 +6,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from einops import rearrange
 from PIL import Image
-from torch import Tensor
 
 from data_pipelines.bounded_files import media_bytes
 from data_pipelines.detection.pictures import FolderPictures
 from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.skips import Skips
 from eval.contract import Detections, DetectionVocabulary, Detector
-from eval.detection.detecting import checked
+from eval.detection.detecting import asked, checked, pixels_of_picture
 from eval.errors import EvaluationError
 from vlsuite.batches.decode import decode_image
 
@@ -128,12 +125,6 @@ def upright(path: Path) -> Image.Image:
         raise BadSampleError("unreadable picture", reason) from error
 
 
-def pixels_of_picture(picture: Image.Image) -> Tensor:
-    """As detectors take pictures: uint8, colours first."""
-    values = torch.from_numpy(np.array(picture.convert("RGB")))
-    return rearrange(values, "rows columns rgb -> rgb rows columns").contiguous()
-
-
 def find_in(
     model: Detector, pictures: OwnPictures, names: Sequence[str], looking: Looking
 ) -> Iterator[tuple[Image.Image, FoundPicture]]:
@@ -147,18 +138,13 @@ def find_in(
     waiting = pictures.read()
     while batch := list(islice(waiting, _BATCH)):
         shown = [pixels_of_picture(picture) for _, picture in batch]
-        with torch.no_grad():
-            found = model.detect(
-                shown,
-                vocabulary.texts,
-                max_detections=looking.max_detections,
-                names_per_pass=looking.names_per_pass,
-            )
-        if len(found) != len(shown):
-            raise EvaluationError(
-                f"model {model.name} gave {len(found)} results for {len(shown)} pictures; detect "
-                "must return one a picture"
-            )
+        found = asked(
+            model,
+            shown,
+            vocabulary,
+            max_detections=looking.max_detections,
+            names_per_pass=looking.names_per_pass,
+        )
         for (name, picture), pixels, one in zip(batch, shown, found, strict=True):
             own = checked(one, pixels, vocabulary, model)
             size = (picture.height, picture.width)

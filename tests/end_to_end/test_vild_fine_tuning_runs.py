@@ -16,7 +16,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from data_pipelines.settings import apply_overrides
 from tests.support.detection_shards import write_squares
-from tests.support.detectors import squares, tiny_config, tiny_network
+from tests.support.detectors import four_steps, squares, tiny_config, tiny_network
 from tests.support.own_squares import write_own_squares
 from tests.support.runs import run_to_end
 from tests.support.warm_processes import exit_codes, start
@@ -27,7 +27,6 @@ from vlsuite.models.opening import open_model
 from vlsuite.models.vild import trunk
 from vlsuite.models.vild.settings import NetworkSettings, TrunkSettings
 from vlsuite.models.vild.trainable import TrainableVild
-from vlsuite.objectives.vild import VildObjectiveConfig
 
 WEIGHTS = "export/vild.safetensors"
 
@@ -36,22 +35,7 @@ def config(root: Path, *overrides: str, network: NetworkSettings | None = None) 
     """8 pictures a step, four steps, of the base set."""
     model = tiny_config("text", vocabulary=(str(root / "base"),))
     model = dataclasses.replace(model, network=network or tiny_network())
-    settings = dataclasses.replace(TrainConfig(), model=model, objective=VildObjectiveConfig())
-    return apply_overrides(
-        settings,
-        [
-            f"data.train={root / 'base'}",
-            "data.num_workers=0",
-            "optim.lr=1e-3",
-            "optim.warmup_steps=2",
-            "global_batch_size=8",
-            "duration=4steps",
-            "logging.every=1steps",
-            "checkpoint.every=2steps",
-            "threads=1",
-            *overrides,
-        ],
-    )
+    return four_steps(model, root / "base", *overrides)
 
 
 def fine(root: Path, *overrides: str) -> TrainConfig:

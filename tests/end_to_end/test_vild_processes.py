@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from data_pipelines.settings import apply_overrides
 from tests.support.detection_shards import write_squares
 from tests.support.detectors import (
     NAMES,
+    four_steps,
     squares,
     teacher_folder,
     tiny_config,
@@ -26,7 +26,6 @@ from vlsuite.engine.checkpoint import list_checkpoints
 from vlsuite.engine.config import TrainConfig
 from vlsuite.models.opening import open_model
 from vlsuite.models.vild.model import Vild
-from vlsuite.objectives.vild import VildObjectiveConfig
 
 STAGES = (1, 2)
 #: fp32 sums in another order, after four steps of AdamW.
@@ -42,22 +41,7 @@ def config(root: Path, *overrides: str, mode: str = "ensemble") -> TrainConfig:
         regions=str(root / "regions") if mode != "supervised" else None,
         network=dataclasses.replace(tiny_network(), heads=heads),
     )
-    settings = dataclasses.replace(TrainConfig(), model=model, objective=VildObjectiveConfig())
-    return apply_overrides(
-        settings,
-        [
-            f"data.train={root / 'squares'}",
-            "data.num_workers=0",
-            "optim.lr=1e-3",
-            "optim.warmup_steps=2",
-            "global_batch_size=8",
-            "duration=4steps",
-            "logging.every=1steps",
-            "checkpoint.every=2steps",
-            "threads=1",
-            *overrides,
-        ],
-    )
+    return four_steps(model, root / "squares", *overrides)
 
 
 def worker(root: Path) -> None:

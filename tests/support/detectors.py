@@ -13,8 +13,10 @@ from PIL import Image
 from data_pipelines.detection.annotations import no_annotations
 from data_pipelines.detection.stored import to_fields
 from data_pipelines.detection.vocabulary import BASE, NOVEL, Category, Vocabulary
+from data_pipelines.settings import apply_overrides
 from tests.support.exported_models import exported_model
 from vlsuite.batches.detections import DetectionBatch
+from vlsuite.engine.config import TrainConfig
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.vild.config import VildConfig
 from vlsuite.models.vild.settings import (
@@ -26,6 +28,7 @@ from vlsuite.models.vild.settings import (
     ViewSettings,
 )
 from vlsuite.models.vild.trainable import TrainableVild
+from vlsuite.objectives.vild import VildObjectiveConfig
 
 SIDE = 64  # pixels
 NAMES = ("red", "green", "blue", "yellow")
@@ -167,4 +170,24 @@ def square_batch(
         region_embeds=torch.cat(embeds),
         num_regions=tuple(map(len, columns["region"])),
         seeds=tuple(seed * 1_000_003 for seed in seeds),
+    )
+
+
+def four_steps(model: VildConfig, shards: Path, *overrides: str) -> TrainConfig:
+    """A training of four steps of 8 pictures, with a checkpoint half-way."""
+    settings = dataclasses.replace(TrainConfig(), model=model, objective=VildObjectiveConfig())
+    return apply_overrides(
+        settings,
+        [
+            f"data.train={shards}",
+            "data.num_workers=0",
+            "optim.lr=1e-3",
+            "optim.warmup_steps=2",
+            "global_batch_size=8",
+            "duration=4steps",
+            "logging.every=1steps",
+            "checkpoint.every=2steps",
+            "threads=1",
+            *overrides,
+        ],
     )

@@ -13,13 +13,13 @@ from data_pipelines.texts import counted
 from eval.capabilities import DETECTS, lack_of
 from eval.contract import Detector, KeepsNames, TakesExamples, WordsNames
 from eval.detection.asked_names import asked_names, names_of_model
+from eval.detection.detecting import pixels_of_picture
 from eval.detection.found_files import FILE_NAME, PICTURES, coco_content, write_drawn, write_found
 from eval.detection.own_pictures import (
     FoundPicture,
     Looking,
     OwnPictures,
     find_in,
-    pixels_of_picture,
     upright,
 )
 from eval.progress import Progress

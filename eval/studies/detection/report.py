@@ -1,47 +1,30 @@
-"""The report of a study: ``study.json``, ``study.md``, ``study.html`` and its plot as PNG."""
+"""The report of a detection study; see ``eval.studies.report`` for its files."""
 
-import io
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_pipelines.shards.atomic import write_file
-from eval.report.figures import COLOURS, INK, STYLE, as_picture
-from eval.report.page import render_page
+from eval.report.figures import COLOURS, INK, STYLE
 from eval.studies.detection.folders import StudyFolders
 from eval.studies.detection.records import load_heads
 from eval.studies.detection.summary import summarise
 from eval.studies.detection.tables import tables
-from eval.studies.tables import Table, as_markdown, as_text
-
-DATA, TEXT, PAGE, PLOT = "study.json", "study.md", "study.html", "study-ap50.png"
+from eval.studies.report import Plate, StudyPage, StudyReport, write_study
 
 _TITLE = "Finding what nobody marked"
+_LEAD = (
+    "heads on one frozen trunk: labels of base names, names as texts, a teacher's embeddings of "
+    "regions"
+)
 _PLOT_TITLE = "AP50 of novel and base names by what the head learned from"
 _PLOT_CAPTION = (
     "Bars are 95% intervals over pictures and seeds of the heads; dots are single seeds. All heads "
     "stand on one frozen trunk."
 )
-_PLOT_DPI = 150
-
-
-class StudyReport(NamedTuple):
-    """What was found and where it was written.
-
-    Attributes:
-        summary: all figures (``summary.summarise``).
-        text: the tables, for a terminal.
-        page: the HTML page.
-    """
-
-    summary: dict[str, Any]
-    text: str
-    page: Path
 
 
 def write_report(
@@ -60,30 +43,11 @@ def write_report(
     folders = StudyFolders(out)
     records = load_heads(folders, judged=judged, digest=digest)
     summary = summarise(folders, records, judged=judged, seed=seed)
-    shown, facts = tables(summary), _facts(summary)
-    write_file(out / DATA, (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
-    stream = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure = _figure(summary)
-        figure.savefig(stream, format="png", dpi=_PLOT_DPI, metadata={"Software": None})
-        picture = as_picture(figure)
-    write_file(out / PLOT, stream.getvalue())
-    write_file(out / TEXT, _markdown(facts, shown).encode())
-    values = dict(
-        title=_TITLE,
-        facts=facts,
-        settings=summary["settings"],
-        tables=shown,
-        plate=dict(title=_PLOT_TITLE, caption=_PLOT_CAPTION, name="ap50", picture=picture),
-    )
-    write_file(out / PAGE, render_page("eval.studies.detection", "study.html", values).encode())
-    return StudyReport(summary, "\n\n".join(map(as_text, shown)), out / PAGE)
-
-
-def _markdown(facts: Mapping[str, str], shown: list[Table]) -> str:
-    made = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    plot = f"![{_PLOT_TITLE}]({PLOT})\n\n{_PLOT_TITLE}. {_PLOT_CAPTION}\n"
-    return "\n".join([f"# {_TITLE}", "", made, "", plot, *map(as_markdown, shown)])
+        plate = Plate("ap50", _PLOT_TITLE, _PLOT_CAPTION, _figure(summary))
+    facts, settings = _facts(summary), summary["settings"]
+    page = StudyPage(_TITLE, _LEAD, facts, settings, tables(summary), [plate])
+    return write_study(out, summary, page, plates_first=True)
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:

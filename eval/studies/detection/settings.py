@@ -1,12 +1,11 @@
 """What a detection study is made of, and everything that decides its outcome."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, NamedTuple
 
 from eval.errors import EvaluationError
+from eval.studies.digest import digest_of
 
 #: Modes with a head that is trained, in the order of tables.
 TRAINED = ("supervised", "text", "image", "vild", "ensemble")
@@ -123,12 +122,12 @@ class DetectionStudyConfig:
     @property
     def digest(self) -> str:
         """Of all settings that the heads depend on."""
-        return _digest(asdict(self), without=("judged",))
+        return digest_of(_without(asdict(self), ("judged",)))
 
     @property
     def base_digest(self) -> str:
         """Of those that scenes, teacher, localizer and regions depend on."""
-        return _digest(asdict(self), without=("judged", *_OF_HEADS))
+        return digest_of(_without(asdict(self), ("judged", *_OF_HEADS)))
 
 
 #: Settings that nothing before the heads depends on.
@@ -160,8 +159,5 @@ def cells_of(modes: Sequence[str], num_seeds: int, *, first_seed: int = 0) -> li
     return cells
 
 
-def _digest(settings: dict, *, without: Sequence[str]) -> str:
-    kept = {key: value for key, value in settings.items() if key not in without}
-    whole = {k: int(v) for k, v in kept.items() if isinstance(v, float) and v.is_integer()}
-    text = json.dumps(kept | whole, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _without(settings: dict, left_out: Sequence[str]) -> dict:
+    return {key: value for key, value in settings.items() if key not in left_out}

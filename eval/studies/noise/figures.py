@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_picture
+from eval.report.figures import COLOURS, INK, MARKERS, STYLE
 from eval.studies.noise.summary import rate_key
+from eval.studies.report import Plate
 
 Summary = Mapping[str, Any]
 
@@ -37,21 +38,6 @@ _LINES = ("-", "--", ":")
 def title_of(method: str) -> str:
     """What tables and legends call a method."""
     return _TITLES.get(method, method.replace("_", " "))
-
-
-class Plate(NamedTuple):
-    """A plot with what has to be said about it."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Figure
-
-    @property
-    def picture(self) -> Picture:
-        """For an ``img`` element."""
-        with matplotlib.rc_context(STYLE):
-            return as_picture(self.figure)
 
 
 def plates(summary: Summary) -> list[Plate]:

@@ -1,12 +1,11 @@
 """Which runs the study is made of, and everything that decides their outcome."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 from eval.errors import EvaluationError
+from eval.studies.digest import digest_of
 from eval.studies.noise.methods import METHODS, method_named
 
 
@@ -114,10 +113,7 @@ class StudyConfig:
         return self._digest_without("threads", "lr", "lr_grid", "tune_rates")
 
     def _digest_without(self, *left_out: str) -> str:
-        settings = asdict(self) | dict.fromkeys(left_out)
-        whole = {k: int(v) for k, v in settings.items() if isinstance(v, float) and v.is_integer()}
-        text = json.dumps(settings | whole, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(asdict(self) | dict.fromkeys(left_out))
 
 
 def cells_of(

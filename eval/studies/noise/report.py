@@ -1,40 +1,21 @@
-"""The report of a study: ``study.json``, ``study.md``, ``study.html`` and its plots as PNG."""
+"""The report of a noise study; see ``eval.studies.report`` for its files."""
 
-import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
-
-from data_pipelines.shards.atomic import make_folder, write_file
-from eval.report.figures import STYLE
-from eval.report.page import render_page
-from eval.studies.noise.figures import Plate, plates
+from eval.studies.noise.figures import plates
 from eval.studies.noise.records import load_cells
 from eval.studies.noise.summary import summarise
 from eval.studies.noise.tables import tables
 from eval.studies.noise.tuning import read_tuning
-from eval.studies.tables import Table, as_markdown, as_text
+from eval.studies.report import StudyPage, StudyReport, write_study
 
-DATA, TEXT, PAGE = "study.json", "study.md", "study.html"
-
-_PLOT_DPI = 150
-
-
-class StudyReport(NamedTuple):
-    """What was found and where it was written.
-
-    Attributes:
-        summary: all figures (``summary.summarise``).
-        text: the tables, for a terminal.
-        page: the HTML page.
-    """
-
-    summary: dict[str, Any]
-    text: str
-    page: Path
+_TITLE = "Training on wrong captions"
+_LEAD = (
+    "methods, noise rates and seeds on the same pairs, from the same start, with the same number "
+    "of samples seen"
+)
 
 
 def write_report(out: Path, *, digest: str | None = None, seed: int = 0) -> StudyReport:
@@ -48,44 +29,11 @@ def write_report(out: Path, *, digest: str | None = None, seed: int = 0) -> Stud
         EvaluationError: see ``load_cells``.
         DataError: the folder cannot be written.
     """
-    summary = summarise(load_cells(out, digest=digest), seed=seed) | {"tuning": read_tuning(out)}
-    shown, drawn = tables(summary), plates(summary)
-    make_folder(out)
-    write_file(out / DATA, (json.dumps(summary, indent=1, allow_nan=False) + "\n").encode())
-    for plate in drawn:
-        write_file(out / _plot_name(plate), _png(plate))
-    write_file(out / TEXT, _markdown(summary, shown, drawn).encode())
-    write_file(out / PAGE, _html(summary, shown, drawn).encode())
-    return StudyReport(summary, "\n\n".join(map(as_text, shown)), out / PAGE)
-
-
-def _plot_name(plate: Plate) -> str:
-    return f"study-{plate.name}.png"
-
-
-def _png(plate: Plate) -> bytes:
-    stream = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        plate.figure.savefig(stream, format="png", dpi=_PLOT_DPI, metadata={"Software": None})
-    return stream.getvalue()
-
-
-def _markdown(summary: Mapping[str, Any], shown: Sequence[Table], drawn: Sequence[Plate]) -> str:
-    plots = [f"![{p.title}]({_plot_name(p)})\n\n{p.title}. {p.caption}\n" for p in drawn]
-    made = "\n".join(f"- {name}: {value}" for name, value in _facts(summary).items())
-    return "\n".join(
-        ["# Training on wrong captions", "", made, "", *map(as_markdown, shown), *plots]
-    )
-
-
-def _html(summary: Mapping[str, Any], shown: Sequence[Table], drawn: Sequence[Plate]) -> str:
-    values = dict(
-        facts=_facts(summary),
-        settings=summary["settings"],
-        tables=shown,
-        plates=[(plate, plate.picture) for plate in drawn],
-    )
-    return render_page("eval.studies.noise", "study.html", values)
+    summary: dict[str, Any] = summarise(load_cells(out, digest=digest), seed=seed)
+    summary["tuning"] = read_tuning(out)
+    facts, settings = _facts(summary), summary["settings"]
+    page = StudyPage(_TITLE, _LEAD, facts, settings, tables(summary), plates(summary))
+    return write_study(out, summary, page, plates_first=False)
 
 
 def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
