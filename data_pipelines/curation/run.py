@@ -265,10 +265,7 @@ def _stored(
         "recipe_sha256": recipe.sha256(),
         "samples": table.num_rows,
         "kept": files[0].rows,
-        "stages": [
-            {k: list(v) if k == "warnings" else v for k, v in one._asdict().items()}
-            for one in counts
-        ],
+        "stages": [one._asdict() for one in counts],
         "files": [file.told() for file in files],
         "scan_settings": table.settings,
         "made_from": identity,
@@ -280,8 +277,6 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         out_dir=out_dir,
         num_samples=stored["samples"],
         num_kept=stored["kept"],
-        stages=tuple(
-            StageCounts(**one | {"warnings": tuple(one["warnings"])}) for one in stored["stages"]
-        ),
+        stages=tuple(map(StageCounts.of, stored["stages"])),
         was_there=was_there,
     )

@@ -4,7 +4,7 @@
 After each stage, what it was given must be what it kept plus what it dropped, or the run ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,22 @@ _IDENTITY = ("id", "uid", "shard", "row")
 _BATCH_ROWS = 1 << 16
 
 
+class StageRule(NamedTuple):
+    """A rule that judged a number, as expressions over the table's columns; for reports."""
+
+    reason: str
+    value: str
+    threshold: str
+
+
 class StageCounts(NamedTuple):
-    """What one stage was given and did with it; ``reasons`` are those of the dropped."""
+    """What one stage was given and did with it.
+
+    Attributes:
+        reasons: those of the dropped.
+        columns: of the table, that its rules name.
+        rules: those of one reason that judged a number.
+    """
 
     stage: str
     given: int
@@ -35,6 +49,15 @@ class StageCounts(NamedTuple):
     dropped: int
     reasons: dict[str, int]
     warnings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rules: tuple[StageRule, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "StageCounts":
+        """As run.json has it, also that of an earlier version."""
+        found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        rules = tuple(StageRule(*rule) for rule in stored.get("rules", ()))
+        return cls(**found | {"rules": rules})
 
 
 class Stages:
@@ -120,7 +143,7 @@ class Stages:
         columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
         self._refuse_unknown(name, columns)
         self.sql("DROP TABLE IF EXISTS own")
-        self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
+        self.sql(f"CREATE OR REPLACE VIEW given AS {self.left(columns)}")
         given = _Given(self)
         number = len(self.names)
         rules = chosen.rules(given)
@@ -142,6 +165,12 @@ class Stages:
             dropped=sum(reasons.values()),
             reasons=reasons,
             warnings=tuple(given.warnings),
+            columns=tuple(columns),
+            rules=tuple(
+                StageRule(rule.reason, rule.value, rule.threshold)
+                for rule in rules
+                if rule.reason and rule.value != "NULL"
+            ),
         )
         _refuse_unaccounted(counts)
         self._left = counts.kept
@@ -173,8 +202,8 @@ class Stages:
         (number,) = self.sql(f"SELECT count(*) FROM {source}").fetchall()[0]
         return number
 
-    def _given(self, columns: Sequence[str]) -> str:
-        """The query for what is left, with the columns that a filter needs."""
+    def left(self, columns: Sequence[str]) -> str:
+        """A query for what is left: ``id``, ``uid``, ``shard``, ``row``, these columns, scores."""
         scores = [one for one in columns if one not in self._table.columns]
         own = [*_IDENTITY, *(one for one in columns if one not in scores)]
         joins = ""
