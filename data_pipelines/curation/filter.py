@@ -53,6 +53,11 @@ class StageInput(Protocol):
         """For the FROM of a query."""
         ...
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that the filter ``needs``, and of those that it ``wants`` the ones that are there."""
+        ...
+
     def one(self, query: str) -> tuple[Any, ...]:
         """The first row of the answer."""
         ...
@@ -76,6 +81,10 @@ class StageInput(Protocol):
         """Tell the user something that the numbers alone do not."""
         ...
 
+    def note(self, message: str) -> None:
+        """Add a figure to what is told of the stage: how many of each language stayed."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class SampleFilter(ABC):
@@ -92,6 +101,10 @@ class SampleFilter(ABC):
         Args:
             samples: asked by filters whose rules depend on all of them (a top share).
         """
+
+    def wants(self) -> tuple[str, ...]:
+        """Columns that are told about where the table has them; no rule may name them."""
+        return ()
 
     def files(self) -> tuple[Path, ...]:
         """Files that the rules depend on; their digests are stored with the run."""

@@ -266,7 +266,7 @@ def _stored(
         "samples": table.num_rows,
         "kept": files[0].rows,
         "stages": [
-            {k: list(v) if k == "warnings" else v for k, v in one._asdict().items()}
+            {k: list(v) if isinstance(v, tuple) else v for k, v in one._asdict().items()}
             for one in counts
         ],
         "files": [file.told() for file in files],
@@ -281,7 +281,8 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         num_samples=stored["samples"],
         num_kept=stored["kept"],
         stages=tuple(
-            StageCounts(**one | {"warnings": tuple(one["warnings"])}) for one in stored["stages"]
+            StageCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
+            for one in stored["stages"]
         ),
         was_there=was_there,
     )

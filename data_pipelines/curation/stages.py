@@ -35,6 +35,7 @@ class StageCounts(NamedTuple):
     dropped: int
     reasons: dict[str, int]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Stages:
@@ -119,9 +120,10 @@ class Stages:
         """
         columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
         self._refuse_unknown(name, columns)
+        columns += [one for one in self._there(chosen.wants()) if one not in columns]
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
-        given = _Given(self)
+        given = _Given(self, (*_IDENTITY, *columns))
         number = len(self.names)
         rules = chosen.rules(given)
         try:
@@ -142,6 +144,7 @@ class Stages:
             dropped=sum(reasons.values()),
             reasons=reasons,
             warnings=tuple(given.warnings),
+            notes=tuple(given.notes),
         )
         _refuse_unaccounted(counts)
         self._left = counts.kept
@@ -187,6 +190,10 @@ class Stages:
         listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
         return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
 
+    def _there(self, wanted: Sequence[str]) -> list[str]:
+        known = (*self._table.columns, *self._table.scores)
+        return [one for one in dict.fromkeys(wanted) if one in known and one not in _IDENTITY]
+
     def _refuse_unknown(self, stage: str, columns: Sequence[str]) -> None:
         known = (*self._table.columns, *self._table.scores)
         missing = [one for one in columns if one not in known]
@@ -202,9 +209,11 @@ class _Given:
 
     relation = "given"
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages, columns: tuple[str, ...]) -> None:
         self._stages = stages
+        self.columns = columns
         self.warnings: list[str] = []
+        self.notes: list[str] = []
         self.has_own = False
 
     def one(self, query: str) -> tuple[Any, ...]:
@@ -222,6 +231,9 @@ class _Given:
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
 
 def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:

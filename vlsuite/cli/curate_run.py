@@ -107,6 +107,8 @@ def _show(report: "RunReport") -> None:
         print(f"{stage.stage}: {stage.given:,} -> {stage.kept:,}")
         for reason, number in sorted(stage.reasons.items(), key=lambda one: -one[1]):
             print(f"  {number:,} x {reason}")
+        for note in stage.notes:
+            print(f"  {note}")
         for warning in stage.warnings:
             print(f"warning: {stage.stage}: {warning}", file=sys.stderr)
     share = report.num_kept / report.num_samples if report.num_samples else 0.0
