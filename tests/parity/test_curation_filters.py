@@ -226,13 +226,14 @@ def test_perplexity_keeps_a_band_of_the_sorted_scores(tmp_path, number):
         expected = {uid for score, uid in real if ends[0] <= score <= ends[1]}
         assert _kept(table, PerplexityBand(q_lo=low, q_hi=high)) == expected
     with Stages(table, threads=1) as stages:
-        notes = stages.run("it", PerplexityBand(q_hi=1.0)).notes
+        figures = stages.run("it", PerplexityBand(q_hi=1.0)).figures
     if real:
-        english = [i for i in range(number) if i % 3]
-        stayed = sum(not math.isnan(scores[i]) for i in english)
-        told = f"en {stayed:,} of {len(english):,} ({stayed / len(english):.1%})" if english else ""
-        assert told in notes[0] and notes[0].startswith("kept by language: ")
-        assert "00000.tar" in notes[1] and notes[1].startswith("kept by source: ")
+        for row in figures["kept by language"]:
+            own = [i for i in range(number) if ("en" if i % 3 else "de") == row["language"]]
+            stayed = sum(not math.isnan(scores[i]) for i in own)
+            assert (row["given"], row["kept"]) == (len(own), stayed)
+        found = {row["source"] for row in figures["kept by source"]}
+        assert found == ({"web", "00000.tar"} if number > 1 else {"00000.tar"})
 
 
 def test_what_servers_and_pictures_forbid_is_dropped_and_what_is_not_known_passes(tmp_path):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_pipelines.curation.filter import Rule, SampleFilter, StageInput, filters
-from data_pipelines.curation.survival import SOURCE, note_survival
+from data_pipelines.curation.survival import SOURCE, record_survival
 from data_pipelines.errors import ConfigError
 
 
@@ -62,8 +62,8 @@ class PerplexityBand(SampleFilter):
             found.append(Rule("perplexity too low", f"{column} < {low!r}", column, repr(low)))
         kept = f"NOT isnan({column}) AND {column} BETWEEN {low!r} AND {high!r}"
         if "language" in samples.columns:
-            note_survival(samples, kept, by="language", called="language")
-        note_survival(samples, kept, by=SOURCE, called="source")
+            record_survival(samples, kept, by="language", called="language")
+        record_survival(samples, kept, by=SOURCE, called="source")
         return found
 
     def _ends(self, samples: StageInput, column: str) -> tuple[float, float] | None:
