@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from data_pipelines.bounded_json import read_json
 from data_pipelines.curation.parts import note_of, opened_part
-from data_pipelines.curation.scan import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
 from data_pipelines.curation.score_parts import SCORE_VERSION
 from data_pipelines.curation.vector_parts import (
