@@ -213,8 +213,13 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     if not config.validation.data:
         return []
     from eval.running.validation import make_evaluators
+    from eval.task_choices import TaskChoices
 
-    made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
+    made = make_evaluators(
+        config.validation.data,
+        choices=TaskChoices(num_examples=config.validation.examples),
+        batch_size=config.validation.batch_size,
+    )
     if os.environ.get("RANK", "0") == "0":
         from vlsuite.api.training_shards import trained_on_warnings
 
