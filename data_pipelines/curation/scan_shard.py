@@ -18,7 +18,7 @@ from data_pipelines.shards.manifest import sha256_of
 from data_pipelines.shards.stored_sample import StoredSample, printable
 
 #: Raised when the meaning of a column changes; older parts are then made anew.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _BATCH_ROWS = 4096
 _SHOWN_PROBLEMS = 20
