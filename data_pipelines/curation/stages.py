@@ -151,7 +151,7 @@ class Stages:
         self._refuse_unknown(name, columns)
         columns += [one for one in self._there(chosen.wants()) if one not in columns]
         self.sql("DROP TABLE IF EXISTS own")
-        self.sql(f"CREATE OR REPLACE VIEW given AS {self.left(columns)}")
+        self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
         given = _Given(self, self._table, (*_IDENTITY, *columns))
         number = len(self.names)
         rules = chosen.rules(given)
@@ -211,8 +211,8 @@ class Stages:
         (number,) = self.sql(f"SELECT count(*) FROM {source}").fetchall()[0]
         return number
 
-    def left(self, columns: Sequence[str]) -> str:
-        """A query for what is left: ``id``, ``uid``, ``shard``, ``row``, these columns, scores."""
+    def _given(self, columns: Sequence[str]) -> str:
+        """The query for what is left, with the columns that a filter needs."""
         scores = [one for one in columns if one not in self._table.columns]
         own = [*_IDENTITY, *(one for one in columns if one not in scores)]
         joins = ""

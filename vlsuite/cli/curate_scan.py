@@ -85,10 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the table; returns the exit code."""
+    from data_pipelines.curation.places import SHARD_PLACES, note_places
+
     options, settings = read_options(args, Scan), read_options(args, ScanSettings)
     if options.estimate:
         return _estimate(options, settings)
     report = _scan(options, settings)
+    note_places(report.folder, SHARD_PLACES, options.paths)
     share = "" if options.rank is None else f", share {options.rank} of {options.world}"
     print(
         f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')} "
