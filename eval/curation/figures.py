@@ -12,46 +12,49 @@ from eval.report.figures import COLOURS, INK, STYLE, Picture, as_picture, short_
 
 _SIZE = (4.3, 2.7)  # inches, of 100 pixels
 
-#: How many times the highest bar may be the highest dropped one before counts are logarithmic.
+#: How many times as high as the highest bar of dropped ones a plot may be that is not logarithmic.
 _STEEP = 50.0
 
 
 def histogram_figure(histogram: Histogram) -> Picture:
-    """Kept and dropped samples stacked over the number that was judged, its threshold a line."""
+    """Samples by what became of them over the number that was judged, its threshold a line."""
     edges = np.array(histogram.edges)
-    dropped = np.array(histogram.dropped)
-    kept = np.array(histogram.kept) if histogram.kept else np.zeros_like(dropped)
+    sides = [histogram.kept or [0] * len(histogram.dropped), histogram.others, histogram.dropped]
+    kept, others, dropped = map(np.array, sides)
+    bars = (
+        (kept, COLOURS[0], "kept", ""),
+        (others, "#9aa5b1", "dropped by another rule", ""),
+        (dropped, COLOURS[1], "dropped by this one", "////"),
+    )
     with matplotlib.rc_context({**STYLE, "font.size": 9}):
         figure = Figure(figsize=_SIZE)
         axes = figure.subplots()
-        for bottom, heights, colour, label, hatch in (
-            (np.zeros_like(kept), kept, COLOURS[0], "passed", ""),
-            (kept, dropped, COLOURS[1], "dropped", "////"),
-        ):
+        bottom = np.zeros_like(dropped)
+        for heights, colour, label, hatch in bars:
             if heights.any():
                 axes.bar(
                     edges[:-1], heights, np.diff(edges), bottom=bottom, align="edge", color=colour,
                     edgecolor="white", linewidth=0.3, label=label, hatch=hatch,
                 )  # fmt: skip
+            bottom = bottom + heights
         threshold = histogram.judged.threshold
         if threshold is not None:
             axes.axvline(threshold, color=INK, linewidth=1.4, linestyle="--")
             axes.annotate(
                 f"{threshold:.6g}", (threshold, 1.0), xycoords=("data", "axes fraction"),
-                xytext=(3, -2), textcoords="offset points", va="top", fontsize=8.5,
+                xytext=(0, 2), textcoords="offset points", ha="center", fontsize=8.5,
             )  # fmt: skip
         if histogram.is_logarithmic:
             axes.set_xscale("log")
         axes.set_xlim(edges[0], edges[-1])
-        highest = (kept + dropped).max()
-        if dropped.any() and highest > _STEEP * dropped.max():
+        if dropped.any() and bottom.max() > _STEEP * dropped.max():
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
         axes.set_xlabel(readable(histogram.judged.value))
         axes.set_ylabel("samples")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: short_count(count)))
         axes.grid(axis="x", visible=False)
-        axes.legend(fontsize=8.5, loc="upper right")
+        figure.legend(loc="outside upper left", ncols=3, fontsize=8.5, columnspacing=1.0)
         return as_picture(figure)
 
 

@@ -22,7 +22,8 @@ class Histogram(NamedTuple):
     Attributes:
         judged: what was judged.
         edges: of the bins, one more than those; what lies outside counts in the last ones.
-        kept: passed this rule; None where their numbers are not known.
+        kept: by the stage; None where their numbers are not known.
+        others: dropped by other rules of the stage.
         dropped: by this rule.
         is_logarithmic: edges grow by a factor.
     """
@@ -30,6 +31,7 @@ class Histogram(NamedTuple):
     judged: Judged
     edges: tuple[float, ...]
     kept: tuple[int, ...] | None
+    others: tuple[int, ...]
     dropped: tuple[int, ...]
     is_logarithmic: bool
 
@@ -43,7 +45,9 @@ def histograms(work: Work) -> Iterator[Histogram]:
 
 
 def _histogram(work: Work, judged: Judged) -> Histogram | None:
-    is_dropped = f"coalesce(stage = {judged.stage} AND reason = {quoted(judged.reason)}, false)"
+    is_here = f"stage = {judged.stage}"
+    is_dropped = f"coalesce({is_here} AND reason = {quoted(judged.reason)}, false)"
+    side = f"CASE WHEN {is_dropped} THEN 2 WHEN {is_here} THEN 1 ELSE 0 END"
     value = judged.column or "value"
     given = f"coalesce(stage, {1 << 20}) >= {judged.stage}" if judged.column else is_dropped
     source = f"FROM samples WHERE {given} AND isfinite({value})"
@@ -54,24 +58,23 @@ def _histogram(work: Work, judged: Judged) -> Histogram | None:
     if not number:
         return None
     edges, is_logarithmic = _edges(low, high, least, judged.threshold, is_whole=is_whole)
-    place = f"ln({value})" if is_logarithmic else value
     first, last = (math.log(e) if is_logarithmic else e for e in (edges[0], edges[-1]))
     bins = len(edges) - 1
-    # the least positive number keeps a logarithm from failing; it lies in the first bin
-    place = f"ln(greatest({value}, 1e-300))" if is_logarithmic else place
+    place = f"ln({value})" if is_logarithmic else value
     rows = work.rows(
         f"""SELECT least({bins - 1}, greatest(0, floor(({place} - {first!r})
-                / {(last - first) / bins!r})))::INTEGER AS bin, {is_dropped}, count(*)
+                / {(last - first) / bins!r})))::INTEGER AS bin, {side}, count(*)
             {source} GROUP BY 1, 2"""
     )
-    sides = {False: [0] * bins, True: [0] * bins}
-    for place_of, is_gone, count in rows:
-        sides[is_gone][place_of] += count
+    sides = [[0] * bins for _ in range(3)]
+    for number, which, count in rows:
+        sides[which][number] = count
     return Histogram(
         judged=judged,
         edges=edges,
-        kept=tuple(sides[False]) if judged.column else None,
-        dropped=tuple(sides[True]),
+        kept=tuple(sides[0]) if judged.column else None,
+        others=tuple(sides[1]),
+        dropped=tuple(sides[2]),
         is_logarithmic=is_logarithmic,
     )
 

@@ -131,7 +131,8 @@ def _plot(histogram: Histogram) -> Plot:
     dropped = sum(histogram.dropped)
     caption = f"{dropped:,} dropped"
     if histogram.kept is not None:
-        caption += f" of {dropped + sum(histogram.kept):,} with a number"
+        given = dropped + sum(histogram.kept) + sum(histogram.others)
+        caption += f" of {given:,} with a number"
     caption += " by this rule. "
     if histogram.kept is None:
         caption += "Numbers of samples that passed are not stored. "

@@ -86,6 +86,7 @@ def test_histograms_count_what_a_stage_was_given(run, tmp_path):
     bins = np.array(words.edges[:-1]) + 0.5
     assert dict(zip(bins, words.dropped, strict=True)) == {n: 50 if n < 3 else 0 for n in range(8)}
     assert words.kept == (0, 0, 0, 50, 50, 50, 50, 50)
+    assert not any(words.others)
     reached = [n for n, fate in enumerate(fates) if fate["stage"] not in _BEFORE_SCORE]
     scored = [n / _NUMBER for n in reached if n % 50]
     gone = [n / _NUMBER for n in reached if n % 50 and fates[n]["reason"] == "score too low"]
