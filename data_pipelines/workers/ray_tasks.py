@@ -7,6 +7,7 @@ mistake of the user's (``UserError``) is the same on every node, and is not trie
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from data_pipelines.errors import ConfigError, DataError, UserError
@@ -74,6 +75,9 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
+    with suppress(AttributeError):
+        # it prints what happens to its nodes, and pages of their state, to standard output
+        ray._private.worker._worker_logs_enabled = False
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
