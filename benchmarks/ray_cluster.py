@@ -61,7 +61,7 @@ def main() -> int:
     args = parser.parse_args()
     settings = Settings(
         shards=8 if args.quick else args.shards,
-        samples=1500 if args.quick else args.samples,
+        samples=400 if args.quick else args.samples,
         rounds=1 if args.quick else args.rounds,
         seed=args.seed,
     )
