@@ -84,7 +84,7 @@ def main() -> int:
     figures = {
         "rates": asdict(rates),
         **{
-            step.name.replace(" --", "_").replace("-", "_"): _told(step, pool)
+            step.name.replace(" --", "_").replace("-", "_"): _told(step)
             for step in steps(pool, rates)
         },
     }

@@ -232,9 +232,9 @@ def page(pool: Pool, rates: Rates, *, source: str) -> str:
 
 def read_page(text: str) -> tuple[Pool, Rates, str]:
     """Assumptions, rates and their source, as a page states them."""
-    numbers = {
-        name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.e+]+) ", text, re.M)
-    }
+    stated = text.split("## Cost\n")[0]
+    found = re.findall(r"^\| `(\w+)` \| ([\d.e+]+) ", stated, re.M)
+    numbers = {name: float(value) for name, value in found}
     source = text.split("## Rates\n\n")[1].split("\n\n")[0]
     return (
         Pool(**{entry.name: numbers[entry.name] for entry in fields(Pool)}),
