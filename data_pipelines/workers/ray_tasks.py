@@ -75,9 +75,7 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
-    with suppress(AttributeError):
-        # it prints what happens to its nodes, and pages of their state, to standard output
-        ray._private.worker._worker_logs_enabled = False
+    keep_quiet(ray)
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
@@ -92,6 +90,12 @@ def _connect(ray: Any, address: str) -> None:
             f"no Ray cluster at '{address}': {told}; start one by 'ray start --head' and name it "
             "as HOST:6379, or leave --ray out"
         ) from error
+
+
+def keep_quiet(ray: Any) -> None:
+    """Keep what happens to nodes, and pages of their state, from standard output."""
+    with suppress(AttributeError):
+        ray._private.worker._worker_logs_enabled = False
 
 
 def _results(
