@@ -19,11 +19,11 @@ R = TypeVar("R")
 #: Times that a task is tried again whose node or process died under it.
 _RETRIES = 5
 
-#: Tasks that run or wait in the cluster for each of its processors: none idles, and a million of
-#: tasks need no memory.
-_AHEAD = 3
-_FEWEST_WAITING = 64
-_COUNTED_EVERY = 64  # tasks; nodes come and go
+#: Tasks that run or wait in the cluster for each of its processors: none idles, a task that died
+#: with its node does not wait behind many others, and a million of tasks need no memory.
+_AHEAD = 2
+_FEWEST_WAITING = 4
+_COUNTED_EVERY = 8  # tasks; nodes come and go
 
 #: Of a cluster that is started here ("local"); tasks exchange words, not data.
 _STORE_BYTES = 80_000_000
