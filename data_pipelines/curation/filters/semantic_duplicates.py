@@ -6,7 +6,6 @@ the hardest first and of all others (see ``leaders``), each vector looks into se
 share of close samples that the cells let meet is measured against comparing all.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,10 +15,11 @@ from jaxtyping import Int64
 
 from data_pipelines.curation.close_vectors import CloseVectors, VectorsByCell, close_vectors
 from data_pipelines.curation.filter import Rule, SampleFilter, StageInput, filters
+from data_pipelines.curation.memory import refuse_beyond_memory
 from data_pipelines.curation.recall import nearest_earlier, recall_by_band
 from data_pipelines.curation.vector_cells import cells_of, working
 from data_pipelines.curation.vector_parts import VectorColumn
-from data_pipelines.errors import ConfigError, DataError
+from data_pipelines.errors import ConfigError
 
 _FATES = """SELECT close.id, cosine, leader IS NULL AS is_without, stays.uid AS leader_uid
     FROM close LEFT JOIN {0} AS stays ON stays.id = close.leader"""
@@ -124,21 +124,6 @@ def ids_of(samples: StageInput) -> Int64[np.ndarray, " ids"]:
     batches = samples.batches(f"SELECT id FROM {samples.relation} ORDER BY id")
     found = [batch["id"].to_numpy() for batch in batches]
     return np.concatenate([np.zeros(0, dtype=np.int64), *found])
-
-
-def refuse_beyond_memory(needed: int, *, what: str) -> None:
-    """End with one line before memory is taken that the machine has not.
-
-    Args:
-        needed: bytes.
-        what: takes them.
-    """
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise DataError(
-            f"{what} take {needed / 1e9:.1f} GB of memory and this machine has {there / 1e9:.1f}; "
-            "run it on a larger one, or filter more before this stage"
-        )
 
 
 def _batch(ids: Int64[np.ndarray, " ids"], found: CloseVectors) -> pa.RecordBatch:
