@@ -57,6 +57,11 @@ class StageInput(Protocol):
         ...
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that the filter ``needs``, and of those it ``wants`` the ones there."""
+        ...
+
+    @property
     def threads(self) -> int:
         """How many the filter may use; its result must not depend on it."""
         ...
@@ -108,6 +113,10 @@ class SampleFilter(ABC):
         Args:
             samples: asked by filters whose rules depend on all of them (a top share).
         """
+
+    def wants(self) -> tuple[str, ...]:
+        """Columns that are told about where the table has them; no rule may name them."""
+        return ()
 
     def files(self) -> tuple[Path, ...]:
         """Files that the rules depend on; their digests are stored with the run."""

@@ -295,7 +295,8 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         num_samples=stored["samples"],
         num_kept=stored["kept"],
         stages=tuple(
-            StageCounts(**one | {"warnings": tuple(one["warnings"])}) for one in stored["stages"]
+            StageCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
+            for one in stored["stages"]
         ),
         was_there=was_there,
     )

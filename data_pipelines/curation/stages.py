@@ -130,9 +130,10 @@ class Stages:
         """
         columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
         self._refuse_unknown(name, columns)
+        columns += [one for one in self._there(chosen.wants()) if one not in columns]
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
-        given = _Given(self, self._table)
+        given = _Given(self, self._table, (*_IDENTITY, *columns))
         number = len(self.names)
         rules = chosen.rules(given)
         try:
@@ -199,6 +200,10 @@ class Stages:
         listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
         return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
 
+    def _there(self, wanted: Sequence[str]) -> list[str]:
+        known = (*self._table.columns, *self._table.scores)
+        return [one for one in dict.fromkeys(wanted) if one in known and one not in _IDENTITY]
+
     def _refuse_unknown(self, stage: str, columns: Sequence[str]) -> None:
         known = (*self._table.columns, *self._table.scores)
         missing = [one for one in columns if one not in known]
@@ -214,9 +219,10 @@ class _Given:
 
     relation = "given"
 
-    def __init__(self, stages: Stages, table: Table) -> None:
+    def __init__(self, stages: Stages, table: Table, columns: tuple[str, ...]) -> None:
         self._stages = stages
         self._table = table
+        self.columns = columns
         self.threads = stages.threads
         self.warnings: list[str] = []
         self.figures: dict[str, JsonValue] = {}

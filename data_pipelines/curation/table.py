@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from data_pipelines.bounded_json import read_json
 from data_pipelines.curation.parts import note_of, opened_part
-from data_pipelines.curation.scan import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
+from data_pipelines.curation.score_parts import SCORE_VERSION
 from data_pipelines.curation.vector_parts import (
     VECTORS,
     VECTORS_NAME,
@@ -78,7 +79,8 @@ class Table:
         paths = tuple(self._scores() / name / part.path.name for part in self.parts)
         for part, path in zip(self.parts, paths, strict=True):
             note = note_of(path)
-            if note is None or note.get("content") != part.content:
+            is_ours = note is not None and note.get("format_version") == SCORE_VERSION
+            if note is None or not is_ours or note.get("content") != part.content:
                 raise DataError(
                     f"score '{name}' of {part.shard} is missing, or of other content than the "
                     f"table's; run 'vlsuite curate score SHARDS --name {name}' again"

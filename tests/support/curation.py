@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from data_pipelines.curation.columns import GOOD, columns_of
 from data_pipelines.curation.parts import write_part
-from data_pipelines.curation.scan import SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
 from data_pipelines.curation.score_parts import write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, open_table

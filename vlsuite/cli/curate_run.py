@@ -2,13 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import stage_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         memory=options.memory and options.memory * 10**6,
         threads=options.threads,
-        progress=_progress,
+        progress=stage_progress,
     )
     _show(report)
     return 0
@@ -158,9 +159,3 @@ def _list() -> int:
         for field in fields(entry.component):
             print(f"    {field.name} = {field.default!r}: {told.get(field.name, '')}")
     return 0
-
-
-def _progress(stages: Sequence[Any]) -> Iterator[Any]:
-    from tqdm import tqdm
-
-    return iter(tqdm(stages, unit=" stages", leave=False, disable=None))
