@@ -10,7 +10,7 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, BinaryIO, NamedTuple
 
@@ -99,7 +99,8 @@ class ShardJob:
         self._outcomes: list[Outcome | None] = [
             Outcome(one.status) if one.status else None for one in self._rows
         ]
-        self._spool: BinaryIO = tempfile.TemporaryFile(dir=places.lists)  # noqa: SIM115
+        with _told(places):
+            self._spool: BinaryIO = tempfile.TemporaryFile(dir=places.lists)  # noqa: SIM115
         self._stored: dict[int, tuple[int, list[tuple[str, int]]]] = {}
         self._end = 0
         self._lock = Lock()
@@ -161,16 +162,10 @@ class ShardJob:
 
     def _keep(self, place: int, members: dict[str, bytes]) -> None:
         data = b"".join(members.values())
-        try:
-            with self._lock:
-                at = self._end
-                self._spool.write(data)
-                self._end += len(data)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to {self._places.lists}: {error.strerror}; free space, mend "
-                "permissions or choose another --out"
-            ) from error
+        with _told(self._places), self._lock:
+            at = self._end
+            self._spool.write(data)
+            self._end += len(data)
         self._stored[place] = (at, [(suffix, len(part)) for suffix, part in members.items()])
 
     def close(self) -> ShardResult:
@@ -202,18 +197,32 @@ class ShardJob:
 
     def discard(self) -> None:
         """Let go of what was fetched."""
-        self._spool.close()
+        with suppress(OSError):
+            self._spool.close()
 
     def _samples(self) -> Iterator[RawSample]:
         for place in sorted(self._stored):
             at, parts = self._stored[place]
-            self._spool.seek(at)
-            members = {suffix: self._spool.read(size) for suffix, size in parts}
+            with _told(self._places):
+                self._spool.seek(at)  # what was not written yet is, now
+                members = {suffix: self._spool.read(size) for suffix, size in parts}
             uid = self._rows[place].uid
             yield RawSample(uid, uid, members)
 
 
 _ENTRY = ("name", "samples", "bytes", "sha256")
+
+
+@contextmanager
+def _told(places: Places) -> Iterator[None]:
+    """What the disk refuses in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {places.lists}: {error.strerror or error}; free space, mend "
+            "permissions or choose another --out"
+        ) from error
 
 
 def _result(shard: int, rows: int, counts: dict[str, int], min_success: float) -> ShardResult:

@@ -1,6 +1,7 @@
 """Lists of addresses to shards, against a real server with real faults."""
 
 import json
+import resource
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -233,6 +234,18 @@ def test_a_poor_shard_is_not_done_and_is_tried_again(server, tmp_path):
     server.asked.clear()
     assert _fetched(tmp_path, urls, min_success=0.5).num_pictures == 2
     assert "/1.jpg" not in server.asked
+
+
+def test_a_full_disk_ends_it_in_one_line_and_it_goes_on(server, tmp_path):
+    urls = [server.url(f"/{number}.jpg") for number in range(30)]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"cannot write .*free space"):
+            _fetched(tmp_path, urls)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert _fetched(tmp_path, urls).num_pictures == 30
 
 
 def test_other_settings_are_refused_in_one_line(server, tmp_path):
