@@ -1,8 +1,7 @@
 """Which of several columns of captions a sample is shown with, drawn by weights.
 
-A pure function of the seed and the place in the training sequence, apart from all other draws: with
-columns or without, pictures are cropped alike. Weights hold for each sample among the columns that
-it has.
+A pure function of the seed and the place in the training sequence, apart from the draws of the
+readers. Weights hold for each sample among the columns that it has.
 """
 
 from bisect import bisect_right
@@ -187,15 +186,10 @@ def _matched(
     known = {shard.name for shard in shards}
     changed = [one.name for one in lost if one.name in known]
     if not found or changed:
+        what = f"other content of {changed[0]}" if changed else f"other shards ({lost[0].name}...)"
         raise DataError(
-            f"captions {name} were made for "
-            + (
-                f"other content of {changed[0]}"
-                if changed
-                else f"other shards: {lost[0].name}, ..."
-            )
-            + "; give the shards they were made for, or scan these and make the captions again with "
-            "'vlsuite curate rewrite'"
+            f"captions {name} were made for {what}; give the shards they were made for, or scan "
+            "these and make the captions again with 'vlsuite curate rewrite'"
         )
     return found
 
