@@ -6,6 +6,7 @@ from typing import Any
 
 from vlsuite.cli import (
     curate_diff,
+    curate_embed,
     curate_reshard,
     curate_rewrite,
     curate_run,
@@ -20,6 +21,7 @@ choose which samples of shards to train on, and know why each one went
 
   vlsuite curate scan data/pairs --workers 8       read the shards once: a table of all samples
   vlsuite curate score data/pairs --model runs/first   how well picture and caption agree
+  vlsuite curate embed data/pairs --model runs/first   vectors, to find what looks alike
   vlsuite curate rewrite data/pairs --endpoint URL --model M --style medium --yes
                                                    captions in other words, as another column
   vlsuite curate run datacomp-basic data/pairs --out curated
@@ -38,6 +40,7 @@ too. A run writes kept.parquet (uid, shard, row) and the fate of every sample (l
 _ACTIONS: dict[str, Any] = {
     "scan": curate_scan,
     "score": curate_score,
+    "embed": curate_embed,
     "rewrite": curate_rewrite,
     "run": curate_run,
     "why": curate_why,
