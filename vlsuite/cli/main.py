@@ -20,6 +20,7 @@ _COMMANDS = (
     "eval",
     "detect",
     "embed",
+    "search",
     "omnibench",
     "report",
     "study",
