@@ -21,6 +21,8 @@ _COMMANDS = (
     "detect",
     "embed",
     "search",
+    "classify",
+    "caption",
     "omnibench",
     "report",
     "study",

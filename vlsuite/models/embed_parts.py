@@ -227,7 +227,8 @@ def embed_part(
     items: list[Item] = []
     skips: list[Skip] = []
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in _kinds(how)}
-    for batch in _batches(part, wanted, view_of(model.image_transform, how.pixels), how, threads):
+    view = view_of(model.image_transform, how.pixels)
+    for batch in batches(part.items(wanted), view, size=how.batch_size, threads=threads):
         skips += batch.skips
         if batch.items:
             for kind, vectors in _vectors(model, batch, how).items():
@@ -239,27 +240,36 @@ def embed_part(
     return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
+    """Items that can be shown to a model, what it is shown of them, and the others met so far.
+
+    Attributes:
+        pixels: of each item; empty where no pictures are wanted.
+    """
+
     items: list[Item]
     pixels: list[Tensor]
     skips: list[Skip]
 
 
-def _batches(
-    part: Part, wanted: Wanted, view: View, how: Embedding, threads: int
-) -> Iterator[_Batch]:
-    """Full batches of what can be embedded; the last one is shorter."""
-    batch = _Batch([], [], [])
-    for item, pixels, problem in _seen(part.items(wanted), view, how, threads):
+def batches(items: Iterable[Item], view: View, *, size: int, threads: int = 0) -> Iterator[Batch]:
+    """Full batches of what can be shown; the last one is shorter.
+
+    Args:
+        view: of an encoded picture.
+        threads: that decode ahead; 0 decodes in between.
+    """
+    batch = Batch([], [], [])
+    for item, pixels, problem in _seen(items, view, size, threads):
         if problem:
             batch.skips.append(Skip(item._replace(picture=None), problem))
             continue
         batch.items.append(item)
         if pixels is not None:
             batch.pixels.append(pixels)
-        if len(batch.items) == how.batch_size:
+        if len(batch.items) == size:
             yield batch
-            batch = _Batch([], [], [])
+            batch = Batch([], [], [])
     if batch.items or batch.skips:
         yield batch
 
@@ -267,7 +277,7 @@ def _batches(
 _Seen = tuple[Item, Tensor | None, str]
 
 
-def _seen(items: Iterable[Item], view: View, how: Embedding, threads: int) -> Iterator[_Seen]:
+def _seen(items: Iterable[Item], view: View, size: int, threads: int) -> Iterator[_Seen]:
     """Each item with its pixels, or with why it has none, in order."""
 
     def look(item: Item) -> _Seen:
@@ -284,7 +294,7 @@ def _seen(items: Iterable[Item], view: View, how: Embedding, threads: int) -> It
     waiting = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         jobs: deque[Future[_Seen]] = deque()
-        jobs.extend(pool.submit(look, i) for i in islice(waiting, _BATCHES_AHEAD * how.batch_size))
+        jobs.extend(pool.submit(look, item) for item in islice(waiting, _BATCHES_AHEAD * size))
         while jobs:
             seen = jobs.popleft().result()
             jobs.extend(pool.submit(look, item) for item in islice(waiting, 1))
@@ -295,7 +305,7 @@ def _kinds(how: Embedding) -> tuple[str, ...]:
     return (IMAGES, TEXTS) if how.kind == BOTH else (how.kind,)
 
 
-def _vectors(model: Embedder, batch: _Batch, how: Embedding) -> dict[str, np.ndarray]:
+def _vectors(model: Embedder, batch: Batch, how: Embedding) -> dict[str, np.ndarray]:
     found = {}
     low = PRECISIONS[how.precision]
     device = torch.device(model.device).type
