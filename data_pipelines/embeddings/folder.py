@@ -139,7 +139,8 @@ class EmbeddingsWriter:
             raise ConfigError(f"--out {self.folder} is a file; give a folder")
         notes = sorted((self.folder / NOTES).glob("*.json"))
         about = self.folder / ABOUT
-        if not notes and not about.is_file() and _has_files(self.folder):
+        is_own = (self.folder / NOTES).is_dir() or about.is_file()
+        if not is_own and any(self.folder.iterdir()):
             raise ConfigError(
                 f"{self.folder} holds other files; choose a new or empty folder by --out"
             )
@@ -238,7 +239,7 @@ def writing_alone(folder: Path) -> Iterator[None]:
         ConfigError: another command is writing to it.
         DataError: it cannot be made.
     """
-    make_folder(folder)
+    make_folder(folder / NOTES)
     try:
         lock = open_lock(folder / _LOCK)
     except OSError as error:
@@ -390,10 +391,6 @@ def _read_note(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _has_files(folder: Path) -> bool:
-    return any(path.name != _LOCK for path in folder.iterdir())
 
 
 def _told(names: Sequence[str], stored: Mapping[str, Any]) -> str:

@@ -76,9 +76,7 @@ def run(args: argparse.Namespace) -> int:
         pixels=options.pixels,
         batch_size=options.batch_size,
     )
-    found = named(
-        options.model, options.pictures, naming, device=options.device, progress=Progress
-    )
+    found = named(options.model, options.pictures, naming, device=options.device, progress=Progress)
     counts: Counter[str] = Counter()
     problems: Counter[str] = Counter()
     columns = ("path", "rank", "name", "probability", "cosine", "problem")

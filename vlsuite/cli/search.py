@@ -60,9 +60,7 @@ class SearchOptions:
         "folder that keeps indexes (default: ~/.cache/vlsuite/search)", default=None, metavar="DIR"
     )
     device: str | None = option("cpu, cuda, ... (default: cuda if there is one)", default=None)
-    sheet: Path | None = option(
-        "write a contact sheet, a row a query", default=None, metavar="PNG"
-    )
+    sheet: Path | None = option("write a contact sheet, a row a query", default=None, metavar="PNG")
     page: Path | None = option("write an HTML page", default=None, metavar="HTML")
     json: bool = option("print one JSON object, for programs", default=False)
 
