@@ -6,6 +6,7 @@ reason: stored rows and skipped ones are together the rows of the inputs.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from data_pipelines.texts import counted
 ABOUT, NOTES, SKIPPED = "embeddings.json", "parts", "skipped"
 FORMAT_VERSION = 1
 _LOCK = ".lock"
+_PATIENCE = 5.0  # seconds
 _SKIPPED = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),
@@ -245,7 +247,11 @@ def writing_alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
     try:
-        if not try_lock(lock):
+        # processes of a command that was killed hold it until they notice
+        until = time.monotonic() + _PATIENCE
+        while not (is_ours := try_lock(lock)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if not is_ours:
             raise ConfigError(f"another command is writing to {folder}; wait for it")
         (folder / ABOUT).unlink(missing_ok=True)
         for own in [folder, *(path for path in folder.iterdir() if path.is_dir())]:
