@@ -40,7 +40,7 @@ from eval.data.imagenet_layouts import (
     objectnet_folders,
 )
 from eval.errors import EvaluationError
-from eval.metrics.corruption_error import ALEXNET_ERROR
+from eval.metrics.alexnet_error import ALEXNET_ERROR
 from vlsuite.batches.decode import decode_image
 
 _PICTURES = frozenset(FORMAT_OF_SUFFIX)

@@ -11,10 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from eval.data.image_folders import CORRUPTIONS
+from eval.metrics.alexnet_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR, NUM_SEVERITIES
 from eval.metrics.corruption_error import (
-    ALEXNET_CLEAN_ERROR,
-    ALEXNET_ERROR,
-    NUM_SEVERITIES,
     corruption_error,
     mce_score,
 )

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from eval.errors import EvaluationError
+from eval.metrics.alexnet_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.metrics.corruption_error import (
-    ALEXNET_CLEAN_ERROR,
-    ALEXNET_ERROR,
     corruption_error,
     mce_score,
 )

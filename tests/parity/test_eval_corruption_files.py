@@ -14,7 +14,7 @@ from eval.data.views import CropFrame
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
-from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
+from eval.metrics.alexnet_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.robustness.corruption_files import CorruptionFiles
 from eval.task_choices import Companions, TaskChoices
 from tests.support.embedding_model import SmallClip

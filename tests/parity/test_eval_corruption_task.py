@@ -18,7 +18,7 @@ from eval.data.views import CropFrame
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
-from eval.metrics.corruption_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
+from eval.metrics.alexnet_error import ALEXNET_CLEAN_ERROR, ALEXNET_ERROR
 from eval.results import PerImage
 from eval.robustness.corruptions import NOT_TO_BE_MIXED, CorruptionOptions, Corruptions
 from eval.task_choices import TaskChoices

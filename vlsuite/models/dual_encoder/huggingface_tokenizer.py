@@ -17,8 +17,6 @@ _ENDINGS = "'[s\u017f]|'t|'re|'ve|'m|'ll|'d"
 #: A capital sigma at the end of a word, as str.lower tells it (Unicode, SpecialCasing.txt).
 _FINAL_SIGMA = r"(?<=\p{Cased}\p{Case_Ignorable}{0,8})\x{3A3}(?!\p{Case_Ignorable}*\p{Cased})"
 
-_ALL_CHARACTERS = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
-
 
 def clip_tokenizer(built: BuiltModel) -> Any:
     """A transformers tokenizer that gives the ids the model was trained with.
@@ -95,13 +93,19 @@ def _built_in_tokenizer(context_length: int) -> Any:
 
 def _words() -> str:
     """What open_clip takes for a word; its classes written out, which differ between libraries."""
-    letters, digits, others = map(_ranges, (r"[\p{L}]+", r"[\p{N}]+", r"[^\s\p{L}\p{N}]+"))
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    patterns = (r"[\p{L}]+", r"[\p{N}]+", r"[^\s\p{L}\p{N}]+")
+    letters, digits, others = (_ranges(pattern, every) for pattern in patterns)
     return f"{_ENDINGS}|[{letters}]+|[{digits}]|[{others}]+"
 
 
-def _ranges(pattern: str) -> str:
-    """The characters that a pattern of ``regex`` matches, as ranges of a class."""
-    runs = regex.compile(pattern, regex.IGNORECASE).findall(_ALL_CHARACTERS)
+def _ranges(pattern: str, every: str) -> str:
+    """The characters that a pattern of ``regex`` matches, as ranges of a class.
+
+    Args:
+        every: all characters, in the order of their code points.
+    """
+    runs = regex.compile(pattern, regex.IGNORECASE).findall(every)
     return "".join(f"\\x{{{ord(run[0]):X}}}-\\x{{{ord(run[-1]):X}}}" for run in runs)
 
 
