@@ -117,6 +117,7 @@ def _tell(line: str) -> None:
 def _facts(found: "SearchResult") -> list[tuple[str, str]]:
     embeddings = found.embeddings
     return [
+        ("searched", str(embeddings.folder)),
         ("model", embeddings.model),
         ("vectors", f"{len(embeddings):,} of {' and '.join(embeddings.kinds)}"),
         ("numbers of a vector", str(embeddings.embed_dim)),
