@@ -1,13 +1,14 @@
 """How fast does ``vlsuite embed`` read and embed shards, next to plain open_clip and a DataLoader?
 
-Both sides embed the pictures of the same shards with the same weights in fp32 and write fp16 vectors;
-time runs from the loaded model to the last written file, so imports count for neither. The peer is
-given the best of several settings of its DataLoader. Two models: a very small one at 224 pixels,
-where reading is what takes time, as it does beside a GPU; and ViT-B-32, where on a CPU computing is.
-Vectors of both sides are compared. ``cpu_ratio`` compares seconds of all processors, which a machine
-that is busy with other work changes less. Then the same work is killed (SIGKILL) at random moments, finished
-by another process, and its files are compared byte by byte with those of uninterrupted work.
-"""  # noqa: E501
+Both sides embed the pictures of the same shards with the same weights in fp32 and write fp16
+vectors; time runs from the loaded model to the last written file, so imports count for neither. The
+peer is given the best of several settings of its DataLoader. Two models: a very small one at 224
+pixels, where reading is what takes time, as it does beside a GPU; and ViT-B-32, where on a CPU
+computing is. Vectors of both sides are compared. ``cpu_ratio`` compares seconds of all processors,
+which a machine that is busy with other work changes less. Then the same work is killed (SIGKILL) at
+random moments, finished by another process, and its files are compared byte by byte with those of
+uninterrupted work.
+"""
 
 import argparse
 import json

@@ -5,6 +5,7 @@ they are forked after the model was loaded, and share its weights. On a GPU one 
 while threads decode. Batches never reach over the end of a part.
 """
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -176,11 +177,12 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
             yield from map(work, todo)
             return
         _forked[:] = [work]
+        others = set(active_children())
         try:
             # Forked: the weights are shared, and torch is imported once. With one thread torch
             # has no pool of threads, which a fork would lose.
             with ProcessPoolExecutor(
-                workers, mp_context=get_context("fork"), initializer=end_with_parent
+                workers, mp_context=get_context("fork"), initializer=_begin
             ) as pool:
                 jobs = [pool.submit(_run_forked, number) for number in todo]
                 try:
@@ -188,6 +190,8 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
                         yield job.result()
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
+                    for process in set(active_children()) - others:
+                        process.terminate()
                     raise
         except BrokenProcessPool as error:
             raise ConfigError(
@@ -196,6 +200,12 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
             ) from error
         finally:
             _forked.clear()
+
+
+def _begin() -> None:
+    """Of a forked process: Ctrl-C ends it without a word, the process that made it tells."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
 
 
 def _run_forked(number: int) -> PartDone:

@@ -1,8 +1,8 @@
 """Plain open_clip with webdataset and a DataLoader: embed the pictures of some shards.
 
 As its users write it: the model's own preprocessing in worker processes, batches of floats, one
-process that computes. Prints one JSON object: seconds from the loaded model to the written array, by
-the clock and of all processors.
+process that computes. Prints one JSON object: seconds from the loaded model to the written array,
+by the clock and of all processors.
 """
 
 import argparse
