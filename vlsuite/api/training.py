@@ -214,6 +214,7 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
         return []
     from eval.running.validation import make_evaluators
     from eval.task_choices import TaskChoices
+    from eval.zero_shot.class_answers import without_answers
 
     made = make_evaluators(
         config.validation.data,
@@ -231,6 +232,6 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
             print(printable(f"warning: {line}"), file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
-        return lambda model: [result.to_dict() for result in evaluator(model)]
+        return lambda model: [without_answers(result).to_dict() for result in evaluator(model)]
 
     return [as_plain(evaluator) for evaluator in made]
