@@ -73,9 +73,9 @@ def test_a_mistake_is_one_line(words, told, capsys):
         assert said.err.endswith(f"(see '{command} --help')\n")
 
 
-@pytest.mark.parametrize("command", program._COMMANDS)
+@pytest.mark.parametrize("command", program.COMMANDS)
 def test_every_parser_speaks_so(command):
-    parsers = list(_all(program._build_parser(command)))
+    parsers = list(_all(program.build_parser(command)))
     assert len(parsers) > 1
     assert all(isinstance(parser, CommandParser) for parser in parsers)
 

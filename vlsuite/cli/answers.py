@@ -20,6 +20,11 @@ from data_pipelines.printable import json_text
 _answer: ContextVar[dict[str, Any] | None] = ContextVar("answer", default=None)
 
 
+def is_asked() -> bool:
+    """Whether an answer is printed by this process: what is costly to tell depends on it."""
+    return _answer.get() is not None and _is_first()
+
+
 def tell(**values: Any) -> None:
     """Add to the answer of the command that runs; without ``--json`` nothing happens.
 
@@ -46,9 +51,17 @@ def answered_in_json() -> Iterator[None]:
             yield
     finally:
         _answer.reset(token)
-    if os.environ.get("RANK", "0") == "0":
+    if _is_first():
         shown = answer or {"text": text.getvalue().rstrip("\n")}
         print(json_text(json.dumps(shown, indent=2, ensure_ascii=False, allow_nan=False)))
+
+
+def _key(key: Any) -> str:
+    return " / ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def plain(value: Any) -> Any:
@@ -60,7 +73,7 @@ def plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(one) for key, one in value.items()}
+        return {_key(key): plain(one) for key, one in value.items()}
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, list | tuple | set | frozenset):

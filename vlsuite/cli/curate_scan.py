@@ -8,6 +8,7 @@ from pathlib import Path
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -58,6 +59,14 @@ def run(args: argparse.Namespace) -> int:
         out_dir=options.out,
         workers=options.workers,
         progress=_progress,
+    )
+    tell(
+        table=report.folder,
+        num_samples=report.num_samples,
+        num_shards=report.num_shards,
+        num_shards_read_now=report.num_read,
+        verdicts=report.verdicts,
+        num_problems=report.num_problems,
     )
     print(
         f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')} "

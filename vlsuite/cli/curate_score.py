@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -65,6 +66,13 @@ def run(args: argparse.Namespace) -> int:
         name=options.name,
         batch_size=options.batch_size,
         progress=_progress,
+    )
+    tell(
+        table=table.folder,
+        column=options.name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
     )
     print(
         f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now), "

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 #: Lines that are let through: our own, those of Python's warnings, of loggers.
-_KEPT = re.compile(r"(?:warning|error|interrupted)\b|.*\b(?:\w*Warning: |WARNING\b|ERROR\b|FATAL\b)")
+_KEPT = re.compile(
+    r"(?:warning|error|interrupted)\b|.*\b(?:\w*Warning: |WARNING\b|ERROR\b|FATAL\b)"
+)
 #: From such a line on everything is let through.
 _CRASH = re.compile(r"Traceback \(|Exception in thread|Fatal Python error")
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.outputs import refuse_unwritable
 
 HELP = """\
 one self-contained HTML page of a run: curves, results, examples
@@ -41,5 +43,9 @@ def run(args: argparse.Namespace) -> int:
     from eval.report.build import build_report
 
     options = read_options(args, ReportOptions)
-    print(f"report: {build_report(options.run_dir, options.out)}")
+    if options.out is None and options.run_dir.is_dir():
+        refuse_unwritable(options.run_dir / "report.html", is_folder=False)
+    page = build_report(options.run_dir, options.out)
+    tell(report=page)
+    print(f"report: {page}")
     return 0
