@@ -32,6 +32,7 @@ _SAMPLES = {
         ("evaluate", "vlsuite: argument COMMAND: there is no 'evaluate'; write vlsuite eval"),
         ("zzz", "there is no 'zzz'; choose from data, "),
         ("--jsn doctor", "vlsuite: unknown option --jsn"),
+        ("--json doctor", "unknown option --json; write it last: vlsuite COMMAND ... --json"),
         ("--import", "--import: expected one argument; write --import FILE_OR_MODULE"),
         ("train emoji --lr 1e-3", "train: unknown option --lr; write --set optim.lr=1e-3 (see"),
         ("train emoji --lr=1e-3", "train: unknown option --lr; write --set optim.lr=1e-3 (see"),

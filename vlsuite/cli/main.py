@@ -33,6 +33,8 @@ COMMANDS = (
 
 #: What other programs call these commands.
 _FAMILIAR = {
+    "--json": "it last: vlsuite COMMAND ... --json",
+    "--quiet": "it last: vlsuite COMMAND ... --quiet",
     "bench": "vlsuite eval",
     "benchmark": "vlsuite eval",
     "build": "vlsuite data build",
