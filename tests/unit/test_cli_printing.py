@@ -158,7 +158,7 @@ def test_outputs_in_folders_that_are_missing_leave_no_trace(tmp_path):
     refuse_unwritable(tmp_path / "a" / "b" / "c.html", is_folder=False)
     refuse_unwritable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ConfigError, match="--out .* is a folder, and a file is written"):
+    with pytest.raises(ConfigError, match=r"--out .* is a folder, and a file is written"):
         refuse_unwritable(tmp_path, is_folder=False)
 
 

@@ -1,7 +1,6 @@
 """``vlsuite curate score``: a column of CLIP scores beside a table."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import shard_progress
 
 HELP = """\
 score how well picture and caption of each sample agree, for the filter clip-score
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         table,
         name=options.name,
         batch_size=options.batch_size,
-        progress=_progress,
+        progress=shard_progress,
     )
     tell(
         table=table.folder,
@@ -79,9 +79,3 @@ def run(args: argparse.Namespace) -> int:
         f"{done.num_without:,} without a score -> column '{options.name}' of {table.folder}"
     )
     return 0
-
-
-def _progress(shards: Iterable) -> Iterator:
-    from tqdm import tqdm
-
-    return iter(tqdm(shards, unit=" shards", leave=False, disable=None))

@@ -21,6 +21,7 @@ COMMANDS = (
     "train",
     "eval",
     "detect",
+    "embed",
     "omnibench",
     "report",
     "study",
