@@ -416,7 +416,7 @@ def test_store_that_cannot_be_written(evaluation, tmp_path):
 def test_results_that_cannot_be_written(evaluation, tmp_path):
     (tmp_path / "file").write_text("")
     line = evaluation.mistake("--data", evaluation.data, "--out", "file")
-    assert "--out file is a file, and a folder is written" in line
+    assert "--out file is a file; give a folder" in line
 
 
 def test_full_disk(evaluation, tmp_path):

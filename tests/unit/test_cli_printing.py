@@ -140,9 +140,12 @@ def test_quiet_hides_no_crash(capsys):
 def test_outputs_are_tried_before_work(tmp_path, capsys, data):
     (tmp_path / "file").write_text("")
     for words, told in (
-        (("data", "inspect", "/no/such", "--contact-sheet", tmp_path), "and a file is written"),
-        (("xmai", "page", "/no/such", "--out", tmp_path), "and a file is written"),
-        (("curate", "run", "laion", "/no/such", "--out", tmp_path / "file"), "folder is written"),
+        (("data", "inspect", "/no/such", "--contact-sheet", tmp_path), "is a folder; give a file"),
+        (("xmai", "page", "/no/such", "--out", tmp_path), "is a folder; give a file"),
+        (
+            ("curate", "run", "laion", "/no/such", "--out", tmp_path / "file"),
+            "is a file; give a folder",
+        ),
         (("eval", "a", "--data", "/no/such", "--out", tmp_path / "file" / "x"), "cannot be writ"),
         (("detect", "/no", "x", "--model", "m", "--out", "/proc/found"), "choose another with --o"),
         (("report", data, "--out", "/proc/page.html"), "/proc/page.html cannot be written"),
@@ -158,7 +161,7 @@ def test_outputs_in_folders_that_are_missing_leave_no_trace(tmp_path):
     refuse_unwritable(tmp_path / "a" / "b" / "c.html", is_folder=False)
     refuse_unwritable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(ConfigError, match=r"--out .* is a folder, and a file is written"):
+    with pytest.raises(ConfigError, match=r"--out .* is a folder; give a file"):
         refuse_unwritable(tmp_path, is_folder=False)
 
 

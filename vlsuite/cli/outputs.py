@@ -46,7 +46,7 @@ def refuse_unwritable(path: Path, *, option: str = "--out", is_folder: bool = Tr
     try:
         if path.exists() and path.is_dir() != is_folder:
             is_now, wanted = ("file", "folder") if is_folder else ("folder", "file")
-            raise ConfigError(f"{option} {path} is a {is_now}, and a {wanted} is written; {choose}")
+            raise ConfigError(f"{option} {path} is a {is_now}; give a {wanted}, or {choose}")
         place = path if is_folder else path.parent
         while not place.exists():
             place = place.parent
