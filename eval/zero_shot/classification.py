@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from eval.class_answers import ClassAnswers, first_classes
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.metrics.intervals import RECALL_INTERVAL, WILSON, per_class_score, wilson_score
@@ -20,7 +21,6 @@ from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.class_answers import ClassAnswers, first_classes
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)
