@@ -84,7 +84,7 @@ def main() -> int:
     figures = {
         "rates": asdict(rates),
         **{
-            step.name.replace(" --", "_").replace("-", "_"): _told(step)
+            step.name.replace(" --", "_").replace(", ", "_").replace("-", "_"): _told(step)
             for step in steps(pool, rates)
         },
     }
@@ -176,7 +176,7 @@ def _recorded(benchmark: str, key: str) -> float:
 
 
 def _key(name: str) -> str:
-    return name.replace(" --", "_").replace("-", "_")
+    return name.replace(" --", "_").replace(", ", "_").replace("-", "_")
 
 
 def _told(step: Step) -> dict[str, float | None]:

@@ -6,6 +6,7 @@ figures can be held against them.
 
 import re
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import NamedTuple
 
 from data_pipelines.units import in_bytes
@@ -29,6 +30,7 @@ class Pool:
         probes: cells that a vector is compared in.
         cores: of the cluster.
         cores_of_one: of the machine that filters.
+        storage: bytes that storage reads or writes a second, for all nodes together.
     """
 
     pairs: float = 1e10
@@ -42,6 +44,7 @@ class Pool:
     probes: float = 4
     cores: float = 1_000
     cores_of_one: float = 64
+    storage: float = 2e10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +84,7 @@ class Step(NamedTuple):
     Attributes:
         cpu_hours: of one core; None where no rate is known.
         cores: that can work on it at once.
+        storage: bytes a second.
     """
 
     name: str
@@ -89,11 +93,19 @@ class Step(NamedTuple):
     written_bytes: float
     files: float
     cores: float
+    storage: float
+
+    @property
+    def moving_hours(self) -> float:
+        """By the clock, of the storage."""
+        return (self.read_bytes + self.written_bytes) / self.storage / _HOUR
 
     @property
     def hours(self) -> float | None:
-        """By the clock."""
-        return None if self.cpu_hours is None else self.cpu_hours / self.cores
+        """By the clock: that of the cores, or of the storage if it is slower."""
+        if self.cpu_hours is None:
+            return None
+        return max(self.cpu_hours / self.cores, self.moving_hours)
 
 
 def steps(pool: Pool, rates: Rates) -> list[Step]:
@@ -106,15 +118,16 @@ def steps(pool: Pool, rates: Rates) -> list[Step]:
     compared = pool.pairs * (pool.cells + pool.probes * pool.pairs / pool.cells)
     dots = rates.dots * 512 / pool.dimensions
     many, one = pool.cores, pool.cores_of_one
+    step = partial(Step, storage=pool.storage)
     return [
-        Step("ingest", _hours(pool.pairs, rates.ingest), 0, stored, shards, many),
-        Step("scan", _hours(pool.pairs, rates.scan), stored, table, shards, many),
-        Step("scan --phash", _hours(pool.pairs, rates.scan_hash), stored, table, shards, many),
-        Step("run", _hours(pool.pairs * pool.stages, rates.query), table * pool.stages, 0, 0, one),
-        Step("run, fates", _hours(pool.pairs, rates.run), table, lineage, lineage / _FILE_BYTES, 1),
-        Step("semantic-duplicates", _hours(compared, dots), vectors, 0, 0, one),
-        Step("subset", None, lineage * pool.kept, pool.pairs / 8, 1, 1),
-        Step(
+        step("ingest", _hours(pool.pairs, rates.ingest), 0, stored, shards, many),
+        step("scan", _hours(pool.pairs, rates.scan), stored, table, shards, many),
+        step("scan --phash", _hours(pool.pairs, rates.scan_hash), stored, table, shards, many),
+        step("run", _hours(pool.pairs * pool.stages, rates.query), table * pool.stages, 0, 0, one),
+        step("run, fates", _hours(pool.pairs, rates.run), table, lineage, lineage / _FILE_BYTES, 1),
+        step("semantic-duplicates", _hours(compared, dots), vectors, 0, 0, one),
+        step("subset", None, lineage * pool.kept, pool.pairs / 8, 1, 1),
+        step(
             "reshard",
             _hours(kept * pool.picture_bytes, rates.copied),
             stored,
@@ -156,6 +169,7 @@ _TOLD = {
     "probes": "cells that a vector is compared in",
     "cores": "cores of the cluster",
     "cores_of_one": "cores of the machine that filters",
+    "storage": "bytes a second of the storage, for all nodes together",
 }
 
 _PAGE = """\
@@ -181,8 +195,9 @@ anew and renews this page; a test holds its figures against its own assumptions 
 
 - **Cluster**: `ingest`, `scan`, `curate score`, `curate embed` and `reshard` work shard by shard.
   They need no more memory for more shards ({worker} a worker), and a lost worker costs one shard.
-  Hours are those of {cores} cores that all work; storage has to give {read_rate} a second to
-  `scan`. Starting {shards} tasks costs {starting} of a Ray cluster's scheduler.
+  {cores} cores would read {read_rate} a second in `scan`: where that is more than storage
+  gives, storage sets the pace ("h of storage"), and fewer cores do. Starting {shards} tasks
+  costs {starting} of a Ray cluster's scheduler.
 - **One machine**: `run` reads the table, not the shards; one core writes the fates. It needs
   about {scratch} of disk for rows that are sorted by uid; memory is bounded by `--memory`. Tables
   of some million rows were tried, one of a million parts was not: a table for each source or crawl,
@@ -207,7 +222,7 @@ def page(pool: Pool, rates: Rates, *, source: str) -> str:
     """
     found = {step.name: step for step in steps(pool, rates)}
     scan = found["scan"]
-    hours = scan.hours
+    hours = scan.cpu_hours and scan.cpu_hours / scan.cores
     shards = pool.pairs / pool.shard_samples
     run = found["run, fates"]
     return _PAGE.format(
@@ -257,11 +272,13 @@ def _table(found: list[Step]) -> str:
         "|---|---:|---:|---:|---:|---:|",
     ]
     for step in found:
-        where = f"{step.cores:,.0f} cores" if step.cores > 1 else "one core"
+        where = f"on {step.cores:,.0f} cores" if step.cores > 1 else "on one core"
+        if step.hours == step.moving_hours:
+            where = "of storage"
         cells = [
             f"`{step.name}`",
             "not measured" if step.cpu_hours is None else f"{step.cpu_hours:,.0f}",
-            "-" if step.hours is None else f"{step.hours:,.1f} h on {where}",
+            "-" if step.hours is None else f"{step.hours:,.1f} h {where}",
             in_bytes(step.read_bytes) if step.read_bytes else "-",
             in_bytes(step.written_bytes) if step.written_bytes else "-",
             f"{step.files:,.0f}" if step.files else "-",

@@ -9,6 +9,7 @@ import numpy as np
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
+from eval.class_answers import of_details
 from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, detection_figures, figures, video_figures
@@ -21,7 +22,6 @@ from eval.report.record import EvalPoint, RunRecord, TrainCurves, read_run, sett
 from eval.report.tabulate import benchmark_title, result_tables
 from eval.results import EvalResult, Example
 from eval.tasks import facts_named
-from eval.zero_shot.class_answers import of_details
 
 #: Benchmarks whose headlines are drawn with one row a data set.
 _OVERVIEWS = ("retrieval", "zero_shot")

@@ -7,6 +7,7 @@ from typing import Literal
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
@@ -90,6 +91,14 @@ def run(args: argparse.Namespace) -> int:
         share=sharing.share,
         cluster=cluster,
         progress=shard_progress,
+    )
+    tell(
+        table=table.folder,
+        name=options.name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
+        embed_dim=done.dim,
     )
     print(
         f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "

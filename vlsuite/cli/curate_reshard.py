@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -89,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     manifest = written.manifest
+    tell(
+        folder=options.out,
+        num_samples=manifest.num_samples,
+        num_shards=len(manifest.shards),
+        num_bytes=manifest.num_bytes,
+        num_repeated=written.num_repeated,
+    )
     print(
         f"{options.out}: {counted(manifest.num_samples, 'sample')} in "
         f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes:,} bytes"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import stage_progress
 
@@ -108,6 +109,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(report: "RunReport") -> None:
+    tell(
+        folder=report.out_dir,
+        num_samples=report.num_samples,
+        num_kept=report.num_kept,
+        stages=report.stages,
+        was_there=report.was_there,
+    )
     if report.was_there:
         print("this run was there already; nothing was done")
     for stage in report.stages:
@@ -149,9 +157,11 @@ def _list() -> int:
     from data_pipelines.curation.recipe import load_recipe, recipe_names
     from vlsuite.cli.options import described
 
+    about = {name: load_recipe(name).about for name in recipe_names()}
+    tell(recipes=about, filters=[entry.name for entry in filters.listed()])
     print("recipes")
-    for name in recipe_names():
-        print(f"  {name}: {load_recipe(name).about}")
+    for name, told in about.items():
+        print(f"  {name}: {told}")
     print("filters")
     for entry in filters.listed():
         if entry.component is None:

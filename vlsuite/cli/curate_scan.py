@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing, refuse_both
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
@@ -71,6 +72,14 @@ def run(args: argparse.Namespace) -> int:
         return _estimate(options, settings)
     report = _scan(options, sharing, settings)
     note_places(report.folder, SHARD_PLACES, options.paths)
+    tell(
+        table=report.folder,
+        num_samples=report.num_samples,
+        num_shards=report.num_shards,
+        num_shards_read_now=report.num_read,
+        verdicts=report.verdicts,
+        num_problems=report.num_problems,
+    )
     print(
         f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')} "
         f"({report.num_read:,} read now{sharing.told}) -> {report.folder}"
@@ -111,6 +120,8 @@ def _estimate(options: Scan, settings: ScanSettings) -> int:
         workers=options.workers,
         progress=shard_progress,
     )
-    for name, told in found.told().items():
+    lines = found.told()
+    tell(estimate=found, told=lines)
+    for name, told in lines.items():
         print(f"{name:9}{told}")
     return 0

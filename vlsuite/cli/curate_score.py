@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
@@ -82,6 +83,13 @@ def run(args: argparse.Namespace) -> int:
         share=sharing.share,
         cluster=cluster,
         progress=shard_progress,
+    )
+    tell(
+        table=table.folder,
+        column=options.name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
     )
     print(
         f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "

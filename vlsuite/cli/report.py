@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.outputs import refuse_unwritable
 from vlsuite.cli.shard_progress import shard_progress
 from vlsuite.errors import ConfigError
 
@@ -56,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
         UserError: nothing to report in the folder, or the page cannot be written.
     """
     options = read_options(args, ReportOptions)
-    print(f"report: {_page(options)}")
+    if options.out is None and options.run_dir.is_dir():
+        refuse_unwritable(options.run_dir / "report.html", is_folder=False)
+    page = _page(options)
+    tell(report=page)
+    print(f"report: {page}")
     return 0
 
 
