@@ -202,13 +202,14 @@ anew and renews this page; a test holds its figures against its own assumptions 
   about {scratch} of disk for rows that are sorted by uid; memory is bounded by `--memory`. Tables
   of some million rows were tried, one of a million parts was not: a table for each source or crawl,
   run by itself, is the way around, and then `blocklist` carries what one has into the next.
-- **Semantic duplicates** grow with the square of a cell: with {cells} cells of k-means a vector is
-  compared with {compared} others. Vectors take {vectors} in fp16.
+- **Semantic duplicates** compare each vector with the centre of every cell of k-means and with the
+  vectors of the nearest cells: {compared} products at {cells} cells. Vectors take
+  {vectors} in fp16.
 - **Models** are not counted. clip-retrieval's authors report 1,400 to 1,500 pictures a second on
   one RTX 3080 for CLIP B/32, which would be {gpu_hours} GPU hours.
 - **Files**: one tar and one part of a table a shard, one file of lineage for two million pairs.
   File systems of clusters dislike a million files in a folder; 50,000 samples a shard are a fifth.
-- **Not in it**: failed hardware, storage that is slower than the cores, the network of `ingest`
+- **Not in it**: failed hardware, requests to storage for small files, the network of `ingest`
   ({addresses} addresses, {network} at 150 kB a picture), and robots.txt, which sets a pace for each
   host.
 """

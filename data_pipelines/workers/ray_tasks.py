@@ -25,6 +25,9 @@ _AHEAD = 2
 _FEWEST_WAITING = 4
 _COUNTED_EVERY = 8  # tasks; nodes come and go
 
+#: What a source tree that is not installed says its version is.
+_SOURCE_TREE = "unknown"
+
 #: Of a cluster that is started here ("local"); tasks exchange words, not data.
 _STORE_BYTES = 80_000_000
 
@@ -148,11 +151,11 @@ def _told(error: Exception, task: Any) -> str:
 
 def _call(function: Callable[[Any], Any], task: Any, version: str) -> _Outcome:
     """On a node."""
-    host = socket.gethostname()
-    if tool_version() != version:
+    host, own = socket.gethostname(), tool_version()
+    if own != version and _SOURCE_TREE not in (own, version):
         return _Outcome(
-            mistake=f"vlsuite is {tool_version()} on {host} and {version} where the command runs; "
-            "install one version on every node"
+            mistake=f"vlsuite is {own} on {host} and {version} where the command runs; install one "
+            "version on every node"
         )
     try:
         return _Outcome(function(task))
