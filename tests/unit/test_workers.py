@@ -75,6 +75,8 @@ def test_mistakes_and_dead_tasks_on_ray_end_in_one_line(monkeypatch):
         _on(FakeRay(always_dies=[7]), monkeypatch, _half, range(10))
     with pytest.raises(DataError, match=r"no Ray cluster at 'nowhere'.*ray start --head"):
         _on(FakeRay(), monkeypatch, _half, range(10), address="nowhere")
+    with pytest.raises(DataError, match=r"no Ray cluster at '127.0.0.1:1': "):
+        _on(FakeRay(), monkeypatch, _half, range(10), address="127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"vlsuite\[ray\]"):
         list(spread(_half, range(3), workers=Workers(ray="auto")))
