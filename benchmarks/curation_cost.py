@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.support.curation_costs import Pool, Rates, Step, page, steps
+from benchmarks.support.curation_cost_page import page
+from benchmarks.support.curation_costs import Pool, Rates, Step, steps
 from benchmarks.support.curation_tables import made_up_table
 from benchmarks.support.data_folder import file_named
 from benchmarks.support.environment import describe

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.curation_costs import Pool, Rates, page, read_page, steps
+from benchmarks.support.curation_cost_page import page, read_page
+from benchmarks.support.curation_costs import Pool, Rates, steps
 
 _PAGE = Path(__file__).parents[2] / "data_pipelines/curation/COST.md"
 
