@@ -137,6 +137,8 @@ class Stages:
         number = len(self.names)
         rules = chosen.rules(given)
         try:
+            # before what is dropped leaves the view of what is given
+            kept = self._count(f"({_judged(rules, has_own=given.has_own)}) WHERE rule IS NULL")
             self.sql(_insertion(number, rules, has_own=given.has_own))
         except (duckdb.BinderException, duckdb.ParserException) as error:
             told = " ".join(str(error).split())[:300]
@@ -150,7 +152,7 @@ class Stages:
         counts = StageCounts(
             stage=name,
             given=self._left,
-            kept=self._count("samples ANTI JOIN dropped USING (id)"),
+            kept=kept,
             dropped=sum(reasons.values()),
             reasons=reasons,
             warnings=tuple(given.warnings),
@@ -253,13 +255,18 @@ class _Given:
 
 def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:
     """The statement that adds what the rules drop."""
-    source = "given LEFT JOIN own USING (id)" if has_own else "given"
-    first = " ".join(f"WHEN coalesce(({r.when}), true) THEN {i}" for i, r in enumerate(rules))
     return f"""INSERT INTO dropped
         SELECT id, {number}, rule, {_chosen([r.value for r in rules], "DOUBLE")},
             {_chosen([r.threshold for r in rules], "DOUBLE")},
             {_chosen([r.detail for r in rules], "VARCHAR")}
-        FROM (SELECT *, CASE {first} END AS rule FROM {source}) WHERE rule IS NOT NULL"""
+        FROM ({_judged(rules, has_own=has_own)}) WHERE rule IS NOT NULL"""
+
+
+def _judged(rules: Sequence[Rule], *, has_own: bool) -> str:
+    """What is given, with the number of the first rule that holds."""
+    source = "given LEFT JOIN own USING (id)" if has_own else "given"
+    first = " ".join(f"WHEN ({rule.when}) IS NOT FALSE THEN {i}" for i, rule in enumerate(rules))
+    return f"SELECT *, CASE {first} END AS rule FROM {source}"
 
 
 def _chosen(values: Sequence[str], kind: str) -> str:

@@ -11,6 +11,7 @@ from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.curation.table import open_table
 from data_pipelines.errors import DataError
 from tests.support.curation import files_of, mixed_shards
+from vlsuite.cli.main import main
 from vlsuite.models.embed_shards import embed_shards
 
 
@@ -92,6 +93,16 @@ def test_embedding_goes_on_and_notices_another_model_or_a_cut_file(shards):
     assert files_of(folder) == whole
     assert _embed(shards, _Turning("other"), name="clip").num_read == 3
     assert json.loads((vectors / "vectors.json").read_text())["model"] == "other"
+
+
+def test_the_command_embeds_by_a_named_model(shards, monkeypatch, capsys):
+    monkeypatch.setattr("vlsuite.models.opening.open_model", lambda name, device: _Turning(name))
+    assert main(["curate", "embed", str(shards), "--model", "mine", "--name", "own"]) == 0
+    assert "18 samples (3 shards read now), 6 without a vector" in capsys.readouterr().out
+    assert open_table(shards).vector_column("own").model == "mine"
+    monkeypatch.setattr("vlsuite.models.opening.open_model", lambda name, device: object())
+    assert main(["curate", "embed", str(shards), "--model", "mine"]) == 2
+    assert "name a dual encoder" in capsys.readouterr().err
 
 
 def test_vectors_of_other_shards_are_refused(shards):
