@@ -113,11 +113,21 @@ class Stages:
             yield from own.sql(query).to_arrow_reader(_BATCH_ROWS)
 
     def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
-        """A table from Arrow data, in place of one of the same name."""
-        with self._told():
-            self._connection.register("from_python", batches)
-            self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM from_python")
-            self._connection.unregister("from_python")
+        """A table from Arrow data, in place of one of the same name.
+
+        What is raised where the data is made comes out as it was raised.
+        """
+        raised: list[BaseException] = []
+        watched = pa.RecordBatchReader.from_batches(batches.schema, _watched(batches, raised))
+        try:
+            with self._told():
+                self._connection.register("from_python", watched)
+                self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM from_python")
+                self._connection.unregister("from_python")
+        except duckdb.Error:
+            if raised:
+                raise raised[0] from None
+            raise
 
     def run(self, name: str, chosen: SampleFilter) -> StageCounts:
         """Run one filter over what is left.
@@ -200,7 +210,9 @@ class Stages:
                 f"FROM read_parquet({files})) AS score_{number} USING (id)"
             )
         listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
-        return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
+        if self._left < self._table.num_rows:
+            joins += " ANTI JOIN dropped USING (id)"
+        return f"SELECT {listed} FROM samples{joins}"
 
     def _there(self, wanted: Sequence[str]) -> list[str]:
         known = (*self._table.columns, *self._table.scores)
@@ -251,6 +263,17 @@ class _Given:
 
     def record(self, name: str, figure: JsonValue) -> None:
         self.figures[name] = figure
+
+
+def _watched(
+    batches: pa.RecordBatchReader, raised: list[BaseException]
+) -> Iterator[pa.RecordBatch]:
+    """The batches; the database would tell the text of an exception alone, so it is kept."""
+    try:
+        yield from batches
+    except BaseException as error:
+        raised.append(error)
+        raise
 
 
 def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:

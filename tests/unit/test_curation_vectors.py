@@ -114,5 +114,12 @@ def test_vectors_of_other_shards_are_refused(shards):
     (open_table(shards).folder / "vectors" / "clip" / "vectors.json").write_text("{}")
     with pytest.raises(DataError, match="other content than the table's"):
         open_table(shards).vector_column("clip")
+    folder = open_table(shards).folder / "vectors" / "fresh"
+    _embed(shards, name="fresh")
+    cut = folder / "00001.npy"
+    cut.write_bytes(b"x" * cut.stat().st_size)
+    column = open_table(shards).vector_column("fresh")
+    with pytest.raises(DataError, match="curate embed' again"):
+        column.at(column.all_ids())
     with pytest.raises(DataError, match="cannot name vectors"):
         _embed(shards, name="../x")
