@@ -152,8 +152,8 @@ def _answer(handler: Any, state: PictureServer, path: str, number: int) -> None:
     if path == "/robots.txt":
         status, text = state.robots
         _send(handler, text.encode(), status=status)
-    elif path in ANSWERS:
-        ANSWERS[path](handler)
+    elif path.partition("?")[0] in ANSWERS:
+        ANSWERS[path.partition("?")[0]](handler)
     elif path == "/busy" and number == 1:
         _send(handler, b"", status=429, Retry_After="0")
     elif path == "/flaky" and number == 1:

@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from data_pipelines.errors import DataError
+from data_pipelines.ingest.hosts import MOST_FAILURES
 from data_pipelines.ingest.run import ingest
 from data_pipelines.ingest.settings import (
     FetchSettings,
@@ -129,6 +130,16 @@ def test_robots_txt_is_asked_first_and_heeded(server, tmp_path):
 def test_robots_txt_that_cannot_be_had(server, tmp_path, answer, fate):
     server.robots = answer
     assert _fates(server, tmp_path, ["/1.jpg"])["/1.jpg"] == fate
+
+
+def test_a_dead_host_is_given_up(server, tmp_path):
+    patient = FetchSettings(allow_private=True, robots=False, retries=1, host_connections=1)
+    path = tmp_path / "urls.txt"
+    path.write_text("".join(f"{server.url('/closed')}?{i}\n" for i in range(40)))
+    with pytest.raises(DataError, match=r"40 x connection"):
+        ingest([path], tmp_path / "out", open_picture, fetch=patient)
+    assert server.asked.total() == MOST_FAILURES
+    assert {row["error"] for row in _table(tmp_path / "out")} == {"closed by the server"}
 
 
 def test_robots_txt_can_be_left_alone(server, tmp_path):
