@@ -94,10 +94,9 @@ class Host:
 
     @property
     def is_idle(self) -> bool:
-        """Whether it can be forgotten: nobody waits, and no pause is left."""
-        return (
-            not self.users and not self._failed and self._next <= asyncio.get_running_loop().time()
-        )
+        """Whether it can be forgotten: nobody waits, no pause is left, and it is not dead."""
+        now = asyncio.get_running_loop().time()
+        return not self.users and not self.is_dead and self._next <= now
 
 
 class Hosts:
