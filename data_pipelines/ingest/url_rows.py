@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -56,7 +56,7 @@ class UrlRow(NamedTuple):
 
 def url_rows(
     path: Path, settings: ListSettings, skips: Skips, *, scratch: Path
-) -> Iterator[UrlRow]:
+) -> Generator[UrlRow, None, None]:
     """Every row of a list; lines that are no rows at all are counted in ``skips``.
 
     Args:

@@ -2,6 +2,9 @@
 
 import json
 import resource
+import socket
+import subprocess
+import sys
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from data_pipelines.errors import DataError
+from data_pipelines.ingest.addresses import is_public
 from data_pipelines.ingest.hosts import MOST_FAILURES
 from data_pipelines.ingest.run import ingest
 from data_pipelines.ingest.settings import (
@@ -162,6 +166,38 @@ def test_private_addresses_are_refused_before_and_after_names_and_redirects(serv
     assert not server.asked
 
 
+def test_redirects_and_names_that_lead_to_private_addresses(server, tmp_path, monkeypatch):
+    def is_open(address):
+        return address == "127.0.0.1" or is_public(address)
+
+    def looked_up(host, port, family):
+        found = {"mixed.example": ("10.0.0.1", "127.0.0.1"), "inner.example": ("192.168.0.1",)}
+        if host not in found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        one = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 6, "flags": 0}
+        return [{**one, "host": address} for address in found[host]]
+
+    monkeypatch.setattr("data_pipelines.ingest.fetch.is_public", is_open)
+    monkeypatch.setattr("data_pipelines.ingest.addresses.is_public", is_open)
+    monkeypatch.setattr("data_pipelines.ingest.addresses._addresses", looked_up)
+    urls = [
+        server.url("/1.jpg"),
+        server.url("/moved-private"),
+        *(server.url("/2.jpg", host=f"{name}.example") for name in ("mixed", "inner", "gone")),
+        f"https://127.0.0.1:{server.port}/1.jpg",
+    ]
+    _fetched(tmp_path, urls, fetch=FetchSettings(timeout=30.0, retries=0))
+    fates = [f"{row['status']}|{row['error'] or ''}" for row in _table(tmp_path / "out")]
+    assert fates[:5] == [
+        "ok|",
+        "private address|not asked; --allow-private would",
+        "ok|",
+        "private address|the name leads to a private address (of robots.txt)",
+        "dns|Name or service not known (of robots.txt)",
+    ]
+    assert fates[5].startswith("tls|")
+
+
 def test_limits_of_one_host(server, tmp_path):
     fetch = FetchSettings(allow_private=True, robots=False, host_connections=2, host_rate=50.0)
     _fetched(tmp_path, [server.url(f"/{i}.jpg") for i in range(12)], fetch=fetch)
@@ -280,3 +316,30 @@ def test_digests_of_the_list_are_held_against_the_bytes(server, tmp_path):
             run=RunSettings(min_success=0.0),
         )  # fmt: skip
     assert [row["status"] for row in _table(tmp_path / "out")] == ["hash mismatch", "bad row"]
+
+
+_WITHOUT_TORCH = """
+import sys
+from vlsuite.cli.main import main
+code = main(sys.argv[1:])
+assert "torch" not in sys.modules, "torch takes seconds to import"
+sys.exit(code)
+"""
+
+
+def test_the_command_and_what_it_imports(server, tmp_path):
+    (tmp_path / "cc.tsv").write_text(
+        f"a dog\t{server.url('/1.jpg')}\na cat\t{server.url('/gone')}\n"
+    )
+    words = ["data", "ingest", tmp_path / "cc.tsv", "--out", tmp_path / "out", "--allow-private"]
+    words += ["--columns", "caption,url", "--contact", "mailto:us@example.org", "--source", "cc"]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("1 picture of 2 rows (50.0%) in 1 shard (1 written now)")
+    assert lines[1:] == ["  1 x http 404"]
+    assert all(agent.endswith(" (+mailto:us@example.org)") for agent in server.agents)
+    manifest = Manifest.load(tmp_path / "out")
+    assert (manifest.origin.source, manifest.skipped) == ("cc", {"http 404": 1})
