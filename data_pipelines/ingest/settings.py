@@ -217,8 +217,8 @@ class RunSettings:
 
     Args:
         workers: processes that share the shards.
-        min_success: share of a shard's rows that must give a picture; a shard below it is not done:
-            the next run tries its failed rows again.
+        min_success: share of a shard's rows that must give a picture; a shard of 100 rows and more
+            below it is not done: the next run tries its failed rows again.
         retry_failed: fetch the failed rows of finished shards again, and only those.
         retry_status: with retry_failed, only rows of these statuses ("timeout,http 503").
         overwrite: drop what another list or other settings wrote to the folder.
