@@ -15,6 +15,7 @@ from data_pipelines.ingest.settings import (
 )
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 if TYPE_CHECKING:
@@ -100,6 +101,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print(report: "IngestReport") -> None:
+    tell(
+        folder=report.folder,
+        num_rows=report.num_rows,
+        num_pictures=report.num_pictures,
+        num_shards=report.num_shards,
+        num_shards_written_now=report.num_new,
+        statuses=report.statuses,
+        skipped=report.skipped,
+    )
     share = 100 * report.num_pictures / report.num_rows
     print(
         f"{counted(report.num_pictures, 'picture')} of {counted(report.num_rows, 'row')} "
