@@ -1,8 +1,8 @@
 """Indexes that look at few of the vectors: IVF and HNSW of faiss, with a recall that is measured.
 
 Vectors are kept as fp16 in either. How many lists (``nprobe``) or neighbours (``efSearch``) are
-looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for, on
-sampled queries: the stored texts where pictures are searched and there are texts, since texts lie
+looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for (the
+lower end of its interval does), on sampled queries: the stored texts where pictures are searched and there are texts, since texts lie
 elsewhere than pictures; else vectors of the same kind that are put into the index only then, since
 what is in it is found more easily (HNSW: 0.99 in place of 0.97).
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 
 from data_pipelines.bounded_json import read_json
 from data_pipelines.embeddings.exact import Nearest, nearest
@@ -66,7 +66,7 @@ class IndexChoice:
     Attributes:
         kind: of the vectors, ``images`` or ``texts``.
         name: ``ivf`` or ``hnsw``.
-        recall: at ``k``, that it has to reach.
+        recall: at ``k``, that the lower end of its interval has to reach.
         seed: of the sampled queries and of the centres.
     """
 
@@ -276,18 +276,25 @@ def _tuned(index: Any, embeddings: Embeddings, choice: IndexChoice, asked: _Ques
                 for a, b in zip(found, wanted, strict=True)
             ]
         )
-        mean = float(shares.mean())
-        if mean >= choice.recall:
-            spread = 1.96 * float(shares.std()) / math.sqrt(len(shares))
-            low, high = max(0.0, mean - spread), min(1.0, mean + spread)
-            told = [round(number, 5) for number in (mean, low, high)]
-            return Recall(told[0], told[1], told[2], looked_at, asked.told, last)
-        if looked_at >= most:
+        recall = _share(shares, looked_at, asked)
+        is_whole = looked_at >= most
+        if recall.low >= choice.recall or (is_whole and recall.share >= choice.recall):
+            return recall
+        if is_whole:
             raise DataError(
-                f"the index finds {mean:.3f} of the nearest at most, less than {choice.recall}; "
-                "search exactly, or ask for less by --recall"
+                f"the index finds {recall.share:.3f} of the nearest at most, less than "
+                f"{choice.recall}; search exactly, or ask for less by --recall"
             )
         looked_at = min(2 * looked_at, most)
+
+
+def _share(shares: Float64[np.ndarray, " queries"], looked_at: int, asked: _Questions) -> Recall:
+    spread = 1.96 * float(shares.std()) / math.sqrt(len(shares))
+    mean = float(shares.mean())
+    share, low, high = (
+        round(number, 5) for number in (mean, max(0.0, mean - spread), min(1.0, mean + spread))
+    )
+    return Recall(share, low, high, looked_at, asked.told, asked.added_last)
 
 
 def _but(rows: np.ndarray, others: tuple[int, ...]) -> list[list[int]]:
