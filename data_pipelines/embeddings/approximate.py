@@ -1,10 +1,10 @@
 """Indexes that look at few of the vectors: IVF and HNSW of faiss, with a recall that is measured.
 
 Vectors are kept as fp16 in either. How many lists (``nprobe``) or neighbours (``efSearch``) are
-looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for (the
-lower end of its interval does), on sampled queries: the stored texts where pictures are searched and there are texts, since texts lie
-elsewhere than pictures; else vectors of the same kind that are put into the index only then, since
-what is in it is found more easily (HNSW: 0.99 in place of 0.97).
+looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for, by the
+lower end of its interval. It is measured on stored texts where pictures are searched and there are
+texts, since texts lie elsewhere than pictures; else on vectors of the same kind that are put into the
+index only then, since what is in it is found more easily (HNSW: 0.99 in place of 0.97).
 """
 
 import json
