@@ -48,7 +48,10 @@ class EmbedOptions:
     precision: str = option(
         "what the model computes in", default="fp32", choices=("fp32", "bf16", "fp16")
     )
-    batch_size: int = option("items of a forward pass", default=64, reader=positive)
+    batch_size: int | None = option(
+        "items of a forward pass (default: 32 on a CPU, 256 on a GPU)", default=None,
+        reader=positive,
+    )  # fmt: skip
     rows_per_part: int = option(
         "most items of a file; a kill loses at most so many a process", default=8192,
         reader=positive,

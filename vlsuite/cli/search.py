@@ -55,7 +55,7 @@ class SearchOptions:
         choices=("auto", "exact", "ivf", "hnsw"),
     )  # fmt: skip
     exact_below: int = option("vectors up to which auto is exact", default=300_000)
-    recall: float = option("share of the 10 nearest that an index has to find", default=0.98)
+    recall: float = option("share of the 10 nearest that an index finds at least", default=0.98)
     cache: Path | None = option(
         "folder that keeps indexes (default: ~/.cache/vlsuite/search)", default=None, metavar="DIR"
     )
