@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_pipelines.curation.columns import GOOD, columns_of
 from data_pipelines.curation.parts import write_part
-from data_pipelines.curation.scan import SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
 from data_pipelines.curation.table import Table, open_table
 

@@ -38,6 +38,9 @@ COLUMNS = pa.schema(
         pa.field("stored_words", _COUNT),
         pa.field("stored_tokens", _COUNT),
         pa.field("url", _TEXT),
+        pa.field("source", _REPEATED),
+        pa.field("robots_tag", _REPEATED),
+        pa.field("data_mining", _REPEATED),
     ]
 )
 

@@ -13,7 +13,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from data_pipelines.curation.vector_parts import VectorColumn
 from data_pipelines.registry import Registry
+from data_pipelines.schema import JsonValue
+from data_pipelines.shards.manifest import sha256_of
 
 filters: Registry[type["SampleFilter"]] = Registry(
     "filter", package="data_pipelines.curation.filters", variable="filters"
@@ -53,6 +56,16 @@ class StageInput(Protocol):
         """For the FROM of a query."""
         ...
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that the filter ``needs``, and of those it ``wants`` the ones there."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many the filter may use; its result must not depend on it."""
+        ...
+
     def one(self, query: str) -> tuple[Any, ...]:
         """The first row of the answer."""
         ...
@@ -72,8 +85,16 @@ class StageInput(Protocol):
         """Rows from Python (a list, columns by id) that later queries of the filter may name."""
         ...
 
+    def vectors(self, name: str) -> VectorColumn:
+        """Vectors of all samples of the table; of those that the filter says it reads."""
+        ...
+
     def warn(self, message: str) -> None:
         """Tell the user something that the numbers alone do not."""
+        ...
+
+    def record(self, name: str, figure: JsonValue) -> None:
+        """Store a measured figure with the run, and show it."""
         ...
 
 
@@ -93,9 +114,21 @@ class SampleFilter(ABC):
             samples: asked by filters whose rules depend on all of them (a top share).
         """
 
+    def wants(self) -> tuple[str, ...]:
+        """Columns that are told about where the table has them; no rule may name them."""
+        return ()
+
     def files(self) -> tuple[Path, ...]:
         """Files that the rules depend on; their digests are stored with the run."""
         return ()
+
+    def reads_vectors(self) -> tuple[str, ...]:
+        """Names of the vectors beside the table that the rules read."""
+        return ()
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of all that the rules depend on besides table and settings, by a short name."""
+        return {path.name: sha256_of(path) for path in self.files()}
 
 
 def add_firsts(samples: StageInput, keys: str, *, among: str = "true") -> None:

@@ -58,28 +58,43 @@ class PartWriter:
 
 
 @contextmanager
-def writing_part(path: Path, schema: pa.Schema) -> Iterator[PartWriter]:
+def writing_part(
+    path: Path, schema: pa.Schema, *, has_statistics: bool = True
+) -> Iterator[PartWriter]:
     """Write a Parquet file (zstd) that takes its name when the block ends without error.
 
+    Args:
+        has_statistics: with least and largest values of columns. Those of floats leave NaN out,
+            and DuckDB 2.0 concludes from them that there is none: ``isnan`` is then false.
     Raises:
         DataError: the folder cannot be written or the disk is full.
     """
     with replacing(path) as file:
         sink = pa.PythonFile(_Sink(file), mode="w")
-        part = PartWriter(parquet.ParquetWriter(sink, schema, compression="zstd"), file)
+        writer = parquet.ParquetWriter(
+            sink, schema, compression="zstd", write_statistics=has_statistics
+        )
+        part = PartWriter(writer, file)
         yield part
         part._finish()
 
 
 def write_part(
-    path: Path, schema: pa.Schema, rows: Iterable[pa.RecordBatch], note: Mapping[str, JsonValue]
+    path: Path,
+    schema: pa.Schema,
+    rows: Iterable[pa.RecordBatch],
+    note: Mapping[str, JsonValue],
+    *,
+    has_statistics: bool = True,
 ) -> PartWriter:
     """Write all rows with their note.
 
+    Args:
+        has_statistics: see ``writing_part``.
     Raises:
         DataError: the folder cannot be written or the disk is full.
     """
-    with writing_part(path, schema) as part:
+    with writing_part(path, schema, has_statistics=has_statistics) as part:
         part.note(note)
         for batch in rows:
             part.write(batch)

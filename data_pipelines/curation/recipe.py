@@ -25,7 +25,6 @@ from data_pipelines.curation.filter import SampleFilter, filters
 from data_pipelines.errors import ConfigError, DataError, UnknownNameError
 from data_pipelines.schema import JsonValue
 from data_pipelines.settings import apply_overrides, from_dict, to_dict
-from data_pipelines.shards.manifest import sha256_of
 
 _FOLDER = Path(__file__).parent / "recipes"
 
@@ -41,7 +40,7 @@ class Stage(NamedTuple):
 
     def identity(self) -> dict[str, JsonValue]:
         """Everything that its rules depend on but the table."""
-        files = {str(path.name): sha256_of(path) for path in self.filter.files()}
+        files: dict[str, JsonValue] = {**self.filter.digests()}
         return {
             "name": self.name,
             "filter": filters.name_of(type(self.filter)),

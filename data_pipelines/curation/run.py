@@ -140,12 +140,20 @@ def _identity(recipe: Recipe, table: Table) -> dict[str, Any]:
     """Everything that the result follows from."""
     needed = [name for stage in recipe.stages for name in stage.filter.needs()]
     scores = sorted(set(needed).intersection(table.scores) - set(table.columns))
+    vectors = sorted({name for stage in recipe.stages for name in stage.filter.reads_vectors()})
     return {
         "stages": recipe.identity(),
         "shards": [[part.shard, part.content, part.rows] for part in table.parts],
         "table": table.sha256,
         "scores": {name: table.score_sha256(name) for name in scores},
+        **({"vectors": _vector_digests(table, vectors)} if vectors else {}),
     }
+
+
+def _vector_digests(table: Table, names: Sequence[str]) -> dict[str, str]:
+    for name in names:
+        table.vector_column(name)  # refused here if it is not there
+    return {name: table.vectors_sha256(name) for name in names}
 
 
 def _difference(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
@@ -154,7 +162,9 @@ def _difference(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
         return "of other stages or settings"
     if stored["shards"] != wanted["shards"]:
         return "of other shards"
-    return "of another scan" if stored["table"] != wanted["table"] else "of other scores"
+    if stored["table"] != wanted["table"]:
+        return "of another scan"
+    return "of other scores" if stored["scores"] != wanted["scores"] else "of other vectors"
 
 
 def _clear(out_dir: Path) -> None:
@@ -265,14 +275,18 @@ def _stored(
         "recipe_sha256": recipe.sha256(),
         "samples": table.num_rows,
         "kept": files[0].rows,
-        "stages": [
-            {k: list(v) if k == "warnings" else v for k, v in one._asdict().items()}
-            for one in counts
-        ],
+        "stages": [_told(one) for one in counts],
         "files": [file.told() for file in files],
         "scan_settings": table.settings,
         "made_from": identity,
     }
+
+
+def _told(counts: StageCounts) -> dict[str, Any]:
+    """For run.json; figures only where there are some."""
+    found = counts._asdict() | {"warnings": list(counts.warnings)}
+    figures = dict(found.pop("figures"))
+    return found | {"figures": figures} if figures else found
 
 
 def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunReport:
@@ -280,8 +294,6 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         out_dir=out_dir,
         num_samples=stored["samples"],
         num_kept=stored["kept"],
-        stages=tuple(
-            StageCounts(**one | {"warnings": tuple(one["warnings"])}) for one in stored["stages"]
-        ),
+        stages=tuple(map(StageCounts.of, stored["stages"])),
         was_there=was_there,
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from data_pipelines.curation.caption_facts import caption_facts
 from data_pipelines.curation.columns import GOOD
+from data_pipelines.curation.opt_outs import data_mining_of, robots_tag_of
 from data_pipelines.curation.perceptual_hash import perceptual_hash
 from data_pipelines.curation.picture_facts import kind_of, picture_facts
 from data_pipelines.curation.scan_settings import ScanSettings
@@ -45,6 +46,7 @@ def _picture(sample: StoredSample, settings: ScanSettings) -> dict[str, Any]:
         **facts._asdict(),
         "bytes": len(image.data),
         "sha256": hashlib.sha256(image.data).digest(),
+        "data_mining": data_mining_of(image.data),
     }
     if settings.phash != "none" and facts.verdict == GOOD:
         try:
@@ -74,14 +76,17 @@ def _caption(sample: StoredSample, settings: ScanSettings) -> dict[str, Any]:
 
 
 def _original(sample: StoredSample) -> dict[str, Any]:
-    """What the json of a downloaded sample says: its address, its size before it was scaled."""
+    """What the json of a downloaded sample says: its address, the set that it came from, what its
+    server forbade, its size before it was scaled."""
     try:
         fields: Mapping[str, JsonValue] = sample.fields
     except DataError:
         return {}
-    url = fields.get("url")
     sides = (fields.get("original_width"), fields.get("original_height"))
-    found: dict[str, Any] = {"url": printable(url)} if isinstance(url, str) and url else {}
+    found: dict[str, Any] = {"robots_tag": robots_tag_of(fields)}
+    for name in ("url", "source"):
+        if isinstance(told := fields.get(name), str) and told:
+            found[name] = printable(told)
     if all(type(side) is int and 0 < side <= _LARGEST for side in sides):
         found |= {"original_width": sides[0], "original_height": sides[1]}
     return found

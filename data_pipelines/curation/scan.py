@@ -2,54 +2,27 @@
 
 The table is a folder: ``samples/NAME.parquet`` for each shard, and ``table.json``, written last,
 which names them with their digests. A scan that was stopped goes on where it stopped, and reads
-shards again that changed since; the bytes are the same however often it was stopped and by however
-many processes it ran.
+shards again that changed since; the bytes are the same however often it was stopped, by however
+many processes it ran, and on however many machines.
 """
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Iterable
 from pathlib import Path
 
-from data_pipelines.curation.scan_settings import ScanSettings
-from data_pipelines.curation.scan_shard import (
-    FORMAT_VERSION,
-    ScannedShard,
-    part_name,
-    scan_shard,
+from data_pipelines.curation.scan_parts import (
+    SAMPLES,
+    Progress,
+    ScanReport,
+    drop_table,
+    finish_table,
+    prepared,
+    report_of,
+    scanned,
 )
-from data_pipelines.end_with_parent import end_with_parent
-from data_pipelines.errors import DataError, ShardError
-from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
-from data_pipelines.shards.find import find_shards
-
-#: Names inside the folder of a table; the folder's own name beside the shards.
-TABLE_NAME, SAMPLES, DEFAULT_FOLDER = "table.json", "samples", "curation"
-
-_NAMED_ERRORS = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ScanReport:
-    """What a scan found.
-
-    Args:
-        folder: of the table.
-        num_read: shards that were read now; the others' parts were there.
-        num_problems: of the tars themselves.
-        verdicts: number of samples by what is wrong with them ("ok": nothing).
-    """
-
-    folder: Path
-    num_shards: int
-    num_read: int
-    num_samples: int
-    num_problems: int
-    verdicts: dict[str, int]
+from data_pipelines.curation.scan_settings import ScanSettings
+from data_pipelines.shards.atomic import remove_unfinished
+from data_pipelines.workers.share import Share, refuse_missing
+from data_pipelines.workers.spread import Workers
 
 
 def scan(
@@ -58,129 +31,75 @@ def scan(
     settings: ScanSettings,
     out_dir: Path | None = None,
     workers: int = 1,
-    progress: Callable[[Iterable], Iterable] = iter,
+    ray: str = "",
+    progress: Progress = iter,
 ) -> ScanReport:
     """Write the table of the shards behind ``paths`` (see ``find_shards``).
 
     Args:
         out_dir: folder of the table; None: "curation" in the folder of the shards.
-        workers: processes that share the shards.
+        workers: processes of this machine that share the shards.
+        ray: address of a Ray cluster whose nodes share them instead; shards and table must lie
+            where all of them see them.
         progress: wraps the shards as they are finished.
     Raises:
         ShardError: there are no shards, or some cannot be read; the others' parts are then kept.
         DataError: shards share a name, or the folder cannot be written.
         ConfigError: what is asked for needs a library that is not installed.
     """
-    shards = find_shards(paths)
-    folder = out_dir or _default_folder(shards)
-    _refuse_equal_names(shards)
+    shards, folder = prepared(paths, out_dir)
     identity = settings.identity()
-    make_folder(folder / SAMPLES)
     remove_unfinished(folder / SAMPLES)
-    _drop_table(folder)
-    found = list(progress(_scanned(shards, folder / SAMPLES, settings, workers)))
-    _refuse_errors(found)
-    _remove_others(folder / SAMPLES, {one.part for one in found})
-    report = _report(folder, found)
-    _write_table(folder, found, identity, report)
-    return report
+    drop_table(folder)
+    found = scanned(shards, folder, settings, Workers(processes=workers, ray=ray), progress)
+    return finish_table(folder, found, identity)
 
 
-def _scanned(
-    shards: Sequence[Path], folder: Path, settings: ScanSettings, workers: int
-) -> Iterator[ScannedShard]:
-    # a copy: the loaded language model is of each process's own
-    one = partial(scan_shard, folder=folder, settings=replace(settings))
-    if workers <= 1 or len(shards) == 1:
-        yield from map(one, shards)
-        return
-    # Spawned, not forked: the caller may run threads.
-    with ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=end_with_parent
-    ) as pool:
-        yield from pool.map(one, shards)
+def scan_share(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    settings: ScanSettings,
+    share: Share,
+    out_dir: Path | None = None,
+    workers: int = 1,
+    progress: Progress = iter,
+) -> ScanReport:
+    """Write the parts of a share of the shards, and no table: ``merge_shares`` does that.
+
+    Shares may run at the same time, on machines that know nothing of each other.
+
+    Raises:
+        ShardError, DataError, ConfigError: as ``scan``.
+    """
+    shards, folder = prepared(paths, out_dir)
+    drop_table(folder)
+    own = Workers(processes=workers)
+    return report_of(folder, scanned(share.of(shards), folder, settings, own, progress))
 
 
-def _default_folder(shards: Sequence[Path]) -> Path:
-    folders = sorted({path.parent for path in shards})
-    if len(folders) > 1:
-        raise DataError(
-            f"the shards lie in {len(folders)} folders ({folders[0]}, {folders[1]}...); name the "
-            "folder of their table by --out, or scan each folder"
-        )
-    return folders[0] / DEFAULT_FOLDER
+def merge_shares(
+    paths: str | Path | Iterable[str | Path],
+    *,
+    settings: ScanSettings,
+    out_dir: Path | None = None,
+    world: int | None = None,
+    workers: int = 1,
+    progress: Progress = iter,
+) -> ScanReport:
+    """Write the table of parts that shares have written; no sample is read, nothing waited for.
 
-
-def _refuse_equal_names(shards: Sequence[Path]) -> None:
-    parts: dict[str, Path] = {}
-    for path in shards:
-        first = parts.setdefault(part_name(path), path)
-        if first != path:
-            raise DataError(
-                f"{first} and {path} share a name, by which tables and subsets know them; scan "
-                "their folders apart, or rename one"
-            )
-
-
-def _drop_table(folder: Path) -> None:
-    """What does not hold while parts change."""
-    try:
-        (folder / TABLE_NAME).unlink(missing_ok=True)
-    except OSError as error:
-        raise DataError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
-
-
-def _refuse_errors(found: Sequence[ScannedShard]) -> None:
-    broken = [one for one in found if one.error]
-    if broken:
-        told = "; ".join(one.error for one in broken[:_NAMED_ERRORS])
-        raise ShardError(
-            f"{len(broken)} of {len(found)} shards cannot be read, the others are scanned: {told}; "
-            "mend them or name the shards without them, and run it again"
-        )
-
-
-def _remove_others(folder: Path, parts: set[str]) -> None:
-    """Parts of shards that the table does not have any more."""
-    for path in folder.glob("*.parquet"):
-        if path.name not in parts:
-            path.unlink()
-
-
-def _report(folder: Path, found: Sequence[ScannedShard]) -> ScanReport:
-    verdicts: Counter[str] = Counter()
-    for one in found:
-        verdicts.update(one.verdicts or {})
-    return ScanReport(
-        folder=folder,
-        num_shards=len(found),
-        num_read=sum(one.is_new for one in found),
-        num_samples=sum(one.rows for one in found),
-        num_problems=sum(one.num_problems for one in found),
-        verdicts=dict(sorted(verdicts.items())),
-    )
-
-
-def _write_table(
-    folder: Path, found: Sequence[ScannedShard], identity: dict, report: ScanReport
-) -> None:
-    stored = {
-        "format_version": FORMAT_VERSION,
-        "tool": "vlsuite",
-        "settings": identity,
-        "samples": report.num_samples,
-        "verdicts": report.verdicts,
-        "shards": [
-            {
-                "name": one.shard,
-                "content": one.content,
-                "rows": one.rows,
-                "part": one.part,
-                "bytes": one.bytes,
-                "sha256": one.sha256,
-            }
-            for one in found
-        ],
-    }
-    text = json.dumps(stored, indent=1, ensure_ascii=True)
-    write_file(folder / TABLE_NAME, f"{text}\n".encode())
+    Args:
+        paths, settings, out_dir: those of the shares.
+        world: number of shares, to name those that have not done their part.
+    Raises:
+        DataError: parts are missing, of other settings, or older than their shards; the message
+            names them.
+    """
+    shards, folder = prepared(paths, out_dir)
+    identity = settings.identity()
+    own = Workers(processes=workers)
+    found = scanned(shards, folder, settings, own, progress, only_stored=True)
+    missing = [number for number, one in enumerate(found) if one.is_missing]
+    refuse_missing(missing, [path.name for path in shards], folder=folder, world=world)
+    remove_unfinished(folder / SAMPLES)
+    return finish_table(folder, found, identity)

@@ -18,7 +18,7 @@ from data_pipelines.shards.manifest import sha256_of
 from data_pipelines.shards.stored_sample import StoredSample, printable
 
 #: Raised when the meaning of a column changes; older parts are then made anew.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 _BATCH_ROWS = 4096
 _SHOWN_PROBLEMS = 20
@@ -33,6 +33,7 @@ class ScannedShard(NamedTuple):
         part: file name of its part.
         is_new: whether it was read now.
         error: why it could not be read; empty where it could.
+        is_missing: whether it has no part, where only what is there was asked for.
         num_problems: of the tar itself (cut off, unsafe names); their samples are not in it.
         verdicts: number of samples by what is wrong with them.
     """
@@ -45,17 +46,22 @@ class ScannedShard(NamedTuple):
     sha256: str = ""
     is_new: bool = False
     error: str = ""
+    is_missing: bool = False
     num_problems: int = 0
     verdicts: Mapping[str, int] | None = None
 
 
-def scan_shard(path: Path, folder: Path, settings: ScanSettings) -> ScannedShard:
+def scan_shard(
+    path: Path, folder: Path, settings: ScanSettings, *, only_stored: bool = False
+) -> ScannedShard:
     """Write the part of a shard into a folder unless it is there.
 
     A part counts as there if its note names the shard's content as it is now and the same
     settings, and the shard was not written after it. What cannot be read at all comes back as an
     error, so that one shard does not end the scan of the others.
 
+    Args:
+        only_stored: write nothing; a part that is not there is said to be missing.
     Raises:
         DataError: the folder cannot be written.
     """
@@ -66,6 +72,8 @@ def scan_shard(path: Path, folder: Path, settings: ScanSettings) -> ScannedShard
         stored = note_of(part)
         if stored is not None and _is_valid(stored, note) and not _is_newer(path, part):
             return _summary(part, stored, sha256=sha256_of(part), is_new=False)
+        if only_stored:
+            return ScannedShard(path.name, is_missing=True)
         return _summary(part, *_written(part, index, settings, note), is_new=True)
     except ShardError as error:
         return ScannedShard(path.name, error=str(error))

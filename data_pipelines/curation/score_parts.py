@@ -11,6 +11,9 @@ from data_pipelines.curation.parts import PartWriter, write_part
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder
 
+#: Raised when the meaning of a part changes; older parts are then made anew.
+SCORE_VERSION = 2
+
 _COLUMNS = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
@@ -33,4 +36,5 @@ def write_score_part(
     make_folder(path.parent)
     rows = np.arange(len(scores), dtype=np.int64)
     batch = pa.RecordBatch.from_arrays([pa.array(rows), pa.array(scores)], schema=_COLUMNS)
-    return write_part(path, _COLUMNS, [batch], note)
+    full = {"format_version": SCORE_VERSION, **note}
+    return write_part(path, _COLUMNS, [batch], full, has_statistics=False)

@@ -4,9 +4,11 @@
 After each stage, what it was given must be what it kept plus what it dropped, or the run ends.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import duckdb
@@ -14,7 +16,9 @@ import pyarrow as pa
 
 from data_pipelines.curation.filter import Rule, SampleFilter, quoted
 from data_pipelines.curation.table import Table
+from data_pipelines.curation.vector_parts import VectorColumn
 from data_pipelines.errors import DataError
+from data_pipelines.schema import JsonValue
 
 _DROPPED = """CREATE TABLE dropped (
     id BIGINT, stage UTINYINT, rule UTINYINT, value DOUBLE, threshold DOUBLE, detail VARCHAR)"""
@@ -26,8 +30,23 @@ _IDENTITY = ("id", "uid", "shard", "row")
 _BATCH_ROWS = 1 << 16
 
 
+class StageRule(NamedTuple):
+    """A rule that judged a number, as expressions over the table's columns; for reports."""
+
+    reason: str
+    value: str
+    threshold: str
+
+
 class StageCounts(NamedTuple):
-    """What one stage was given and did with it; ``reasons`` are those of the dropped."""
+    """What one stage was given and did with it.
+
+    Attributes:
+        reasons: of the dropped, with their numbers.
+        figures: what the filter measured.
+        columns: of the table, that its rules name.
+        rules: those of one reason that judged a number.
+    """
 
     stage: str
     given: int
@@ -35,6 +54,16 @@ class StageCounts(NamedTuple):
     dropped: int
     reasons: dict[str, int]
     warnings: tuple[str, ...] = ()
+    figures: Mapping[str, JsonValue] = MappingProxyType({})
+    columns: tuple[str, ...] = ()
+    rules: tuple[StageRule, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "StageCounts":
+        """As run.json has it, also that of an earlier version."""
+        found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        rules = tuple(StageRule(*rule) for rule in stored.get("rules", ()))
+        return cls(**found | {"rules": rules})
 
 
 class Stages:
@@ -60,6 +89,7 @@ class Stages:
         self.names: list[str] = []
         self._reasons: list[list[str]] = []
         self._left = table.num_rows
+        self.threads = threads or os.cpu_count() or 1
         self.sql("SET preserve_insertion_order = false")
         if threads is not None:
             self.sql(f"SET threads = {threads}")
@@ -119,9 +149,10 @@ class Stages:
         """
         columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
         self._refuse_unknown(name, columns)
+        columns += [one for one in self._there(chosen.wants()) if one not in columns]
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
-        given = _Given(self)
+        given = _Given(self, self._table, (*_IDENTITY, *columns))
         number = len(self.names)
         rules = chosen.rules(given)
         try:
@@ -142,6 +173,13 @@ class Stages:
             dropped=sum(reasons.values()),
             reasons=reasons,
             warnings=tuple(given.warnings),
+            figures=given.figures,
+            columns=tuple(columns),
+            rules=tuple(
+                StageRule(rule.reason, rule.value, rule.threshold)
+                for rule in rules
+                if rule.reason and rule.value != "NULL"
+            ),
         )
         _refuse_unaccounted(counts)
         self._left = counts.kept
@@ -187,6 +225,10 @@ class Stages:
         listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
         return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
 
+    def _there(self, wanted: Sequence[str]) -> list[str]:
+        known = (*self._table.columns, *self._table.scores)
+        return [one for one in dict.fromkeys(wanted) if one in known and one not in _IDENTITY]
+
     def _refuse_unknown(self, stage: str, columns: Sequence[str]) -> None:
         known = (*self._table.columns, *self._table.scores)
         missing = [one for one in columns if one not in known]
@@ -202,9 +244,13 @@ class _Given:
 
     relation = "given"
 
-    def __init__(self, stages: Stages) -> None:
+    def __init__(self, stages: Stages, table: Table, columns: tuple[str, ...]) -> None:
         self._stages = stages
+        self._table = table
+        self.columns = columns
+        self.threads = stages.threads
         self.warnings: list[str] = []
+        self.figures: dict[str, JsonValue] = {}
         self.has_own = False
 
     def one(self, query: str) -> tuple[Any, ...]:
@@ -220,8 +266,14 @@ class _Given:
     def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
         self._stages.add_relation(name, batches)
 
+    def vectors(self, name: str) -> VectorColumn:
+        return self._table.vector_column(name)
+
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+    def record(self, name: str, figure: JsonValue) -> None:
+        self.figures[name] = figure
 
 
 def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:

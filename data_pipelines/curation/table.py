@@ -7,10 +7,17 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data_pipelines.bounded_json import read_json
+from data_pipelines.bounded_json import MOST_ANNOTATION_BYTES, MOST_ANNOTATIONS, read_json
 from data_pipelines.curation.parts import note_of, opened_part
-from data_pipelines.curation.scan import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
+from data_pipelines.curation.score_parts import SCORE_VERSION
+from data_pipelines.curation.vector_parts import (
+    VECTORS,
+    VECTORS_NAME,
+    VectorColumn,
+    vector_note,
+)
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.manifest import sha256_of
@@ -72,7 +79,8 @@ class Table:
         paths = tuple(self._scores() / name / part.path.name for part in self.parts)
         for part, path in zip(self.parts, paths, strict=True):
             note = note_of(path)
-            if note is None or note.get("content") != part.content:
+            is_ours = note is not None and note.get("format_version") == SCORE_VERSION
+            if note is None or not is_ours or note.get("content") != part.content:
                 raise DataError(
                     f"score '{name}' of {part.shard} is missing, or of other content than the "
                     f"table's; run 'vlsuite curate score SHARDS --name {name}' again"
@@ -83,8 +91,44 @@ class Table:
         """Of the file that names all parts of a score column by their digests."""
         return sha256_of(self._scores() / name / SCORES_NAME)
 
+    @cached_property
+    def vectors(self) -> tuple[str, ...]:
+        """Names of the columns of vectors."""
+        return tuple(sorted(path.parent.name for path in self._vectors().glob(f"*/{VECTORS_NAME}")))
+
+    def vector_column(self, name: str) -> VectorColumn:
+        """Vectors of all samples.
+
+        Raises:
+            DataError: there are none of this name, or they are of other shards than the table.
+        """
+        if name not in self.vectors:
+            known = f"; known: {', '.join(self.vectors)}" if self.vectors else ""
+            raise DataError(
+                f"the table in {self.folder} has no vectors '{name}'; make them by 'vlsuite curate "
+                f"embed SHARDS --model MODEL --name {name}'{known}"
+            )
+        paths = [self._vectors() / name / f"{part.path.stem}.npy" for part in self.parts]
+        notes = []
+        for part, path in zip(self.parts, paths, strict=True):
+            note = vector_note(path)
+            if note is None or (note.get("content"), note.get("rows")) != (part.content, part.rows):
+                raise DataError(
+                    f"the vectors '{name}' of {part.shard} are missing, or of other content than "
+                    f"the table's; run 'vlsuite curate embed SHARDS --name {name}' again"
+                )
+            notes.append(note)
+        return VectorColumn(name, paths, notes)
+
+    def vectors_sha256(self, name: str) -> str:
+        """Of the file that names all parts of vectors by their digests."""
+        return sha256_of(self._vectors() / name / VECTORS_NAME)
+
     def _scores(self) -> Path:
         return self.folder / SCORES
+
+    def _vectors(self) -> Path:
+        return self.folder / VECTORS
 
 
 def open_table(path: Path) -> Table:
@@ -117,7 +161,7 @@ def open_table(path: Path) -> Table:
 
 def _stored(path: Path) -> dict[str, Any]:
     try:
-        stored = read_json(path)
+        stored = read_json(path, most_values=MOST_ANNOTATIONS, most_bytes=MOST_ANNOTATION_BYTES)
         is_ours = stored["tool"] == "vlsuite" and bool(stored["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read: {error}; scan the shards again") from error

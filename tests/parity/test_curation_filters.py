@@ -12,6 +12,8 @@ from data_pipelines.curation.filters.clip_score import ClipScore
 from data_pipelines.curation.filters.datacomp_basic import DataCompBasic
 from data_pipelines.curation.filters.exact_duplicates import ExactDuplicates
 from data_pipelines.curation.filters.language import LanguageFilter
+from data_pipelines.curation.filters.opt_out import OptOut
+from data_pipelines.curation.filters.perplexity import PerplexityBand
 from data_pipelines.curation.filters.picture_size import PictureSize
 from data_pipelines.curation.filters.readable import Readable
 from data_pipelines.curation.stages import Stages
@@ -99,7 +101,9 @@ def test_clip_score_keeps_datacomps_top_fraction(tmp_path, number):
     rng = random.Random(number)
     scores = rng.choices([-0.1, 0.0, 0.1, 0.2, 0.28, 0.3, rng.random(), math.nan], k=number)
     rows = [{"uid": str(i)} for i in range(number)]
-    table = table_of(tmp_path, [rows[: number // 2], rows[number // 2 :]])
+    # one shard, whose statistics a database might trust, and two
+    halves = [rows[: number // 2], rows[number // 2 :]] if number < 500 else [rows]
+    table = table_of(tmp_path, halves)
     add_scores(table, "clip", scores)
     real = {str(i): np.float32(s) for i, s in enumerate(scores) if not math.isnan(s)}
     for fraction in (0.1, 0.3, 0.5, 1.0):
@@ -194,8 +198,54 @@ def test_a_column_that_is_not_there_is_said_with_how_to_get_it(tmp_path):
         lambda: PictureSize(),
         lambda: PictureSize(min_side=3, of="header"),
         lambda: LanguageFilter(languages=()),
+        lambda: PerplexityBand(q_lo=0.5, q_hi=0.5),
+        lambda: OptOut(directives=(), embedded=False),
     ],
 )
 def test_settings_without_sense_are_refused(make):
     with pytest.raises(ConfigError):
         make()
+
+
+@pytest.mark.parametrize("number", [1, 10, 333])
+def test_perplexity_keeps_a_band_of_the_sorted_scores(tmp_path, number):
+    """POINTS (arXiv 2409.04828): sorted in ascending order, the lowest share is kept."""
+    rng = random.Random(number)
+    scores = [rng.choice([rng.random() * 50, 7.0, math.nan]) for _ in range(number)]
+    rows = [
+        {"uid": str(i), "language": "en" if i % 3 else "de", "source": "web" if i % 2 else None}
+        for i in range(number)
+    ]
+    table = table_of(tmp_path, [rows])
+    add_scores(table, "perplexity", scores)
+    real = sorted((np.float32(s), str(i)) for i, s in enumerate(scores) if not math.isnan(s))
+    for low, high in ((0.0, 0.2), (0.0, 1.0), (0.1, 0.3), (0.55, 0.9)):
+        first = len(real) * round(100 * low) // 100
+        last = max(-(-len(real) * round(100 * high) // 100) - 1, first)
+        ends = [real[min(i, len(real) - 1)][0] for i in (first, last)] if real else [0, 0]
+        expected = {uid for score, uid in real if ends[0] <= score <= ends[1]}
+        assert _kept(table, PerplexityBand(q_lo=low, q_hi=high)) == expected
+    with Stages(table, threads=1) as stages:
+        figures = stages.run("it", PerplexityBand(q_hi=1.0)).figures
+    if real:
+        for row in figures["kept by language"]:
+            own = [i for i in range(number) if ("en" if i % 3 else "de") == row["language"]]
+            stayed = sum(not math.isnan(scores[i]) for i in own)
+            assert (row["given"], row["kept"]) == (len(own), stayed)
+        found = {row["source"] for row in figures["kept by source"]}
+        assert found == ({"web", "00000.tar"} if number > 1 else {"00000.tar"})
+
+
+def test_what_servers_and_pictures_forbid_is_dropped_and_what_is_not_known_passes(tmp_path):
+    rows = [
+        {"uid": "nothing known"},
+        {"uid": "header", "robots_tag": "otherbot: NoAI, nofollow"},
+        {"uid": "word in a word", "robots_tag": "noaim"},
+        {"uid": "allowed", "data_mining": "allowed", "robots_tag": "all"},
+        {"uid": "picture", "data_mining": "prohibited-aimltraining"},
+    ]
+    table = table_of(tmp_path, [rows])
+    free = {"nothing known", "word in a word", "allowed"}
+    assert _kept(table, OptOut()) == free
+    assert _kept(table, OptOut(embedded=False)) == free | {"picture"}
+    assert _kept(table, OptOut(directives=())) == free | {"header"}

@@ -1,5 +1,6 @@
 """Shards with good and bad samples, and tables of made-up rows, for tests of curation."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,11 @@ import pyarrow as pa
 
 from data_pipelines.curation.columns import GOOD, columns_of
 from data_pipelines.curation.parts import write_part
-from data_pipelines.curation.scan import SAMPLES, TABLE_NAME
+from data_pipelines.curation.scan_parts import SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
 from data_pipelines.curation.score_parts import write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, open_table
+from data_pipelines.curation.vector_parts import VECTORS, VECTORS_NAME, write_vector_part
 from tests.support.shards import picture, write_tar
 
 
@@ -39,9 +41,11 @@ def mixed_shards(folder: Path, *, shards: int = 3, samples: int = 6) -> list[Pat
     return paths
 
 
-def table_of(folder: Path, shards: Sequence[Sequence[Mapping[str, Any]]]) -> Table:
+def table_of(
+    folder: Path, shards: Sequence[Sequence[Mapping[str, Any]]], *, has_hash: bool = False
+) -> Table:
     """A finished table with the given columns of the rows of each shard; the rest is filled in."""
-    schema = columns_of(has_language=True, has_hash=False)
+    schema = columns_of(has_language=True, has_hash=has_hash)
     entries = []
     for number, rows in enumerate(shards):
         name = f"{number:05d}"
@@ -78,6 +82,18 @@ def add_scores(table: Table, name: str, scores: Sequence[float | None]) -> None:
             {"content": part.content},
         )
     (table.folder / SCORES / name / SCORES_NAME).write_text("{}")
+
+
+def add_vectors(table: Table, name: str, vectors: np.ndarray, *, model: str = "model") -> None:
+    """Vectors of pictures for a table of made-up rows, in the order of shards and rows."""
+    start = 0
+    for part in table.parts:
+        own = vectors[start : start + part.rows].astype(np.float16)
+        start += part.rows
+        note = {"content": part.content, "model": model, "of": "picture"}
+        write_vector_part(table.folder / VECTORS / name / f"{part.path.stem}.npy", own, note)
+    digest = hashlib.sha256(np.ascontiguousarray(vectors).tobytes()).hexdigest()
+    (table.folder / VECTORS / name / VECTORS_NAME).write_text(f'{{"of": "{digest}"}}')
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

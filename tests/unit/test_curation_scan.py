@@ -187,3 +187,20 @@ def test_language_without_its_library_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "gcld3", None)
     with pytest.raises(ConfigError, match=r"vlsuite\[language\]"):
         scan(tmp_path, settings=ScanSettings(language="cld3"))
+
+
+def test_what_is_forbidden_and_where_a_sample_comes_from_are_columns(tmp_path):
+    xmp = b"<plus:DataMining>http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED-AIMLTRAINING</plus"
+    header = {"uid": "a", "source": "web", "x_robots_tag": ["NoAI", "otherbot: nofollow"]}
+    members = [
+        ("a.jpg", encoded(noise(), "JPEG", xmp=xmp)),
+        ("a.json", json.dumps({**header, "caption": "one"}).encode()),
+        ("b.jpg", encoded(noise(), "JPEG")),
+        ("b.json", b'{"uid": "b", "caption": "two", "x_robots_tag": 3}'),
+    ]
+    write_tar(tmp_path / "s.tar", members)
+    scan(tmp_path / "s.tar", settings=ScanSettings())
+    first, second = _rows(tmp_path / "curation")
+    told = [first[name] for name in ("source", "robots_tag", "data_mining")]
+    assert told == ["web", "NoAI, otherbot: nofollow", "prohibited-aimltraining"]
+    assert [second[name] for name in ("source", "robots_tag", "data_mining")] == [None] * 3

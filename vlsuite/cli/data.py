@@ -14,10 +14,12 @@ from vlsuite.cli import (
     data_build,
     data_concepts,
     data_image_tokens,
+    data_ingest,
     data_noise,
     data_region_embeddings,
     data_sounds,
 )
+from vlsuite.cli.answers import plain, tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -26,6 +28,7 @@ write, check and look at shards of image-caption pairs
   vlsuite data build emoji --out data/emoji           the demo's shards, from installed packages
   vlsuite data build table --help                     a CSV, TSV or Parquet of paths and captions
   vlsuite data build detection --help                 pictures with boxes: COCO, LVIS
+  vlsuite data ingest pairs.parquet --out data/pairs  the pictures of a list of URLs
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
@@ -83,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``vlsuite data`` and of its actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     data_build.add_arguments(_action(actions, "build", "write shards from a source"))
+    ingest = _action(actions, "ingest", "fetch the pictures of lists of URLs")
+    data_ingest.add_arguments(ingest)
     validate = _action(
         actions,
         "validate",
@@ -146,6 +151,15 @@ def _validate(args: argparse.Namespace) -> int:
 
     options = read_options(args, ValidateOptions)
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
+    tell(
+        is_valid=report.is_valid,
+        num_samples=report.num_samples,
+        num_shards=report.num_shards,
+        num_without_uid=report.num_without_uid,
+        num_shared=report.num_shared,
+        problems=report.problems,
+        examples={k: told[: options.examples] for k, told in report.examples.items()},
+    )
     print(f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')}")
     if report.num_without_uid:
         print(
@@ -170,6 +184,7 @@ def _index(args: argparse.Namespace) -> int:
     shards = find_shards(read_options(args, IndexOptions).paths)
     for shard in _progress("shards")(shards):
         store_beside(shard)
+    tell(num_shards=len(shards), shards=shards)
     print(f"{len(shards)} indexes written beside the shards")
     return 0
 
@@ -182,11 +197,13 @@ def _inspect(args: argparse.Namespace) -> int:
     found = inspect_shards(
         options.paths, batch_size=options.batch_size, progress=_progress("samples")
     )
+    tell(**plain(found))
     print(describe(found))
     if options.contact_sheet:
         shown = write_contact_sheet(
             options.paths, options.contact_sheet, num_pictures=options.pictures
         )
+        tell(contact_sheet=options.contact_sheet, pictures_shown=shown)
         print(f"contact sheet of {shown} pictures -> {options.contact_sheet}")
     return 0
 
@@ -202,6 +219,7 @@ def _tokenizer(args: argparse.Namespace) -> int:
         out_dir=options.out,
         context_length=options.context_length,
     )
+    tell(vocab_size=size, folder=options.out)
     print(f"vocabulary of {size:,} tokens -> {options.out}")
     return 0
 
@@ -256,6 +274,7 @@ def _progress(unit: str) -> Callable[[Iterable], Iterable]:
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": _build,
+    "ingest": data_ingest.run,
     "validate": _validate,
     "index": _index,
     "inspect": _inspect,

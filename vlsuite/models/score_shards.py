@@ -9,7 +9,7 @@ decoded, and what has no caption, scores NaN.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -22,12 +22,10 @@ from data_pipelines.curation.parts import note_of
 from data_pipelines.curation.score_parts import write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
-from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import sha256_of
-from data_pipelines.shards.stored_sample import StoredSample
-from vlsuite.batches.decode import decode_image
+from data_pipelines.workers.share import Share
 from vlsuite.errors import DataError
+from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -70,6 +68,7 @@ def score_shards(
     *,
     name: str,
     batch_size: int,
+    share: Share | None = None,
     progress: Progress = iter,
 ) -> Scored:
     """Write the scores of all shards of a table; shards that have them already are passed over.
@@ -78,6 +77,7 @@ def score_shards(
         paths: of the shards of the table.
         name: of the column.
         batch_size: pairs of a forward pass.
+        share: of the shards that is scored; the column is complete after a call without it.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is that of
@@ -85,26 +85,49 @@ def score_shards(
     """
     if not name.replace("-", "_").isidentifier() or name in table.columns:
         raise DataError(f"'{name}' cannot name a score: use a word that is no column of the table")
-    shards = {path.name: path for path in find_shards(paths)}
-    missing = [part.shard for part in table.parts if part.shard not in shards]
-    if missing:
-        raise DataError(
-            f"{len(missing)} shards of {table.folder} are not among those named ({missing[0]}); "
-            "name them all, or scan these"
-        )
+    shards = shards_of(table, paths)
     folder = table.folder / SCORES / name
     make_folder(folder)
-    remove_unfinished(folder)
+    if share is None:
+        remove_unfinished(folder)  # those of other shares may be written right now
     (folder / SCORES_NAME).unlink(missing_ok=True)
-    settings = {"model": model.fingerprint, "batch_size": batch_size, "text": "first caption"}
+    settings = _settings(model, batch_size)
+    parts = table.parts if share is None else share.of(table.parts)
     done = [
         _score_shard(model, shards[part.shard], part, folder / part.path.name, settings)
-        for part in progress(table.parts)
+        for part in progress(parts)
     ]
+    rows, without = sum(part.rows for part in parts), sum(own.num_without for own in done)
+    scored = Scored(rows, without, sum(own.is_new for own in done))
+    if share is not None:
+        return scored
     digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
     text = json.dumps({"name": name, **settings, "parts": digests}, indent=1)
     write_file(folder / SCORES_NAME, f"{text}\n".encode())
-    return Scored(table.num_rows, sum(own.num_without for own in done), sum(o.is_new for o in done))
+    return scored
+
+
+def missing_scores(model: Scorer, table: Table, *, name: str, batch_size: int) -> list[int]:
+    """Numbers of the parts of a table that have no such scores yet."""
+    settings, folder = _settings(model, batch_size), table.folder / SCORES / name
+    return [
+        number
+        for number, part in enumerate(table.parts)
+        if not _is_of(note_of(folder / part.path.name), _note(part, settings))
+    ]
+
+
+def _settings(model: Scorer, batch_size: int) -> dict[str, Any]:
+    """What scores depend on beside their shard."""
+    return {"model": model.fingerprint, "batch_size": batch_size, "text": "first caption"}
+
+
+def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"content": part.content, "rows": part.rows, **settings}
+
+
+def _is_of(stored: dict[str, Any] | None, note: dict[str, Any]) -> bool:
+    return stored is not None and all(stored.get(key) == value for key, value in note.items())
 
 
 class _Done(NamedTuple):
@@ -115,48 +138,22 @@ class _Done(NamedTuple):
 def _score_shard(
     model: Scorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
 ) -> _Done:
-    note = {"content": part.content, "rows": part.rows, **settings}
+    note = _note(part, settings)
     stored = note_of(path)
-    if stored is not None and all(stored.get(key) == value for key, value in note.items()):
+    if stored is not None and _is_of(stored, note):
         return _Done(stored["without"], False)
-    index = ShardIndex.open(shard)
-    if (index.layout.content or index.layout.mark) != part.content or len(index) != part.rows:
-        raise DataError(f"{shard} is not what its table was made from; scan the shards again")
+    index = opened_shard(shard, part)
     scores = np.full(part.rows, math.nan, dtype=np.float32)
-    for batch in _batches(model, index, settings["batch_size"]):
+    size = settings["batch_size"]
+    for batch in sample_batches(index, size, transform=model.image_transform, with_text=True):
         scores[batch.rows] = _cosines(model, batch)
     without = int(np.isnan(scores).sum())
     write_score_part(path, scores, {**note, "without": without})
     return _Done(without, True)
 
 
-class _Batch(NamedTuple):
-    rows: list[int]
-    pixels: list[Tensor]
-    texts: list[str]
-
-
-def _batches(model: Scorer, index: ShardIndex, size: int) -> Iterator[_Batch]:
-    batch = _Batch([], [], [])
-    for row, (key, members) in enumerate(index):
-        sample = StoredSample(key, members, name=index.name(row))
-        try:
-            text = sample.captions.texts[0]
-            pixels = model.image_transform(decode_image(sample.image.data))
-        except DataError:
-            continue
-        batch.rows.append(row)
-        batch.pixels.append(pixels)
-        batch.texts.append(text)
-        if len(batch.rows) == size:
-            yield batch
-            batch = _Batch([], [], [])
-    if batch.rows:
-        yield batch
-
-
 @torch.inference_mode()
-def _cosines(model: Scorer, batch: _Batch) -> Float32[np.ndarray, " pairs"]:
+def _cosines(model: Scorer, batch: SampleBatch) -> Float32[np.ndarray, " pairs"]:
     images = model.embed_images(torch.stack(batch.pixels)).float().cpu()
     texts = model.embed_texts(batch.texts).float().cpu()
     return (images * texts).sum(dim=1).numpy().astype(np.float32)

@@ -1,0 +1,1 @@
+"""Captions put right without touching a shard: what was taken from each is written down."""

@@ -1,0 +1,100 @@
+"""``vlsuite curate embed``: vectors beside a table."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from data_pipelines.options import option
+from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
+from vlsuite.cli.curate_sharing import Sharing
+from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import shard_progress
+
+HELP = """\
+embed the pictures or captions of all samples, for semantic-duplicates and decontaminate
+
+  vlsuite curate embed data/pairs --model ViT-B-32:openai
+  vlsuite curate embed data/pairs --model runs/first --name captions --of caption
+  vlsuite curate run my.toml data/pairs --out curated --set semantic-duplicates.vectors=captions
+
+Files beside the table of 'vlsuite curate scan': vectors/NAME/SHARD.npy for each shard, fp16, a row
+for every sample (NaN where a picture cannot be read), 1 KB a sample at 512 numbers. An embedding
+that was stopped goes on; vectors of another model, or of shards that changed, are made anew. --rank
+and --world share it between jobs or devices, and --merge ends it.
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Embed:
+    """Which shards are embedded, and by what."""
+
+    paths: tuple[str, ...] = option(
+        "those of the table: tar, folder of tars, or pattern", positional=True, metavar="SHARDS"
+    )
+    model: str = option("a CLIP, named as for 'vlsuite eval'")
+    name: str = option("of the vectors", default="clip")
+    of: Literal["picture", "caption"] = option(
+        "what is embedded: the picture, or the first caption", default="picture"
+    )
+    table: Path | None = option(
+        "folder of the table (default: 'curation' beside the shards)", default=None, metavar="DIR"
+    )
+    batch_size: int = option("samples of a forward pass", default=256, reader=positive)
+    device: str = option("cpu, cuda, cuda:1", default="cpu")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the action."""
+    add_options(parser, Embed)
+    add_options(parser, Sharing)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the vectors; returns the exit code."""
+    from data_pipelines.curation.table import open_table
+    from data_pipelines.shards.find import find_shards
+    from data_pipelines.workers.share import refuse_missing
+    from vlsuite.errors import ConfigError
+    from vlsuite.models.embed_shards import embed_shards, missing_vectors
+    from vlsuite.models.opening import open_model
+    from vlsuite.models.score_shards import Scorer
+
+    options, sharing = read_options(args, Embed), read_options(args, Sharing)
+    table = open_table(options.table or find_shards(options.paths)[0].parent)
+    model = open_model(options.model, device=options.device)
+    if not isinstance(model, Scorer):
+        raise ConfigError(
+            f"--model {options.model} does not embed pictures and texts; name a dual encoder"
+        )
+    if sharing.merge:
+        missing = missing_vectors(
+            model, table, name=options.name, of=options.of, batch_size=options.batch_size
+        )
+        names = [part.shard for part in table.parts]
+        refuse_missing(missing, names, folder=table.folder, world=sharing.world)
+    done = embed_shards(
+        model,
+        options.paths,
+        table,
+        name=options.name,
+        of=options.of,
+        batch_size=options.batch_size,
+        share=sharing.share,
+        progress=shard_progress,
+    )
+    tell(
+        table=table.folder,
+        name=options.name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
+        embed_dim=done.dim,
+    )
+    print(
+        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "
+        f"{done.num_without:,} without a vector -> {done.dim} numbers each, vectors "
+        f"'{options.name}' of {table.folder}"
+    )
+    return 0

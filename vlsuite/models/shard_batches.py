@@ -1,0 +1,93 @@
+"""Samples of shards in batches for a model that looks at all of them once, in the order of rows.
+
+What cannot be decoded, and where a caption is needed what has none, is in no batch: the rows of a
+batch say which samples it holds.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from data_pipelines.curation.table import Table, TablePart
+from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.stored_sample import StoredSample
+from vlsuite.batches.decode import decode_image
+from vlsuite.errors import DataError
+
+
+class SampleBatch(NamedTuple):
+    """Samples of one shard; ``pixels`` or ``texts`` are empty where they were not asked for.
+
+    Attributes:
+        rows: places of the samples in their shard.
+        pixels: of each picture, as the model's transform gives them.
+        texts: the first caption of each as training reads it.
+    """
+
+    rows: list[int]
+    pixels: list[Tensor]
+    texts: list[str]
+
+
+def sample_batches(
+    index: ShardIndex, size: int, *, transform: Callable[..., Tensor] | None, with_text: bool
+) -> Iterator[SampleBatch]:
+    """The readable samples of a shard.
+
+    Args:
+        index: of the shard.
+        size: samples of a batch; the last may have fewer.
+        transform: decoded picture to pixels; None: pictures are not decoded.
+        with_text: read captions.
+    """
+    batch = SampleBatch([], [], [])
+    for row, (key, members) in enumerate(index):
+        sample = StoredSample(key, members, name=index.name(row))
+        try:
+            text = sample.captions.texts[0] if with_text else None
+            pixels = transform(decode_image(sample.image.data)) if transform else None
+        except DataError:
+            continue
+        batch.rows.append(row)
+        if pixels is not None:
+            batch.pixels.append(pixels)
+        if text is not None:
+            batch.texts.append(text)
+        if len(batch.rows) == size:
+            yield batch
+            batch = SampleBatch([], [], [])
+    if batch.rows:
+        yield batch
+
+
+def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Path]:
+    """The shards of a table by their file names.
+
+    Args:
+        paths: see ``find_shards``.
+    Raises:
+        DataError: some shards of the table are not among them.
+    """
+    shards = {path.name: path for path in find_shards(paths)}
+    missing = [part.shard for part in table.parts if part.shard not in shards]
+    if missing:
+        raise DataError(
+            f"{len(missing)} shards of {table.folder} are not among those named ({missing[0]}); "
+            "name them all, or scan these"
+        )
+    return shards
+
+
+def opened_shard(shard: Path, part: TablePart) -> ShardIndex:
+    """The index of a shard that is still what its part of the table was made from.
+
+    Raises:
+        DataError: it is another.
+    """
+    index = ShardIndex.open(shard)
+    if (index.layout.content or index.layout.mark) != part.content or len(index) != part.rows:
+        raise DataError(f"{shard} is not what its table was made from; scan the shards again")
+    return index
