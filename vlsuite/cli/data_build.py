@@ -115,8 +115,10 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     if not output.holdout:
         _tell(manifest, output.out)
         return 0
+    held = Manifest.load(output.out / HELD_OUT)
+    _tell(held, output.out / HELD_OUT)
     _tell(manifest, output.out / TRAIN)
-    _tell(Manifest.load(output.out / HELD_OUT), output.out / HELD_OUT)
+    tell(holdout=output.out / HELD_OUT, num_holdout_samples=held.num_samples)
     print(
         f"train on them with: vlsuite train RECIPE --set data.train={output.out / TRAIN} "
         f"--set validation.data={output.out / HELD_OUT}"
