@@ -140,7 +140,7 @@ def _identity(recipe: Recipe, table: Table) -> dict[str, Any]:
     """Everything that the result follows from."""
     needed = [name for stage in recipe.stages for name in stage.filter.needs()]
     scores = sorted(set(needed).intersection(table.scores) - set(table.columns))
-    vectors = sorted({name for stage in recipe.stages for name in stage.filter.vectors()})
+    vectors = sorted({name for stage in recipe.stages for name in stage.filter.reads_vectors()})
     return {
         "stages": recipe.identity(),
         "shards": [[part.shard, part.content, part.rows] for part in table.parts],
@@ -294,9 +294,6 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         out_dir=out_dir,
         num_samples=stored["samples"],
         num_kept=stored["kept"],
-        stages=tuple(
-            StageCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
-            for one in stored["stages"]
-        ),
+        stages=tuple(map(StageCounts.of, stored["stages"])),
         was_there=was_there,
     )

@@ -79,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the recipe; returns the exit code."""
+    from data_pipelines.curation.places import TABLE_PLACE, note_places
     from data_pipelines.curation.recipe import load_recipe
     from data_pipelines.curation.run import run_recipe
     from data_pipelines.curation.table import open_table
@@ -92,15 +93,17 @@ def run(args: argparse.Namespace) -> int:
             "a run wants RECIPE, TABLE and --out DIR, as in 'vlsuite curate run datacomp-basic "
             "data/pairs --out curated'; --list shows the recipes"
         )
+    table = open_table(options.table)
     report = run_recipe(
         load_recipe(options.recipe, overrides=options.set),
-        open_table(options.table),
+        table,
         options.out,
         overwrite=options.overwrite,
         memory=options.memory and options.memory * 10**6,
         threads=options.threads,
         progress=stage_progress,
     )
+    note_places(options.out, TABLE_PLACE, [table.folder])
     _show(report)
     return 0
 

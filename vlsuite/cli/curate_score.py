@@ -7,6 +7,7 @@ from pathlib import Path
 from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
+from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -18,7 +19,8 @@ score how well picture and caption of each sample agree, for the filter clip-sco
   vlsuite curate run my.toml data/pairs --out curated --set clip-score.score=first
 
 A column beside the table of 'vlsuite curate scan', with the fingerprint of the model and its
-preprocessing; a scoring that was stopped goes on. Pictures that were scaled for their shards score
+preprocessing; a scoring that was stopped goes on; --rank and --world share
+it between jobs or devices, and --merge ends it. Pictures that were scaled for their shards score
 otherwise than the originals: compare thresholds of papers with care.
 """
 
@@ -42,29 +44,36 @@ class Score:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     add_options(parser, Score)
+    add_options(parser, Sharing)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the column; returns the exit code."""
     from data_pipelines.curation.table import open_table
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
     from vlsuite.models.opening import open_model
-    from vlsuite.models.score_shards import Scorer, score_shards
+    from vlsuite.models.score_shards import Scorer, missing_scores, score_shards
 
-    options = read_options(args, Score)
+    options, sharing = read_options(args, Score), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
     model = open_model(options.model, device=options.device)
     if not isinstance(model, Scorer):
         raise ConfigError(
             f"--model {options.model} does not embed pictures and texts; name a dual encoder"
         )
+    if sharing.merge:
+        missing = missing_scores(model, table, name=options.name, batch_size=options.batch_size)
+        names = [part.shard for part in table.parts]
+        refuse_missing(missing, names, folder=table.folder, world=sharing.world)
     done = score_shards(
         model,
         options.paths,
         table,
         name=options.name,
         batch_size=options.batch_size,
+        share=sharing.share,
         progress=shard_progress,
     )
     tell(
@@ -75,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         num_without=done.num_without,
     )
     print(
-        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now), "
+        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "
         f"{done.num_without:,} without a score -> column '{options.name}' of {table.folder}"
     )
     return 0

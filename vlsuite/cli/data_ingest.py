@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
                 created_by="vlsuite data ingest " + " ".join(Path(p).name for p in options.lists),
             ),
             tell=progress.tell,
+            total=progress.total,
         )
     _print(report)
     return 0
@@ -139,6 +140,10 @@ class _Progress:
             share = 100 * self._pictures / self._rows
             self._bar.set_postfix_str(f"{share:.1f}% pictures", refresh=False)
         self._bar.update(rows)
+
+    def total(self, rows: int) -> None:
+        """How many rows there are."""
+        self._bar.total = rows
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()

@@ -29,6 +29,8 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval runs/first --data data/emoji
   vlsuite eval ViT-B-32:laion2b_s34b_b79k --data wds_imagenet1k --templates imagenet
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
+  vlsuite eval runs/first --step 2000 --data data/emoji
+  vlsuite eval siglip-base-patch16-224 --data wds_imagenet1k --task linear_probe --task few_shot
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5
@@ -78,7 +80,11 @@ class _Compared(argparse.Action):
 
 #: Options of other programs, and how the same is said here.
 FAMILIAR = {
-    "--checkpoint": "vlsuite eval {} --data PATH",
+    "--checkpoint": "vlsuite eval RUN --step N --data PATH",
+    "--fewshot-k": "--task few_shot --set probe.shots={}",
+    "--train-split": "--set probe.train_split={}",
+    "--val-split": "--set probe.validation_split={}",
+    "--val-proportion": "--set probe.validation_share={}",
     "--dataset": "--data {}",
     "--dataset-root": "--data {}",
     "--gpu": "--device cuda:{}",
@@ -98,9 +104,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         metavar="MODEL",
         nargs="*",
-        help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; "
-        "for tasks that ask: transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), "
-        "dual:CLIP+AUDIO; or 'compare' and several of them, or several folders of results",
+        help="run folder, exported folder, folder of a CLIP or SigLIP of transformers, "
+        "ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; for tasks that ask: "
+        "transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), dual:CLIP+AUDIO; or "
+        "'compare' and several of them, or several folders of results",
     )
     _add_options(parser)
     if isinstance(parser, CommandParser):
@@ -269,6 +276,7 @@ def _evaluate(
         workers=args.workers,
         influences=tuple(args.influence),
         model_settings=settings,
+        step=args.step,
     )
     return measuring.measure(spec, benchmarks)
 
@@ -300,6 +308,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.model[0] == COMPARE:
         _check_compared(args, args.model[1:])
         return
+    if args.step is not None and args.step < 0:
+        raise ConfigError(f"--step is {args.step}; give the step of a checkpoint")
     if len(args.model) > 1:
         raise ConfigError(
             f"{len(args.model)} models given; to put models side by side: "
@@ -313,6 +323,11 @@ def _check_compared(args: argparse.Namespace, models: list[str]) -> None:
     if len(models) < 2:
         raise ConfigError(
             "compare needs two models or result folders at least: vlsuite eval compare A B ..."
+        )
+    if args.step is not None:
+        raise ConfigError(
+            "--step belongs to one run; evaluate each step with 'vlsuite eval RUN --step N --out "
+            "DIR', then compare the folders of results"
         )
     twice = next((model for model in models if models.count(model) > 1), None)
     if twice is not None:

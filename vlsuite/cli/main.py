@@ -22,6 +22,9 @@ COMMANDS = (
     "eval",
     "detect",
     "embed",
+    "search",
+    "classify",
+    "caption",
     "omnibench",
     "report",
     "study",
@@ -64,6 +67,7 @@ Train and benchmark vision-language models.
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
   vlsuite detect photo.jpg "a red car" --model runs/vild --out found
                                                     boxes around things of any names
+  vlsuite search embeddings "a red car"             in what vlsuite embed stored
   vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
                                                     questions about picture and sound together
   vlsuite report runs/first                         one HTML page of the whole run
