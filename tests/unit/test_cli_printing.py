@@ -107,7 +107,6 @@ def test_answers_of_commands_on_data(data, tmp_path, capsys):
 
 
 def test_answers_of_lists(capsys):
-    assert "emoji" in _answer(capsys, "train", "--list-recipes", "--json")["recipes"]
     told = _answer(capsys, "train", "cifar10", "--show-config", "--set", "optim.lr=0.5", "--json")
     assert told["optim"]["lr"] == 0.5
     assert _answer(capsys, "curate", "run", "--list", "--json")["recipes"]
