@@ -105,7 +105,7 @@ def page(pool: Pool, rates: Rates, *, source: str) -> str:
         compared=f"{pool.cells + pool.probes * pool.pairs / pool.cells:,.0f}",
         vectors=in_bytes(pool.pairs * pool.dimensions * 2),
         gpu_hours=f"{pool.pairs / 1450 / HOUR:,.0f}",
-        addresses=f"{pool.pairs / pool.downloaded:,.0f}",
+        addresses=f"{pool.pairs / pool.downloaded / 1e9:.4g} billion",
         network=in_bytes(pool.pairs * 150e3),
     )
 
