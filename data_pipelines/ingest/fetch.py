@@ -1,10 +1,6 @@
 """One address to the bytes behind it, or the reason why there are none."""
 
 import asyncio
-import email.utils
-import os
-import time
-import zlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import NamedTuple, TypeVar
@@ -15,6 +11,8 @@ from yarl import URL
 
 from data_pipelines.ingest import failures
 from data_pipelines.ingest.addresses import PublicResolver, is_literal, is_public
+from data_pipelines.ingest.body import Body
+from data_pipelines.ingest.client_errors import failure_of, retry_after
 from data_pipelines.ingest.failures import FetchError
 from data_pipelines.ingest.hosts import Host, Hosts
 from data_pipelines.ingest.magic import could_be_picture
@@ -187,7 +185,7 @@ class Fetcher:
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             raise FetchError(failures.TOO_LARGE, f"over {most} bytes", http_status=200)
-        body = _Body(response.headers.get("Content-Encoding", ""), most)
+        body = Body(response.headers.get("Content-Encoding", ""), most)
         is_checked = False
         while piece := await response.content.readany():
             body.add(piece)
@@ -221,46 +219,6 @@ class Fetcher:
             return
         if not is_public(url.host):
             raise FetchError(failures.PRIVATE, "not asked; --allow-private would")
-
-
-class _Body:
-    """Bytes as they come, unpacked where they are packed, never more than allowed."""
-
-    def __init__(self, encoding: str, most: int) -> None:
-        self._parts: list[bytes] = []
-        self._most = most
-        self.size = 0
-        self._unpack = None
-        coding = encoding.strip().lower()
-        if coding in ("gzip", "x-gzip", "deflate"):
-            self._unpack = zlib.decompressobj(wbits=47 if coding != "deflate" else 15)
-        elif coding not in ("", "identity"):
-            raise FetchError(failures.BROKEN_ANSWER, "an encoding that was not asked for")
-
-    @property
-    def is_full(self) -> bool:
-        return self.size > self._most
-
-    def add(self, piece: bytes, *, cut: bool = False) -> None:
-        if self._unpack is not None:
-            try:
-                piece = self._unpack.decompress(piece, self._most + 1 - min(self.size, self._most))
-            except zlib.error:
-                raise FetchError(failures.BROKEN_ANSWER, "broken gzip") from None
-        self.size += len(piece)
-        self._parts.append(piece)
-        if self.is_full and not cut:
-            raise FetchError(failures.TOO_LARGE, f"over {self._most} bytes", http_status=200)
-
-    def start(self, number: int) -> bytes:
-        """The first bytes."""
-        return b"".join(self._parts)[:number]
-
-    def whole(self, *, cut: bool = False) -> bytes:
-        if self._unpack is not None and not self._unpack.eof and not cut:
-            raise FetchError(failures.WRONG_LENGTH, "the packed body ends early")
-        data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        return data[: self._most] if cut else data
 
 
 def _session(settings: FetchSettings, resolver: PublicResolver) -> ClientSession:
@@ -303,7 +261,7 @@ async def _read_robots(url: URL, response: ClientResponse) -> Asked | URL:
     if response.status in _REDIRECTS and "Location" in response.headers:
         return _redirected(url, response.headers["Location"])
     _refuse_other_statuses(response)
-    body = _Body(response.headers.get("Content-Encoding", ""), MOST_BYTES)
+    body = Body(response.headers.get("Content-Encoding", ""), MOST_BYTES)
     while not body.is_full and (piece := await response.content.readany()):
         body.add(piece, cut=True)
     return Asked(200, body.whole(cut=True).decode("utf-8", "replace"))
@@ -324,40 +282,3 @@ def _refuse_other_kinds(start: bytes) -> None:
         raise FetchError(failures.NOT_AN_IMAGE, "an empty body", http_status=200)
     if not could_be_picture(start):
         raise FetchError(failures.NOT_AN_IMAGE, "begins as no picture does", http_status=200)
-
-
-def retry_after(value: str | None) -> float | None:
-    """Seconds of a ``Retry-After`` header: a number, or a date (RFC 9110, section 10.2.3)."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        at = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, at.timestamp() - time.time())
-
-
-def failure_of(error: BaseException) -> FetchError:
-    """What a failed request is called; the same words each time, no ports and no memory."""
-    if isinstance(error, FetchError):
-        return error
-    if isinstance(error, TimeoutError):
-        return FetchError(failures.TIMEOUT, is_temporary=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return FetchError(failures.TLS, type(error).__name__)
-    if isinstance(error, aiohttp.InvalidURL):
-        return FetchError("bad url", "refused by the client")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return FetchError(failures.WRONG_LENGTH, "the body ends early", is_temporary=True)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return FetchError(failures.BROKEN_ANSWER, "no HTTP")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return FetchError(failures.CONNECTION, "closed by the server", is_temporary=True)
-    if isinstance(error, OSError):
-        number = error.errno if isinstance(error.errno, int) else 0
-        told = os.strerror(number) if number > 0 else "failed"
-        return FetchError(failures.CONNECTION, told, is_temporary=True)
-    return FetchError(failures.BROKEN_ANSWER, "no HTTP")

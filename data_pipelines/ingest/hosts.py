@@ -86,7 +86,7 @@ class Host:
             FetchError: that of its last request.
         """
         if self.is_dead and self._failure is not None:
-            raise FetchError(self._failure.status, self._failure.error)
+            raise self._failure.again()
 
     def slow_down(self, interval: float) -> None:
         """Leave at least so many seconds between the starts of two requests."""

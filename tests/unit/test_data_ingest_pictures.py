@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_pipelines.errors import BadSampleError, ConfigError
 from data_pipelines.ingest.addresses import is_public
-from data_pipelines.ingest.fetch import retry_after
+from data_pipelines.ingest.client_errors import retry_after
 from data_pipelines.ingest.magic import could_be_picture
 from data_pipelines.ingest.opt_out import opted_out_by
 from data_pipelines.ingest.resizing import layout_of, stored_picture
