@@ -37,12 +37,9 @@ def _unit(vectors):
 def _gone(vectors, threshold, may_meet=lambda first, second: True):
     """Place to leader and cosine, one by one, each compared with all that stayed before it."""
     leaders, gone = [], {}
-    for place, own in enumerate(_unit(vectors)):
-        near = [
-            (-float(own @ _unit(vectors[[first]])[0]), first)
-            for first in leaders
-            if may_meet(first, place)
-        ]
+    units = _unit(vectors)
+    for place, own in enumerate(units):
+        near = [(-float(own @ units[first]), first) for first in leaders if may_meet(first, place)]
         near = [one for one in near if -one[0] >= threshold]
         if near:
             cosine, leader = min(near)
