@@ -1,10 +1,10 @@
 """How much an index of vectors has to look at, for the recall that was asked for.
 
 How many lists (``nprobe``) or neighbours (``efSearch``) are looked at is doubled until the recall
-at ``k`` against all vectors reaches that, by the lower end of its interval. It is measured on stored
-texts where pictures are searched and there are texts, since texts lie elsewhere than pictures; else
-on vectors of the same kind that are put into the index only then, since what is in it is found more
-easily (HNSW: 0.99 in place of 0.97).
+at ``k`` against all vectors reaches that, by the lower end of its interval. It is measured on
+stored texts where pictures are searched and there are texts, since texts lie elsewhere than
+pictures; else on vectors of the same kind that are put into the index only then, since what is in
+it is found more easily (HNSW: 0.99 in place of 0.97).
 """
 
 import math
