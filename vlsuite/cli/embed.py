@@ -1,12 +1,12 @@
 """``vlsuite embed``: vectors of pictures and texts, on disk."""
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -67,7 +67,6 @@ class EmbedOptions:
         default=None, reader=positive,
     )  # fmt: skip
     device: str | None = option("cpu, cuda, cuda:1 (default: cuda if there is one)", default=None)
-    json: bool = option("print one JSON object, for programs", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,17 +103,14 @@ def run(args: argparse.Namespace) -> int:
     )
     found = embed_data(options.model, request, progress=Progress)
     skipped = dict(found.about["skipped"])
-    if options.json:
-        told = {
-            "folder": str(options.out),
-            "rows": found.about["rows"],
-            "stored": len(found),
-            "skipped": skipped,
-            "embed_dim": found.embed_dim,
-            "kinds": list(found.kinds),
-        }
-        print(json.dumps(told, ensure_ascii=False))
-        return 0
+    tell(
+        folder=options.out,
+        rows=found.about["rows"],
+        stored=len(found),
+        skipped=skipped,
+        embed_dim=found.embed_dim,
+        kinds=found.kinds,
+    )
     kinds = " and ".join(found.kinds)
     print(
         f"{counted(len(found), 'sample')} embedded ({kinds}, {found.embed_dim} numbers, "

@@ -80,7 +80,7 @@ class _Compared(argparse.Action):
 
 #: Options of other programs, and how the same is said here.
 FAMILIAR = {
-    "--checkpoint": "vlsuite eval RUN --step N --data PATH",
+    "--checkpoint": "vlsuite eval {} --data PATH",
     "--fewshot-k": "--task few_shot --set probe.shots={}",
     "--train-split": "--set probe.train_split={}",
     "--val-split": "--set probe.validation_split={}",
