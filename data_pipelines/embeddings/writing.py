@@ -75,7 +75,7 @@ class EmbeddingsWriter:
             return None
         try:
             there = all(
-                (self.folder / name).stat().st_size == size
+                _is_inside(name) and (self.folder / name).stat().st_size == size
                 for name, (size, _) in note["files"].items()
             )
         except (OSError, KeyError, TypeError, ValueError):
@@ -255,6 +255,12 @@ def writing_alone(folder: Path) -> Iterator[None]:
         release(lock)
         if (folder / ABOUT).is_file():
             (folder / _LOCK).unlink(missing_ok=True)
+
+
+def _is_inside(name: str) -> bool:
+    """Whether it is a file in a folder of the folder: others are none of ours to remove."""
+    parts = Path(name).parts
+    return len(parts) == 2 and ".." not in parts and not Path(name).is_absolute()
 
 
 def _told(names: Sequence[str], stored: Mapping[str, Any]) -> str:
