@@ -1,36 +1,40 @@
 """Indexes that look at few of the vectors: IVF and HNSW of faiss, with a recall that is measured.
 
-Vectors are kept as fp16 in either. How many lists (``nprobe``) or neighbours (``efSearch``) are
-looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for, by the
-lower end of its interval. It is measured on stored texts where pictures are searched and there are
-texts, since texts lie elsewhere than pictures; else on vectors of the same kind that are put into the
-index only then, since what is in it is found more easily (HNSW: 0.99 in place of 0.97).
+Vectors are kept as fp16 in either; see ``index_tuning`` for how many they look at.
 """
 
 import json
-import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float32, Int64
 
 from data_pipelines.bounded_json import read_json
-from data_pipelines.embeddings.exact import Nearest, nearest
+from data_pipelines.embeddings.exact import Nearest
 from data_pipelines.embeddings.folder import Embeddings
+from data_pipelines.embeddings.index_tuning import (
+    HNSW,
+    IVF,
+    IndexChoice,
+    Recall,
+    lists_of,
+    look_at,
+    questions_for,
+    rows_of,
+    sampled,
+    tuned,
+)
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.shards.atomic import make_folder, write_file
-
-IVF, HNSW = "ivf", "hnsw"
 
 _INDEX, _ABOUT = "index.faiss", "about.json"
 _LINKS = 32  # of a vector of HNSW, twice as many on its lowest level
 _CONSTRUCTION = 200  # neighbours that HNSW looks at while it is built
 _TRAINING = 64  # vectors a list, for the centres
 _ADDED = 1 << 16  # at once
-_QUERIES = 200  # that the recall is measured with
 
 
 class Cost(NamedTuple):
@@ -38,52 +42,6 @@ class Cost(NamedTuple):
 
     memory: int
     disk: int
-
-
-class Recall(NamedTuple):
-    """Share of the nearest vectors that an index finds.
-
-    Attributes:
-        share: mean over the queries.
-        low, high: 95% interval over the queries.
-        looked_at: lists, or neighbours, that it looks at.
-        queries: how many, and of which kind ("200 texts").
-        added_last: rows of the queries that are in the index, behind all others.
-    """
-
-    share: float
-    low: float
-    high: float
-    looked_at: int
-    queries: str
-    added_last: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexChoice:
-    """Which index, and how good.
-
-    Attributes:
-        kind: of the vectors, ``images`` or ``texts``.
-        name: ``ivf`` or ``hnsw``.
-        recall: at ``k``, that the lower end of its interval has to reach.
-        seed: of the sampled queries and of the centres.
-    """
-
-    kind: str
-    name: str = IVF
-    recall: float = 0.98
-    k: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.recall <= 1:
-            raise ConfigError(f"recall={self.recall}: give more than 0, at most 1")
-
-
-def lists_of(count: int) -> int:
-    """Lists of an IVF index of so many vectors: about four times the root."""
-    return max(1, min(round(4 * math.sqrt(count)), count // 39))
 
 
 def cost(count: int, embed_dim: int, name: str) -> Cost:
@@ -114,7 +72,7 @@ class ApproximateIndex:
         self._index = index
         self.choice = choice
         self.recall = recall
-        _look_at(index, choice.name, recall.looked_at)
+        look_at(index, choice.name, recall.looked_at)
 
     def nearest(
         self, embeddings: Embeddings, queries: Float32[np.ndarray, "queries embed_dim"], k: int
@@ -125,7 +83,7 @@ class ApproximateIndex:
             DataError: stored vectors are missing.
         """
         _, numbers = self._index.search(np.ascontiguousarray(queries), k)
-        rows = _rows_of(numbers, len(embeddings), self.recall.added_last)
+        rows = rows_of(numbers, len(embeddings), self.recall.added_last)
         return _rescored(embeddings, self.choice.kind, queries, rows)
 
 
@@ -142,13 +100,13 @@ def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> Ap
             f"the index needs {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free; "
             "search exactly (--index exact) or on a larger machine"
         )
-    index, asked = _trained(embeddings, choice), _questions(embeddings, choice)
+    index, asked = _trained(embeddings, choice), questions_for(embeddings, choice)
     last = np.array(asked.added_last, dtype=np.int64)
     first = 0
     for part in embeddings.vectors(choice.kind):
         _add(index, part, np.setdiff1d(np.arange(len(part)), last - first))
         first += len(part)
-    recall = _tuned(index, embeddings, choice, asked)
+    recall = tuned(index, embeddings, choice, asked)
     if len(last):
         index.add(asked.vectors)
     make_folder(folder)
@@ -188,27 +146,6 @@ def open_index(
     return ApproximateIndex(index, choice, recall)
 
 
-class _Questions(NamedTuple):
-    """What the recall is measured with; see ``Recall``."""
-
-    vectors: np.ndarray
-    told: str
-    added_last: tuple[int, ...]
-
-
-def _questions(embeddings: Embeddings, choice: IndexChoice) -> _Questions:
-    """Stored vectors of the other kind where there are some, else some of the same."""
-    others = [kind for kind in embeddings.kinds if kind != choice.kind]
-    rng = np.random.default_rng(choice.seed)
-    count = max(1, min(_QUERIES, len(embeddings) // 2))
-    rows = np.sort(rng.choice(len(embeddings), size=count, replace=False).astype(np.int64))
-    if others:
-        return _Questions(_sampled(embeddings, others[0], rows), f"{count} {others[0]}", ())
-    vectors = _sampled(embeddings, choice.kind, rows)
-    told = f"{count} {choice.kind} that were not in it yet"
-    return _Questions(vectors, told, tuple(rows.tolist()))
-
-
 def _trained(embeddings: Embeddings, choice: IndexChoice) -> Any:
     import faiss
 
@@ -222,7 +159,7 @@ def _trained(embeddings: Embeddings, choice: IndexChoice) -> Any:
         index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(width), width, lists, half, metric)
         index.cp.seed, index.cp.min_points_per_centroid = choice.seed + 1, 1
         index.cp.max_points_per_centroid = _TRAINING
-    index.train(_sampled(embeddings, choice.kind, _training_rows(len(embeddings))))
+    index.train(sampled(embeddings, choice.kind, _training_rows(len(embeddings))))
     return index
 
 
@@ -232,88 +169,16 @@ def _add(index: Any, part: np.ndarray, rows: Int64[np.ndarray, " rows"]) -> None
         index.add(np.ascontiguousarray(own, dtype=np.float32))
 
 
-def _rows_of(numbers: np.ndarray, count: int, added_last: tuple[int, ...]) -> np.ndarray:
-    """Rows by the numbers that an index gives vectors as they are added; -1 stays."""
-    last = np.array(added_last, dtype=np.int64)
-    before = np.searchsorted(last - np.arange(len(last)), numbers, side="right")
-    place = np.clip(numbers - (count - len(last)), 0, max(0, len(last) - 1))
-    rows = np.where(numbers < count - len(last), numbers + before, last[place] if len(last) else 0)
-    return np.where(numbers < 0, -1, rows).astype(np.int64)
-
-
 def _training_rows(count: int) -> Int64[np.ndarray, " rows"]:
     """Evenly spaced."""
     wanted = min(count, max(1, lists_of(count) * _TRAINING))
     return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
 
 
-def _sampled(
-    embeddings: Embeddings, kind: str, rows: Int64[np.ndarray, " rows"]
-) -> Float32[np.ndarray, "rows embed_dim"]:
-    """Some vectors, in the order of their numbers."""
-    found, first = [], 0
-    for part in embeddings.vectors(kind):
-        own = rows[(rows >= first) & (rows < first + len(part))] - first
-        found.append(np.asarray(part[own], dtype=np.float32))
-        first += len(part)
-    return np.concatenate(found)
-
-
-def _tuned(index: Any, embeddings: Embeddings, choice: IndexChoice, asked: _Questions) -> Recall:
-    """Look at more until the recall is reached."""
-    queries, last = asked.vectors, asked.added_last
-    wanted = _but(
-        nearest(embeddings.vectors(choice.kind), queries, choice.k + len(last)).rows, last
-    )
-    looked_at, most = 1, lists_of(len(embeddings)) if choice.name == IVF else 4096
-    while True:
-        _look_at(index, choice.name, looked_at)
-        _, numbers = index.search(queries, choice.k)
-        found = _but(_rows_of(numbers, len(embeddings), last), ())
-        shares = np.array(
-            [
-                len(set(a) & set(b[: choice.k])) / max(1, min(choice.k, len(b)))
-                for a, b in zip(found, wanted, strict=True)
-            ]
-        )
-        recall = _share(shares, looked_at, asked)
-        is_whole = looked_at >= most
-        if recall.low >= choice.recall or (is_whole and recall.share >= choice.recall):
-            return recall
-        if is_whole:
-            raise DataError(
-                f"the index finds {recall.share:.3f} of the nearest at most, less than "
-                f"{choice.recall}; search exactly, or ask for less by --recall"
-            )
-        looked_at = min(2 * looked_at, most)
-
-
-def _share(shares: Float64[np.ndarray, " queries"], looked_at: int, asked: _Questions) -> Recall:
-    spread = 1.96 * float(shares.std()) / math.sqrt(len(shares))
-    mean = float(shares.mean())
-    share, low, high = (
-        round(number, 5) for number in (mean, max(0.0, mean - spread), min(1.0, mean + spread))
-    )
-    return Recall(share, low, high, looked_at, asked.told, asked.added_last)
-
-
-def _but(rows: np.ndarray, others: tuple[int, ...]) -> list[list[int]]:
-    """Rows that were found, without some and without places that have none."""
-    left_out = {-1, *others}
-    return [[row for row in found if row not in left_out] for found in rows.tolist()]
-
-
-def _look_at(index: Any, name: str, number: int) -> None:
-    if name == HNSW:
-        index.hnsw.efSearch = number
-    else:
-        index.nprobe = number
-
-
 def _rescored(embeddings: Embeddings, kind: str, queries: np.ndarray, rows: np.ndarray) -> Nearest:
     """Best first by the stored vectors; an index keeps rounded ones."""
     wanted = np.unique(rows[rows >= 0])
-    vectors = _sampled(embeddings, kind, wanted)
+    vectors = sampled(embeddings, kind, wanted)
     ordered, cosines = np.full_like(rows, -1), np.full(rows.shape, -np.inf, dtype=np.float32)
     for query, found in enumerate(rows):
         own = found[found >= 0]

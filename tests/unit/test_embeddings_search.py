@@ -10,11 +10,13 @@ from PIL import Image
 
 import vlsuite
 from data_pipelines.embeddings import approximate
-from data_pipelines.embeddings.approximate import IndexChoice, build_index, cost, open_index
+from data_pipelines.embeddings.approximate import build_index, cost, open_index
 from data_pipelines.embeddings.exact import nearest
-from data_pipelines.embeddings.folder import EmbeddingsWriter, open_embeddings
+from data_pipelines.embeddings.folder import open_embeddings
+from data_pipelines.embeddings.index_tuning import IndexChoice
 from data_pipelines.embeddings.item import Item
 from data_pipelines.embeddings.listed_items import Listed, ListedPart
+from data_pipelines.embeddings.writing import EmbeddingsWriter
 from data_pipelines.errors import ConfigError, DataError
 from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.embeddings.folder import (
-    Embeddings,
-    EmbeddingsWriter,
-    open_embeddings,
-    writing_alone,
-)
+from data_pipelines.embeddings.folder import Embeddings, open_embeddings
 from data_pipelines.embeddings.item import KINDS
 from data_pipelines.embeddings.layouts import LAYOUTS
 from data_pipelines.embeddings.opening import Reading, open_parts
+from data_pipelines.embeddings.writing import EmbeddingsWriter, writing_alone
 from eval.capabilities import EMBEDS, lack_of
 from eval.contract import EmbeddingModel
 from eval.progress import Progress

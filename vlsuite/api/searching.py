@@ -14,7 +14,6 @@ from jaxtyping import Float32
 from data_pipelines.bounded_files import media_bytes
 from data_pipelines.embeddings.approximate import (
     ApproximateIndex,
-    IndexChoice,
     build_index,
     cost,
     memory_free,
@@ -22,6 +21,7 @@ from data_pipelines.embeddings.approximate import (
 )
 from data_pipelines.embeddings.exact import Nearest, nearest
 from data_pipelines.embeddings.folder import Embeddings, open_embeddings
+from data_pipelines.embeddings.index_tuning import IndexChoice
 from data_pipelines.embeddings.item import IMAGES, TEXTS
 from data_pipelines.embeddings.pictures import picture_at
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX

@@ -6,13 +6,11 @@ while threads decode. Batches never reach over the end of a part.
 """
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from itertools import islice
 from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,18 +19,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from data_pipelines.embeddings.folder import EmbeddingsWriter, PartDone, Skip
 from data_pipelines.embeddings.item import BOTH, IMAGES, TEXTS, Item, Part, Wanted
+from data_pipelines.embeddings.writing import EmbeddingsWriter, PartDone, Skip
 from data_pipelines.end_with_parent import end_with_parent
-from vlsuite.batches.close_view import View, view_of
-from vlsuite.errors import BadSampleError, ConfigError, DataError
+from vlsuite.batches.close_view import view_of
+from vlsuite.errors import ConfigError, DataError
+from vlsuite.models.item_batches import Batch, batches
 
 #: Numbers that vectors are stored as.
 DTYPES = {"fp16": np.float16, "fp32": np.float32}
 #: What the model computes in; "fp32" as evaluations do.
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_BATCHES_AHEAD = 2
 
 Progress = Callable[[int], None]
 
@@ -256,67 +253,6 @@ def embed_part(
     dtype = DTYPES[how.dtype]
     nothing = np.zeros((0, model.embed_dim), dtype)
     return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
-
-
-class Batch(NamedTuple):
-    """Items that can be shown to a model, what it is shown of them, and the others met so far.
-
-    Attributes:
-        pixels: of each item; empty where no pictures are wanted.
-    """
-
-    items: list[Item]
-    pixels: list[Tensor]
-    skips: list[Skip]
-
-
-def batches(items: Iterable[Item], view: View, *, size: int, threads: int = 0) -> Iterator[Batch]:
-    """Full batches of what can be shown; the last one is shorter.
-
-    Args:
-        view: of an encoded picture.
-        threads: that decode ahead; 0 decodes in between.
-    """
-    batch = Batch([], [], [])
-    for item, pixels, problem in _seen(items, view, size, threads):
-        if problem:
-            batch.skips.append(Skip(item._replace(picture=None), problem))
-            continue
-        batch.items.append(item)
-        if pixels is not None:
-            batch.pixels.append(pixels)
-        if len(batch.items) == size:
-            yield batch
-            batch = Batch([], [], [])
-    if batch.items or batch.skips:
-        yield batch
-
-
-_Seen = tuple[Item, Tensor | None, str]
-
-
-def _seen(items: Iterable[Item], view: View, size: int, threads: int) -> Iterator[_Seen]:
-    """Each item with its pixels, or with why it has none, in order."""
-
-    def look(item: Item) -> _Seen:
-        if item.problem or item.picture is None:
-            return item, None, item.problem
-        try:
-            return item, view(item.picture), ""
-        except BadSampleError as error:
-            return item, None, error.kind
-
-    if not threads:
-        yield from map(look, items)
-        return
-    waiting = iter(items)
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        jobs: deque[Future[_Seen]] = deque()
-        jobs.extend(pool.submit(look, item) for item in islice(waiting, _BATCHES_AHEAD * size))
-        while jobs:
-            seen = jobs.popleft().result()
-            jobs.extend(pool.submit(look, item) for item in islice(waiting, 1))
-            yield seen
 
 
 def _kinds(how: Embedding) -> tuple[str, ...]:
