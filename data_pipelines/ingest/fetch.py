@@ -5,8 +5,9 @@ import email.utils
 import os
 import time
 import zlib
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
@@ -15,7 +16,7 @@ from yarl import URL
 from data_pipelines.ingest import failures
 from data_pipelines.ingest.addresses import PublicResolver, is_literal, is_public
 from data_pipelines.ingest.failures import FetchError
-from data_pipelines.ingest.hosts import Hosts
+from data_pipelines.ingest.hosts import Host, Hosts
 from data_pipelines.ingest.magic import could_be_picture
 from data_pipelines.ingest.opt_out import opted_out_by
 from data_pipelines.ingest.robots import MOST_BYTES, Asked, Robots
@@ -24,7 +25,11 @@ from data_pipelines.shards.manifest import tool_version
 
 MAX_REDIRECTS = 5
 
+T = TypeVar("T")
+
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_TOO_MANY = 429
+_OF_THE_NAME = frozenset((failures.DNS, failures.PRIVATE))  # no server was asked
 _TEMPORARY = frozenset((408, 425, 429, 500, 502, 503, 504))
 _FIRST_WAIT = 1.0  # seconds before the second try, twice as many before the third...
 _MAGIC_BYTES = 64
@@ -115,7 +120,7 @@ class Fetcher:
             self._refuse_private(url)
             if self._settings.robots:
                 await self._robots.check(url)
-            answer = await self._tried(url)
+            answer = await self._tried(url, self._read)
             if isinstance(answer, bytes):
                 return Fetched(answer, str(url) if url != first else None, 200)
             url = answer
@@ -124,44 +129,48 @@ class Fetcher:
             seen.add(url)
         raise FetchError(failures.REDIRECTS, f"more than {MAX_REDIRECTS}")
 
-    async def _tried(self, url: URL) -> bytes | URL:
-        """The bytes, or where they are; tries again after what may pass."""
+    async def _tried(self, url: URL, read: Callable[[URL, ClientResponse], Awaitable[T]]) -> T:
+        """What ``read`` makes of the answer; asks again after what may pass."""
+        host = self._hosts.host(url.host or "")
         for number in range(self._settings.retries + 1):
             try:
-                return await self._once(url)
+                return await self._once(url, host, read)
             except FetchError as failure:
                 wait = _FIRST_WAIT * 2**number if failure.wait is None else failure.wait
-                is_last = number == self._settings.retries
+                is_last = number == self._settings.retries or host.is_dead
                 if is_last or not failure.is_temporary or wait > self._settings.max_wait:
                     raise
-                if failure.http_status == 429 or failure.wait is not None:
-                    self._hosts.host(url.host or "").pause(wait)
-                else:
-                    await asyncio.sleep(min(wait, self._settings.max_wait))
+                if failure.http_status != _TOO_MANY and failure.wait is None:
+                    await asyncio.sleep(wait)
+                elif not host.pause(wait, longest=self._settings.max_wait):
+                    raise
         raise AssertionError("the last try returns or raises")
 
-    async def _once(self, url: URL) -> bytes | URL:
-        async with self._hosts.host(url.host or "").turn(), self._connections:
+    async def _once(
+        self, url: URL, host: Host, read: Callable[[URL, ClientResponse], Awaitable[T]]
+    ) -> T:
+        async with host.turn(), self._connections:
+            host.refuse_dead()
             await self._held.wait()
             try:
                 async with self._session.get(url, allow_redirects=False) as response:
-                    return await self._read(url, response)
-            except FetchError:
+                    found = await read(url, response)
+            except FetchError as failure:
+                if failure.status not in _OF_THE_NAME:
+                    host.answered()
                 raise
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                raise failure_of(error) from error
+                failure = failure_of(error)
+                if failure.is_temporary:
+                    host.failed(failure)
+                raise failure from error
+            host.answered()
+            return found
 
     async def _read(self, url: URL, response: ClientResponse) -> bytes | URL:
-        status = response.status
-        if status in _REDIRECTS and "Location" in response.headers:
+        if response.status in _REDIRECTS and "Location" in response.headers:
             return _redirected(url, response.headers["Location"])
-        if status != 200:
-            raise FetchError(
-                f"http {status}",
-                http_status=status,
-                is_temporary=status in _TEMPORARY,
-                wait=retry_after(response.headers.get("Retry-After")),
-            )
+        _refuse_other_statuses(response)
         said = opted_out_by(
             response.headers.getall("X-Robots-Tag", ()),
             response.headers.get("TDM-Reservation"),
@@ -169,7 +178,7 @@ class Fetcher:
             directives=self._settings.directives,
         )
         if said:
-            raise FetchError(failures.OPT_OUT, said, http_status=status)
+            raise FetchError(failures.OPT_OUT, said, http_status=response.status)
         data = await self._body(response)
         self._held.add(len(data))
         return data
@@ -194,28 +203,16 @@ class Fetcher:
         """robots.txt with redirects followed; its first bytes are enough."""
         for _ in range(MAX_REDIRECTS + 1):
             self._refuse_private(url)
-            answer = await self._robots_once(url)
+            try:
+                answer = await self._tried(url, _read_robots)
+            except FetchError as failure:
+                if failure.http_status is None:
+                    raise
+                return Asked(failure.http_status)
             if isinstance(answer, Asked):
                 return answer
             url = answer
         return Asked(404)  # RFC 9309, section 2.3.1.2: may be taken for one that is not there
-
-    async def _robots_once(self, url: URL) -> Asked | URL:
-        async with self._hosts.host(url.host or "").turn(), self._connections:
-            try:
-                async with self._session.get(url, allow_redirects=False) as response:
-                    if response.status in _REDIRECTS and "Location" in response.headers:
-                        return _redirected(url, response.headers["Location"])
-                    if response.status != 200:
-                        return Asked(response.status)
-                    body = _Body(response.headers.get("Content-Encoding", ""), MOST_BYTES)
-                    while not body.is_full and (piece := await response.content.readany()):
-                        body.add(piece, cut=True)
-                    return Asked(200, body.whole(cut=True).decode("utf-8", "replace"))
-            except FetchError:
-                raise
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                raise failure_of(error) from error
 
     def _refuse_private(self, url: URL) -> None:
         if url.scheme not in ("http", "https") or not url.host:
@@ -300,6 +297,26 @@ def _redirected(url: URL, location: str) -> URL:
     if to.scheme not in ("http", "https") or to.user is not None:
         raise FetchError(failures.REDIRECTS, "to another kind of address")
     return to
+
+
+async def _read_robots(url: URL, response: ClientResponse) -> Asked | URL:
+    if response.status in _REDIRECTS and "Location" in response.headers:
+        return _redirected(url, response.headers["Location"])
+    _refuse_other_statuses(response)
+    body = _Body(response.headers.get("Content-Encoding", ""), MOST_BYTES)
+    while not body.is_full and (piece := await response.content.readany()):
+        body.add(piece, cut=True)
+    return Asked(200, body.whole(cut=True).decode("utf-8", "replace"))
+
+
+def _refuse_other_statuses(response: ClientResponse) -> None:
+    if response.status != 200:
+        raise FetchError(
+            f"http {response.status}",
+            http_status=response.status,
+            is_temporary=response.status in _TEMPORARY,
+            wait=retry_after(response.headers.get("Retry-After")),
+        )
 
 
 def _refuse_other_kinds(start: bytes) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from data_pipelines.curation import close_vectors as close_vectors_module
@@ -174,3 +175,16 @@ def test_wrong_settings_and_missing_vectors_are_refused(tmp_path):
     table = table_of(tmp_path, [[{}]])
     with pytest.raises(DataError, match="curate embed SHARDS"):
         _fates(table, SemanticDuplicates())
+
+
+@pytest.mark.parametrize("error", [DataError("damaged; make it again"), KeyboardInterrupt()])
+def test_what_is_raised_while_the_database_reads_comes_out_as_it_was(tmp_path, error):
+    schema = pa.schema([("id", pa.int64())])
+
+    def batches():
+        yield pa.RecordBatch.from_pylist([{"id": 1}], schema=schema)
+        raise error
+
+    with Stages(table_of(tmp_path, [[{}]]), threads=1) as stages, pytest.raises(type(error)) as met:
+        stages.add_relation("x", pa.RecordBatchReader.from_batches(schema, batches()))
+    assert met.value is error

@@ -59,7 +59,8 @@ class EmbedRequest:
         _one_of("dtype", self.how.dtype, DTYPES)
         _one_of("pixels", self.how.pixels, PIXELS)
         _one_of("precision", self.how.precision, PRECISIONS)
-        if self.rows < 1 or self.how.batch_size < 1 or (self.workers or 1) < 1:
+        sizes = (self.rows, self.how.batch_size, self.workers)
+        if any(size is not None and size < 1 for size in sizes):
             raise ConfigError("rows, batch_size and workers: give at least 1")
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out} is a file; give a folder")
@@ -74,7 +75,7 @@ def embed(
     layout: str = "npy",
     dtype: str = "fp16",
     pixels: str = "close",
-    batch_size: int = 64,
+    batch_size: int | None = None,
     workers: int | None = None,
     device: str | None = None,
 ) -> Embeddings:
@@ -90,7 +91,7 @@ def embed(
         layout: "npy", "parquet" or "clip-retrieval".
         dtype: "fp16" or "fp32".
         pixels: "close" (within 2 levels of 255, faster) or "exact" (as evaluations show pictures).
-        batch_size: items of a forward pass.
+        batch_size: items of a forward pass; None: 32 on a CPU, 256 on a GPU.
         workers: processes on a CPU, decoding threads on a GPU; None: as many as there are cores.
         device: of a model given by name; None takes a GPU where there is one.
     Returns:
@@ -130,7 +131,8 @@ def embed_data(
     )
     parts = open_parts(request.paths, reading)
     embedder, name = opened_model(model, request.device)
-    settings = request.how.identity(embedder)
+    how = request.how.on(embedder.device)
+    settings = how.identity(embedder)
     writer = EmbeddingsWriter(folder=request.out, settings=settings, count=len(parts))
     writer.refuse_others()
     line = None
@@ -142,7 +144,7 @@ def embed_data(
             embedder,
             parts,
             writer,
-            request.how,
+            how,
             workers=request.workers or len(os.sched_getaffinity(0)),
             progress=None if line is None else line.add,
         )

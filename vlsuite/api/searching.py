@@ -270,12 +270,12 @@ class _Searcher:
         count = counted(len(self._embeddings), "vector")
         if self._index is None:
             return f"compared with all {count}"
-        share, low, high, looked_at, queries = self._index.recall
+        recall = self._index.recall
         name = self._index.choice.name
         return (
-            f"{name} index over {count}: finds {share:.3f} [{low:.3f}, {high:.3f}] of the 10 "
-            f"nearest ({queries}), looking at {looked_at} "
-            + ("lists" if name == "ivf" else "neighbours")
+            f"{name} index over {count}: finds {recall.share:.3f} [{recall.low:.3f}, "
+            f"{recall.high:.3f}] of the 10 nearest ({recall.queries}), looking at "
+            f"{recall.looked_at} " + ("lists" if name == "ivf" else "neighbours")
         )
 
     def nearest(self, vectors: Float32[np.ndarray, "queries embed_dim"]) -> Nearest:

@@ -151,7 +151,7 @@ def _figure(value: "JsonValue") -> str:
 
 
 def _list() -> int:
-    from dataclasses import fields
+    from dataclasses import MISSING, fields
 
     from data_pipelines.curation.filter import filters
     from data_pipelines.curation.recipe import load_recipe, recipe_names
@@ -170,5 +170,6 @@ def _list() -> int:
         print(f"  {entry.name}")
         told = described(entry.component)
         for field in fields(entry.component):
-            print(f"    {field.name} = {field.default!r}: {told.get(field.name, '')}")
+            default = "..." if field.default is MISSING else repr(field.default)
+            print(f"    {field.name} = {default}: {told.get(field.name, '')}")
     return 0

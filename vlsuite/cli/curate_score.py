@@ -54,11 +54,18 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
     from vlsuite.models.opening import open_model
+    from vlsuite.models.part_tasks import ModelCluster
     from vlsuite.models.score_shards import Scorer, missing_scores, score_shards
 
     options, sharing = read_options(args, Score), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
-    model = open_model(options.model, device=options.device)
+    cluster = (
+        ModelCluster(address=sharing.ray, model=options.model, device=options.device)
+        if sharing.ray
+        else None
+    )
+    # of a cluster's model, only what it is has to be known here
+    model = open_model(options.model, device="cpu" if cluster else options.device)
     if not isinstance(model, Scorer):
         raise ConfigError(
             f"--model {options.model} does not embed pictures and texts; name a dual encoder"
@@ -74,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
         name=options.name,
         batch_size=options.batch_size,
         share=sharing.share,
+        cluster=cluster,
         progress=shard_progress,
     )
     tell(

@@ -11,9 +11,9 @@ the number of different texts before the ending e, numbers at the end left out:
 * a word w of three letters or more is one if heads(w) >= ``word_heads``, 90% of its captions end
   in it and f(w) <= 0.03 n(w);
 * names are cut off where file names may not be longer: after the a of a pair (a, b), a word that
-  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone where half of its captions
-  or more end in such a pair. A word before such an a goes with it (first names), if half of its
-  captions or more have it there.
+  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone where half of its
+  captions or more end in such a pair. A word before such an a goes with it (first names), if half
+  of its captions or more have it there.
 
 Endings are taken off until none is left, never the whole caption.
 """

@@ -52,8 +52,8 @@ def _lines(summary: Summary) -> Table:
             )
     note = (
         f"Accuracy on each test against that on {summary['reference']}, on {summary['scale']} "
-        "axes, fitted over the evaluations of all seeds that stand out from guessing. A higher line "
-        "is a more robust source: its height is told where the reference is at "
+        "axes, fitted over the evaluations of all seeds that stand out from guessing. A higher "
+        "line is a more robust source: its height is told where the reference is at "
         f"{100 * summary['level']:.1f}%, which all reach. No line: fewer than 3 such evaluations."
     )
     header = ("test", "trained on", "slope", "height, %", "R2", "points")
