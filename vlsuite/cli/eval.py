@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsuite.cli.answers import tell
+from vlsuite.cli.answers import is_asked, tell
 from vlsuite.cli.eval_options import add_data, add_running, add_tasks
 from vlsuite.cli.outputs import refuse_unwritable
 from vlsuite.cli.parser import CommandParser
@@ -204,7 +204,9 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
         if args.data:
             _print_prompts(args, benchmarks)
         print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
-        tell(report=comparison.page, data=comparison.data, comparison=read_json(comparison.data))
+        if is_asked():
+            told = read_json(comparison.data)
+            tell(report=comparison.page, data=comparison.data, comparison=told)
     return 0
 
 
