@@ -11,9 +11,9 @@ the number of different texts before the ending e, numbers at the end left out:
 * a word w of three letters or more is one if heads(w) >= ``word_heads``, 90% of its captions end
   in it and f(w) <= 0.03 n(w);
 * names are cut off where file names may not be longer: after the a of a pair (a, b), a word that
-  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone where half of its captions
-  or more end in such a pair. A word before such an a goes with it (first names), if half of its
-  captions or more have it there.
+  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone, where half of its
+  captions or more end in such a pair. A word before such an a goes with it (first names), if half
+  of its captions or more have it there.
 
 Endings are taken off until none is left, never the whole caption.
 """
@@ -72,7 +72,8 @@ class Endings:
         self.found = tuple(sorted(found, key=lambda ending: (-ending.heads, ending.words)))
         self.openers = frozenset(openers)
         self.first_names = frozenset(first_names)
-        self._words = {ending.words[0] for ending in self.found if len(ending.words) == 1}
+        self._whole = {ending.words for ending in self.found}
+        self._longest = max(map(len, self._whole), default=0)
         self._seconds: dict[str, set[str]] = defaultdict(set)
         for ending in self.found:
             if len(ending.words) == 2:
@@ -92,17 +93,18 @@ class Endings:
         return len(words) - len(left)
 
     def _one(self, words: Sequence[str]) -> int:
+        """Length of one ending; a word at least is left before it."""
+        for length in range(min(self._longest, len(words) - 1), 0, -1):
+            if tuple(words[-length:]) in self._whole:
+                return length
         if len(words) > 2 and self._is_pair(words[-2], words[-1]):
             return 2
-        is_single = len(words) > 1 and (words[-1] in self._words or words[-1] in self.openers)
-        return int(is_single)
+        return int(len(words) > 1 and words[-1] in self.openers)
 
     def _is_pair(self, first: str, second: str) -> bool:
-        known = self._seconds.get(first)
-        if not known:
-            return False
-        return second in known or any(
-            one.startswith(second) or (len(one) > 1 and second.startswith(one)) for one in known
+        return any(
+            one.startswith(second) or (len(one) > 1 and second.startswith(one))
+            for one in self._seconds.get(first, ())
         )
 
 
