@@ -88,7 +88,7 @@ def to_dict(config: Any) -> Any:
 
 def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     """Settings that differ between two configs of one type: old and new value by dotted key."""
-    old, new = _flat(to_dict(before)), _flat(to_dict(after))
+    old, new = flat_values(to_dict(before)), flat_values(to_dict(after))
     return {
         key: (old.get(key), new.get(key))
         for key in sorted(old.keys() | new.keys())
@@ -96,12 +96,12 @@ def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_values(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Settings, JSON-ready, by dotted key."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-        )
+        path = f"{prefix}{key}"
+        found |= flat_values(value, f"{path}.") if isinstance(value, dict) else {path: value}
     return found
 
 

@@ -3,7 +3,7 @@
 _SIZES = (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
-def in_time(seconds: float) -> str:
+def in_time(seconds: int | float) -> str:
     """40 s, 12 min, 3 h 20 min, 2 days 5 h."""
     minutes = round(seconds / 60)
     if seconds < 90:
@@ -17,7 +17,7 @@ def in_time(seconds: float) -> str:
     return f"{days:,} days {hours} h"
 
 
-def in_bytes(number: float) -> str:
+def in_bytes(number: int | float) -> str:
     """650 bytes, 1.2 MB, 34 GB; powers of ten."""
     for name, size in _SIZES:
         if number >= size:

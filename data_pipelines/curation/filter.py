@@ -122,7 +122,7 @@ class SampleFilter(ABC):
         """Files that the rules depend on; their digests are stored with the run."""
         return ()
 
-    def vectors(self) -> tuple[str, ...]:
+    def reads_vectors(self) -> tuple[str, ...]:
         """Names of the vectors beside the table that the rules read."""
         return ()
 

@@ -140,7 +140,7 @@ def _identity(recipe: Recipe, table: Table) -> dict[str, Any]:
     """Everything that the result follows from."""
     needed = [name for stage in recipe.stages for name in stage.filter.needs()]
     scores = sorted(set(needed).intersection(table.scores) - set(table.columns))
-    vectors = sorted({name for stage in recipe.stages for name in stage.filter.vectors()})
+    vectors = sorted({name for stage in recipe.stages for name in stage.filter.reads_vectors()})
     return {
         "stages": recipe.identity(),
         "shards": [[part.shard, part.content, part.rows] for part in table.parts],

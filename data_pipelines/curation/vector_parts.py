@@ -7,13 +7,13 @@ tells what it depends on (content of the shard, fingerprint of the model) and it
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float16, Float32, Int64
+from jaxtyping import Bool, Float16, Float32, Int64
 
 from data_pipelines.bounded_json import read_json
 from data_pipelines.errors import DataError
@@ -28,6 +28,7 @@ VECTORS_VERSION = 1
 
 _OPEN_PARTS = 64  # mapped at a time
 _ROW_BITS = 32
+_ROW = (1 << _ROW_BITS) - 1
 
 
 def write_vector_part(
@@ -106,13 +107,23 @@ class VectorColumn:
             ids: as in ``StageInput.relation``: number of the shard in the upper half, row in the
                 lower.
         """
-        found = np.empty((len(ids), self.dim), dtype=np.float32)
-        shards = ids >> _ROW_BITS
-        for shard in np.unique(shards):
-            places = np.flatnonzero(shards == shard)
-            found[places] = self._opened(int(shard))[ids[places] & ((1 << _ROW_BITS) - 1)]
+        found = self.stored(ids).astype(np.float32)
         with np.errstate(invalid="ignore"):
             found /= np.linalg.norm(found, axis=1, keepdims=True)
+        return found
+
+    def stored(self, ids: Int64[np.ndarray, " ids"]) -> Float16[np.ndarray, "ids dim"]:
+        """The vectors as they are stored; see ``at``."""
+        found = np.empty((len(ids), self.dim), dtype=np.float16)
+        for shard, places in _by_shard(ids):
+            found[places] = self._opened(shard)[ids[places] & _ROW]
+        return found
+
+    def has(self, ids: Int64[np.ndarray, " ids"]) -> Bool[np.ndarray, " ids"]:
+        """Which samples have a vector."""
+        found = np.empty(len(ids), dtype=np.bool_)
+        for shard, places in _by_shard(ids):
+            found[places] = ~np.isnan(self._opened(shard)[ids[places] & _ROW, 0])
         return found
 
     def all_ids(self) -> Int64[np.ndarray, " rows"]:
@@ -138,6 +149,15 @@ class VectorColumn:
                 "run 'vlsuite curate embed' again"
             )
         return vectors
+
+
+def _by_shard(ids: Int64[np.ndarray, " ids"]) -> Iterator[tuple[int, np.ndarray]]:
+    """Numbers of the shards, and where among the ids theirs are."""
+    shards = ids >> _ROW_BITS
+    order = np.argsort(shards, kind="stable")
+    starts = np.flatnonzero(np.diff(shards[order], prepend=-1))
+    for places in np.split(order, starts[1:]) if len(ids) else ():
+        yield int(shards[places[0]]), places
 
 
 class _Stream:

@@ -56,7 +56,7 @@ def building(folder: Path, *, overwrite: bool = False, plan: str = "") -> Iterat
             no build of ours wrote; or it cannot be written.
     """
     folder = Path(os.path.abspath(folder))
-    with _owned(folder):
+    with owned(folder):
         if (folder / MARKER_NAME).exists():
             _put_back(folder)
         check_place(folder, overwrite=overwrite)
@@ -216,7 +216,7 @@ def _marked(folder: Path) -> dict[str, list[str]]:
 
 
 @contextmanager
-def _owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path) -> Iterator[None]:
     """Hold the lock of an output folder, which lies beside it.
 
     Raises:

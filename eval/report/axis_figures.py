@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from eval.report.figures import COLOURS, INK, STYLE, Picture, as_picture, sentence
 
-_SEVERITIES = ("1", "2", "3", "4", "5")
-
 
 def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
     """A panel for each diagram: accuracy over confidence, the share of images behind it.
@@ -46,14 +44,16 @@ def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
     """Accuracy by corruption and severity as a coloured table.
 
     Args:
-        accuracy: shares by corruption, then severity "1" to "5"; cells may be missing.
+        accuracy: shares by corruption, then severity "1" to "5"; cells may be missing, and a
+            severity that no corruption has gets no column.
     """
     names = list(accuracy)
+    levels = sorted({level for cells in accuracy.values() for level in cells}, key=_by_number)
     table = np.array(
-        [[100 * accuracy[name].get(level, np.nan) for level in _SEVERITIES] for name in names]
+        [[100 * accuracy[name].get(level, np.nan) for level in levels] for name in names]
     )
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 0.9 + 0.26 * len(names)))
+        figure = Figure(figsize=(min(9.4, 3.4 + 1.2 * len(levels)), 0.9 + 0.26 * len(names)))
         axes = figure.subplots()
         image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=0)
         brightest = np.nanmax(table) if np.isfinite(table).any() else 1.0
@@ -63,10 +63,14 @@ def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
             axes.text(
                 column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour
             )
-        axes.set_xticks(range(len(_SEVERITIES)), list(_SEVERITIES))
+        axes.set_xticks(range(len(levels)), levels)
         axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names], color=INK)
         axes.set_xlabel("severity")
         axes.set_ylabel("corruption")
         axes.grid(visible=False)
         figure.colorbar(image, ax=axes, label="top-1, %", pad=0.01)
         return as_picture(figure)
+
+
+def _by_number(level: str) -> tuple[int, str]:
+    return (int(level) if level.isdecimal() else 0, level)

@@ -12,15 +12,17 @@ from data_pipelines.shards.atomic import make_folder, write_file
 from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, detection_figures, figures, video_figures
+from eval.report.class_tables import class_tables, confusion_figure
 from eval.report.clip_costs import frames_of, remarks_on_clips
 from eval.report.figures import Picture
+from eval.report.headlines import headlines
 from eval.report.page import render_page
-from eval.report.record import EvalPoint, RunRecord, TrainCurves, flattened, read_run
+from eval.report.record import EvalPoint, RunRecord, TrainCurves, read_run, settings_of
 from eval.report.tabulate import benchmark_title, result_tables
 from eval.results import EvalResult, Example
 from eval.tasks import facts_named
+from eval.zero_shot.class_answers import of_details
 
-#: Scores that stand for a benchmark in plots.
 #: Benchmarks whose headlines are drawn with one row a data set.
 _OVERVIEWS = ("retrieval", "zero_shot")
 
@@ -83,12 +85,13 @@ def render(record: RunRecord) -> str:
         facts=_facts(record),
         tables=result_tables(record.results),
         result_plates=plates["results"],
-        class_tables=list(detection_figures.class_tables(record.results)),
+        headlines=list(headlines(record.results)),
+        class_tables=list(class_tables(record.results)),
         training_plates=plates["training"],
         galleries=list(_galleries(record.results)),
         command=_text(record.environment.get("command")),
         versions=_versions(record.environment),
-        settings=_settings(record.config),
+        settings=settings_of(record.config),
         revisions={f"{r.dataset} ({r.split})": r.origin.data_revision for r in record.results},
         remarks=[*record.remarks, *remarks_on_clips(record.results)],
     )
@@ -100,6 +103,7 @@ def _numbered(record: RunRecord) -> dict[str, list[Plate]]:
     drafts = {
         "results": [
             *_overviews(record.results),
+            *_confusions(record.results),
             *_shifts(record.results),
             *_reliability(record.results),
             *_corruptions(record.results),
@@ -154,6 +158,20 @@ def _shifts(results: Sequence[EvalResult]) -> Iterator[Draft]:
                     f"shifted form {shifted.dataset} ({shifted.num_samples:,} images). Whiskers: "
                     f"{shifted.origin.interval}. Dashed: chance.",
                 )
+
+
+def _confusions(results: Sequence[EvalResult]) -> Iterator[Draft]:
+    for result in results:
+        answers = of_details(result.details)
+        picture = None if answers is None else confusion_figure(answers)
+        if picture is not None:
+            yield (
+                picture,
+                f"What is taken for what: {result.dataset} ({result.split})",
+                f"{result.model}, {result.num_samples:,} images: of the images of each class "
+                "(rows), the share that was given each name (columns); right answers lie on the "
+                "diagonal.",
+            )
 
 
 def _reliability(results: Sequence[EvalResult]) -> Iterator[Draft]:
@@ -239,11 +257,17 @@ def _curves(train: TrainCurves) -> Iterator[Draft]:
         if count > figures.POINTS_SHOWN
         else f"{count:,} records."
     )
+    smoothing = f" {figures.SMOOTHING_NOTE}" if count >= figures.LEAST_SMOOTHED else ""
+    cut = (
+        " The last record covers less than half as many samples as the others, and is left out."
+        if figures.is_last_cut_short(train)
+        else ""
+    )
     yield (
         figures.training_figure(train),
         "Training curves",
         "Loss is that of the global batch. Speed is samples over wall-clock time since the record "
-        f"before, data loading included. {grouping}",
+        f"before, data loading included. {grouping}{smoothing}{cut}",
     )
 
 
@@ -294,12 +318,6 @@ def _seconds(train: TrainCurves) -> float:
     """Time spent training, from samples and speed of each interval; pauses do not count."""
     samples = np.diff(train["samples_seen"], prepend=0)
     return float(np.nansum(samples / train["samples_per_s"]))
-
-
-def _settings(stored: dict[str, JsonValue]) -> dict[str, str]:
-    """The resolved settings; config.json keeps them below "config", beside the recipe's name."""
-    settings = stored.get("config", stored)
-    return flattened(settings) if isinstance(settings, dict) else {}
 
 
 def _versions(environment: dict[str, JsonValue]) -> dict[str, str]:

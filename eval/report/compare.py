@@ -12,14 +12,26 @@ from eval.metrics.several_tests import HOLM, LEVEL
 from eval.report import compare_figures
 from eval.report.build import Plate
 from eval.report.clip_costs import remarks_on_clips
+from eval.report.disagreements import Disagreements, Pictures, disagreements
 from eval.report.page import render_page
-from eval.report.sides import Comparison, Controlled, Side, compare, controlled, excludes_zero
+from eval.report.sides import (
+    Comparison,
+    Controlled,
+    Side,
+    compare,
+    controlled,
+    differing,
+    excludes_zero,
+)
 from eval.report.tables import interval, number, score_title, titled
 from eval.report.tabulate import benchmark_title
 from eval.results import EvalResult, Score
 from eval.tasks import facts_named
 
 PAGE, DATA = "compare.html", "compare.json"
+
+#: Fewer points say nothing about how two scores go together.
+_LEAST_SCATTERED = 3
 
 
 class Written(NamedTuple):
@@ -52,13 +64,17 @@ class _Block(NamedTuple):
     rows: tuple[_Row, ...]
 
 
-def build_comparison(sides: Sequence[Side], out: Path, *, seed: int = 0) -> Written:
+def build_comparison(
+    sides: Sequence[Side], out: Path, *, seed: int = 0, pictures: Pictures | None = None
+) -> Written:
     """Compare models and write ``compare.html`` and ``compare.json``.
 
     Args:
         sides: at least two; the first is the one the others are measured against.
         out: folder, made if need be.
-        seed: kept with the data.
+        seed: kept with the data; of the pictures that are drawn.
+        pictures: of the data sets, where they are at hand: those that models disagree on are
+            shown.
     Raises:
         EvaluationError: the models have no result in common.
         DataError: the folder cannot be written.
@@ -67,19 +83,26 @@ def build_comparison(sides: Sequence[Side], out: Path, *, seed: int = 0) -> Writ
     pairs = controlled(sides, comparisons)
     make_folder(out)
     page, data = out / PAGE, out / DATA
-    write_file(page, _render(sides, comparisons, pairs).encode())
+    galleries = list(disagreements(sides, pictures or {}, seed=seed))
+    write_file(page, _render(sides, comparisons, pairs, galleries).encode())
     write_file(data, _json(sides, comparisons, pairs, seed).encode())
     return Written(_text(sides, comparisons), page, data)
 
 
 def _render(
-    sides: Sequence[Side], comparisons: Sequence[Comparison], pairs: Sequence[Controlled]
+    sides: Sequence[Side],
+    comparisons: Sequence[Comparison],
+    pairs: Sequence[Controlled],
+    galleries: Sequence[Disagreements],
 ) -> str:
     values = dict(
         models=[side.name for side in sides],
         influences=_influences(sides),
         num_pairs=sum(1 for c in comparisons for pair in c.against_first if pair is not None),
         has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
+        headlines=[_headline(one) for one in comparisons if _is_headline(one)],
+        settings=differing(sides),
+        galleries=galleries,
         blocks=list(_blocks(comparisons)),
         plates=_plates(sides, comparisons),
         pairs=[_pair_row(pair) for pair in pairs],
@@ -104,6 +127,17 @@ def _blocks(comparisons: Sequence[Comparison]) -> Iterator[_Block]:
             f"{dataset} ({split})",
             tuple(_row(comparison) for comparison in group),
         )
+
+
+def _is_headline(comparison: Comparison) -> bool:
+    """Whether it is the first headline score of its task."""
+    return comparison.subject.score in facts_named(comparison.subject.benchmark).headlines[:1]
+
+
+def _headline(comparison: Comparison) -> _Block:
+    subject = comparison.subject
+    where = f"{subject.dataset} ({subject.split})"
+    return _Block(benchmark_title(subject.benchmark), where, (_row(comparison),))
 
 
 def _row(comparison: Comparison) -> _Row:
@@ -183,7 +217,7 @@ def _plates(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> list[Pl
         if c.subject.score in facts_named(c.subject.benchmark).headlines
         and c.subject.benchmark != "zero_shot"
     ]
-    if accuracy and others:
+    if accuracy and others and len(sides) >= _LEAST_SCATTERED:
         sources = [side.influences["training_source"] for side in sides]
         drafts.append(
             (

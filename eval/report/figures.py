@@ -50,6 +50,11 @@ STYLE: dict[Any, Any] = {
 #: Longest curve drawn point by point; longer ones are averaged in this many groups.
 POINTS_SHOWN = 400
 
+#: A curve is smoothed over windows of this part of it (one twentieth); shorter ones are not.
+_WINDOWS = 20
+LEAST_SMOOTHED = 2 * _WINDOWS
+SMOOTHING_NOTE = "Bold: means over a twentieth of the curve around each point; faint: records."
+
 _CHANCE_LABEL = "chance"
 
 
@@ -63,6 +68,8 @@ class Picture(NamedTuple):
 
 def training_figure(train: TrainCurves) -> Picture:
     """Loss, learning rate, scalars of the objective and speed over samples seen."""
+    if is_last_cut_short(train):
+        train = {name: column[:-1] for name, column in train.items()}
     scalars = [name for name in train if name not in TRAIN_COLUMNS]
     panels = {
         "loss": ("Loss", "nats"),
@@ -193,10 +200,29 @@ def _lines(
     return {label: np.array(found, dtype=np.float64).T for label, found in rows.items()}
 
 
+def is_last_cut_short(train: TrainCurves) -> bool:
+    """Whether the last record covers less than half of the samples that records usually do.
+
+    A run ends where it ends: its last loss may be that of one step, and its last speed that of a
+    step with the closing checkpoint in it.
+    """
+    intervals = np.diff(train["samples_seen"])
+    return len(intervals) > 1 and bool(intervals[-1] < 0.5 * np.nanmedian(intervals))
+
+
+def smoothed(y: Float64[np.ndarray, " points"]) -> Float64[np.ndarray, " points"]:
+    """Mean over a window around each point, a twentieth of the curve; smaller towards its ends."""
+    half = len(y) // (2 * _WINDOWS)
+    sums = np.concatenate([[0.0], np.cumsum(y)])
+    places = np.arange(len(y))
+    reach = np.minimum(half, np.minimum(places, len(y) - 1 - places))
+    return (sums[places + reach + 1] - sums[places - reach]) / (2 * reach + 1)
+
+
 def _curve(
     axes: Axes, x: Float64[np.ndarray, " records"], y: Float64[np.ndarray, " records"]
 ) -> None:
-    """A curve; a long one as group means over the range of its values."""
+    """A curve faintly and smoothed; a long one as group means over the range of its values."""
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     if len(x) > POINTS_SHOWN:
@@ -205,8 +231,12 @@ def _curve(
         y = np.array([group.mean() for group in groups_y])
         low = [group.min() for group in groups_y]
         high = [group.max() for group in groups_y]
-        axes.fill_between(x, low, high, color=_BLUE, alpha=0.18, linewidth=0)
-    axes.plot(x, y, color=_BLUE, linewidth=1.5, marker="o" if len(x) == 1 else "")
+        axes.fill_between(x, low, high, color=_BLUE, alpha=0.15, linewidth=0)
+    if len(x) < LEAST_SMOOTHED:
+        axes.plot(x, y, color=_BLUE, linewidth=1.5, marker="o" if len(x) == 1 else "")
+    else:
+        axes.plot(x, y, color=_BLUE, linewidth=0.8, alpha=0.35)
+        axes.plot(x, smoothed(y), color=_BLUE, linewidth=1.7)
     _count_axis(axes)
 
 

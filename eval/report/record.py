@@ -103,6 +103,16 @@ def read_run(folder: Path) -> RunRecord:
     )
 
 
+def settings_of(stored: Mapping[str, JsonValue]) -> dict[str, str]:
+    """The resolved settings of a run as dotted names.
+
+    Args:
+        stored: its config.json, which keeps them below "config", beside the recipe's name.
+    """
+    settings = stored.get("config", stored)
+    return flattened(settings) if isinstance(settings, dict) else {}
+
+
 def flattened(config: Mapping[str, JsonValue], prefix: str = "") -> dict[str, str]:
     """Nested settings as dotted names with JSON values ("optim.lr": "0.0005")."""
     flat: dict[str, str] = {}

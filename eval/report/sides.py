@@ -9,13 +9,14 @@ all paired differences of one model to the first, over every benchmark, data set
 comparison; and, one factor at a time, all rows of the same two models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.influence_factors import INFLUENCES, UNKNOWN
 from eval.metrics.paired import (
@@ -25,7 +26,7 @@ from eval.metrics.paired import (
     paired_units,
 )
 from eval.metrics.several_tests import LEVEL, holm
-from eval.report.record import read_run
+from eval.report.record import read_run, settings_of
 from eval.results import EvalResult, Score
 
 
@@ -36,11 +37,13 @@ class Side(NamedTuple):
         name: of the model.
         results: its results, sorted.
         remarks: what could not be read.
+        settings: of its training, by dotted name; empty where no run folder is known.
     """
 
     name: str
     results: tuple[EvalResult, ...]
     remarks: tuple[str, ...]
+    settings: Mapping[str, str] = {}
 
     @property
     def influences(self) -> dict[str, str]:
@@ -128,7 +131,33 @@ def read_side(folder: Path, *, model: str | None = None) -> Side:
             f"{folder} holds results of {len(names)} models ({', '.join(names[:3])}); "
             "give each model a folder of its own"
         )
-    return Side(names[0], results, tuple(record.remarks))
+    settings = settings_of(record.config) or _settings_of_run(names[0])
+    return Side(names[0], results, tuple(record.remarks), settings)
+
+
+def _settings_of_run(model: str) -> dict[str, str]:
+    """Of a model that is called by its run folder."""
+    path = Path(model) / "config.json"
+    if not path.is_file():
+        return {}
+    try:
+        stored = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return settings_of(stored) if isinstance(stored, dict) else {}
+
+
+def differing(sides: Sequence[Side]) -> dict[str, list[str]]:
+    """Settings that are not the same in all models whose settings are known, by name."""
+    known = [side.settings for side in sides if side.settings]
+    if len(known) < 2:
+        return {}
+    names = dict.fromkeys(name for settings in known for name in settings)
+    return {
+        name: [side.settings.get(name, "-") if side.settings else "unknown" for side in sides]
+        for name in names
+        if len({settings.get(name) for settings in known}) > 1
+    }
 
 
 def told_apart(sides: Sequence[Side], folders: Sequence[str]) -> list[Side]:

@@ -1,26 +1,20 @@
 """Any model behind an OpenAI-compatible chat endpoint."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby
 
 import torch
 
-from data_pipelines.errors import DataError
-from eval.errors import EvaluationError
-from eval.respondents.asking_form import Asking, StreamChoice
-from eval.respondents.chat_request import chat_request
+from eval.respondents.chat_client import ChatClient
 from eval.respondents.cost import Account, Estimate, Price
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
-from eval.respondents.endpoint_job import EndpointJob
 from eval.respondents.instructed import InstructedModel
 from eval.respondents.question import Prompted
 from eval.respondents.rate_limit import Clock, Sleep
 from eval.respondents.response import Response
-from eval.respondents.response_cache import ResponseCache
+from eval.respondents.response_cache import AnswerStore
 
 
 class Endpoint(InstructedModel):
@@ -44,7 +38,7 @@ class Endpoint(InstructedModel):
         config: EndpointConfig,
         *,
         limits: EndpointLimits | None = None,
-        cache: ResponseCache | None = None,
+        cache: AnswerStore | None = None,
         api_key: str | None = None,
         price: Price | None = None,
         device: str | torch.device = "cpu",
@@ -53,17 +47,16 @@ class Endpoint(InstructedModel):
     ) -> None:
         super().__init__(max_side=config.max_side)
         self.config = config
-        self.limits = limits or EndpointLimits()
-        self.cache = cache
-        self.price = price or Price()
-        self.account = Account()
         self.device = torch.device(device)
-        self._api_key = api_key
-        told: StreamChoice = self.limits.stream
-        if config.stream is not None:
-            told = "on" if config.stream else "off"
-        self._asking = Asking(told, config.stream_options)
-        self._clock, self._sleep = clock, sleep
+        self._client = ChatClient(
+            config=config,
+            limits=limits or EndpointLimits(),
+            cache=cache,
+            api_key=api_key,
+            price=price or Price(),
+            clock=clock,
+            sleep=sleep,
+        )
 
     @property
     def name(self) -> str:
@@ -80,6 +73,26 @@ class Endpoint(InstructedModel):
         """Of its prompts."""
         return self.config.style
 
+    @property
+    def account(self) -> Account:
+        """What has been asked so far."""
+        return self._client.account
+
+    @property
+    def limits(self) -> EndpointLimits:
+        """How it is asked."""
+        return self._client.limits
+
+    @property
+    def cache(self) -> AnswerStore | None:
+        """Of answers."""
+        return self._client.cache
+
+    @property
+    def price(self) -> Price:
+        """Of tokens."""
+        return self._client.price
+
     def respond(self, questions: Sequence[Prompted]) -> Iterator[Response]:
         """See ``Respondent``; responses come as they arrive, setting by setting.
 
@@ -87,7 +100,7 @@ class Endpoint(InstructedModel):
             EvaluationError: the address, the key or the form of the requests is wrong, the
                 endpoint stays away, or the money is spent.
         """
-        return self._respond(questions, self.config)
+        return self._client.respond(questions)
 
     def write(
         self, questions: Sequence[Prompted], *, max_tokens: int, num_beams: int
@@ -97,58 +110,9 @@ class Endpoint(InstructedModel):
         Raises:
             EvaluationError: see ``respond``.
         """
-        return self._respond(questions, replace(self.config, max_tokens=max_tokens))
-
-    def _respond(self, questions: Sequence[Prompted], config: EndpointConfig) -> Iterator[Response]:
-        with asyncio.Runner() as runner:
-            job = EndpointJob(
-                config,
-                self.limits,
-                cache=self.cache,
-                api_key=self._api_key,
-                price=self.price,
-                account=self.account,
-                asking=self._asking,
-                clock=self._clock,
-                sleep=self._sleep,
-            )
-            try:
-                for _, group in groupby(questions, key=lambda question: question.setting):
-                    runner.run(job.start(list(group)))
-                    while (response := runner.run(job.next_response())) is not None:
-                        yield response
-            finally:
-                runner.run(job.close())
+        config = replace(self.config, max_tokens=max_tokens)
+        return self._client.respond(questions, config=config)
 
     def estimate(self, questions: Sequence[Prompted]) -> Estimate:
         """What asking them would take; reads all media and sends nothing."""
-        requests = cached = broken = size = tokens = 0
-        for question in questions:
-            try:
-                request = chat_request(question, self.config)
-            except DataError:
-                broken += 1
-                continue
-            if self.cache is not None and self.cache.get(request.key) is not None:
-                cached += 1
-                continue
-            requests, size = requests + 1, size + len(request.body)
-            tokens += request.tokens
-        most = requests * self.config.max_tokens
-        return Estimate(requests, cached, broken, size, tokens, most, self.price.of(tokens, most))
-
-
-def api_key_from(variable: str | None) -> str | None:
-    """The key in an environment variable; None where no variable is named.
-
-    Raises:
-        EvaluationError: it is not set, or holds what no header can.
-    """
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise EvaluationError(f"the environment variable {variable} holds no API key; set it first")
-    if not (key.isascii() and key.isprintable()):
-        raise EvaluationError(f"the API key in {variable} has characters that no header can hold")
-    return key
+        return self._client.estimate(questions)

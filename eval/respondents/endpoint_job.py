@@ -16,7 +16,7 @@ from eval.respondents.exchange import Exchange, Trouble
 from eval.respondents.question import Prompted
 from eval.respondents.rate_limit import Clock, Sleep, Throttle
 from eval.respondents.response import Response
-from eval.respondents.response_cache import ResponseCache
+from eval.respondents.response_cache import AnswerStore
 
 #: Refusals in a row, before any answer of a setting, after which the job stops.
 _PROBES = 3
@@ -36,22 +36,28 @@ class _End(NamedTuple):
 
 
 class EndpointJob:
-    """Asks the questions of one setting after the other; all methods run in one event loop."""
+    """Asks the questions of one setting after the other; all methods run in one event loop.
+
+    Of each setting one question is asked alone first, unless the endpoint is known to answer such
+    (``is_known``).
+    """
 
     def __init__(
         self,
         config: EndpointConfig,
         limits: EndpointLimits,
         *,
-        cache: ResponseCache | None,
+        cache: AnswerStore | None,
         api_key: str | None,
         price: Price,
         account: Account,
         asking: Asking,
         clock: Clock,
         sleep: Sleep,
+        is_known: bool = False,
     ) -> None:
         self._config, self._limits, self._cache = config, limits, cache
+        self._is_known = is_known
         self._price, self._account, self._sleep = price, account, sleep
         self._exchange = Exchange(
             config.chat_url,
@@ -100,7 +106,8 @@ class EndpointJob:
         waiting = iter(questions)
         error: BaseException | None = None
         try:
-            await self._probe(waiting)
+            if not self._is_known:
+                await self._probe(waiting)
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._limits.concurrency):
                     group.create_task(self._work(waiting))

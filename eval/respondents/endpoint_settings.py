@@ -17,6 +17,7 @@ from vlsuite.models.opening import ModelName, openers
 if TYPE_CHECKING:
     import torch
 
+    from eval.respondents.chat_client import ChatClient
     from eval.respondents.endpoint import Endpoint
 
 
@@ -96,8 +97,28 @@ class EndpointSettings:
         Raises:
             EvaluationError: a setting is wrong, or there is no key in ``key_env``.
         """
+        from eval.respondents.endpoint import Endpoint
+
+        client = self.client(rest)
+        return Endpoint(
+            client.config,
+            limits=client.limits,
+            cache=client.cache,
+            api_key=client.api_key,
+            price=client.price,
+            device=device,
+        )
+
+    def client(self, rest: str) -> "ChatClient":
+        """The same for texts alone, without torch.
+
+        Args:
+            rest: "http://HOST/v1#MODEL".
+        Raises:
+            EvaluationError: a setting is wrong, or there is no key in ``key_env``.
+        """
+        from eval.respondents.chat_client import ChatClient, api_key_from
         from eval.respondents.cost import Price
-        from eval.respondents.endpoint import Endpoint, api_key_from
         from eval.respondents.response_cache import ResponseCache
 
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -107,13 +128,12 @@ class EndpointSettings:
             raise EvaluationError(
                 f"--stream {self.stream} and stream in --extra disagree; leave one of them out"
             )
-        return Endpoint(
-            config,
+        return ChatClient(
+            config=config,
             limits=self._limits(),
             cache=None if self.no_cache else ResponseCache(folder),
             api_key=api_key_from(self.key_env),
             price=Price(self.price_in or 0.0, self.price_out or 0.0),
-            device=device,
         )
 
     def _config(self, rest: str) -> EndpointConfig:

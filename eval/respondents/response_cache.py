@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import DataError
@@ -12,6 +12,19 @@ from eval.errors import EvaluationError
 from eval.respondents.cost import count_of
 
 _COUNTS = ("input_tokens", "output_tokens")
+
+
+@runtime_checkable
+class AnswerStore(Protocol):
+    """Where answers are kept once they are paid."""
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The answer to the request of this digest; None where there is none."""
+        ...
+
+    def put(self, key: str, answer: dict[str, Any]) -> None:
+        """Store an answer, on disk when this returns."""
+        ...
 
 
 class ResponseCache:
@@ -45,10 +58,7 @@ class ResponseCache:
             answer = parsed_json(data)
         except ValueError:
             return None
-        if not isinstance(answer, dict):
-            return None
-        counts = {name: count_of(answer[name]) for name in _COUNTS if name in answer}
-        return {**answer, **counts}
+        return checked_answer(answer)
 
     def put(self, key: str, answer: dict[str, Any]) -> None:
         """Store an answer, on disk when this returns.
@@ -67,3 +77,11 @@ class ResponseCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
+
+
+def checked_answer(stored: Any) -> dict[str, Any] | None:
+    """A stored answer with counts that are counts; None where it is none."""
+    if not isinstance(stored, dict):
+        return None
+    counts = {name: count_of(stored[name]) for name in _COUNTS if name in stored}
+    return {**stored, **counts}

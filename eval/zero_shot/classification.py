@@ -20,6 +20,7 @@ from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
+from eval.zero_shot.class_answers import ClassAnswers, first_classes
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)
@@ -99,6 +100,9 @@ class ZeroShotClassification:
         assert self.dataset.labels is not None
         labels = self.dataset.labels[images.rows]
         places = self._places(embeds, prototypes, labels)
+        answers = ClassAnswers(
+            self.class_names, labels, first_classes(embeds, prototypes), images.rows
+        )
         num_classes = len(self.class_names)
         ks = [k for k in _TOP_K if k <= num_classes]
         scores: dict[str, Score] = {f"top{k}": wilson_score(places < k) for k in ks}
@@ -120,7 +124,10 @@ class ZeroShotClassification:
                 data_revision=self.dataset.revision,
                 interval=f"{WILSON}; mean per-class recall: {RECALL_INTERVAL}",
             ),
-            details=self.settings() | self._remarks(labels) | self.dataset.remarks(left_out),
+            details=self.settings()
+            | self._remarks(labels)
+            | self.dataset.remarks(left_out)
+            | answers.to_details(),
             examples=self._examples(embeds, prototypes, images, places),
             per_image={
                 f"top{k}": PerImage.pack(places < k, images.rows, len(self.dataset)) for k in ks

@@ -46,3 +46,31 @@ def test_tables_and_diagrams_are_named(drawn: list[Figure]) -> None:
     for figure in drawn:
         assert _unnamed(figure) == []
         assert figure.axes[0].get_ylabel() != "%"
+
+
+def test_severities_that_nobody_has_get_no_column(drawn: list[Figure]) -> None:
+    axis_figures.corruption_figure({"fog": {"3": 0.5, "5": 0.1}, "snow": {"3": 0.3}})
+    assert [label.get_text() for label in drawn[0].axes[0].get_xticklabels()] == ["3", "5"]
+
+
+def test_a_last_record_of_one_step_makes_no_hook(drawn: list[Figure]) -> None:
+    """Raw records are faint below their means, and the cut-off last one is not drawn."""
+    seen = np.append(np.arange(10.0, 610.0, 10.0), 601.0)
+    loss = np.append(np.linspace(4, 1, 60), 9.0)
+    train = {"samples_seen": seen, "loss": loss, "learning_rate": loss, "samples_per_s": loss}
+    assert figures.is_last_cut_short(train)
+    figures.training_figure(train)
+    faint, bold = drawn[0].axes[0].get_lines()
+    assert max(faint.get_ydata()) == 4.0
+    assert faint.get_alpha() < 0.5
+    np.testing.assert_allclose(bold.get_ydata(), loss[:-1])  # the mean of a line is the line
+    assert not figures.is_last_cut_short({**train, "samples_seen": np.arange(1.0, 62.0)})
+
+
+def test_smoothed_is_the_mean_of_a_window() -> None:
+    values = np.random.default_rng(0).normal(size=100)
+    expected = []
+    for i in range(100):
+        reach = min(2, i, 99 - i)
+        expected.append(np.mean(values[i - reach : i + reach + 1]))
+    np.testing.assert_allclose(figures.smoothed(values), expected, atol=1e-12)

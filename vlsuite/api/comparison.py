@@ -10,7 +10,7 @@ from eval.process_group import ranks
 from eval.report.compare import DATA, PAGE, Written, build_comparison
 from eval.report.sides import Side, read_side, told_apart
 from eval.results import EvalResult, file_name_part
-from vlsuite.api.evaluation import Names, evaluate
+from vlsuite.api.evaluation import Names, evaluate, pictures_behind
 from vlsuite.api.several import folder as own_folder
 from vlsuite.api.several import names
 from vlsuite.errors import ConfigError
@@ -48,12 +48,13 @@ def compare(
         print(vlsuite.compare(["runs/a", "runs/b"]).text)
         vlsuite.compare(["runs/a", "ViT-B-32:openai"], "data/emoji", tasks="zero_shot", out="ab")
     """
-    given = _listed(models)
+    given, pictures = _listed(models), {}
     if len(given) < 2:
         raise ConfigError("compare needs two models or results at least, as in compare([A, B])")
     folder, paths = own_folder(out, "out"), names(data, "data")
     if paths:
         sides = _measured(given, paths, folder / "results", seed=seed, settings=settings)
+        pictures = pictures_behind(paths, settings)
     elif settings:
         raise ConfigError(
             f"compare without data measures nothing, so {', '.join(settings)} would be passed "
@@ -63,7 +64,7 @@ def compare(
         sides = told_apart([_finished(one) for one in given], _labels(given))
     if ranks().rank:
         return Written("", folder / PAGE, folder / DATA)
-    return build_comparison(sides, folder, seed=seed)
+    return build_comparison(sides, folder, seed=seed, pictures=pictures)
 
 
 def _listed(models: Any) -> list[Any]:

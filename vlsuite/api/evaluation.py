@@ -19,6 +19,7 @@ from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
 from eval.influence_factors import influences_of
+from eval.report.disagreements import Pictures, pictures_of
 from eval.respondents.cost import account_line
 from eval.results import EvalResult
 from eval.running.runner import Finished, run_benchmarks
@@ -118,6 +119,23 @@ def evaluate(
             model_settings=of_model,
         )
         return [finished.result for finished in run.measure(model, benchmarks)]
+
+
+def pictures_behind(data: Names, settings: Mapping[str, Any]) -> Pictures:
+    """The pictures of data sets, for pages that show some, opened as ``evaluate`` opens them.
+
+    Args:
+        settings: those of ``evaluate`` that say how data are read; all others are passed over.
+    """
+    with _class_names_file(settings.get("class_names")) as named_classes:
+        selection = select(
+            names(data, "data"),
+            tasks=names(settings.get("tasks", "auto"), "tasks"),
+            split=settings.get("split", "test"),
+            class_names=named_classes,
+            subsets=names(settings.get("subset", ()), "subset"),
+        )
+    return pictures_of(selection.benchmarks)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -213,8 +213,14 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     if not config.validation.data:
         return []
     from eval.running.validation import make_evaluators
+    from eval.task_choices import TaskChoices
+    from eval.zero_shot.class_answers import without_answers
 
-    made = make_evaluators(config.validation.data, batch_size=config.validation.batch_size)
+    made = make_evaluators(
+        config.validation.data,
+        choices=TaskChoices(num_examples=config.validation.examples),
+        batch_size=config.validation.batch_size,
+    )
     if os.environ.get("RANK", "0") == "0":
         from vlsuite.api.training_shards import trained_on_warnings
 
@@ -226,6 +232,6 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
             print(printable(f"warning: {line}"), file=sys.stderr)
 
     def as_plain(evaluator: Any) -> Callable[[Any], list[dict[str, Any]]]:
-        return lambda model: [result.to_dict() for result in evaluator(model)]
+        return lambda model: [without_answers(result).to_dict() for result in evaluator(model)]
 
     return [as_plain(evaluator) for evaluator in made]

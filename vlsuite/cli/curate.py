@@ -8,6 +8,7 @@ from vlsuite.cli import (
     curate_diff,
     curate_embed,
     curate_reshard,
+    curate_rewrite,
     curate_run,
     curate_scan,
     curate_score,
@@ -21,6 +22,8 @@ choose which samples of shards to train on, and know why each one went
   vlsuite curate scan data/pairs --workers 8       read the shards once: a table of all samples
   vlsuite curate score data/pairs --model runs/first   how well picture and caption agree
   vlsuite curate embed data/pairs --model runs/first   vectors, to find what looks alike
+  vlsuite curate rewrite data/pairs --endpoint URL --model M --style medium --yes
+                                                   captions in other words, as another column
   vlsuite curate run datacomp-basic data/pairs --out curated
                                                    filter the table; no shard is read again
   vlsuite curate why 5f1c09aa31be... curated       what became of one sample, and why
@@ -38,6 +41,7 @@ _ACTIONS: dict[str, Any] = {
     "scan": curate_scan,
     "score": curate_score,
     "embed": curate_embed,
+    "rewrite": curate_rewrite,
     "run": curate_run,
     "why": curate_why,
     "diff": curate_diff,

@@ -89,9 +89,10 @@ def run(args: argparse.Namespace) -> int:
     if options.estimate:
         return _estimate(options, settings)
     report = _scan(options, settings)
+    share = "" if options.rank is None else f", share {options.rank} of {options.world}"
     print(
         f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')} "
-        f"({report.num_read:,} read now) -> {report.folder}"
+        f"({report.num_read:,} read now{share}) -> {report.folder}"
     )
     for verdict, number in report.verdicts.items():
         print(f"  {number:,} x {verdict}")

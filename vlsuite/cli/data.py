@@ -14,6 +14,7 @@ from vlsuite.cli import (
     data_build,
     data_concepts,
     data_image_tokens,
+    data_ingest,
     data_noise,
     data_region_embeddings,
     data_sounds,
@@ -26,6 +27,7 @@ write, check and look at shards of image-caption pairs
   vlsuite data build emoji --out data/emoji           the demo's shards, from installed packages
   vlsuite data build table --help                     a CSV, TSV or Parquet of paths and captions
   vlsuite data build detection --help                 pictures with boxes: COCO, LVIS
+  vlsuite data ingest pairs.parquet --out data/pairs  the pictures of a list of URLs
   vlsuite data validate data/emoji                    decode and check every sample
   vlsuite data inspect data/emoji/train --contact-sheet sheet.png
   vlsuite data tokenizer data/emoji/train --vocab-size 2048 --out data/emoji/tokenizer
@@ -83,6 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``vlsuite data`` and of its actions."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     data_build.add_arguments(_action(actions, "build", "write shards from a source"))
+    ingest = _action(actions, "ingest", "fetch the pictures of lists of URLs")
+    data_ingest.add_arguments(ingest)
     validate = _action(
         actions,
         "validate",
@@ -256,6 +260,7 @@ def _progress(unit: str) -> Callable[[Iterable], Iterable]:
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "build": _build,
+    "ingest": data_ingest.run,
     "validate": _validate,
     "index": _index,
     "inspect": _inspect,

@@ -111,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace, models: list[str]) -> int:
     """Evaluate what is asked for, then put all results side by side in one page."""
     from eval.report.compare import build_comparison
+    from eval.report.disagreements import pictures_of
     from eval.report.sides import read_side, told_apart
     from vlsuite.api.comparison import refuse_shared_files
 
@@ -127,7 +128,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
     else:
         sides = told_apart([read_side(Path(model)) for model in models], models)
     if _is_first():
-        comparison = build_comparison(sides, out, seed=args.seed)
+        comparison = build_comparison(sides, out, seed=args.seed, pictures=pictures_of(benchmarks))
         print(comparison.text)
         if args.data:
             _print_prompts(args, benchmarks)

@@ -19,6 +19,7 @@ _COMMANDS = (
     "train",
     "eval",
     "detect",
+    "embed",
     "omnibench",
     "report",
     "study",

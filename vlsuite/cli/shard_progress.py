@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from operator import length_hint
-from typing import Any, TextIO
+from typing import Any
 
 from data_pipelines.printable import one_line
 from data_pipelines.units import in_time
@@ -25,7 +25,6 @@ def shard_progress(
     work: Iterable[Any],
     *,
     unit: str = "shards",
-    stream: TextIO | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Any]:
     """The same, counted.
@@ -35,36 +34,36 @@ def shard_progress(
     Args:
         work: of known length, or not: then no time is told.
         unit: what is counted.
-        stream: standard error by default.
         clock: in seconds, never going back.
     """
-    total, out = length_hint(work), stream or sys.stderr
-    is_terminal = out.isatty()
+    total, is_terminal = length_hint(work), sys.stderr.isatty()
     start = last = clock()
     marks = deque([(start, 0)], maxlen=_MARKS)
     is_told = False
     for done, one in enumerate(work, start=1):
         yield one
         now = clock()
-        if now - marks[-1][0] >= _MARK_EVERY:
+        if now - start < _MARK_EVERY:
+            marks[0] = (now, done)
+        elif now - marks[-1][0] >= _MARK_EVERY:
             marks.append((now, done))
         wanted = _REWRITTEN_EVERY if is_terminal else _LINE_EVERY
         if now - start >= _FIRST_AFTER and (not is_told or now - last >= wanted):
             last, is_told = now, True
             line = _told(done, total, unit, now, *marks[0])
-            _write(out, f"\r\x1b[K{one_line(line)}" if is_terminal else f"{line}\n")
+            _write(f"\r\x1b[K{one_line(line)}" if is_terminal else f"{line}\n")
     if is_told and is_terminal:
-        _write(out, "\r\x1b[K")
+        _write("\r\x1b[K")
 
 
 #: Of the stages of a recipe.
 stage_progress = partial(shard_progress, unit="stages")
 
 
-def _write(out: TextIO, text: str) -> None:
+def _write(text: str) -> None:
     # a guarded stream shows what a terminal would obey, but for what is written to this one
-    getattr(out, "obeyed", out).write(text)
-    out.flush()
+    getattr(sys.stderr, "obeyed", sys.stderr).write(text)
+    sys.stderr.flush()
 
 
 def _told(done: int, total: int, unit: str, now: float, since: float, before: int) -> str:

@@ -22,11 +22,14 @@ class LoggingConfig:
     Attributes:
         every: between two log lines.
         wandb_project: also log to this Weights & Biases project (needs the extra ``wandb``).
+        mlflow_experiment: also log to this experiment of MLflow, on the server that
+            MLFLOW_TRACKING_URI names (needs the extra ``mlflow``).
         uids: also record the uids of every step, one file a process, in RUN/uids.
     """
 
     every: Duration = Duration("20steps")
     wandb_project: str | None = None
+    mlflow_experiment: str | None = None
     uids: bool = False
 
 
@@ -63,13 +66,17 @@ class ValidationConfig:
         data: evaluation folders or shards; a task may be forced as "zero_shot=PATH".
         every: between two evaluations.
         batch_size: pictures per forward pass.
+        examples: of each direction, shown as pictures in TensorBoard and the like; 0 for none.
     """
 
     data: tuple[str, ...] = ()
     every: Duration = Duration("1epoch")
     batch_size: int = 256
+    examples: int = 4
 
     def __post_init__(self) -> None:
+        if self.examples < 0:
+            raise ConfigError(f"validation.examples={self.examples} must not be negative")
         # a path by itself is one path, not its letters
         object.__setattr__(self, "data", tuple(listed(self.data)))
 

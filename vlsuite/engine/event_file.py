@@ -1,4 +1,4 @@
-"""A file of scalars that TensorBoard shows, written at once and by this thread.
+"""A file of events that TensorBoard shows, written at once and by this thread.
 
 TensorBoard's own writer hands events to a thread, which on a full disk ends with a traceback of its
 own. The format: records of length, its checksum, an Event, its checksum
@@ -8,7 +8,7 @@ own. The format: records of length, its checksum, an Event, its checksum
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _numbers = count()
 
 
 class EventFile:
-    """Scalars of a run, one new file for each time it is started.
+    """Scalars and pictures of a run, one new file for each time it is started.
 
     Args:
         folder: made where missing; TensorBoard shows all files in it as one run.
@@ -52,11 +52,21 @@ class EventFile:
         Raises:
             RunFolderError: the disk is full or gone.
         """
-        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[attr-defined]
         from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
 
         shown = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=shown)))
+        self.add_values(shown, step=step)
+
+    def add_values(self, values: Sequence[Any], *, step: int) -> None:
+        """Append ``Summary.Value`` messages of one step: pictures, layouts of charts.
+
+        Raises:
+            RunFolderError: the disk is full or gone.
+        """
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[attr-defined]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[attr-defined]
+
+        self._add(Event(wall_time=time.time(), step=step, summary=Summary(value=list(values))))
 
     def write(self, data: bytes) -> None:
         """Append one record, whole unless the disk refuses.

@@ -2,18 +2,15 @@
 
 The same for every ZeRO stage, precision and number of processes, so a checkpoint made from it
 can be resumed under any of them. All functions are collective: every process calls them.
+
+DeepSpeed is imported in the functions, after ``start_distributed`` has told it the device: imported
+before, it warns on standard output that it found no GPU.
 """
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
-from deepspeed.utils import (
-    safe_get_full_fp32_param,
-    safe_get_full_optimizer_state,
-    safe_set_full_fp32_param,
-    safe_set_full_optimizer_state,
-)
 from torch import Tensor, nn
 
 #: Adam's first and second moment, as torch names them.
@@ -29,6 +26,8 @@ class MasterState(NamedTuple):
 
 def iterate_master_state(engine: Any, *, moments: bool) -> Iterator[tuple[str, MasterState]]:
     """Name and state of every parameter of the towers, frozen ones without moments."""
+    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
     unpartitioned = _unpartitioned_masters(engine)
     for name, parameter in engine.module.named_parameters():
         wanted = MOMENTS if moments and parameter.requires_grad else ()
@@ -54,6 +53,8 @@ def restore_master_state(engine: Any, state: dict[str, MasterState], *, step: in
     Args:
         step: finished optimizer updates, which Adam's bias correction counts.
     """
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
     unpartitioned = _unpartitioned_masters(engine)
     for entry in _torch_optimizer(engine).state.values():
         counter = entry["step"]

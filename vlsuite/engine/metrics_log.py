@@ -1,15 +1,21 @@
-"""What a run reports: a line on the terminal, JSON lines, TensorBoard, Weights & Biases."""
+"""What a run reports: a line on the terminal, JSON lines, and dashboards."""
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.printable import masked_values, printable
-from vlsuite.engine.event_file import EventFile
+from data_pipelines.printable import printable
+from data_pipelines.settings import to_dict
+from vlsuite.engine.config import TrainConfig
+from vlsuite.engine.dashboards import Dashboard, StoredIds
 from vlsuite.engine.json_lines import JsonLines, rewind
-from vlsuite.errors import ConfigError
+from vlsuite.engine.mlflow_board import MlflowBoard
+from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.tensorboard_board import TensorBoard
+from vlsuite.engine.validation_scores import examples_of, scores_of, without_examples
+from vlsuite.engine.wandb_board import WandbBoard
 
 
 class StepClock:
@@ -65,28 +71,16 @@ class MetricsLog:
 
     Args:
         metrics: JSON-lines file, appended to.
-        tensorboard: folder of event files.
-        wandb_project: also log there; None for no.
-        config: shown beside the run in Weights & Biases.
+        boards: where they are shown besides.
         step: where the run begins or continues; what an interrupted one logged after it is cut.
     Raises:
-        ConfigError: Weights & Biases was asked for and is not installed.
         RunFolderError: a file cannot be written.
     """
 
-    def __init__(
-        self,
-        metrics: Path,
-        tensorboard: Path,
-        *,
-        wandb_project: str | None,
-        config: Any,
-        step: int,
-    ) -> None:
+    def __init__(self, metrics: Path, boards: Sequence[Dashboard], *, step: int) -> None:
         rewind(metrics, step=step)
         self._file = JsonLines(metrics)
-        self._board = EventFile(tensorboard, purge_step=step + 1)
-        self._wandb = _start_wandb(wandb_project, config, metrics.parent) if wandb_project else None
+        self._boards = boards
 
     def record(self, kind: str, values: Mapping[str, Any]) -> None:
         """Append one JSON line and the same numbers to the dashboards.
@@ -99,9 +93,22 @@ class MetricsLog:
         """
         self._file.write({"kind": kind, **values})
         numbers = flatten(values, prefix=kind)
-        self._board.add(numbers, step=values["step"])
-        if self._wandb is not None:
-            self._wandb.log(numbers, step=values["step"])
+        for board in self._boards:
+            board.numbers(numbers, step=values["step"])
+
+    def evaluation(self, values: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> None:
+        """Append one round of evaluations: a JSON line; scores and pictures to the dashboards.
+
+        Args:
+            values: must hold "step".
+            results: ``eval.results.EvalResult`` objects, JSON-ready.
+        Raises:
+            RunFolderError: the disk is full or gone.
+        """
+        self.record("eval", {**values, "results": without_examples(results)})
+        scores, examples = scores_of(results), examples_of(results)
+        for board in self._boards:
+            board.evaluation(scores, examples, step=values["step"])
 
     def close(self) -> None:
         """Close everything.
@@ -110,9 +117,26 @@ class MetricsLog:
             RunFolderError: the disk is full or gone.
         """
         self._file.close()
-        self._board.close()
-        if self._wandb is not None:
-            self._wandb.finish()
+        for board in self._boards:
+            board.close()
+
+
+def open_boards(folder: RunFolder, config: TrainConfig, *, step: int) -> list[Dashboard]:
+    """TensorBoard, and what else the settings ask for.
+
+    Args:
+        step: where the run begins or continues.
+    Raises:
+        ConfigError: Weights & Biases or MLflow was asked for and cannot be had.
+        RunFolderError: the run folder cannot be written.
+    """
+    logging, settings, ids = config.logging, to_dict(config), StoredIds(folder.dashboards)
+    boards: list[Dashboard] = [TensorBoard(folder.tensorboard, purge_step=step + 1)]
+    if logging.wandb_project is not None:
+        boards.append(WandbBoard(logging.wandb_project, settings, folder.path, ids))
+    if logging.mlflow_experiment is not None:
+        boards.append(MlflowBoard(logging.mlflow_experiment, settings, folder.path, ids))
+    return boards
 
 
 def flatten(values: Mapping[str, Any], *, prefix: str) -> dict[str, float]:
@@ -160,16 +184,3 @@ def format_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
     return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-
-
-def _start_wandb(project: str, config: Any, folder: Path) -> Any:
-    try:
-        import wandb  # type: ignore[import-not-found]
-    except ImportError as error:
-        raise ConfigError(
-            "logging.wandb_project is set but wandb is not installed; run "
-            "'pip install vlsuite[wandb]' or unset it"
-        ) from error
-    return wandb.init(
-        project=project, config=masked_values(config), dir=str(folder), name=folder.name
-    )

@@ -55,6 +55,7 @@ class RunFolder:
         self.changes = path / "changes.jsonl"
         self.metrics = path / "metrics.jsonl"
         self.tensorboard = path / "tensorboard"
+        self.dashboards = path / "dashboards.json"
         self.checkpoints = path / "checkpoints"
         self.export = path / "export"
         self.results = path / "results"
@@ -110,10 +111,10 @@ class RunFolder:
             if self.config.exists():
                 return
             begun = (self.metrics, self.environment, self.resolved, self.credentials)
-            for path in (*begun, self._lock):
+            for path in (*begun, self.dashboards, self._lock):
                 if path.name not in before:
                     path.unlink(missing_ok=True)
-            for path in (self.tensorboard, self.uids):
+            for path in (self.tensorboard, self.path / "wandb", self.uids):
                 if path.name not in before:
                     shutil.rmtree(path, ignore_errors=True)
 

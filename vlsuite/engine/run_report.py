@@ -4,11 +4,10 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_pipelines.settings import to_dict
 from vlsuite.batches.shuffling import Shuffling
 from vlsuite.batches.stream import PairShards
 from vlsuite.engine.duration import Duration
-from vlsuite.engine.metrics_log import MetricsLog, StepClock, progress_line, say
+from vlsuite.engine.metrics_log import MetricsLog, StepClock, open_boards, progress_line, say
 from vlsuite.engine.run_folder import RunFolder
 from vlsuite.engine.shuffling_line import shuffling_line
 from vlsuite.engine.start_warnings import start_warnings
@@ -56,13 +55,8 @@ class Report:
         self._state = state
         self._plan = plan
         self._folder = folder
-        self._log = MetricsLog(
-            folder.metrics,
-            folder.tensorboard,
-            wandb_project=state.config.logging.wandb_project,
-            config=to_dict(state.config),
-            step=state.step,
-        )
+        boards = open_boards(folder, state.config, step=state.step)
+        self._log = MetricsLog(folder.metrics, boards, step=state.step)
         self._last_logged = state.step
 
     def introduce(self, shards: PairShards, shuffling: Shuffling) -> None:
@@ -131,8 +125,8 @@ class Report:
     def evaluation(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Log one round of evaluations."""
         state = self._state
-        values = {"step": state.step, "samples_seen": state.samples_seen, "results": results}
-        self._log.record("eval", values)
+        values = {"step": state.step, "samples_seen": state.samples_seen}
+        self._log.evaluation(values, results)
         for result in results:
             scores = result.get("scores", {})
             shown = "  ".join(f"{k} {v['value']:.3f}" for k, v in list(scores.items())[:4])

@@ -15,7 +15,8 @@ from data_pipelines.curation.hamming import close_pairs
 from data_pipelines.curation.leaders import Pairs, followers
 from data_pipelines.errors import ConfigError
 
-_MOST_BITS = 16
+#: More differing bits say nothing.
+MOST_BITS = 16
 
 _HASHES = """SELECT row_number() OVER (ORDER BY id) - 1 AS place, phash, path, id, uid
     FROM (SELECT phash, phash_path::VARCHAR AS path, min(id) AS id, min_by(uid, id) AS uid
@@ -44,9 +45,9 @@ class NearDuplicates(SampleFilter):
     bits: int = 4
 
     def __post_init__(self) -> None:
-        if not 0 <= self.bits <= _MOST_BITS:
+        if not 0 <= self.bits <= MOST_BITS:
             raise ConfigError(
-                f"filter 'near-duplicates': bits is {self.bits}, not 0 to {_MOST_BITS}"
+                f"filter 'near-duplicates': bits is {self.bits}, not 0 to {MOST_BITS}"
             )
 
     def needs(self) -> tuple[str, ...]:

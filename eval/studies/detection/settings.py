@@ -89,8 +89,8 @@ class DetectionStudyConfig:
     batch_size: int = 16
     regions: int = 12
     region_nms: float = 0.6
-    views: int = 1
-    steps: int = 1600
+    views: int = 2
+    steps: int = 2400
     lr: float = 3e-3
     weight_decay: float = 0.05
     image_weight: float = 3.0

@@ -1,0 +1,1 @@
+"""Captions in other words, by a model, as a column beside the table."""

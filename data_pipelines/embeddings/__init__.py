@@ -1,0 +1,1 @@
+"""Embeddings on disk: what is embedded, how it is stored, and how it is searched."""

@@ -1,0 +1,113 @@
+"""robots.txt of each origin, asked once before the first other request to it (RFC 9309)."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from protego import Protego
+from yarl import URL
+
+from data_pipelines.ingest.failures import (
+    CRAWL_DELAY,
+    ROBOTS,
+    ROBOTS_UNREACHABLE,
+    FetchError,
+)
+
+#: Bytes that are read of it; RFC 9309, section 2.5, asks for at least these.
+MOST_BYTES = 500 * 1024
+
+_KEPT = 5_000  # origins
+_TOO_MANY = 429
+
+
+class Asked(NamedTuple):
+    """What came of asking for robots.txt: status of HTTP, and the text of a 2xx."""
+
+    status: int
+    text: str = ""
+
+
+class _Rules(NamedTuple):
+    """Of one origin.
+
+    Attributes:
+        parsed: None where everything is allowed.
+        failure: why nothing is allowed; None where rules are known.
+        delay: seconds between requests.
+    """
+
+    parsed: Protego | None = None
+    failure: FetchError | None = None
+    delay: float = 0.0
+
+
+class Robots:
+    """Rules of the origins that were met last.
+
+    Args:
+        token: our name.
+        ask: fetches a robots.txt, redirects included; raises ``FetchError`` where no answer came.
+        slow_down: is told of the ``Crawl-delay`` of a host.
+        max_delay: seconds; a host that asks for more is not asked at all.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        *,
+        ask: Callable[[URL], Awaitable[Asked]],
+        slow_down: Callable[[str, float], None],
+        max_delay: float,
+    ) -> None:
+        self._token = token
+        self._ask = ask
+        self._slow_down = slow_down
+        self._max_delay = max_delay
+        self._known: OrderedDict[URL, asyncio.Future[_Rules]] = OrderedDict()
+
+    async def check(self, url: URL) -> None:
+        """Go on if the rules of its origin allow to fetch an address.
+
+        Raises:
+            FetchError: they do not, or cannot be had: RFC 9309, section 2.3.1, takes an answer of
+                5xx (and we take 429) for "nothing is allowed", other 4xx for "everything is".
+        """
+        rules = await self._rules_of(url.origin())
+        if rules.failure is not None:
+            raise rules.failure
+        if rules.parsed is not None and not rules.parsed.can_fetch(str(url), self._token):
+            raise FetchError(ROBOTS, "disallowed")
+        if rules.delay > self._max_delay:
+            raise FetchError(CRAWL_DELAY, f"{rules.delay:g} s")
+
+    async def _rules_of(self, origin: URL) -> _Rules:
+        known = self._known.get(origin)
+        if known is None or (known.done() and known.cancelled()):
+            known = asyncio.ensure_future(self._asked(origin))
+            self._known[origin] = known
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(origin)
+        return await asyncio.shield(known)
+
+    async def _asked(self, origin: URL) -> _Rules:
+        try:
+            answer = await self._ask(origin / "robots.txt")
+        except FetchError as failure:
+            told = f"{failure.error} (of robots.txt)".strip()
+            return _Rules(failure=FetchError(failure.status, told, http_status=failure.http_status))
+        if answer.status >= 500 or answer.status == _TOO_MANY:
+            failure = FetchError(
+                ROBOTS_UNREACHABLE, f"http {answer.status}", http_status=answer.status
+            )
+            return _Rules(failure=failure)
+        if not 200 <= answer.status < 300:
+            return _Rules()
+        parsed = Protego.parse(answer.text)
+        delay = parsed.crawl_delay(self._token) or 0.0
+        if 0 < delay <= self._max_delay:
+            self._slow_down(origin.host or "", delay)
+        return _Rules(parsed, delay=delay)

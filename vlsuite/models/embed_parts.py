@@ -1,0 +1,321 @@
+"""Embeddings of all items of some parts, by one process or several, written part by part.
+
+On a CPU every process computes with one thread, so that one process and many give the same bytes;
+they are forked after the model was loaded, and share its weights. On a GPU one process computes
+while threads decode. Batches never reach over the end of a part.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from data_pipelines.embeddings.folder import EmbeddingsWriter, PartDone, Skip
+from data_pipelines.embeddings.item import BOTH, IMAGES, TEXTS, Item, Part, Wanted
+from data_pipelines.end_with_parent import end_with_parent
+from vlsuite.batches.close_view import View, view_of
+from vlsuite.errors import BadSampleError, ConfigError, DataError
+
+#: Numbers that vectors are stored as.
+DTYPES = {"fp16": np.float16, "fp32": np.float32}
+#: What the model computes in; "fp32" as evaluations do.
+PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+_BATCHES_AHEAD = 2
+
+Progress = Callable[[int], None]
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """What embeds; ``eval.contract.EmbeddingModel`` is one."""
+
+    @property
+    def name(self) -> str:
+        """As results call it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that embeddings depend on."""
+        ...
+
+    @property
+    def embed_dim(self) -> int:
+        """Numbers of a vector."""
+        ...
+
+    @property
+    def image_transform(self) -> Callable[..., Tensor]:
+        """Picture to the pixels that it embeds."""
+        ...
+
+    @property
+    def device(self) -> torch.device | str:
+        """Where it computes."""
+        ...
+
+    def embed_images(self, images: Tensor) -> Tensor:
+        """Unit vectors."""
+        ...
+
+    def embed_texts(self, texts: list[str]) -> Tensor:
+        """Unit vectors."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Embedding:
+    """How items are embedded and stored.
+
+    Attributes:
+        kind: ``images``, ``texts`` or ``both`` of each sample.
+        layout: of ``data_pipelines.embeddings.layouts``.
+        dtype: fp16 or fp32, of the stored numbers.
+        pixels: close (within 2 levels of 255, faster) or exact (as evaluations do).
+        precision: fp32, bf16 or fp16, of what the model computes in.
+        batch_size: items of a forward pass; changes the last digits.
+    """
+
+    kind: str = IMAGES
+    layout: str = "npy"
+    dtype: str = "fp16"
+    pixels: str = "close"
+    precision: str = "fp32"
+    batch_size: int = 64
+
+    def identity(self, model: Embedder) -> dict[str, Any]:
+        """All that stored vectors depend on besides the data."""
+        return {
+            "kind": self.kind,
+            "layout": self.layout,
+            "dtype": self.dtype,
+            "pixels": self.pixels,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+            "fingerprint": model.fingerprint,
+            "embed_dim": model.embed_dim,
+            "device": torch.device(model.device).type,
+        }
+
+
+class Embedded(NamedTuple):
+    """What was done: what became of every part, and how many were made now."""
+
+    parts: list[PartDone]
+    num_new: int
+
+
+def embed_parts(
+    model: Embedder,
+    parts: Sequence[Part],
+    writer: EmbeddingsWriter,
+    how: Embedding,
+    *,
+    workers: int,
+    progress: Progress | None = None,
+) -> Embedded:
+    """Embed and write every part that is not stored yet.
+
+    Args:
+        workers: processes on a CPU; decoding threads on a GPU.
+        progress: called with the rows of each part that is done.
+    Raises:
+        DataError: a part cannot be read, the model gives NaN, the folder cannot be written.
+        ConfigError: a process was killed, for lack of memory perhaps.
+    """
+    done: dict[int, PartDone] = {}
+    for number, part in enumerate(parts):
+        if (known := writer.done(number, part)) is not None:
+            done[number] = known
+            _tell(progress, part.num_rows)
+    todo = [number for number in range(len(parts)) if number not in done]
+    work = _Work(model, parts, writer, how, 0)
+    if torch.device(model.device).type != "cpu":
+        found = map(work._replace(threads=workers), todo)
+    else:
+        found = _on_cpu(work, todo, min(workers, len(todo)))
+    for number, one in zip(todo, found, strict=True):
+        done[number] = one
+        _tell(progress, parts[number].num_rows)
+    return Embedded([done[number] for number in range(len(parts))], len(todo))
+
+
+class _Work(NamedTuple):
+    """Makes a part by its number."""
+
+    model: Embedder
+    parts: Sequence[Part]
+    writer: EmbeddingsWriter
+    how: Embedding
+    threads: int
+
+    def __call__(self, number: int) -> PartDone:
+        part = self.parts[number]
+        items, vectors, skips = embed_part(self.model, part, self.how, threads=self.threads)
+        return self.writer.write(number, part, items=items, vectors=vectors, skips=skips)
+
+
+#: Work of the forked processes, which find it here.
+_forked: list[_Work] = []
+
+
+def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone]:
+    with _one_thread():
+        if workers <= 1:
+            yield from map(work, todo)
+            return
+        _forked[:] = [work]
+        try:
+            # Forked: the weights are shared, and torch is imported once. With one thread torch
+            # has no pool of threads, which a fork would lose.
+            with ProcessPoolExecutor(
+                workers, mp_context=get_context("fork"), initializer=end_with_parent
+            ) as pool:
+                jobs = [pool.submit(_run_forked, number) for number in todo]
+                try:
+                    for job in jobs:
+                        yield job.result()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+        except BrokenProcessPool as error:
+            raise ConfigError(
+                "a process was killed while it embedded, for lack of memory perhaps; run the "
+                f"command again, it goes on (--workers {max(1, workers // 2)} takes less)"
+            ) from error
+        finally:
+            _forked.clear()
+
+
+def _run_forked(number: int) -> PartDone:
+    torch.set_num_threads(1)
+    return _forked[0](number)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def embed_part(
+    model: Embedder, part: Part, how: Embedding, *, threads: int = 0
+) -> tuple[list[Item], dict[str, np.ndarray], list[Skip]]:
+    """Items of a part that could be embedded, their vectors, and the others with their reasons.
+
+    Args:
+        threads: that decode ahead; 0 decodes in between.
+    Raises:
+        DataError: the part cannot be read, or the model gives NaN.
+    """
+    wanted = Wanted.of(how.kind)
+    items: list[Item] = []
+    skips: list[Skip] = []
+    found: dict[str, list[np.ndarray]] = {kind: [] for kind in _kinds(how)}
+    for batch in _batches(part, wanted, view_of(model.image_transform, how.pixels), how, threads):
+        skips += batch.skips
+        if batch.items:
+            for kind, vectors in _vectors(model, batch, how).items():
+                found[kind].append(vectors)
+            # the encoded pictures are not kept
+            items += [item._replace(picture=None) for item in batch.items]
+    dtype = DTYPES[how.dtype]
+    nothing = np.zeros((0, model.embed_dim), dtype)
+    return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
+
+
+class _Batch(NamedTuple):
+    items: list[Item]
+    pixels: list[Tensor]
+    skips: list[Skip]
+
+
+def _batches(
+    part: Part, wanted: Wanted, view: View, how: Embedding, threads: int
+) -> Iterator[_Batch]:
+    """Full batches of what can be embedded; the last one is shorter."""
+    batch = _Batch([], [], [])
+    for item, pixels, problem in _seen(part.items(wanted), view, how, threads):
+        if problem:
+            batch.skips.append(Skip(item._replace(picture=None), problem))
+            continue
+        batch.items.append(item)
+        if pixels is not None:
+            batch.pixels.append(pixels)
+        if len(batch.items) == how.batch_size:
+            yield batch
+            batch = _Batch([], [], [])
+    if batch.items or batch.skips:
+        yield batch
+
+
+_Seen = tuple[Item, Tensor | None, str]
+
+
+def _seen(items: Iterable[Item], view: View, how: Embedding, threads: int) -> Iterator[_Seen]:
+    """Each item with its pixels, or with why it has none, in order."""
+
+    def look(item: Item) -> _Seen:
+        if item.problem or item.picture is None:
+            return item, None, item.problem
+        try:
+            return item, view(item.picture), ""
+        except BadSampleError as error:
+            return item, None, error.kind
+
+    if not threads:
+        yield from map(look, items)
+        return
+    waiting = iter(items)
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        jobs: deque[Future[_Seen]] = deque()
+        jobs.extend(pool.submit(look, i) for i in islice(waiting, _BATCHES_AHEAD * how.batch_size))
+        while jobs:
+            seen = jobs.popleft().result()
+            jobs.extend(pool.submit(look, item) for item in islice(waiting, 1))
+            yield seen
+
+
+def _kinds(how: Embedding) -> tuple[str, ...]:
+    return (IMAGES, TEXTS) if how.kind == BOTH else (how.kind,)
+
+
+def _vectors(model: Embedder, batch: _Batch, how: Embedding) -> dict[str, np.ndarray]:
+    found = {}
+    low = PRECISIONS[how.precision]
+    device = torch.device(model.device).type
+    with torch.inference_mode(), torch.autocast(device, low) if low else nullcontext():
+        if batch.pixels:
+            found[IMAGES] = model.embed_images(torch.stack(batch.pixels))
+        if how.kind != IMAGES:
+            found[TEXTS] = model.embed_texts([item.caption or "" for item in batch.items])
+    return {kind: _stored(vectors, model, how) for kind, vectors in found.items()}
+
+
+def _stored(
+    vectors: Float[Tensor, "batch embed_dim"], model: Embedder, how: Embedding
+) -> np.ndarray:
+    exact = vectors.float().cpu().numpy()
+    if not np.isfinite(exact).all():
+        raise DataError(f"model {model.name} gives vectors that are no numbers (NaN)")
+    return exact.astype(DTYPES[how.dtype])
+
+
+def _tell(progress: Progress | None, rows: int) -> None:
+    if progress is not None:
+        progress(rows)
