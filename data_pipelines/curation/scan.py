@@ -22,6 +22,7 @@ from data_pipelines.curation.scan_parts import (
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import remove_unfinished
+from data_pipelines.shards.shard_set import Shard, name_of
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.spread import Workers
 
@@ -37,7 +38,7 @@ def scan(
     ray: str = "",
     progress: Progress = iter,
 ) -> ScanReport:
-    """Write the table of the shards behind ``paths`` (see ``find_shards``).
+    """Write the table of the shards behind ``paths`` (see ``find_shards``), or addresses.
 
     Args:
         out_dir: folder of the table; None: "curation" in the folder of the shards.
@@ -110,9 +111,9 @@ def merge_shares(
 
 
 def _missing_told(
-    missing: Sequence[int], shards: Sequence[Path], folder: Path, world: int | None
+    missing: Sequence[int], shards: Sequence[Shard], folder: Path, world: int | None
 ) -> str:
-    names = [shards[number].name for number in missing[:_NAMED_SHARDS]]
+    names = [name_of(shards[number]) for number in missing[:_NAMED_SHARDS]]
     told = ", ".join(names) + (", ..." if len(missing) > len(names) else "")
     if world:
         ranks = sorted({number % world for number in missing})

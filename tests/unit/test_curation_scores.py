@@ -14,6 +14,7 @@ from data_pipelines.curation.table import open_table
 from data_pipelines.errors import DataError
 from tests.support.curation import files_of, mixed_shards
 from vlsuite.models.score_shards import score_shards
+from vlsuite.models.scorers.cosine import CosineScorer
 
 
 class _Reading:
@@ -43,7 +44,7 @@ def shards(tmp_path, monkeypatch):
 
 def test_each_row_has_its_cosine_and_bad_ones_nan(shards, tmp_path):
     table = open_table(shards)
-    done = score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    done = score_shards(CosineScorer(_Reading()), [str(shards)], table, name="clip", batch_size=2)
     assert (done.num_samples, done.num_without, done.num_read) == (18, 6, 3)
     found = [s for p in table.score_parts("clip") for s in pq.read_table(p)["score"].to_pylist()]
     for number, score in enumerate(found):
@@ -60,18 +61,21 @@ def test_each_row_has_its_cosine_and_bad_ones_nan(shards, tmp_path):
 
 def test_scoring_goes_on_and_notices_another_model_or_shard(shards):
     table = open_table(shards)
-    score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    score_shards(CosineScorer(_Reading()), [str(shards)], table, name="clip", batch_size=2)
     whole = files_of(table.folder)
     (table.folder / "scores" / "clip" / "00001.parquet").unlink()
-    again = score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    again = score_shards(CosineScorer(_Reading()), [str(shards)], table, name="clip", batch_size=2)
     assert again.num_read == 1
     assert files_of(table.folder) == whole
     other = _Reading()
     other.fingerprint = "other"
-    assert score_shards(other, [str(shards)], table, name="clip", batch_size=2).num_read == 3
+    assert (
+        score_shards(CosineScorer(other), [str(shards)], table, name="clip", batch_size=2).num_read
+        == 3
+    )
     mixed_shards(shards, samples=7)
     with pytest.raises(DataError, match="scan the shards again"):
-        score_shards(other, [str(shards)], table, name="new", batch_size=2)
+        score_shards(CosineScorer(other), [str(shards)], table, name="new", batch_size=2)
     scan(shards, settings=ScanSettings())
     with pytest.raises(DataError, match="other content than the table's"):
         open_table(shards).score_parts("clip")
@@ -80,6 +84,8 @@ def test_scoring_goes_on_and_notices_another_model_or_shard(shards):
 def test_names_that_are_none_and_missing_shards_are_refused(shards):
     table = open_table(shards)
     with pytest.raises(DataError, match="cannot name a score"):
-        score_shards(_Reading(), [str(shards)], table, name="width", batch_size=2)
+        score_shards(CosineScorer(_Reading()), [str(shards)], table, name="width", batch_size=2)
     with pytest.raises(DataError, match="2 shards"):
-        score_shards(_Reading(), [str(shards / "00000.tar")], table, name="clip", batch_size=2)
+        score_shards(
+            CosineScorer(_Reading()), [str(shards / "00000.tar")], table, name="clip", batch_size=2
+        )

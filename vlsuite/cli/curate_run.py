@@ -140,22 +140,13 @@ def _figure(value: "JsonValue") -> str:
 
 
 def _list() -> int:
-    from dataclasses import fields
-
     from data_pipelines.curation.filter import filters
     from data_pipelines.curation.recipe import load_recipe, recipe_names
-    from vlsuite.cli.options import described
+    from vlsuite.cli.component_list import print_components
 
     print("recipes")
     for name in recipe_names():
         print(f"  {name}: {load_recipe(name).about}")
     print("filters")
-    for entry in filters.listed():
-        if entry.component is None:
-            print(f"  {entry.name}: not available ({entry.problem})")
-            continue
-        print(f"  {entry.name}")
-        told = described(entry.component)
-        for field in fields(entry.component):
-            print(f"    {field.name} = {field.default!r}: {told.get(field.name, '')}")
+    print_components(filters)
     return 0

@@ -1,10 +1,8 @@
-"""How well picture and caption of each sample agree, as a column beside the table of their shards.
+"""A number for each sample of shards, as a column beside their table; see ``scorers``.
 
-The cosine of a dual encoder for the picture and the first caption as training reads it (CLIPScore
-without its factor and its cut at 0; Hessel et al. 2021, arXiv 2104.08718). A file for each shard,
-atomically written, with what its scores depend on: content of the shard, fingerprint of the model
-(weights, preprocessing, tokenizer) and batch size, which changes the last digits. What cannot be
-decoded, and what has no caption, scores NaN.
+A file for each shard, atomically written, with what its scores depend on: content of the shard,
+fingerprint of the scorer (weights, preprocessing, tokenizer) and batch size, which changes the last
+digits. What cannot be decoded, and what has no caption where one is read, scores NaN.
 """
 
 import json
@@ -14,17 +12,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-from jaxtyping import Float32
 from torch import Tensor
 
 from data_pipelines.curation.parts import note_of
-from data_pipelines.curation.score_parts import write_score_part
+from data_pipelines.curation.score_parts import SCORE_VERSION, write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import sha256_of
 from vlsuite.errors import DataError
-from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
+from vlsuite.models.scorers.contract import SampleScorer
+from vlsuite.models.shard_batches import opened_shard, sample_batches, shards_of
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -61,7 +58,7 @@ class Scored(NamedTuple):
 
 
 def score_shards(
-    model: Scorer,
+    scorer: SampleScorer,
     paths: Sequence[str],
     table: Table,
     *,
@@ -74,7 +71,7 @@ def score_shards(
     Args:
         paths: of the shards of the table.
         name: of the column.
-        batch_size: pairs of a forward pass.
+        batch_size: samples of a forward pass.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is that of
@@ -87,9 +84,14 @@ def score_shards(
     make_folder(folder)
     remove_unfinished(folder)
     (folder / SCORES_NAME).unlink(missing_ok=True)
-    settings = {"model": model.fingerprint, "batch_size": batch_size, "text": "first caption"}
+    settings = {
+        "format_version": SCORE_VERSION,
+        "model": scorer.fingerprint,
+        "batch_size": batch_size,
+        "text": "first caption" if scorer.reads_texts else None,
+    }
     done = [
-        _score_shard(model, shards[part.shard], part, folder / part.path.name, settings)
+        _score_shard(scorer, shards[part.shard], part, folder / part.path.name, settings)
         for part in progress(table.parts)
     ]
     digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
@@ -104,7 +106,7 @@ class _Done(NamedTuple):
 
 
 def _score_shard(
-    model: Scorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
+    scorer: SampleScorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
 ) -> _Done:
     note = {"content": part.content, "rows": part.rows, **settings}
     stored = note_of(path)
@@ -113,15 +115,9 @@ def _score_shard(
     index = opened_shard(shard, part)
     scores = np.full(part.rows, math.nan, dtype=np.float32)
     size = settings["batch_size"]
-    for batch in sample_batches(index, size, transform=model.image_transform, with_text=True):
-        scores[batch.rows] = _cosines(model, batch)
+    transform, with_text = scorer.image_transform, scorer.reads_texts
+    for batch in sample_batches(index, size, transform=transform, with_text=with_text):
+        scores[batch.rows] = scorer.scores(batch)
     without = int(np.isnan(scores).sum())
     write_score_part(path, scores, {**note, "without": without})
     return _Done(without, True)
-
-
-@torch.inference_mode()
-def _cosines(model: Scorer, batch: SampleBatch) -> Float32[np.ndarray, " pairs"]:
-    images = model.embed_images(torch.stack(batch.pixels)).float().cpu()
-    texts = model.embed_texts(batch.texts).float().cpu()
-    return (images * texts).sum(dim=1).numpy().astype(np.float32)
