@@ -157,8 +157,8 @@ def _refuse_equal_names(shards: Sequence[Shard]) -> None:
         if first != shard:
             places = [s if isinstance(s, Path) else s.url for s in (first, shard)]
             raise DataError(
-                f"{places[0]} and {places[1]} share a name, by which tables and subsets know them; scan "
-                "their folders apart, or rename one"
+                f"{places[0]} and {places[1]} share a name, by which tables and subsets know "
+                "them; scan their folders apart, or rename one"
             )
 
 

@@ -83,7 +83,7 @@ class ImageBased(SampleFilter):
         return found
 
     def rules(self, samples: StageInput) -> Sequence[Rule]:
-        """Without a vector; nearest to a centroid that no picture of the reference is nearest to."""
+        """Without a vector; nearest to a centroid that is the nearest of no reference picture."""
         column = samples.vectors(self.vectors)
         ids = ids_of(samples)
         has_vector = column.has(ids)
