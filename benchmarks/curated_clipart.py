@@ -29,9 +29,9 @@ from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import BenchmarkError, work_folder
 from eval.studies.processes import Task, run_tasks, task_pool
-from vlsuite.batches.tokenizer import train_tokenizer
+from eval.studies.training import make_tokenizer
 
-_CONTEXT, _VOCABULARY = 24, 4096
+_VOCABULARY = 4096
 _PLAN = "plan.json"
 
 
@@ -112,8 +112,8 @@ def _sets(args: argparse.Namespace, work: Path, runs: RunSettings) -> dict[str, 
     with work_folder("sets", parent=work) as fresh:
         figures = make_sets(clipart, stamps, fresh, settings)
         captions = json.loads((fresh / "captions.json").read_text())
-        train_tokenizer(
-            captions, vocab_size=_VOCABULARY, out_dir=fresh / "tokenizer", context_length=_CONTEXT
+        make_tokenizer(
+            captions, fresh / "tokenizer", name=args.architecture, vocab_size=_VOCABULARY
         )
         for name in (RAW, CURATED, *TESTS, "tokenizer"):
             shutil.rmtree(work / name, ignore_errors=True)

@@ -13,7 +13,7 @@ from eval.data.folders import open_dataset
 from eval.metrics.intervals import NUM_RESAMPLES
 from eval.studies.estimates import Estimate, Part, estimate, seed_weights
 from eval.studies.noise.embedding import study_embedder, study_gallery
-from eval.studies.noise.training import train_run
+from eval.studies.training import train_anew
 from eval.zero_shot.retrieval import cosine_places
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.transforms import AugmentConfig
@@ -65,7 +65,8 @@ def train_and_measure(work: Path, arm: str, seed: int, settings: RunSettings) ->
         logging=LoggingConfig(every=Duration("50steps")),
         checkpoint=CheckpointConfig(every=Duration("1e9samples"), keep=1),
     )
-    state = train_run(config, work / "runs" / run_name(arm, seed), [])
+    folder = work / "runs" / run_name(arm, seed)
+    state = train_anew(config, folder, [], recipe="curated-clipart")
     model, found = state.evaluated(arm), {}
     for test in TESTS:
         gallery = study_gallery(open_dataset(str(work / test)), model, study_embedder())

@@ -61,6 +61,7 @@ class StoredSample:
         self.key = key
         self._name = key if name is None else name
         self.members = members
+        self.first_caption = 0
 
     def member(self, suffix: str) -> bytes | None:
         """The bytes of one member; None where there is none."""
@@ -163,6 +164,15 @@ class StoredSample:
             mended[TOO_LONG] = None
         mended.update(dict.fromkeys(decoded.mended))
         return Captions(texts, tuple(mended))
+
+    def say(self, captions: Captions, *, first: int = 0) -> None:
+        """Let other captions stand for those that it came with.
+
+        Args:
+            first: number of the first of them among all captions of the sample.
+        """
+        self.__dict__["captions"] = captions
+        self.first_caption = first
 
     @property
     def stored_caption(self) -> str:

@@ -1,6 +1,9 @@
 """Tables of a study as rows of text, for terminals and Markdown alike."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_NONE = "-"
 
 
 class Table(NamedTuple):
@@ -26,3 +29,24 @@ def as_markdown(table: Table) -> str:
     lines = [table.header, ("---",) * len(table.header), *table.rows]
     shown = ["| " + " | ".join(t.replace("|", "\\|") for t in row) + " |" for row in lines]
     return "\n".join([f"## {table.title}", "", table.note, "", *shown, ""])
+
+
+def percent(found: Mapping[str, Any] | None, *, digits: int = 1, sign: bool = False) -> str:
+    """A share as percent with its interval, ``31.2 (29.9-32.6)``."""
+    return _with_interval(found, 100.0, f"{'+' if sign else ''}.{digits}f")
+
+
+def number(found: Mapping[str, Any] | None, *, digits: int = 3, sign: bool = False) -> str:
+    """As it is, with its interval."""
+    return _with_interval(found, 1.0, f"{'+' if sign else ''}.{digits}f")
+
+
+def _with_interval(found: Mapping[str, Any] | None, scale: float, form: str) -> str:
+    if found is None or found["value"] is None:
+        return _NONE
+    value = f"{scale * found['value']:{form}}"
+    if found["low"] is None:
+        return value
+    low, high = (f"{scale * found[end]:{form}}" for end in ("low", "high"))
+    between = " to " if "+" in form or "-" in low else "-"
+    return f"{value} ({low}{between}{high})"

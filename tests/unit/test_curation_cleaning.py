@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
+from data_pipelines.captions.column_file import CaptionColumn
 from data_pipelines.curation.cleaning.clean_table import (
     CAPTIONS,
     CleaningSettings,
@@ -75,6 +76,9 @@ def test_every_caption_of_a_table_has_its_fate_and_the_bytes_are_the_same_again(
     changed = sum(bool(row["removed"]) for row in rows)
     assert (report.num_changed, report.num_without) == (changed, 1)
     assert report.num_samples == len(captions)
+    column = CaptionColumn(tmp_path / "out")
+    texts = [text for number in range(2) for text in column.texts(number)]
+    assert texts == [row["cleaned"] for row in rows]
     whole = files_of(tmp_path / "out")
     (tmp_path / "out" / CAPTIONS / "00001.parquet").unlink()
     clean_table(table, tmp_path / "out", CleaningSettings())

@@ -11,7 +11,7 @@ import pytest
 from eval.metrics import resampling
 from eval.studies.noise.methods import METHODS
 from eval.studies.noise.report import StudyReport, write_report
-from eval.studies.noise.tables import percent, share
+from eval.studies.tables import number, percent
 from tests.support.noise_cells import places, write_cell
 
 _RNG = np.random.default_rng(0)
@@ -123,4 +123,4 @@ def test_figures_as_text(found: dict | None, text: str):
 def test_signs_and_shares():
     found = {"value": 0.05, "low": 0.01, "high": 0.09}
     assert percent(found, sign=True) == "+5.0 (+1.0 to +9.0)"
-    assert share(found) == "0.050 (0.010-0.090)"
+    assert number(found) == "0.050 (0.010-0.090)"

@@ -17,9 +17,10 @@ from benchmarks.support.omni_questions import picture, sound, write_github_form
 from benchmarks.support.omni_server import FaultPlan, OmniServer, letter_model
 from eval.errors import EvaluationError
 from eval.omnibench.read_questions import read_questions
+from eval.respondents.chat_client import api_key_from
 from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Price
-from eval.respondents.endpoint import Endpoint, api_key_from
+from eval.respondents.endpoint import Endpoint
 from eval.respondents.endpoint_config import EndpointConfig, EndpointLimits
 from eval.respondents.media import BytesMedia
 from eval.respondents.question import SETTINGS, Prompted, prompted

@@ -161,7 +161,7 @@ class ClipReader:
             return Said(clip.caption, place)
         captions = sample.captions
         number = self._pick(len(captions.texts), rng)
-        return Said(captions.texts[number], number, captions.mended)
+        return Said(captions.texts[number], sample.first_caption + number, captions.mended)
 
     def collate(self, contents: Sequence[ClipContent], facts: BatchFacts) -> ClipBatch:
         """See ``SampleReader``."""

@@ -11,6 +11,7 @@ from data_pipelines.shards.sliced_order import WINDOW_SAMPLES
 from data_pipelines.texts import listed
 from data_pipelines.video.decoders import DecoderName
 from vlsuite.batches.bad_input import Policy
+from vlsuite.batches.caption_names import check_captions
 from vlsuite.batches.sequence import block_quotas
 from vlsuite.batches.transforms import AugmentConfig
 from vlsuite.errors import ConfigError
@@ -44,6 +45,11 @@ class DataConfig:
         worker_timeout: seconds without a batch after which the run stops with an error; 0 waits
             forever.
         caption: "random" draws one of a sample's captions each time, "first" takes the first.
+        captions: columns of captions: "own" is what each sample came with, a folder or file is one
+            of 'vlsuite curate rewrite', "json:NAME" a field of each sample's json. One is drawn
+            each time, then a caption of it as ``caption`` says. Empty: own alone. A sample that
+            lacks a column takes one of the others.
+        caption_weights: how often each of them is drawn, in any unit; empty: all alike.
         trim_text: cut token ids after the longest caption of a micro-batch, where the text
             tower cannot tell the difference.
         on_bad: what happens to an unusable sample: "raise" stops the run (at its start for
@@ -74,6 +80,8 @@ class DataConfig:
     prefetch: int = 4
     worker_timeout: float = 300.0
     caption: Literal["first", "random"] = "random"
+    captions: tuple[str, ...] = ()
+    caption_weights: tuple[float, ...] = ()
     trim_text: bool = True
     on_bad: Policy = "skip"
     max_skip_share: float = 0.05
@@ -89,6 +97,8 @@ class DataConfig:
         # a path by itself is one path, not its letters
         object.__setattr__(self, "train", tuple(listed(self.train)))
         object.__setattr__(self, "subset", tuple(listed(self.subset)))
+        object.__setattr__(self, "captions", tuple(listed(self.captions)))
+        check_captions(self.captions, self.caption_weights)
         if len(self.subset) not in (0, 1, len(self.train)):
             raise ConfigError(
                 f"data.subset names {len(self.subset)} files for {len(self.train)} sources in "

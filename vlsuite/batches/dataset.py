@@ -11,6 +11,7 @@ from data_pipelines.shards.shard_parts import ShardParts
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.bad_input import BadInputHandler, SampleAddress
 from vlsuite.batches.batch import Batch, Skipped
+from vlsuite.batches.caption_columns import CaptionColumns
 from vlsuite.batches.reading import Reading
 from vlsuite.batches.sample_reader import BatchFacts, PlacedReader, SampleReader, SourcedReader
 from vlsuite.batches.sequence import Draw, SampleSequence
@@ -48,6 +49,7 @@ class SampleDataset(Dataset[Batch]):
         uids: what names a sample without a uid (see ``UidRule``).
         handler: decides about samples that cannot be used.
         reading: told about every position.
+        captions: columns besides those that the samples came with; None: there are none.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class SampleDataset(Dataset[Batch]):
         handler: BadInputHandler,
         uids: UidRule = "shard",
         reading: Reading | None = None,
+        captions: CaptionColumns | None = None,
     ) -> None:
         self._shards = shards
         self._sequence = sequence
@@ -69,6 +72,7 @@ class SampleDataset(Dataset[Batch]):
         self._handler = handler
         self._uids = uids
         self._reading = reading
+        self._captions = captions
 
     def __getitems__(self, positions: Sequence[int]) -> Batch:
         """The micro-batch of these positions, in their order.
@@ -115,6 +119,10 @@ class SampleDataset(Dataset[Batch]):
             address = address._replace(key=part.key(draw.row))
             members = part.read(draw.row)
             sample = StoredSample(address.key, members, name=part.name(draw.row))
+            if self._captions:
+                self._captions.choose(
+                    sample, shard=draw.shard, row=draw.row, seed=self._seed, position=position
+                )
             rng = np.random.Generator(np.random.Philox(key=[self._seed, position]))
             reader = self._reader_at(position) if self._reader_at else self._reader
             if isinstance(reader, SourcedReader):

@@ -20,6 +20,7 @@ from data_pipelines.shards.sidecar import Summary
 from data_pipelines.subsets.kept_rows import KeptRows
 from data_pipelines.subsets.showing import RESHARD_BELOW
 from data_pipelines.subsets.subset import ShardIdentity, SubsetShard, short_digest
+from vlsuite.batches.caption_columns import CaptionColumns
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.sequence import check_sources
 from vlsuite.batches.shuffling import Shuffling, shuffling_of
@@ -69,9 +70,12 @@ class PairShards:
             cache.check()
         by_source = [find(pattern, cache) for pattern in patterns]
         summaries = [summaries_of(shards) for shards in by_source]
-        self.chosen = chosen_of(config.subset, list(map(_identities, by_source, summaries)))
+        identities = list(map(_identities, by_source, summaries))
+        self.chosen = chosen_of(config.subset, identities)
         self.kept = KeptRows(self.chosen) if config.subset else None
         self.lengths = _lengths(self.chosen, summaries)
+        every = [identity for part in identities for identity in part]
+        self.captions = CaptionColumns(config, every) if config.captions else None
         self.shard_set = ShardSet(
             [shard for part in by_source for shard in part],
             [summary for part in summaries for summary in part],
@@ -142,14 +146,28 @@ class PairShards:
     @property
     def remarks(self) -> list[str]:
         """What someone who trains on these might do otherwise."""
+        told = [] if self.captions is None else [self._captions_described(self.captions)]
         share = self.share_of_remote
         if share is None or share >= RESHARD_BELOW:
-            return []
+            return told
         return [
+            *told,
             f"the subset takes {share:.0%} of samples on remote storage, and whole shards are "
             "fetched; to fetch only what is used write them anew: vlsuite curate reshard SHARDS "
-            "--subset FILE --out DIR"
+            "--subset FILE --out DIR",
         ]
+
+    def _captions_described(self, captions: CaptionColumns) -> str:
+        """Share of each column in the draws, and of the stored samples that have it."""
+        stored, total = sum(self.shard_set.lengths), sum(captions.weights)
+        parts = []
+        for name, weight, facts in zip(
+            captions.names, captions.weights, captions.facts, strict=True
+        ):
+            known = facts.num_texts
+            told = "" if known is None else f", which {known / max(1, stored):.1%} of samples have"
+            parts.append(f"{name} {weight / total:.1%}{told}")
+        return f"captions are drawn from {'; '.join(parts)}"
 
     def rows_of(self, shard: int) -> Int64[np.ndarray, " rows"] | None:
         """Rows of a shard that count, each once; None: all."""
@@ -179,14 +197,15 @@ class PairShards:
     ) -> str:
         """The same for runs whose sequence of samples is the same.
 
-        Folders may differ: names, order and content of the shards count, not their place, and
-        which of their samples are chosen.
+        Folders may differ: names, order and content of the shards count, not their place, which of
+        their samples are chosen, and with which captions they are shown.
 
         Args:
             shuffling: the rule of the order; None for what the config comes to.
         """
         told = self.old_fingerprint(global_batch_size, seed, shuffling)
-        return f"{BY_CONTENT}{_word([told, self.content])}"
+        captions = [self.captions.rule] if self.captions else []
+        return f"{BY_CONTENT}{_word([told, self.content, *captions])}"
 
     def old_fingerprint(
         self, global_batch_size: int, seed: int, shuffling: Shuffling | None = None
@@ -201,9 +220,9 @@ class PairShards:
 
     @cached_property
     def facts(self) -> list[ShardFacts]:
-        """What each shard is, in their order."""
+        """What each shard is, in their order; then the columns of captions beside them."""
         shards = self.shard_set
-        return [
+        found = [
             ShardFacts(
                 shards.name(number),
                 shards.lengths[number],
@@ -211,6 +230,12 @@ class PairShards:
                 "" if part is None else short_digest(part),
             )
             for number, part in enumerate(self.chosen)
+        ]
+        columns = self.captions.facts if self.captions else []
+        return found + [
+            ShardFacts(f"captions {column.name}", column.num_texts, column.identity)
+            for column in columns
+            if column.num_texts is not None
         ]
 
     @cached_property

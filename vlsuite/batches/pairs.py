@@ -114,7 +114,7 @@ class PairReader:
             uid=sample.uid,
             pixels=view.pixels,
             caption=texts[pick],
-            caption_number=pick,
+            caption_number=sample.first_caption + pick,
             identity=sample.identity,
             concepts=() if self._concepts is None else self._concepts.of(sample),
         )

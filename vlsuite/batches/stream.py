@@ -103,6 +103,7 @@ class TrainStream:
             handler=BadInputHandler(config.on_bad, folder=quarantine),
             uids=uids,
             reading=self._reading,
+            captions=shards.captions,
         )
 
     def from_position(self, samples_consumed: int) -> Iterator[list[Batch]]:

@@ -63,9 +63,7 @@ class EmbedOptions:
         "processes on a CPU, decoding threads on a GPU (default: one a core)",
         default=None, reader=positive,
     )  # fmt: skip
-    device: str | None = option(
-        "cpu, cuda, cuda:1 (default: cuda if there is one)", default=None
-    )
+    device: str | None = option("cpu, cuda, cuda:1 (default: cuda if there is one)", default=None)
     json: bool = option("print one JSON object, for programs", default=False)
 
 

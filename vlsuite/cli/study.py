@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.options import option
-from vlsuite.cli import study_detection
+from vlsuite.cli import study_detection, study_mixture
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.parser import CommandParser
 from vlsuite.errors import ConfigError
@@ -92,6 +92,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(detection, study_detection.DetectionStudyOptions)
+    mixture = studies.add_parser(
+        "mixture",
+        help="what sources of pairs, and mixtures of them, teach",
+        description=study_mixture.DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    mixture.otherwise = "settings are changed with --set KEY=VALUE (--list-settings prints them)"
+    add_options(mixture, study_mixture.MixtureStudyOptions)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,6 +110,8 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.study == "detection":
         return study_detection.run(read_options(args, study_detection.DetectionStudyOptions))
+    if args.study == "mixture":
+        return study_mixture.run(read_options(args, study_mixture.MixtureStudyOptions))
     options = read_options(args, NoiseStudyOptions)
     if options.list_methods:
         return _list_methods()

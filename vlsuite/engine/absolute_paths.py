@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from vlsuite.batches.caption_names import OWN
 from vlsuite.batches.subsets import WHOLE
 from vlsuite.engine.config import TrainConfig
 
@@ -24,6 +25,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         config.data,
         train=_absolute_all(config.data.train),
         subset=_of_subsets(config.data.subset),
+        captions=tuple(one if one == OWN else _absolute(one) for one in config.data.captions),
         cache_dir=config.data.cache_dir and _absolute(config.data.cache_dir),
         concepts=config.data.concepts and _absolute(config.data.concepts),
         image_tokens=config.data.image_tokens and _absolute(config.data.image_tokens),

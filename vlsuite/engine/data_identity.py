@@ -37,7 +37,11 @@ def check_content(state: TrainState, shards: PairShards, folder: RunFolder) -> N
         DataError: the content is another one, or not the same for all processes.
     """
     content, data = shards.content, state.config.data
-    named = (*data.train, *(f"subset={file}" for file in data.subset))
+    named = (
+        *data.train,
+        *(f"subset={file}" for file in data.subset),
+        *(f"captions={column}" for column in data.captions),
+    )
     _refuse_differing(state, content)
     if state.step and not state.content and state.ctx.is_first:
         say(_NOT_RECORDED)
@@ -58,11 +62,12 @@ def check_content(state: TrainState, shards: PairShards, folder: RunFolder) -> N
 def note_order(state: TrainState, shards: PairShards, shuffling: Shuffling) -> None:
     """Note to which training set the stream's position belongs; say so where it changed.
 
-    A run keeps its rule of telling sets apart until it takes a subset.
+    A run keeps its rule of telling sets apart until it takes a subset or other captions.
     """
     settings = state.config.global_batch_size, state.config.seed, shuffling
     is_old = bool(state.data) and not state.data.startswith(BY_CONTENT)
-    if is_old and not state.config.data.subset:
+    data = state.config.data
+    if is_old and not (data.subset or data.captions):
         if state.ctx.is_first:
             say(_BY_LENGTHS)
         state.train_on(shards.old_fingerprint(*settings))

@@ -1,4 +1,5 @@
-"""How many samples came from where, were left out, or had to be mended, over all processes."""
+"""How many samples came from where, with which captions, were left out, or had to be mended, over
+all processes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,6 +7,8 @@ from collections.abc import Sequence
 from torch import distributed as dist
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.caption_columns import column_of
+from vlsuite.batches.captioned import CaptionedBatch
 
 
 class StreamCounts:
@@ -20,15 +23,34 @@ class StreamCounts:
         self.sources = Counter(stored.get("sources", {}))
         self.skipped = Counter(stored.get("skipped", {}))
         self.mended = Counter(stored.get("mended", {}))
-        self._new = [Counter(), Counter(), Counter()]
+        self.captions = Counter(stored.get("captions", {}))
+        self._new = [Counter() for _ in self._totals]
 
-    def add(self, micro_batches: Sequence[Batch], source_names: Sequence[str]) -> None:
-        """Count the batches of one step of this process."""
-        sources, skipped, mended = self._new
+    @property
+    def _totals(self) -> tuple[Counter[str], ...]:
+        return self.sources, self.skipped, self.mended, self.captions
+
+    def add(
+        self,
+        micro_batches: Sequence[Batch],
+        source_names: Sequence[str],
+        caption_names: Sequence[str] = (),
+    ) -> None:
+        """Count the batches of one step of this process.
+
+        Args:
+            source_names: of data.train.
+            caption_names: of data.captions; empty where samples have their own alone.
+        """
+        sources, skipped, mended, captions = self._new
         for batch in micro_batches:
             sources.update(source_names[number] for number in batch.sources)
             skipped.update(skip.kind for skip in batch.unusable)
             mended.update(batch.mended)
+            if caption_names and isinstance(batch, CaptionedBatch):
+                captions.update(
+                    column_of(number, names=caption_names) for number in batch.caption_numbers
+                )
 
     def merge(self, *, world_size: int) -> None:
         """Join what all processes counted since the last merge; every process calls."""
@@ -38,11 +60,12 @@ class StreamCounts:
             dist.all_gather_object(gathered, self._new)
             parts = [part for part in gathered if part is not None]
         for part in parts:
-            for total, new in zip((self.sources, self.skipped, self.mended), part, strict=True):
+            for total, new in zip(self._totals, part, strict=True):
                 total.update(new)
-        self._new = [Counter(), Counter(), Counter()]
+        self._new = [Counter() for _ in self._totals]
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Totals as of the last merge, ready for JSON; empty kinds are left out."""
-        named = {"sources": self.sources, "skipped": self.skipped, "mended": self.mended}
+        names = ("sources", "skipped", "mended", "captions")
+        named = dict(zip(names, self._totals, strict=True))
         return {name: dict(sorted(count.items())) for name, count in named.items() if count}

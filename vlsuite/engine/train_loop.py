@@ -115,7 +115,8 @@ def _train(
         )
         stop_if_not_finite(losses, state, micro_batches, folder)
         state.finish_step()
-        state.counts.add(micro_batches, shards.source_names)
+        columns = shards.captions.names if shards.captions else ()
+        state.counts.add(micro_batches, shards.source_names, columns)
         if uids:
             uids.record(state.step, micro_batches)
         check_skipped(state, agreed.num_skipped, micro_batches)

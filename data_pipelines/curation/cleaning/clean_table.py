@@ -1,8 +1,9 @@
 """The captions of a table cleaned: for every sample what it said, what is left and what went.
 
 A folder with ``captions/NAME.parquet`` for each shard (row, uid, caption, cleaned, removed), the
-endings that were taken off (``endings.tsv``) and ``cleaning.json``, written last, with the counts.
-No shard is read or written; captions as training reads them.
+caption column that training reads in place of the captions (``data.captions``), the endings that
+were taken off (``endings.tsv``) and ``cleaning.json``, written last, with the counts. No shard is
+read or written; captions as training reads them.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from data_pipelines.captions.column_file import FILE_NAME, ShardTexts, write_column
 from data_pipelines.curation.cleaning.cleaner import cleaned
 from data_pipelines.curation.cleaning.recurring_endings import (
     Ending,
@@ -121,8 +123,20 @@ def clean_table(
         )
     lines = [f"{' '.join(one.words)}\t{one.heads}\n" for one in endings.found]
     write_file(out_dir / ENDINGS_NAME, "".join(lines).encode())
+    column = write_column(
+        out_dir / FILE_NAME,
+        (_texts(part, out_dir / CAPTIONS) for part in table.parts),
+        name=out_dir.name,
+        provenance={"cleaned": settings.identity()},
+    )
     told = dict(zip(("changed", "unchanged", "without_caption"), counts, strict=True))
-    stored = {"format_version": _VERSION, "made_from": made_from, **told, "files": files}
+    stored = {
+        "format_version": _VERSION,
+        "made_from": made_from,
+        **told,
+        "column": column,
+        "files": files,
+    }
     write_file(out_dir / CLEANING_NAME, f"{json.dumps(stored, indent=1)}\n".encode())
     return CleaningReport(out_dir, *counts, endings)
 
@@ -189,6 +203,12 @@ def _clean_part(
     note: dict[str, JsonValue] = {"content": part.content, "shard": part.shard}
     written = write_part(folder / part.path.name, _COLUMNS, batches(), note)
     return counts, written.sha256
+
+
+def _texts(part: TablePart, folder: Path) -> ShardTexts:
+    with opened_part(folder / part.path.name) as file:
+        texts = file.read(columns=["cleaned"])["cleaned"].to_pylist()
+    return ShardTexts(part.shard, part.content, texts)
 
 
 def _captions(parts: Iterable[TablePart]) -> Iterator[tuple[int, str, str | None]]:

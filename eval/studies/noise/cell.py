@@ -20,7 +20,8 @@ from eval.opening import open_model
 from eval.studies.noise.embedding import study_embedder, study_gallery
 from eval.studies.noise.grid import Cell, StudyConfig
 from eval.studies.noise.methods import METHODS
-from eval.studies.noise.training import StudyFolders, run_config, steps_of_epoch, train_run
+from eval.studies.noise.training import RECIPE, StudyFolders, run_config, steps_of_epoch
+from eval.studies.training import train_anew
 from eval.zero_shot.retrieval import CosinePlaces, cosine_places
 from vlsuite.engine.run_folder import describe_environment, write_json
 from vlsuite.objectives.pair_keys import hashed
@@ -47,7 +48,7 @@ def train_cell(config: StudyConfig, folders: StudyFolders, cell: Cell, lr: float
     run = run_config(config, folders, cell, lr=lr)
     curve = _Curve(open_dataset(str(folders.sets.test)))
     start = _start(config, folders, cell, curve)
-    state = train_run(run, folder / "run", [curve])
+    state = train_anew(run, folder / "run", [curve], recipe=RECIPE)
     places = curve.last_places
     noisy = folders.sets.noisy(cell.rate, cell.seed, clean_only=False)
     found = _Detection.empty() if method.clean_only else _detection(noisy, start, state)

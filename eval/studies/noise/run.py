@@ -1,6 +1,6 @@
 """Runs what is missing of a study, several runs at a time, and keeps what is finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_pipelines.shards.find import find_shards
@@ -13,6 +13,7 @@ from eval.studies.noise.sets import StudySets, make_noisy, make_noisy_validation
 from eval.studies.noise.training import StudyFolders, pretrain
 from eval.studies.noise.tuning import next_trials, train_trial, tuning_cell, write_tuning
 from eval.studies.processes import Task, run_tasks, task_pool
+from eval.studies.training import make_tokenizer
 from vlsuite.models.folders import is_finished
 
 _PRELOADED = ("deepspeed", "open_clip", "sklearn.mixture", "eval.studies.noise.cell")
@@ -81,21 +82,18 @@ def _learning_rates(
 
 
 def _make_tokenizer(config: StudyConfig, folders: StudyFolders) -> None:
-    from vlsuite.batches.tokenizer import train_tokenizer
-    from vlsuite.models.dual_encoder.config import architecture
-
-    if (folders.tokenizer / "tokenizer.json").is_file():
-        return
     source = folders.sets.pretrain if config.pretrain_share else folders.sets.train
-    captions = []
+    make_tokenizer(
+        list(_captions(source)),
+        folders.tokenizer,
+        name=config.architecture,
+        vocab_size=config.vocab_size,
+    )
+
+
+def _captions(source: Path) -> Iterator[str]:
+    """The first of each sample."""
     for path in find_shards([str(source)]):
         index = ShardIndex.open(path)
         for i in range(len(index)):
-            captions += captions_of(index.read(i), one_per_line=False)[:1]
-    length = architecture(config.architecture)["text_cfg"].get("context_length", 77)
-    train_tokenizer(
-        captions,
-        vocab_size=config.vocab_size,
-        out_dir=folders.tokenizer,
-        context_length=length,
-    )
+            yield from captions_of(index.read(i), one_per_line=False)[:1]

@@ -1,28 +1,20 @@
 """The sets of a study: pretraining, noisy training with its clean remainder, test."""
 
-import hashlib
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from data_pipelines.bounded_json import read_object
-from data_pipelines.image_formats import open_image
-from data_pipelines.noise.build import NoiseTarget, refuse_noisy, write_noisy
+from data_pipelines.noise.build import NoiseTarget, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
-from data_pipelines.schema import Sample, is_uid, make_uid
-from data_pipelines.shards.find import find_shards
-from data_pipelines.shards.index import ShardIndex
+from data_pipelines.schema import Sample
 from data_pipelines.shards.manifest import MANIFEST_NAME, Manifest
-from data_pipelines.shards.pairs import image_of, read_captions, uid_of
 from data_pipelines.shards.write import write_benchmark, write_pairs
 from eval.errors import EvaluationError
 from eval.studies.noise.grid import StudyConfig
-from vlsuite.errors import DataError
+from eval.studies.pairs import pairs_of, place_of, repeated_captions, shrunk, uids_digest
 
 _PLAN = "splits.json"
 
@@ -95,15 +87,15 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
         if _stored_plan(path) != plan:
             raise EvaluationError(f"{folder} holds sets of other settings; choose another --out")
         return sets
-    samples = list(_pairs(config.shards))
+    samples = list(pairs_of(config.shards))
     if config.max_pairs:
-        samples = sorted(samples, key=lambda sample: _place(sample.uid, "choice"))
+        samples = sorted(samples, key=lambda sample: place_of(sample.uid, "choice"))
         samples = samples[: config.max_pairs]
     parts: dict[str, list[Sample]] = {"pretrain": [], "train": [], "validation": [], "test": []}
     for sample in samples:
         parts[_part(sample.uid, config)].append(sample)
-    parts = {name: _small(found, config.picture_side) for name, found in parts.items()}
-    common = _repeated(samples)
+    parts = {name: shrunk(found, config.picture_side) for name, found in parts.items()}
+    common = repeated_captions(samples)
     for held in ("test", "validation"):
         parts[held] = [s for s in parts[held] if s.captions[0] not in common]
     _refuse_few(parts, config)
@@ -111,7 +103,9 @@ def make_sets(config: StudyConfig, folder: Path) -> StudySets:
         if parts[name]:
             write_pairs(parts[name], folder / name, overwrite=True)
     write_benchmark(parts["test"], sets.test, kind="retrieval", overwrite=True)
-    found = {name: {"pairs": len(part), "sha256": _digest(part)} for name, part in parts.items()}
+    found = {
+        name: {"pairs": len(part), "sha256": uids_digest(part)} for name, part in parts.items()
+    }
     path.write_text(json.dumps({"plan": plan, "splits": found}, indent=2) + "\n")
     return sets
 
@@ -160,48 +154,8 @@ def _stored_plan(path: Path) -> Any:
         return None
 
 
-def _pairs(shards: Sequence[str]) -> Iterator[Sample]:
-    """First caption and picture of every usable sample, ids once."""
-    seen: set[str] = set()
-    paths = find_shards(shards)
-    refuse_noisy(paths)
-    for path in paths:
-        index = ShardIndex.open(path)
-        for i in range(len(index)):
-            members = index.read(i)
-            try:
-                image = image_of(members)
-                caption = read_captions(members).texts[0]
-                uid = uid_of(index.key(i), members)
-            except DataError:
-                continue
-            uid = uid if is_uid(uid) else make_uid(path.name, index.key(i), image.data)
-            if uid not in seen:
-                seen.add(uid)
-                yield Sample(
-                    uid=uid, image=image.data, image_suffix=image.suffix, captions=(caption,)
-                )
-
-
-def _small(samples: Sequence[Sample], side: int) -> list[Sample]:
-    """Pictures shrunk to a longest side, losslessly stored; smaller ones stay as they are."""
-    if not side:
-        return list(samples)
-    found = []
-    for sample in samples:
-        with open_image(sample.image) as picture:
-            if max(picture.size) > side:
-                picture = picture.convert("RGBA")
-                picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-                encoded = io.BytesIO()
-                picture.save(encoded, format="png")
-                sample = replace(sample, image=encoded.getvalue(), image_suffix="png")
-        found.append(sample)
-    return found
-
-
 def _part(uid: str, config: StudyConfig) -> str:
-    place = _place(uid, "split")
+    place = place_of(uid, "split")
     parts = (
         ("test", config.test_share),
         ("pretrain", config.pretrain_share),
@@ -212,20 +166,3 @@ def _part(uid: str, config: StudyConfig) -> str:
             return part
         place -= share
     return "train"
-
-
-def _place(uid: str, purpose: str) -> float:
-    digest = hashlib.blake2b(f"{purpose}/{uid}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
-
-
-def _repeated(samples: Sequence[Sample]) -> set[str]:
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for sample in samples:
-        (twice if sample.captions[0] in seen else seen).add(sample.captions[0])
-    return twice
-
-
-def _digest(samples: Sequence[Sample]) -> str:
-    return hashlib.sha256("".join(sorted(s.uid for s in samples)).encode()).hexdigest()

@@ -5,7 +5,7 @@ from typing import Any
 
 from eval.studies.noise.figures import title_of
 from eval.studies.noise.statistics import LEAST_HITS
-from eval.studies.tables import Table
+from eval.studies.tables import Table, number, percent
 
 Summary = Mapping[str, Any]
 
@@ -16,27 +16,6 @@ def tables(summary: Summary) -> list[Table]:
     """Recall, what noise costs, detection, and the learning rates where they were chosen."""
     found = [_recall(summary), _costs(summary), _detection(summary)]
     return [*found, _rates(summary["tuning"])] if summary.get("tuning") else found
-
-
-def percent(found: Mapping[str, Any] | None, *, digits: int = 1, sign: bool = False) -> str:
-    """A share as percent with its interval, ``31.2 (29.9-32.6)``."""
-    return _with_interval(found, 100.0, f"{'+' if sign else ''}.{digits}f")
-
-
-def share(found: Mapping[str, Any] | None) -> str:
-    """As it is, with three decimals."""
-    return _with_interval(found, 1.0, ".3f")
-
-
-def _with_interval(found: Mapping[str, Any] | None, scale: float, form: str) -> str:
-    if found is None or found["value"] is None:
-        return _NONE
-    value = f"{scale * found['value']:{form}}"
-    if found["low"] is None:
-        return value
-    low, high = (f"{scale * found[end]:{form}}" for end in ("low", "high"))
-    between = " to " if "+" in form or "-" in low else "-"
-    return f"{value} ({low}{between}{high})"
 
 
 def _value(found: Mapping[str, Any] | None) -> str:
@@ -117,7 +96,7 @@ def _detection(summary: Summary) -> Table:
         for title, one in found:
             if one is not None:
                 figures = ("auroc", "f1", "false_flag_rate", "estimated_rate")
-                cells = (share(one.get(name)) for name in figures)
+                cells = (number(one.get(name)) for name in figures)
                 rows.append((shown, title, one["scored_by"], *cells))
     note = (
         "Mismatched is the positive class; flagged above a probability of one half. Intervals: "

@@ -7,18 +7,17 @@ from typing import Any
 from eval.studies.noise.grid import Cell, StudyConfig, Trial
 from eval.studies.noise.methods import METHODS
 from eval.studies.noise.sets import StudySets
+from eval.studies.training import train_anew
 from vlsuite.batches.data_config import DataConfig
 from vlsuite.batches.transforms import AugmentConfig
 from vlsuite.engine.config import CheckpointConfig, LoggingConfig, TrainConfig, ValidationConfig
-from vlsuite.engine.distributed import start_distributed
 from vlsuite.engine.duration import Duration
 from vlsuite.engine.optim import OptimConfig
-from vlsuite.engine.run_folder import RunFolder
-from vlsuite.engine.train_loop import train
 from vlsuite.models.dual_encoder.config import OpenClipConfig
 from vlsuite.models.dual_encoder.token_selection_config import TokenSelectionConfig
 
-_RECIPE = "noise-study"
+#: What the runs of the study call their recipe.
+RECIPE = "noise-study"
 _WARMUP_SHARE = 0.25
 
 
@@ -68,7 +67,7 @@ def pretrain(config: StudyConfig, folders: StudyFolders, seed: int) -> None:
         duration=Duration(f"{config.pretrain_epochs}epochs"),
         **_shared(config, seed),
     )
-    train_run(run, folders.pretrained(seed), [])
+    train_anew(run, folders.pretrained(seed), [], recipe=RECIPE)
 
 
 def run_config(config: StudyConfig, folders: StudyFolders, cell: Cell, *, lr: float) -> TrainConfig:
@@ -105,17 +104,6 @@ def steps_of_epoch(config: StudyConfig, folders: StudyFolders, cell: Cell) -> in
     """Whole steps in a pass over the noisy pairs, one at least."""
     noisy = folders.sets.noisy(cell.rate, cell.seed, clean_only=False)
     return max(1, int(folders.sets.count(noisy) / config.batch_size))
-
-
-def train_run(run: TrainConfig, folder: Path, evaluators: list[Any]) -> Any:
-    """Train from the start: a run of a minute or two is repeated, not continued."""
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
-    ctx = start_distributed(threads=run.threads)
-    place = RunFolder(folder)
-    place.create(_RECIPE, run)
-    return train(run, ctx, place, evaluators)
 
 
 def _start_model(config: StudyConfig, folders: StudyFolders, seed: int) -> OpenClipConfig:

@@ -20,7 +20,8 @@ from eval.data.folders import open_dataset
 from eval.studies.noise.embedding import study_embedder, study_gallery
 from eval.studies.noise.grid import Cell, StudyConfig, Trial
 from eval.studies.noise.methods import METHODS
-from eval.studies.noise.training import StudyFolders, run_config, train_run
+from eval.studies.noise.training import RECIPE, StudyFolders, run_config
+from eval.studies.training import train_anew
 from eval.zero_shot.retrieval import CosinePlaces, cosine_places
 from vlsuite.engine.run_folder import write_json
 
@@ -91,7 +92,8 @@ def train_trial(config: StudyConfig, folders: StudyFolders, trial: Trial) -> Non
     """Train one method at one rate and write how the noisy validation pairs find each other."""
     started = time.perf_counter()
     folder, cell = folders.trial(trial), tuning_cell(config, trial)
-    state = train_run(run_config(config, folders, cell, lr=trial.lr), folder / "run", [])
+    run = run_config(config, folders, cell, lr=trial.lr)
+    state = train_anew(run, folder / "run", [], recipe=RECIPE)
     pairs = folders.sets.noisy_validation(cell.rate, cell.seed)
     gallery = study_gallery(open_dataset(str(pairs)), state.evaluated(trial.name), study_embedder())
     write_json(

@@ -1,0 +1,1 @@
+"""What sources and mixtures of them teach: accuracy against shifted sets, at equal samples."""
