@@ -1,7 +1,7 @@
 """Does curation make a better CLIP of the same pool at the same number of samples seen?
 
 The pool is clip art whose captions are file names: the shards clipart-*.tar of --data. One recipe
-drops near-duplicates by their pixels, and captions lose credits ("tennis shoe jarno vasamaa 01")
+drops near-duplicates by their pixels, and captions lose credits ("tennis shoe ada byron 01")
 and running numbers. A small CLIP is trained on the raw and on the curated pairs, the same number of
 samples, several seeds, and asked for held-out clip art (with cleaned captions, and as named) and
 for the stamps (stamps-*.tar). Recall is the mean of both directions; differences have intervals

@@ -14,7 +14,7 @@ from data_pipelines.curation.columns import GOOD
 from data_pipelines.curation.parts import opened_part
 from data_pipelines.curation.perceptual_hash import Decoding, perceptual_hash
 from data_pipelines.curation.picture_facts import picture_facts
-from data_pipelines.curation.scan import DEFAULT_FOLDER, TABLE_NAME
+from data_pipelines.curation.scan_parts import DEFAULT_FOLDER, TABLE_NAME
 from data_pipelines.curation.table import Table, open_table
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX

@@ -12,13 +12,13 @@ from vlsuite.cli.shard_progress import shard_progress
 HELP = """\
 take credits and running numbers off the ends of captions, as another caption column
 
-  vlsuite curate clean data/pairs --out cleaned                 find what captions end in, take it off
-  vlsuite curate clean data/pairs --out cleaned --numbers       "signal flag 6" too
-  vlsuite curate clean data/pairs --out cleaned-2 --names cleaned/endings.tsv     as you edited them
+  vlsuite curate clean data/pairs --out cleaned              find what captions end in, take it off
+  vlsuite curate clean data/pairs --out cleaned --numbers    "signal flag 6" too
+  vlsuite curate clean data/pairs --out again --names cleaned/endings.tsv       as you edited them
   vlsuite train RECIPE --set data.train=data/pairs --set data.captions=cleaned
 
-File names and alternative texts end in who made a picture or where it is from ("tennis shoe jarno
-vasamaa 01", "harbour at dawn stock photo"). Such endings follow many different things and begin no
+File names and alternative texts end in who made a picture or where it is from ("tennis shoe ada
+byron 01", "harbour at dawn stock photo"). Such endings follow many different things and begin no
 caption; they are found among the captions themselves. Read endings.tsv before you train: what it
 names that is no credit, delete, and give the file with --names.
 

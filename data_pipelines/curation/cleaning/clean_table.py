@@ -56,7 +56,7 @@ class CleaningSettings:
 
     Args:
         endings: how credits are found among the captions themselves.
-        names: file of endings in place of them, one a line ("jon phillips").
+        names: file of endings in place of them, one a line ("ada byron").
         numbers: take numbers off ends too ("signal flag 6").
     """
 

@@ -1,7 +1,7 @@
 """Endings that captions share though they speak of different things: credits, names of sites.
 
-File names and alternative texts of the web end in who made the picture ("tennis shoe jarno
-vasamaa", "harbour at dawn stock photo"). Such an ending follows many different beginnings, and
+File names and alternative texts of the web end in who made the picture ("tennis shoe ada
+byron", "harbour at dawn stock photo"). Such an ending follows many different beginnings, and
 no caption begins with its words; a thing that is shown ("sign") is named first somewhere. The rule
 is ours. With n(w) the captions that have the word w, f(w) those that begin with it, and heads(e)
 the number of different texts before the ending e, numbers at the end left out:
@@ -11,7 +11,7 @@ the number of different texts before the ending e, numbers at the end left out:
 * a word w of three letters or more is one if heads(w) >= ``word_heads``, 90% of its captions end
   in it and f(w) <= 0.03 n(w);
 * names are cut off where file names may not be longer: after the a of a pair (a, b), a word that
-  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone, where half of its
+  begins b, or that b begins, ends it too ("byr", "byrons"); and a alone, where half of its
   captions or more end in such a pair. A word before such an a goes with it (first names), if half
   of its captions or more have it there.
 
@@ -109,7 +109,7 @@ class Endings:
 
 
 def plain_words(caption: str) -> list[str]:
-    """Words in small letters, numbers at their ends left out ("ganson1")."""
+    """Words in small letters, numbers at their ends left out ("byron1")."""
     return [_DIGITS.sub("", word) for word in caption.lower().split()]
 
 
