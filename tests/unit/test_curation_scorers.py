@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tests.support.coca_models import CAPTIONS, evaluated, pictures, tiny_coca
 from tests.support.language_models import random_language_model
 from vlsuite.errors import ConfigError, ModelError, UnknownNameError
 from vlsuite.models.scorers.contract import SampleScorer, scorers
@@ -15,6 +16,7 @@ from vlsuite.models.scorers.linear_head import LinearHeadScorer, load_head
 from vlsuite.models.scorers.perplexity import (
     PerplexitySettings,
     PicturePerplexity,
+    TellsSurprise,
     is_language_model,
 )
 from vlsuite.models.shard_batches import SampleBatch
@@ -122,3 +124,28 @@ def test_scorers_are_found_by_name_and_say_what_they_lack(tmp_path):
     (tmp_path / "no.safetensors").write_bytes(b"x")
     with pytest.raises(ModelError, match="cannot read the head"):
         load_head(tmp_path / "no.safetensors")
+
+
+def test_a_cocas_surprise_is_that_of_its_own_next_words():
+    """Each token of a caption given those before it and the picture, marks not counted."""
+    model = evaluated(tiny_coca())
+    images = pictures(2)
+    texts = [CAPTIONS[0], "a small blue square"]
+    encoder = model._writer
+    with torch.no_grad():
+        tokens = encoder.image_tokens(model.normalised(images))
+    expected = []
+    for picture, ids in zip(tokens, model.tokenizer(texts), strict=True):
+        begin, end = model.tokenizer([""])[0, :2].tolist()
+        words = ids[1 : ids.tolist().index(end)].tolist()
+        total = 0.0
+        for place, word in enumerate(words):
+            given = torch.tensor([[begin, *words[:place]]])
+            with torch.no_grad():
+                logits = encoder.next_logits(picture[None], given)
+            total -= float(logits[0].double().log_softmax(-1)[word])
+        expected.append(total / len(words))
+    found = model.caption_surprise(images, texts)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4)
+    assert math.isnan(float(model.caption_surprise(images[:1], [""])[0]))
+    assert isinstance(model, TellsSurprise)
