@@ -10,12 +10,13 @@ TEST_JOBS ?= 2
 DATA := $(DEMO)/data
 STAMP := $(VENV)/.installed
 
-.PHONY: help install demo test test-fast lint format lock clean
+.PHONY: help install demo test test-fast lint format docs lock clean
 
 help:
 	@echo "make demo       train a small CLIP on emoji and evaluate it; prints the report's path"
 	@echo "make test       all tests (under 10 minutes on 2 cores)"
 	@echo "make test-fast  unit, property and parity tests"
+	@echo "make docs       the READMEs, tutorials and docstrings as a site: build/docs/docs/index.html"
 	@echo "make lint       ruff, pyright, import-linter, spelling"
 	@echo "make lock       compile requirements.lock anew from pyproject.toml"
 	@echo "make clean      remove .venv and runs/demo"
@@ -59,6 +60,10 @@ lint: install
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: install
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -j 2 -c docs . build/docs
+	@echo "build/docs/docs/index.html"
 
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,9 +1,13 @@
-"""How fast is curation on one core: the scan, DataComp's basic filter, the perceptual hash?
+"""How fast is curation on one core: the scan, DataComp's basic filter, the perceptual hash,
+deduplication by vectors; and what does that deduplication miss?
 
 The scan and the hash read real pictures of a shard (as they are, and mosaics of them at 800x600);
 imagehash hashes the same files in an environment of its own, and the bits in which its hashes
-differ from ours are counted. The filter runs over a made-up table of millions of rows. Rates are of
-processor time, in one thread, and the median of the rounds.
+differ from ours are counted. The filter runs over a made-up table of millions of rows.
+Deduplication by vectors (k-means, cells, leaders) runs over made-up vectors beside comparing all of
+them, and its recall by cosine is measured on real vectors: captions by all-MiniLM-L6-v2, in an
+environment of its own, and the pixels of small pictures. Rates are of processor time, in one
+thread, and the median of the rounds.
 """
 
 import argparse
@@ -20,11 +24,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.peers import imagehash
+from benchmarks.peers import imagehash, minilm
+from benchmarks.peers.minilm import sentence_vectors
 from benchmarks.support.curation_tables import made_up_table
 from benchmarks.support.data_folder import file_named
+from benchmarks.support.dedup_side import brute_force, made_up_vectors, own_dedup, recalled
 from benchmarks.support.environment import describe
 from benchmarks.support.program import run_as_program
+from benchmarks.support.real_vectors import captions, pixel_vectors
 from benchmarks.support.report import finish
 from data_pipelines.curation.filters.datacomp_basic import DataCompBasic
 from data_pipelines.curation.perceptual_hash import Decoding, perceptual_hash
@@ -36,13 +43,20 @@ from data_pipelines.shards.index import ShardIndex
 
 _SHARD = "imagenet-samples-000000.tar"
 
+_DIM, _THRESHOLD = 512, 0.95
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """``rows`` of the table, ``pictures`` of each size."""
+    """``rows`` of the table, ``pictures`` of each size, ``vectors`` that are deduplicated.
+
+    ``recall_samples`` of them are compared with all.
+    """
 
     rows: int
     pictures: int
+    vectors: int
+    recall_samples: int
     rounds: int
     seed: int
 
@@ -53,6 +67,8 @@ def main() -> int:
     settings = Settings(
         rows=100_000 if args.quick else args.rows,
         pictures=60 if args.quick else args.pictures,
+        vectors=4_500 if args.quick else args.vectors,
+        recall_samples=200 if args.quick else args.recall_samples,
         rounds=1 if args.quick else args.rounds,
         seed=args.seed,
     )
@@ -65,6 +81,8 @@ def main() -> int:
             **_scanned(shard, work, settings),
             **_filtered(work, settings),
             **_hashed(shard, work, settings, peer_folder=args.peer_env),
+            **_deduplicated(settings),
+            **_recalled(shard.parent, work, settings, peer_folder=args.minilm_env),
         }
     for name, value in figures.items():
         print(f"  {name:32} {value}")
@@ -81,10 +99,15 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--pictures", type=int, default=500)
+    parser.add_argument("--vectors", type=int, default=60_000)
+    parser.add_argument("--recall-samples", type=int, default=5_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peer-env", type=Path, help="environment of imagehash")
+    parser.add_argument("--minilm-env", type=Path, help="environment of all-MiniLM-L6-v2")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="100,000 rows, 60 pictures, 1 round")
+    parser.add_argument(
+        "--quick", action="store_true", help="100,000 rows, 60 pictures, 4,500 vectors"
+    )
     parser.add_argument("--save", action="store_true", help="append the record to results/")
     return parser.parse_args()
 
@@ -151,6 +174,48 @@ def _hashed(
                 f"hash_{name}_{decoding}_bits_mean": round(float(np.mean(apart)), 2),
                 f"hash_{name}_{decoding}_bits_max": max(apart),
             }
+    return figures
+
+
+def _deduplicated(settings: Settings) -> dict[str, float]:
+    """Ours and comparing all, over the same made-up vectors."""
+    vectors = made_up_vectors(settings.vectors, _DIM, seed=settings.seed)
+    own = [own_dedup(vectors, threshold=_THRESHOLD) for _ in range(settings.rounds)]
+    pairs, brute = brute_force(vectors, threshold=_THRESHOLD)
+    seconds = median(one.seconds for one in own)
+    samples, seed = settings.recall_samples, settings.seed
+    recall = recalled(own[0], samples=samples, seed=seed, threshold=_THRESHOLD)
+    return {
+        "dedup_vectors": len(vectors),
+        "dedup_s": round(seconds, 2),
+        "dedup_brute_force_s": round(brute, 2),
+        "dedup_ratio": round(brute / seconds, 2),
+        "dedup_pairs": pairs,
+        "dedup_gone": len(own[0].found.places),
+        "dedup_made_up_recall": recall["over"],
+    }
+
+
+def _recalled(
+    folder: Path, work: Path, settings: Settings, *, peer_folder: Path | None
+) -> dict[str, Any]:
+    """Recall on real vectors: pictures of all shards there by pixels, captions by a model."""
+    shards = {
+        name: sorted(folder.glob(f"{name}-*.tar")) for name in ("cifar10", "clipart", "stamps")
+    }
+    kinds = {"pixels": pixel_vectors([*shards["clipart"], *shards["cifar10"]], settings.vectors)}
+    texts = captions([*shards["clipart"], *shards["stamps"]], settings.vectors)
+    kinds["captions"] = sentence_vectors(minilm.prepare_environment(peer_folder), texts, work)
+    figures: dict[str, Any] = {}
+    for name, vectors in kinds.items():
+        own = own_dedup(vectors, threshold=_THRESHOLD)
+        samples, seed = settings.recall_samples, settings.seed
+        found = recalled(own, samples=samples, seed=seed, threshold=_THRESHOLD)
+        figures |= {
+            f"recall_{name}_vectors": len(vectors),
+            f"recall_{name}_gone": len(own.found.places),
+            **{f"recall_{name}_{key}": value for key, value in found.items()},
+        }
     return figures
 
 

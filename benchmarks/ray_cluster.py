@@ -28,6 +28,7 @@ from data_pipelines.curation.scan import merge_shares, scan, scan_share
 from data_pipelines.curation.scan_parts import SAMPLES
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.errors import ConfigError
+from data_pipelines.workers.ray_tasks import keep_quiet
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.spread import Finished
 
@@ -61,7 +62,7 @@ def main() -> int:
     args = parser.parse_args()
     settings = Settings(
         shards=8 if args.quick else args.shards,
-        samples=1500 if args.quick else args.samples,
+        samples=400 if args.quick else args.samples,
         rounds=1 if args.quick else args.rounds,
         seed=args.seed,
     )
@@ -101,6 +102,7 @@ def _on_cluster(work: Path, settings: Settings) -> dict[str, Any]:
         from ray.cluster_utils import Cluster
     except ImportError as error:
         raise ConfigError("this needs Ray: pip install 'vlsuite[ray]'") from error
+    keep_quiet(ray)
     start = time.perf_counter()
     own: dict[str, Any] = {"num_cpus": 1, "object_store_memory": _STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={**own, "include_dashboard": False})

@@ -90,6 +90,11 @@ def influences_of(spec: str, stated: Sequence[str] = ()) -> dict[str, str]:
     return known | _stated(stated)
 
 
+def is_stated(stated: Sequence[str], name: str) -> bool:
+    """Whether a user gave this factor."""
+    return any(entry.partition("=")[0] == name for entry in stated)
+
+
 def prompts_label(templates: Sequence[Any]) -> str:
     """What the prompts column says: "80 prompts", "1 prompt: a photo of a {c}."."""
     if len(templates) == 1:

@@ -136,6 +136,18 @@ class PerUnit:
         kept = _deflated(values.astype(np.float32)), _deflated(images.astype(np.uint32))
         return cls(*kept, most)
 
+    @classmethod
+    def of_class_recall(
+        cls,
+        is_hit: Bool[np.ndarray, " images"],
+        labels: Int64[np.ndarray, " images"],
+        images: Int64[np.ndarray, " images"],
+    ) -> "PerUnit":
+        """What each image adds to mean per-class recall: its hit, by the size of its class."""
+        classes, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+        weights = len(labels) / (len(classes) * sizes)
+        return cls.pack(is_hit * weights[numbers], images, most=float(weights.max()))
+
     def unpack(self) -> tuple[Float64[np.ndarray, " values"], Int64[np.ndarray, " values"]]:
         """Values, and numbers of their images.
 

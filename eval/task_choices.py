@@ -23,6 +23,7 @@ TASK_PACKAGES = (
     "eval.zero_shot",
     "eval.matching",
     "eval.generation",
+    "eval.probes",
     "eval.robustness",
     "eval.safety",
     "eval.omnibench",

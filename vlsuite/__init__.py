@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from vlsuite.api.building import build_shards
     from vlsuite.api.comparison import compare
     from vlsuite.api.detection import detect
+    from vlsuite.api.embeddings import embed
     from vlsuite.api.evaluation import evaluate
     from vlsuite.api.models import embed_images, embed_texts, load_model
     from vlsuite.api.recipes import recipe
+    from vlsuite.api.searching import search
     from vlsuite.api.shards import open_shards
     from vlsuite.api.training import train
     from vlsuite.api.version import __version__
@@ -31,12 +33,14 @@ __all__ = [
     "build_shards",
     "compare",
     "detect",
+    "embed",
     "embed_images",
     "embed_texts",
     "evaluate",
     "load_model",
     "open_shards",
     "recipe",
+    "search",
     "train",
 ]
 
@@ -45,12 +49,14 @@ _MODULE_OF = {
     "build_shards": "building",
     "compare": "comparison",
     "detect": "detection",
+    "embed": "embeddings",
     "embed_images": "models",
     "embed_texts": "models",
     "evaluate": "evaluation",
     "load_model": "models",
     "open_shards": "shards",
     "recipe": "recipes",
+    "search": "searching",
     "train": "training",
 }
 

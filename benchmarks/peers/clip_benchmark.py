@@ -9,8 +9,12 @@ What each setting of :func:`evaluate` is for:
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from benchmarks.peers import environment as peer_environment
 from benchmarks.peers.environment import PeerEnvironment
@@ -87,3 +91,55 @@ def evaluate(
         log=folder / f"{task}.log",
     )
     return Scored(json.loads(out.read_text())["metrics"], report.seconds, report.peak_bytes)
+
+
+class Probed(NamedTuple):
+    """What its linear probe gave on features that are given.
+
+    Attributes:
+        accuracy: on the test part.
+        weight_decay: that its search chose.
+        cpu_s: of the search and the last fit.
+    """
+
+    accuracy: float
+    weight_decay: float
+    cpu_s: float
+
+
+def probe(
+    environment: PeerEnvironment,
+    parts: Mapping[str, tuple[Tensor, Tensor]],
+    *,
+    folder: Path,
+    threads: int,
+    epochs: int,
+    seed: int,
+) -> Probed:
+    """Its search for the weight decay and its fit, with its default rate and batch size.
+
+    Args:
+        parts: features and classes of "train", "val" and "test".
+        folder: for its files.
+        epochs: of each fit; its default is 10.
+    Raises:
+        BenchmarkError: it fails; names its log.
+    """
+    features = folder / "features"
+    features.mkdir(parents=True)
+    for name, (vectors, labels) in parts.items():
+        torch.save(vectors, features / f"features_{name}.pt")
+        torch.save(labels, features / f"targets_{name}.pt")
+    program = Path(__file__).parent / "inside" / "linear_probe.py"
+    report = run_timed(
+        [
+            environment.python,
+            program,
+            *("--features", features, "--epochs", str(epochs), "--seed", str(seed)),
+        ],
+        cwd=folder,
+        threads=threads,
+        log=folder / "probe.log",
+    )
+    found = json.loads(report.lines[-1].text)
+    return Probed(found["lp_acc1"], found["weight_decay"], found["cpu_s"])

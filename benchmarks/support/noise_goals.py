@@ -19,8 +19,7 @@ from eval.studies.noise.figures import title_of
 from eval.studies.noise.records import CellRecord
 from eval.studies.noise.statistics import LEAST_HITS, Statistics
 from eval.studies.noise.summary import detections
-from eval.studies.noise.tables import share
-from eval.studies.tables import Table, as_text
+from eval.studies.tables import Table, as_text, number
 
 #: Seeds behind a verdict, at least.
 LEAST_SEEDS = 3
@@ -127,7 +126,7 @@ def goal_table(goals: Sequence[Goal]) -> str:
             title_of(goal.method),
             goal.item,
             goal.bar,
-            share(None if goal.estimate is None else goal.estimate.to_dict()),
+            number(None if goal.estimate is None else goal.estimate.to_dict()),
             goal.verdict,
         )
         for goal in goals

@@ -80,7 +80,7 @@ def interval(hits: int, number: int) -> list[JsonValue]:
     share, z2 = hits / number, 1.96**2
     middle = (share + z2 / (2 * number)) / (1 + z2 / number)
     half = (z2 * (share * (1 - share) / number + z2 / (4 * number**2))) ** 0.5 / (1 + z2 / number)
-    return [max(middle - half, 0.0), min(middle + half, 1.0)]
+    return [0.0 if not hits else middle - half, 1.0 if hits == number else middle + half]
 
 
 def _are_compared(

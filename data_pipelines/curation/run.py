@@ -294,9 +294,6 @@ def _report(out_dir: Path, stored: dict[str, Any], *, was_there: bool) -> RunRep
         out_dir=out_dir,
         num_samples=stored["samples"],
         num_kept=stored["kept"],
-        stages=tuple(
-            StageCounts(**{k: tuple(v) if isinstance(v, list) else v for k, v in one.items()})
-            for one in stored["stages"]
-        ),
+        stages=tuple(map(StageCounts.of, stored["stages"])),
         was_there=was_there,
     )

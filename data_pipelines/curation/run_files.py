@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.bounded_json import read_json
+from data_pipelines.bounded_json import MOST_ANNOTATION_BYTES, MOST_ANNOTATIONS, read_json
 from data_pipelines.errors import DataError
 
 #: Names inside the folder of a run.
@@ -21,7 +21,7 @@ def stored_run(folder: Path) -> dict[str, Any]:
     """
     path = folder / RUN_NAME
     try:
-        stored = read_json(path)
+        stored = read_json(path, most_values=MOST_ANNOTATIONS, most_bytes=MOST_ANNOTATION_BYTES)
         version = stored["format_version"] if stored["tool"] == "vlsuite" else None
     except FileNotFoundError:
         raise DataError(

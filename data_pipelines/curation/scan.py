@@ -6,7 +6,7 @@ shards again that changed since; the bytes are the same however often it was sto
 many processes it ran, and on however many machines.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from data_pipelines.curation.scan_parts import (
@@ -20,13 +20,10 @@ from data_pipelines.curation.scan_parts import (
     scanned,
 )
 from data_pipelines.curation.scan_settings import ScanSettings
-from data_pipelines.errors import DataError
 from data_pipelines.shards.atomic import remove_unfinished
-from data_pipelines.shards.shard_set import Shard, name_of
-from data_pipelines.workers.share import Share
+from data_pipelines.shards.shard_set import name_of
+from data_pipelines.workers.share import Share, refuse_missing
 from data_pipelines.workers.spread import Workers
-
-_NAMED_SHARDS, _NAMED_RANKS = 3, 20
 
 
 def scan(
@@ -104,25 +101,6 @@ def merge_shares(
     own = Workers(processes=workers)
     found = scanned(shards, folder, settings, own, progress, only_stored=True)
     missing = [number for number, one in enumerate(found) if one.is_missing]
-    if missing:
-        raise DataError(_missing_told(missing, shards, folder, world))
+    refuse_missing(missing, list(map(name_of, shards)), folder=folder, world=world)
     remove_unfinished(folder / SAMPLES)
     return finish_table(folder, found, identity)
-
-
-def _missing_told(
-    missing: Sequence[int], shards: Sequence[Shard], folder: Path, world: int | None
-) -> str:
-    names = [name_of(shards[number]) for number in missing[:_NAMED_SHARDS]]
-    told = ", ".join(names) + (", ..." if len(missing) > len(names) else "")
-    if world:
-        ranks = sorted({number % world for number in missing})
-        shown = ", ".join(map(str, ranks[:_NAMED_RANKS]))
-        more = f" and {len(ranks) - _NAMED_RANKS} more" if len(ranks) > _NAMED_RANKS else ""
-        which = "rank" if len(ranks) == 1 else "ranks"
-        told += f"; {which} {shown}{more} of {world}"
-    return (
-        f"{len(missing):,} of {len(shards):,} parts of {folder} are missing, of other settings or "
-        f"older than their shards ({told}); run them again, or scan without --merge, which reads "
-        "these shards itself"
-    )

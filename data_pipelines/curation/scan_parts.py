@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,15 +19,13 @@ from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards.atomic import make_folder, write_file
 from data_pipelines.shards.shard_set import Shard
 from data_pipelines.subsets.pool import shards_at
+from data_pipelines.workers.shared_storage import await_file
 from data_pipelines.workers.spread import Finished, Workers, in_order, spread
 
 #: Names inside the folder of a table; the folder's own name beside the shards.
 TABLE_NAME, SAMPLES, DEFAULT_FOLDER = "table.json", "samples", "curation"
 
 _NAMED_ERRORS = 3
-
-#: A network file system may keep names for so long that another machine's files are not seen.
-_SEEN_AFTER = 60.0  # seconds
 
 #: Of shards as they are finished.
 Progress = Callable[[Iterable[Finished]], Iterable[Finished]]
@@ -101,7 +98,7 @@ def scanned(
     finished = []
     for done in progress(spread(one, shards, workers=workers)):
         if workers.ray and not done.result.error:
-            _await_part(own / done.result.part, done.result.bytes)
+            await_file(own / done.result.part, done.result.bytes)
         finished.append(done)
     found = in_order(finished)
     _refuse_errors(found)
@@ -112,22 +109,6 @@ def _elsewhere(settings: ScanSettings) -> ScanSettings:
     """Settings for processes that run in another folder."""
     model = settings.language_model
     return replace(settings, language_model=model and Path(os.path.abspath(model)))
-
-
-def _await_part(path: Path, size: int) -> None:
-    """Wait until a file that another machine wrote is seen here.
-
-    Raises:
-        DataError: it does not come.
-    """
-    end = time.monotonic() + _SEEN_AFTER
-    while not path.is_file() or path.stat().st_size != size:
-        if time.monotonic() > end:
-            raise DataError(
-                f"a node of the cluster wrote {path}, which is not here; the folder of the table "
-                "must lie on storage that all nodes share: choose another --out"
-            )
-        time.sleep(0.5)
 
 
 def finish_table(folder: Path, found: Sequence[ScannedShard], identity: dict) -> ScanReport:

@@ -30,12 +30,22 @@ _IDENTITY = ("id", "uid", "shard", "row")
 _BATCH_ROWS = 1 << 16
 
 
+class StageRule(NamedTuple):
+    """A rule that judged a number, as expressions over the table's columns; for reports."""
+
+    reason: str
+    value: str
+    threshold: str
+
+
 class StageCounts(NamedTuple):
     """What one stage was given and did with it.
 
     Attributes:
         reasons: of the dropped, with their numbers.
         figures: what the filter measured.
+        columns: of the table, that its rules name.
+        rules: those of one reason that judged a number.
     """
 
     stage: str
@@ -45,6 +55,15 @@ class StageCounts(NamedTuple):
     reasons: dict[str, int]
     warnings: tuple[str, ...] = ()
     figures: Mapping[str, JsonValue] = MappingProxyType({})
+    columns: tuple[str, ...] = ()
+    rules: tuple[StageRule, ...] = ()
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> "StageCounts":
+        """As run.json has it, also that of an earlier version."""
+        found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        rules = tuple(StageRule(*rule) for rule in stored.get("rules", ()))
+        return cls(**found | {"rules": rules})
 
 
 class Stages:
@@ -155,6 +174,12 @@ class Stages:
             reasons=reasons,
             warnings=tuple(given.warnings),
             figures=given.figures,
+            columns=tuple(columns),
+            rules=tuple(
+                StageRule(rule.reason, rule.value, rule.threshold)
+                for rule in rules
+                if rule.reason and rule.value != "NULL"
+            ),
         )
         _refuse_unaccounted(counts)
         self._left = counts.kept

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data_pipelines.bounded_json import read_json
+from data_pipelines.bounded_json import MOST_ANNOTATION_BYTES, MOST_ANNOTATIONS, read_json
 from data_pipelines.curation.parts import note_of, opened_part
 from data_pipelines.curation.scan_parts import DEFAULT_FOLDER, SAMPLES, TABLE_NAME
 from data_pipelines.curation.scan_shard import FORMAT_VERSION
@@ -161,7 +161,7 @@ def open_table(path: Path) -> Table:
 
 def _stored(path: Path) -> dict[str, Any]:
     try:
-        stored = read_json(path)
+        stored = read_json(path, most_values=MOST_ANNOTATIONS, most_bytes=MOST_ANNOTATION_BYTES)
         is_ours = stored["tool"] == "vlsuite" and bool(stored["shards"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} cannot be read: {error}; scan the shards again") from error

@@ -186,9 +186,7 @@ def _filled(embeddings: Embeddings, choice: IndexChoice) -> Any:
         index.hnsw.efConstruction = _CONSTRUCTION
     else:
         lists = lists_of(len(embeddings))
-        index = faiss.IndexIVFScalarQuantizer(
-            faiss.IndexFlatIP(width), width, lists, half, metric
-        )
+        index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(width), width, lists, half, metric)
         index.cp.seed, index.cp.min_points_per_centroid = choice.seed + 1, 1
         index.cp.max_points_per_centroid = _TRAINING
     index.train(_sampled(embeddings, choice.kind, _training_rows(len(embeddings))))
@@ -266,9 +264,7 @@ def _look_at(index: Any, name: str, number: int) -> None:
         index.nprobe = number
 
 
-def _rescored(
-    embeddings: Embeddings, kind: str, queries: np.ndarray, rows: np.ndarray
-) -> Nearest:
+def _rescored(embeddings: Embeddings, kind: str, queries: np.ndarray, rows: np.ndarray) -> Nearest:
     """Best first by the stored vectors; an index keeps rounded ones."""
     wanted = np.unique(rows[rows >= 0])
     vectors = _sampled(embeddings, kind, wanted)

@@ -6,6 +6,7 @@ reason: stored rows and skipped ones are together the rows of the inputs.
 """
 
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from data_pipelines.texts import counted
 ABOUT, NOTES, SKIPPED = "embeddings.json", "parts", "skipped"
 FORMAT_VERSION = 1
 _LOCK = ".lock"
+_PATIENCE = 5.0  # seconds
 _SKIPPED = pa.schema(
     [
         pa.field("uid", pa.string(), nullable=False),
@@ -139,7 +141,8 @@ class EmbeddingsWriter:
             raise ConfigError(f"--out {self.folder} is a file; give a folder")
         notes = sorted((self.folder / NOTES).glob("*.json"))
         about = self.folder / ABOUT
-        if not notes and not about.is_file() and _has_files(self.folder):
+        is_own = (self.folder / NOTES).is_dir() or about.is_file()
+        if not is_own and any(self.folder.iterdir()):
             raise ConfigError(
                 f"{self.folder} holds other files; choose a new or empty folder by --out"
             )
@@ -238,13 +241,17 @@ def writing_alone(folder: Path) -> Iterator[None]:
         ConfigError: another command is writing to it.
         DataError: it cannot be made.
     """
-    make_folder(folder)
+    make_folder(folder / NOTES)
     try:
         lock = open_lock(folder / _LOCK)
     except OSError as error:
         raise DataError(f"cannot write {folder}: {error.strerror}; choose another --out") from error
     try:
-        if not try_lock(lock):
+        # processes of a command that was killed hold it until they notice
+        until = time.monotonic() + _PATIENCE
+        while not (is_ours := try_lock(lock)) and time.monotonic() < until:
+            time.sleep(0.1)
+        if not is_ours:
             raise ConfigError(f"another command is writing to {folder}; wait for it")
         (folder / ABOUT).unlink(missing_ok=True)
         for own in [folder, *(path for path in folder.iterdir() if path.is_dir())]:
@@ -390,10 +397,6 @@ def _read_note(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _has_files(folder: Path) -> bool:
-    return any(path.name != _LOCK for path in folder.iterdir())
 
 
 def _told(names: Sequence[str], stored: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ names them (rom1504/clip-retrieval, clip_inference/writer.py); its indexing read
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +114,7 @@ class NpyLayout:
 class ClipRetrievalLayout(NpyLayout):
     """As ``clip-retrieval inference`` writes; ``uid`` and ``row`` are columns beside its own."""
 
-    _NAMES = {IMAGES: "img_emb", TEXTS: "text_emb"}
+    _NAMES: ClassVar[dict[str, str]] = {IMAGES: "img_emb", TEXTS: "text_emb"}
 
     def _array(self, number: int, count: int, kind: str) -> str:
         name = self._NAMES[kind]

@@ -128,7 +128,7 @@ def _listed(table: Path, reading: Reading) -> Iterator[Listed]:
     caption = _first(names, reading.caption_column, _CAPTION_COLUMNS)
     if reading.kind == TEXTS:
         image = None
-    if image is None and caption is None or image is None and reading.kind != TEXTS:
+    if (image is None and caption is None) or (image is None and reading.kind != TEXTS):
         what = "caption" if reading.kind == TEXTS else "image"
         raise DataError(
             f"{table} has no column that is known to hold {what}s ({', '.join(names[:20])}); name "

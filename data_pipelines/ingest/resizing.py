@@ -30,9 +30,6 @@ _FILTERS = {
 _JPEG = b"\xff\xd8"
 _GAP = 2  # a JPEG is decoded at reduced size where this many times the asked size is left
 
-Pixels = UInt8[np.ndarray, "height width 3"]
-
-
 #: Reads the header of encoded bytes and refuses what must not be decoded (``BadSampleError``).
 #: It gives ``width`` and ``height`` of the upright picture, and ``decode(shrink=)`` gives
 #: ``values`` (upright RGB at 1 / shrink of the size, or at full size) and ``mended``.
@@ -149,7 +146,9 @@ def _shrink(width: int, height: int, layout: Layout) -> int:
     return 1
 
 
-def _laid_out(values: Pixels, layout: Layout, settings: PictureSettings) -> Pixels:
+def _laid_out(
+    values: UInt8[np.ndarray, "height width 3"], layout: Layout, settings: PictureSettings
+) -> UInt8[np.ndarray, "new_height new_width 3"]:
     height, width = values.shape[:2]
     if (width, height) != (layout.width, layout.height):
         is_larger = width > layout.width or height > layout.height
@@ -169,7 +168,7 @@ def _laid_out(values: Pixels, layout: Layout, settings: PictureSettings) -> Pixe
     return values
 
 
-def _encoded(values: Pixels, settings: PictureSettings) -> bytes:
+def _encoded(values: UInt8[np.ndarray, "height width 3"], settings: PictureSettings) -> bytes:
     if settings.encode_format == "jpg":
         return simplejpeg.encode_jpeg(
             np.ascontiguousarray(values),

@@ -91,6 +91,9 @@ class Robots:
                 self._known.popitem(last=False)
         else:
             self._known.move_to_end(origin)
+        if known.done():
+            return known.result()
+        # a request that gives up must not end the question of the others
         return await asyncio.shield(known)
 
     async def _asked(self, origin: URL) -> _Rules:

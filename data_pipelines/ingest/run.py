@@ -6,11 +6,12 @@ stopped and by however many processes it ran.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_pipelines.errors import ConfigError, DataError
+from data_pipelines.ingest.ahead import Ahead
 from data_pipelines.ingest.list_parts import cut
 from data_pipelines.ingest.places import Places, owned_places
 from data_pipelines.ingest.processes import fill_in_processes
@@ -69,6 +70,7 @@ def ingest(
     run: RunSettings | None = None,
     origin: Origin | None = None,
     tell: Tell = lambda rows, pictures: None,
+    total: Callable[[int], None] = lambda rows: None,
 ) -> IngestReport:
     """Fetch the pictures of lists of addresses and write them as shards.
 
@@ -78,6 +80,7 @@ def ingest(
         open_picture: see ``resizing.Opener``.
         origin: recorded in the manifest.
         tell: is told of rows as they find their fate.
+        total: is told how many there are, when the lists have been read.
     Raises:
         DataError: the lists cannot be read or have no rows; ``out`` cannot be used; too few rows of
             a shard gave a picture; or the disk refuses.
@@ -104,14 +107,20 @@ def ingest(
             retried=frozenset(run.retry_status) or None,
             share=run.workers,
         )
-        return _Run(work, run, lists, tell).to_the_end(origin or Origin())
+        return _Run(work, run, lists, tell, total).to_the_end(origin or Origin())
 
 
 class _Run:
     def __init__(
-        self, work: Work, settings: RunSettings, lists: Sequence[Path], tell: Tell
+        self,
+        work: Work,
+        settings: RunSettings,
+        lists: Sequence[Path],
+        tell: Tell,
+        total: Callable[[int], None],
     ) -> None:
-        self._work, self._settings, self._lists, self._tell = work, settings, lists, tell
+        self._work, self._settings, self._lists = work, settings, lists
+        self._tell, self._total = tell, total
         self._skips = Skips()
         self._results: dict[int, ShardResult] = {}
         self._num_poor = 0
@@ -122,7 +131,8 @@ class _Run:
         places.begin()
         shards = self._shards_to_fill()
         if self._settings.workers == 1:
-            fill_shards(self._work, lambda: next(shards, None), tell=self._tell, done=self._done)
+            with Ahead(shards) as ahead:
+                fill_shards(self._work, ahead.next, tell=self._tell, done=self._done)
         else:
             fill_in_processes(
                 self._work,
@@ -142,15 +152,16 @@ class _Run:
 
     def _shards_to_fill(self) -> Iterator[int]:
         places = self._work.places
-        for shard, _ in cut(self._lists, places.lists, self._work.lists, self._skips):
-            if self._num_poor >= _MOST_POOR:
-                self._refuse_poor([one for one in self._results.values() if not one.is_done])
+        num_rows = 0
+        for shard, rows in cut(self._lists, places.lists, self._work.lists, self._skips):
+            num_rows += rows
             found = finished(places, shard, min_success=self._settings.min_success)
             if found is None or not found.is_done or self._is_retried(found):
                 yield shard
             else:
                 self._results[shard] = found
                 self._tell(found.rows, found.statuses.get(OK, 0))
+        self._total(num_rows)
 
     def _is_retried(self, found: ShardResult) -> bool:
         if not self._settings.retry_failed:
@@ -162,6 +173,8 @@ class _Run:
     def _done(self, result: ShardResult) -> None:
         self._results[result.shard] = result
         self._num_poor = 0 if result.is_done else self._num_poor + 1
+        if self._num_poor >= _MOST_POOR:
+            self._refuse_poor([one for one in self._results.values() if not one.is_done])
 
     def _refuse_poor(self, poor: Sequence[ShardResult]) -> None:
         if not poor:

@@ -10,6 +10,8 @@ import json
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, BinaryIO, NamedTuple
 
 from data_pipelines.curation.parts import note_of
@@ -32,8 +34,6 @@ from data_pipelines.subsets.raw_shard import RawSample, write_raw
 
 #: Of the list itself: no server can mend them.
 OF_THE_LIST = frozenset((NO_URL, BAD_URL, BAD_ROW, DUPLICATE))
-
-_MEMBERS_END = "json"
 
 
 class ShardResult(NamedTuple):
@@ -99,8 +99,11 @@ class ShardJob:
         self._outcomes: list[Outcome | None] = [
             Outcome(one.status) if one.status else None for one in self._rows
         ]
-        self._spool: BinaryIO = tempfile.TemporaryFile(dir=places.lists)  # noqa: SIM115
-        self._stored: dict[int, list[tuple[str, int, int]]] = {}
+        with _told(places):
+            self._spool: BinaryIO = tempfile.TemporaryFile(dir=places.lists)  # noqa: SIM115
+        self._stored: dict[int, tuple[int, list[tuple[str, int]]]] = {}
+        self._end = 0
+        self._lock = Lock()
         self._take_over(retried)
 
     @property
@@ -116,7 +119,7 @@ class ShardJob:
         before = read_outcomes(self._places.table(self.shard))
         if len(before) != len(self._rows):
             return
-        there = self._copy_samples({
+        self._copy_samples({
             row.uid: place
             for place, (row, outcome) in enumerate(zip(self._rows, before, strict=True))
             if outcome.status == OK
@@ -124,24 +127,21 @@ class ShardJob:
         for place, outcome in enumerate(before):
             is_kept = retried is not None and outcome.status not in retried
             if outcome.status == OK:
-                self._outcomes[place] = outcome if place in there else None
+                self._outcomes[place] = outcome if place in self._stored else None
             elif is_kept or outcome.status in OF_THE_LIST:
                 self._outcomes[place] = outcome
 
-    def _copy_samples(self, wanted: dict[str, int]) -> set[int]:
-        """Members of samples by id from the tar that is there, where it can be read."""
-        try:
-            with tarfile.open(self._places.tar(self.shard)) as tar:
-                for member in tar:
-                    uid, _, suffix = member.name.partition(".")
-                    stream = tar.extractfile(member)
-                    if uid in wanted and stream is not None:
-                        self._keep(wanted[uid], suffix, stream.read())
-        except (OSError, tarfile.TarError):
-            pass
-        whole = {p for p, parts in self._stored.items() if parts[-1][0] == _MEMBERS_END}
-        self._stored = {place: self._stored[place] for place in whole}
-        return whole
+    def _copy_samples(self, wanted: dict[str, int]) -> None:
+        """Members of samples by id from the tar that is there, as far as it can be read."""
+        found: dict[str, dict[str, bytes]] = {}
+        with suppress(OSError, tarfile.TarError), tarfile.open(self._places.tar(self.shard)) as tar:
+            for entry in tar:
+                uid, _, suffix = entry.name.partition(".")
+                stream = tar.extractfile(entry)
+                if uid in wanted and stream is not None:
+                    found.setdefault(uid, {})[suffix] = stream.read()
+                if uid in found and "json" in found[uid]:  # the last member of a sample
+                    self._keep(wanted[uid], found.pop(uid))
 
     def fail(self, place: int, outcome: Outcome) -> None:
         """A row has no picture."""
@@ -154,24 +154,19 @@ class ShardJob:
             DataError: the disk refuses.
         """
         row = self._rows[place]
-        self._stored[place] = []
-        self._keep(place, suffix, image)
+        members = {suffix: image}
         if row.caption is not None:
-            self._keep(place, "txt", row.caption.encode())
-        self._keep(place, _MEMBERS_END, _json_of(row, outcome))
+            members["txt"] = row.caption.encode()
+        self._keep(place, {**members, "json": _json_of(row, outcome)})
         self._outcomes[place] = outcome
 
-    def _keep(self, place: int, suffix: str, data: bytes) -> None:
-        try:
-            self._spool.seek(0, 2)
-            at = self._spool.tell()
+    def _keep(self, place: int, members: dict[str, bytes]) -> None:
+        data = b"".join(members.values())
+        with _told(self._places), self._lock:
+            at = self._end
             self._spool.write(data)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to {self._places.lists}: {error.strerror}; free space, mend "
-                "permissions or choose another --out"
-            ) from error
-        self._stored.setdefault(place, []).append((suffix, at, len(data)))
+            self._end += len(data)
+        self._stored[place] = (at, [(suffix, len(part)) for suffix, part in members.items()])
 
     def close(self) -> ShardResult:
         """Write the files; every row has an outcome.
@@ -202,19 +197,32 @@ class ShardJob:
 
     def discard(self) -> None:
         """Let go of what was fetched."""
-        self._spool.close()
+        with suppress(OSError):
+            self._spool.close()
 
     def _samples(self) -> Iterator[RawSample]:
         for place in sorted(self._stored):
-            members = {}
-            for suffix, at, size in self._stored[place]:
-                self._spool.seek(at)
-                members[suffix] = self._spool.read(size)
+            at, parts = self._stored[place]
+            with _told(self._places):
+                self._spool.seek(at)  # what was not written yet is, now
+                members = {suffix: self._spool.read(size) for suffix, size in parts}
             uid = self._rows[place].uid
             yield RawSample(uid, uid, members)
 
 
 _ENTRY = ("name", "samples", "bytes", "sha256")
+
+
+@contextmanager
+def _told(places: Places) -> Iterator[None]:
+    """What the disk refuses in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"cannot write to {places.lists}: {error.strerror or error}; free space, mend "
+            "permissions or choose another --out"
+        ) from error
 
 
 def _result(shard: int, rows: int, counts: dict[str, int], min_success: float) -> ShardResult:

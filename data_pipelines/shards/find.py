@@ -2,13 +2,19 @@
 
 import glob
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 import braceexpand
 
 from data_pipelines.errors import ShardError
+from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.shards.folder import BUILD_SUFFIX, MARKER_NAME, unfinished_place
 from data_pipelines.shards.manifest import MANIFEST_NAME
+
+#: Suffixes of tables of pairs, which others train from.
+_TABLES = frozenset({".csv", ".tsv", ".parquet"})
+_MOST_LOOKED_AT = 1000  # files of a folder without shards
 
 
 def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -31,10 +37,21 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
                     f"{path} is an address, and this reads shards in folders; copy them here first "
                     "(training and 'vlsuite curate scan' read addresses themselves)"
                 )
-            raise ShardError(f"no shard (.tar) at {path}; check the path or pattern")
+            raise ShardError(f"no shard (.tar) at {path}; {_advice(Path(path))}")
         found.update(dict.fromkeys(tars))
     _refuse_unfinished({path.parent for path in found})
     return list(found)
+
+
+def _advice(path: Path) -> str:
+    """What to do about a path without shards."""
+    inside = islice(path.rglob("*"), _MOST_LOOKED_AT) if path.is_dir() else ()
+    if any(one.suffix.lower().lstrip(".") in FORMAT_OF_SUFFIX for one in inside):
+        return (
+            "it holds pictures, so make shards of them: vlsuite data build image-folder --root "
+            f"{path} --out DIR"
+        )
+    return "check the path or pattern"
 
 
 def refuse_program(pattern: str) -> None:
@@ -64,6 +81,7 @@ def _find(path: str) -> list[Path]:
         found = [p for p in Path(path).rglob("*.tar") if not _is_being_built(p, below=Path(path))]
         return sorted(found, key=_natural)
     if Path(path).exists():
+        _refuse_table(Path(path))
         return [Path(path)]
     try:
         patterns = list(braceexpand.braceexpand(path))
@@ -76,6 +94,15 @@ def _find(path: str) -> list[Path]:
             raise ShardError(f"shard {pattern} of {path} does not exist; correct the range")
         tars += sorted(matches, key=_natural)
     return tars
+
+
+def _refuse_table(path: Path) -> None:
+    """A table of pairs is given where shards belong: say how these are made of it."""
+    if path.suffix.lower() in _TABLES:
+        raise ShardError(
+            f"{path} is a table, not a shard; make shards of it: vlsuite data build table --table "
+            f"{path} --out DIR (--help says how columns are named), then name DIR"
+        )
 
 
 def _is_being_built(path: Path, *, below: Path) -> bool:

@@ -3,18 +3,16 @@
 Equal samples give equal bytes: members carry a fixed time, owner and mode.
 """
 
-import io
 import json
-import tarfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from data_pipelines.bounded_json import parsed_json
+from data_pipelines.shards import tar_members
 from data_pipelines.shards.atomic import replacing
 from data_pipelines.shards.manifest import ShardEntry
 
-_MODE = 0o644
 _MOST_JSON = 1 << 24  # bytes
 
 
@@ -43,16 +41,12 @@ def write_raw(samples: Iterable[RawSample], path: Path) -> ShardEntry:
     """
     keys: set[str] = set()
     with replacing(path) as file:
-        stream = cast(io.BufferedIOBase, file)  # of which tarfile uses nothing but write
-        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as tar:
-            for sample in samples:
-                key = _unused(sample.key, keys)
-                keys.add(key)
-                for suffix, data in with_uid(sample.members, sample.uid).items():
-                    entry = tarfile.TarInfo(f"{key}.{suffix}")
-                    entry.size, entry.mode = len(data), _MODE
-                    tar.addfile(entry, io.BytesIO(data))
-                tar.members = []  # type: ignore[misc]  # it remembers each one
+        for sample in samples:
+            key = _unused(sample.key, keys)
+            keys.add(key)
+            for suffix, data in with_uid(sample.members, sample.uid).items():
+                file.write(tar_members.member(f"{key}.{suffix}", data))
+        file.write(tar_members.end(file.size))
     return ShardEntry(name=path.name, samples=len(keys), bytes=file.size, sha256=file.sha256)
 
 

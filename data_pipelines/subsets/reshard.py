@@ -1,15 +1,17 @@
 """The samples of a subset written anew, for storage that is read shard by shard.
 
-One shard is read and one is written at a time, so memory does not grow with the data. Which sample
-goes where follows from the subset alone: shards are of equal size (by one sample, at most), in the
-order of the pool, and every call writes the same bytes. What an interrupted call finished stays and
-is not written again.
+A process reads one shard and writes one at a time, so memory does not grow with the data. Which
+sample goes where follows from the subset alone: shards are of equal size (by one sample, at most),
+in the order of the pool, and every call writes the same bytes, by any number of processes. What an
+interrupted call finished stays and is not written again.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +32,8 @@ from data_pipelines.subsets.raw_shard import RawSample, write_raw
 from data_pipelines.subsets.subset import Subset, SubsetShard
 from data_pipelines.subsets.uid_column import uid_column
 from data_pipelines.subsets.uid_counts import Survey, survey
+from data_pipelines.workers.shared_storage import await_file
+from data_pipelines.workers.spread import Workers, spread
 
 #: Shards that an interrupted call finished, one a line; it goes with the last one.
 FINISHED_NAME = ".resharded.jsonl"
@@ -65,6 +69,7 @@ def reshard(
     max_bytes: int = DEFAULT_MAX_BYTES,
     overwrite: bool = False,
     created_by: str = "",
+    workers: Workers = Workers(),  # noqa: B008
     progress: Progress = iter,
 ) -> Resharded:
     """Write the samples of a subset to ``out``; members are copied as they are.
@@ -79,6 +84,7 @@ def reshard(
         max_bytes: of one shard, about: on average over all.
         overwrite: whether a set of ours in ``out`` is replaced.
         created_by: the command, for the manifest.
+        workers: processes that share the new shards, or a cluster whose nodes see all of them.
         progress: is given the new shards as they are written.
     Raises:
         DataError: the subset was made for other shards, or keeps none; a shard cannot be read;
@@ -93,13 +99,14 @@ def reshard(
     with building(out, overwrite=overwrite, plan=plan) as place:
         done = _finished(place)
         num_kept = len(done)
-        rows = _Rows(pool, parts)
-        work = list(pairwise(bounds))
-        for number, (first, last) in enumerate(progress(work)):
-            shard = f"{prefix}-{number:06d}.tar"
-            if shard not in done:
-                done[shard] = write_raw(rows.between(first, last), place / shard)
-                _note(place, done[shard])
+        left = [shard for shard in _new_shards(bounds, prefix) if shard.name not in done]
+        write = partial(_write, rows=_Rows(_anywhere(pool), parts), place=place)
+        for one in progress(spread(write, left, workers=workers)):
+            entry: ShardEntry = one.result
+            if workers.ray:
+                await_file(place / entry.name, entry.bytes)
+            done[entry.name] = entry
+            _note(place, entry)
         files = _copied(pool, place)
         manifest = Manifest(
             origin=origin_of(pool, created_by=created_by),
@@ -111,6 +118,31 @@ def reshard(
         manifest.save(place)
         (place / FINISHED_NAME).unlink(missing_ok=True)
     return Resharded(manifest, num_kept, found.num_repeated)
+
+
+class _NewShard(NamedTuple):
+    """A shard to write, of samples ``first`` to ``last`` (exclusive) of the subset."""
+
+    name: str
+    first: int
+    last: int
+
+
+def _new_shards(bounds: list[int], prefix: str) -> list[_NewShard]:
+    return [
+        _NewShard(f"{prefix}-{number:06d}.tar", first, last)
+        for number, (first, last) in enumerate(pairwise(bounds))
+    ]
+
+
+def _anywhere(pool: Pool) -> Pool:
+    """By paths that hold in processes of another folder."""
+    shards = [Path(os.path.abspath(s)) if isinstance(s, Path) else s for s in pool.shards]
+    return pool._replace(shards=shards)
+
+
+def _write(shard: _NewShard, *, rows: "_Rows", place: Path) -> ShardEntry:
+    return write_raw(rows.between(shard.first, shard.last), place / shard.name)
 
 
 class _Rows:

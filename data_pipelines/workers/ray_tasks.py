@@ -7,6 +7,7 @@ mistake of the user's (``UserError``) is the same on every node, and is not trie
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from data_pipelines.errors import ConfigError, DataError, UserError
@@ -18,11 +19,11 @@ R = TypeVar("R")
 #: Times that a task is tried again whose node or process died under it.
 _RETRIES = 5
 
-#: Tasks that run or wait in the cluster for each of its processors: none idles, and a million of
-#: tasks need no memory.
-_AHEAD = 3
-_FEWEST_WAITING = 64
-_COUNTED_EVERY = 64  # tasks; nodes come and go
+#: Tasks that run or wait in the cluster for each of its processors: none idles, a task that died
+#: with its node does not wait behind many others, and a million of tasks need no memory.
+_AHEAD = 2
+_FEWEST_WAITING = 4
+_COUNTED_EVERY = 8  # tasks; nodes come and go
 
 #: Of a cluster that is started here ("local"); tasks exchange words, not data.
 _STORE_BYTES = 80_000_000
@@ -74,6 +75,7 @@ def _imported() -> Any:
 
 
 def _connect(ray: Any, address: str) -> None:
+    keep_quiet(ray)
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
@@ -88,6 +90,12 @@ def _connect(ray: Any, address: str) -> None:
             f"no Ray cluster at '{address}': {told}; start one by 'ray start --head' and name it "
             "as HOST:6379, or leave --ray out"
         ) from error
+
+
+def keep_quiet(ray: Any) -> None:
+    """Keep what happens to nodes, and pages of their state, from standard output."""
+    with suppress(AttributeError):
+        ray._private.worker._worker_logs_enabled = False
 
 
 def _results(

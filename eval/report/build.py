@@ -9,19 +9,19 @@ import numpy as np
 
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
+from eval.class_answers import of_details
 from eval.errors import EvaluationError
 from eval.progress import duration
 from eval.report import axis_figures, detection_figures, figures, video_figures
 from eval.report.class_tables import class_tables, confusion_figure
 from eval.report.clip_costs import frames_of, remarks_on_clips
-from eval.report.figures import Picture
+from eval.report.figures import Picture, shifted_scores
 from eval.report.headlines import headlines
 from eval.report.page import render_page
 from eval.report.record import EvalPoint, RunRecord, TrainCurves, read_run, settings_of
 from eval.report.tabulate import benchmark_title, result_tables
 from eval.results import EvalResult, Example
 from eval.tasks import facts_named
-from eval.zero_shot.class_answers import of_details
 
 #: Benchmarks whose headlines are drawn with one row a data set.
 _OVERVIEWS = ("retrieval", "zero_shot")
@@ -150,7 +150,7 @@ def _shifts(results: Sequence[EvalResult]) -> Iterator[Draft]:
             is_base = base.dataset == name or (
                 base.split == name and base.dataset == shifted.dataset
             )
-            if name and same and is_base and base is not shifted:
+            if name and same and is_base and base is not shifted and shifted_scores(base, shifted):
                 yield (
                     figures.shift_figure(base, shifted),
                     f"Distribution shift: {base.dataset} to {shifted.dataset}",

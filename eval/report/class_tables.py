@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from data_pipelines.texts import counted
+from eval.class_answers import ClassAnswers, of_details
 from eval.metrics.intervals import wilson_limits
 from eval.report.figures import INK, STYLE, Picture, as_picture
 from eval.results import EvalResult
-from eval.zero_shot.class_answers import ClassAnswers, of_details
 
 #: Classes of the largest confusion matrix that is drawn; of more a table names the worst pairs.
 _MOST_DRAWN = 30

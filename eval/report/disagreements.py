@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int64
 
+from eval.class_answers import ClassAnswers, of_details
 from eval.data.dataset import EvalDataset
 from eval.report.sides import Side
 from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult
-from eval.zero_shot.class_answers import ClassAnswers, of_details
 
 #: Pictures of each data set and direction.
 SHOWN = 8

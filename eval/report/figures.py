@@ -18,6 +18,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from eval.report.record import TRAIN_COLUMNS, EvalPoint, TrainCurves
 from eval.report.tables import score_title
 from eval.results import EvalResult
+from eval.tasks import facts_named
 
 _BLUE, _VERMILLION, _GREEN, _PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 COLOURS = (_BLUE, _VERMILLION, _GREEN, _PURPLE, "#E69F00", "#56B4E9", "#000000")
@@ -56,6 +57,7 @@ LEAST_SMOOTHED = 2 * _WINDOWS
 SMOOTHING_NOTE = "Bold: means over a twentieth of the curve around each point; faint: records."
 
 _CHANCE_LABEL = "chance"
+_MOST_BARS = 6  # pairs of bars whose names can be read side by side
 
 
 class Picture(NamedTuple):
@@ -150,9 +152,26 @@ def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Pic
         return as_picture(figure)
 
 
+def shifted_scores(base: EvalResult, shifted: EvalResult) -> list[str]:
+    """The shares that both have; of many the headlines of their task alone."""
+    names = [
+        name
+        for name, score in base.scores.items()
+        if name in shifted.scores and score.unit == "share"
+    ]
+    if len(names) <= _MOST_BARS:
+        return names
+    headlines = facts_named(base.benchmark).headlines
+    return [name for name in headlines if name in names] or names[:_MOST_BARS]
+
+
 def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
-    """The same model on a data set and on its shifted form, bars side by side with intervals."""
-    names = [name for name in base.scores if name in shifted.scores]
+    """The same model on a data set and on its shifted form, bars side by side with intervals.
+
+    Args:
+        base, shifted: results of one task that share some of ``shifted_scores``.
+    """
+    names = shifted_scores(base, shifted)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.4, 3.4))
         axes = figure.subplots()

@@ -9,6 +9,8 @@ from eval.report.tabulate import benchmark_title
 from eval.results import EvalResult
 from eval.tasks import facts_named
 
+_FIRST = {"zero_shot": 0, "retrieval": 1}
+
 
 class Headline(NamedTuple):
     """One score: all texts, ready to print; chance is empty where a score has no such level."""
@@ -24,8 +26,11 @@ class Headline(NamedTuple):
 
 
 def headlines(results: Sequence[EvalResult]) -> Iterator[Headline]:
-    """The first headline score that each result has; of a task without headlines its first."""
-    for result in results:
+    """The first headline score that each result has; of a task without headlines its first.
+
+    What most people ask first comes first: zero-shot classification and retrieval.
+    """
+    for result in sorted(results, key=lambda one: _FIRST.get(one.benchmark, len(_FIRST))):
         names = [name for name in facts_named(result.benchmark).headlines if name in result.scores]
         name = next(iter(names or result.scores), None)
         if name is None:

@@ -1,15 +1,14 @@
-"""Opens "transformers:FOLDER_OR_HUB_NAME": an omni model run here, with what a user may choose."""
+"""Opens "transformers:FOLDER_OR_HUB_NAME": a CLIP, a SigLIP, or an omni model with settings."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data_pipelines.options import option
+from eval.errors import EvaluationError
 from vlsuite.models.opening import openers
 
 if TYPE_CHECKING:
     import torch
-
-    from eval.respondents.omni_transformers import OmniTransformers
 
 
 @openers.register("transformers")
@@ -32,12 +31,22 @@ class TransformersSettings:
     max_side: int | None = option(default=None, metavar="PX")
     batch_size: int | None = option(default=None, metavar="N")
 
-    def open(self, rest: str, device: "torch.device") -> "OmniTransformers":
-        """The loaded model.
+    def open(self, rest: str, device: "torch.device") -> Any:
+        """The loaded model: one that embeds, or an omni model that is asked.
 
         Raises:
-            EvaluationError: see ``load_omni``.
+            EvaluationError: see ``load_omni``; or settings of asking for a model that embeds.
+            ModelError: see ``vlsuite.models.huggingface_clip.folder.load``.
         """
+        from vlsuite.models.huggingface_clip import folder
+
+        if folder.is_dual_encoder(rest):
+            if self != TransformersSettings():
+                raise EvaluationError(
+                    f"transformers:{rest} embeds and is not asked, so it has no settings; leave "
+                    "model.* out"
+                )
+            return folder.load(rest, device=device)
         from eval.respondents.omni_transformers import OmniConfig, load_omni
 
         told = {

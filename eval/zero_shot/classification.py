@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
+from eval.class_answers import ClassAnswers, first_classes
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.metrics.intervals import RECALL_INTERVAL, WILSON, per_class_score, wilson_score
@@ -20,7 +21,6 @@ from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.class_answers import ClassAnswers, first_classes
 from eval.zero_shot.templates import no_classes, templates_for
 
 _TOP_K = (1, 5)
@@ -132,7 +132,9 @@ class ZeroShotClassification:
             per_image={
                 f"top{k}": PerImage.pack(places < k, images.rows, len(self.dataset)) for k in ks
             },
-            per_unit={"mean_per_class_recall": _recall_parts(places < 1, labels, images.rows)},
+            per_unit={
+                "mean_per_class_recall": PerUnit.of_class_recall(places < 1, labels, images.rows)
+            },
         )
 
     def _places(
@@ -173,14 +175,3 @@ class ZeroShotClassification:
             count=self.num_examples,
             seed=self.seed,
         )
-
-
-def _recall_parts(
-    is_hit: Bool[np.ndarray, " images"],
-    labels: Int64[np.ndarray, " images"],
-    rows: Int64[np.ndarray, " images"],
-) -> PerUnit:
-    """What each image adds to mean per-class recall: its hit, by the size of its class."""
-    classes, numbers, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    weights = len(labels) / (len(classes) * sizes)
-    return PerUnit.pack(is_hit * weights[numbers], rows, most=float(weights.max()))

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import vlsuite
 from data_pipelines.settings import to_dict
@@ -43,6 +44,11 @@ def test_a_run_tells_what_came_out(run, shards):
     assert [r["step"] for r in run.records if r["kind"] == "train"] == [1, 2, 3, 4]
     assert run.metrics["loss"] > 0
     assert [result["benchmark"] for result in run.validation] == ["zero_shot"]
+    board = EventAccumulator(str(run.folder / "tensorboard"))
+    board.Reload()
+    (event,) = board.Scalars("eval/set/zero_shot/top1")
+    assert event.value == pytest.approx(run.validation[0]["scores"]["top1"]["value"])
+    assert len(board.Tags()["images"]) == run.config.validation.examples
     model = run.model(device="cpu")
     embeds = vlsuite.embed_images(model, [vlsuite.open_shards(shards)[0].image])
     assert embeds.shape == (1, model.embed_dim)

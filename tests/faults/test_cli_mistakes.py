@@ -60,6 +60,32 @@ def test_shard_that_is_no_tar(capsys, tmp_path):
     assert "text.tar" in _mistake(capsys, "train", "cifar10", "--set", f"data.train={path}")
 
 
+def test_tables_and_pictures_where_shards_belong(capsys, tmp_path):
+    table = tmp_path / "pairs.csv"
+    table.write_text("path,caption\na.jpg,a\n")
+    (tmp_path / "photos" / "cats").mkdir(parents=True)
+    (tmp_path / "photos" / "cats" / "a.JPG").write_bytes(b"")
+    for path, command in (
+        (table, f"vlsuite data build table --table {table} --out DIR"),
+        (tmp_path / "photos", f"data build image-folder --root {tmp_path / 'photos'} --out DIR"),
+    ):
+        assert command in _mistake(capsys, "train", "cifar10", "--set", f"data.train={path}")
+        assert command in _mistake(capsys, "data", "validate", path)
+
+
+def test_a_model_folder_where_weights_belong(capsys, tmp_path, shards):
+    (tmp_path / "run" / "export").mkdir(parents=True)
+    (tmp_path / "run" / "export" / "open_clip_config.json").write_text("{}")
+    for folder in ("run", "run/export"):
+        for key in ("pretrained", "name"):
+            start = _quick(shards, tmp_path / "new")
+            line = _mistake(capsys, *start, "--set", f"model.{key}={tmp_path / folder}")
+            assert f"model.name=local-dir:{tmp_path / 'run' / 'export'}" in line
+    start = _quick(shards, tmp_path / "new")
+    line = _mistake(capsys, *start, "--set", f"model.pretrained={tmp_path}")
+    assert "'vlsuite export RUN' writes" in line
+
+
 def test_unreadable_shard(capsys, tmp_path, shards):
     path = tmp_path / "locked.tar"
     path.write_bytes((shards / "shard-000000.tar").read_bytes())
@@ -390,7 +416,7 @@ def test_store_that_cannot_be_written(evaluation, tmp_path):
 def test_results_that_cannot_be_written(evaluation, tmp_path):
     (tmp_path / "file").write_text("")
     line = evaluation.mistake("--data", evaluation.data, "--out", "file")
-    assert "cannot write file" in line
+    assert "--out file is a file; give a folder" in line
 
 
 def test_full_disk(evaluation, tmp_path):

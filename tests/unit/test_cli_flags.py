@@ -23,8 +23,8 @@ def test_flags_and_defaults_are_the_agreed_ones():
 
 
 def _all_lines() -> Iterator[str]:
-    for command in main._COMMANDS:
-        parser = main._build_parser(command)
+    for command in main.COMMANDS:
+        parser = main.build_parser(command)
         yield from _lines(_subparsers(parser)[command], command)
 
 

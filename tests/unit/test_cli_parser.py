@@ -32,6 +32,7 @@ _SAMPLES = {
         ("evaluate", "vlsuite: argument COMMAND: there is no 'evaluate'; write vlsuite eval"),
         ("zzz", "there is no 'zzz'; choose from data, "),
         ("--jsn doctor", "vlsuite: unknown option --jsn"),
+        ("--json doctor", "unknown option --json; write it last: vlsuite COMMAND ... --json"),
         ("--import", "--import: expected one argument; write --import FILE_OR_MODULE"),
         ("train emoji --lr 1e-3", "train: unknown option --lr; write --set optim.lr=1e-3 (see"),
         ("train emoji --lr=1e-3", "train: unknown option --lr; write --set optim.lr=1e-3 (see"),
@@ -73,9 +74,9 @@ def test_a_mistake_is_one_line(words, told, capsys):
         assert said.err.endswith(f"(see '{command} --help')\n")
 
 
-@pytest.mark.parametrize("command", program._COMMANDS)
+@pytest.mark.parametrize("command", program.COMMANDS)
 def test_every_parser_speaks_so(command):
-    parsers = list(_all(program._build_parser(command)))
+    parsers = list(_all(program.build_parser(command)))
     assert len(parsers) > 1
     assert all(isinstance(parser, CommandParser) for parser in parsers)
 

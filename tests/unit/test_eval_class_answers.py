@@ -8,6 +8,12 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
+from eval.class_answers import (
+    ClassAnswers,
+    first_classes,
+    of_details,
+    without_answers,
+)
 from eval.errors import EvaluationError
 from eval.metrics.intervals import wilson_score
 from eval.report.class_tables import class_tables, confusion_figure
@@ -15,12 +21,6 @@ from eval.report.compare import build_comparison
 from eval.report.disagreements import disagreements
 from eval.report.sides import Side, differing
 from eval.results import EvalResult, Origin, PerImage
-from eval.zero_shot.class_answers import (
-    ClassAnswers,
-    first_classes,
-    of_details,
-    without_answers,
-)
 from tests.support.evaluation_data import noise_png
 
 NAMES = ("cat", "dog", "<b>boat</b>", "tree")

@@ -31,6 +31,8 @@ GUESSED = (
     "recipe",
     "embed_images",
     "embed_texts",
+    "embed",
+    "search",
 )
 
 

@@ -1,10 +1,15 @@
 """Every plot of a report says what its axes are."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from eval.metrics.intervals import wilson_score
 from eval.report import axis_figures, figures
+from eval.results import Score
+from tests.support.eval_results import example_result
 
 
 @pytest.fixture
@@ -74,3 +79,17 @@ def test_smoothed_is_the_mean_of_a_window() -> None:
         reach = min(2, i, 99 - i)
         expected.append(np.mean(values[i - reach : i + reach + 1]))
     np.testing.assert_allclose(figures.smoothed(values), expected, atol=1e-12)
+
+
+def test_a_shift_is_drawn_of_shares_alone(drawn: list[Figure]) -> None:
+    """An axis in percent shows no nats; of very many scores the headlines are drawn."""
+    share, nats = wilson_score(np.ones(8, dtype=bool)), Score(1.2, 1.0, 1.4, 8, unit="nats")
+    base = dataclasses.replace(
+        example_result(), benchmark="calibration", scores={"top1": share, "nll": nats}
+    )
+    assert figures.shifted_scores(base, base) == ["top1"]
+    figures.shift_figure(base, base)
+    assert [label.get_text() for label in drawn[0].axes[0].get_xticklabels()] == ["Top-1 accuracy"]
+    many = {"mean_corrupted_top1": share} | {f"top1_{i}": share for i in range(20)}
+    corruptions = dataclasses.replace(base, benchmark="corruptions", scores=many)
+    assert figures.shifted_scores(corruptions, corruptions) == ["mean_corrupted_top1"]

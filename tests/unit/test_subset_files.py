@@ -22,6 +22,7 @@ from data_pipelines.subsets.showing import described
 from data_pipelines.subsets.subset import ShardIdentity, Subset, SubsetShard
 from data_pipelines.subsets.subset_file import MAGIC, read_subset, write_subset
 from data_pipelines.subsets.uid_column import uid_column
+from data_pipelines.workers.spread import Workers
 from tests.support.subsets import (
     datacomp_entries,
     datacomp_pool,
@@ -318,6 +319,9 @@ def test_an_interrupted_resharding_goes_on_and_gives_the_same_bytes(ours, tmp_pa
     assert done.num_kept_shards == 3
     files = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
     assert files == {path.name: path.read_bytes() for path in (tmp_path / "cut").iterdir()}
+    two = Workers(processes=2)
+    reshard(pool, subset, tmp_path / "two", name="x", max_samples=4, workers=two)
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
     # another subset does not go on with what this one left
     with pytest.raises(KeyboardInterrupt):
         reshard(pool, subset, tmp_path / "other", name="x", max_samples=4, progress=breaks_off)

@@ -25,7 +25,7 @@ from vlsuite.batches.close_view import PIXELS
 from vlsuite.errors import ConfigError
 from vlsuite.models.embed_parts import DTYPES, PRECISIONS, Embedding, embed_parts
 
-__all__ = ["Embedding", "EmbedRequest", "embed", "embed_data", "open_embeddings", "opened_model"]
+__all__ = ["EmbedRequest", "Embedding", "embed", "embed_data", "open_embeddings", "opened_model"]
 
 Place = str | os.PathLike
 MakeProgress = Callable[..., Progress]
@@ -107,9 +107,7 @@ def embed(
     request = EmbedRequest(
         paths=several_names(data, "data"),
         out=Path(one_name(out, "out")),
-        how=Embedding(
-            kind=kind, layout=layout, dtype=dtype, pixels=pixels, batch_size=batch_size
-        ),
+        how=Embedding(kind=kind, layout=layout, dtype=dtype, pixels=pixels, batch_size=batch_size),
         workers=workers,
         device=device,
     )
@@ -174,8 +172,6 @@ def opened_model(model: Any, device: str | None) -> tuple[EmbeddingModel, str]:
     if (lack := lack_of(found, [EMBEDS])) is not None:
         raise ConfigError(f"{lack}; give a dual encoder: a run, an export, ARCHITECTURE:WEIGHTS")
     return found, name
-
-
 
 
 def _one_of(what: str, value: str, known: Iterable[str]) -> None:

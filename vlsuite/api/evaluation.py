@@ -18,7 +18,7 @@ from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
 from eval.embedding.store import StoredEmbedder
 from eval.errors import EvaluationError
-from eval.influence_factors import influences_of
+from eval.influence_factors import influences_of, is_stated
 from eval.report.disagreements import Pictures, pictures_of
 from eval.respondents.cost import account_line
 from eval.results import EvalResult
@@ -58,6 +58,7 @@ def evaluate(
     device: str | None = None,
     batch_size: int = 256,
     cache: Cache = None,
+    step: int | None = None,
 ) -> list[EvalResult]:
     """Measure a model on data sets; under torchrun or srun, in all processes together.
 
@@ -84,6 +85,7 @@ def evaluate(
         batch_size: images in a forward pass.
         cache: folder that keeps embeddings for later calls, False for none; None takes the usual
             one for a model given by name and none for an object, which may change unseen.
+        step: of a run folder, the checkpoint of that step instead of the finished model.
     Returns:
         A result each: ``scores`` with intervals, ``chance``, ``num_samples``, ``details``.
     Raises:
@@ -117,6 +119,7 @@ def evaluate(
             batch_size=batch_size,
             cache=stack.enter_context(embeddings_folder(_cache_for(model, cache))),
             model_settings=of_model,
+            step=step,
         )
         return [finished.result for finished in run.measure(model, benchmarks)]
 
@@ -152,6 +155,7 @@ class Measuring:
         workers: decoding threads.
         influences: "key=value" about a model given by name.
         model_settings: of a model given by name, where its kind has some.
+        step: checkpoint of a run folder; None takes the finished model.
     """
 
     out: Path
@@ -163,6 +167,7 @@ class Measuring:
     workers: int = 2
     influences: tuple[str, ...] = ()
     model_settings: Mapping[str, Any] | Sequence[str] = ()
+    step: int | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("batch_size", self.batch_size), ("workers", self.workers)):
@@ -179,15 +184,17 @@ class Measuring:
         """
         is_named = isinstance(model, str | PathLike)
         influences = influences_of(os.fspath(model), self.influences) if is_named else {}
+        if self.step is not None and not is_stated(self.influences, "training_length"):
+            influences["training_length"] = f"step {self.step:,}"
         if is_named and os.environ.get("RANK", "0") == "0":
             _warn_of_training_shards(os.fspath(model), benchmarks)
         launched = _launched_device()
         if is_named:
             device = self.device or launched
-            model = load_model(model, device=device, settings=self.model_settings)
-        elif self.device or self.model_settings:
+            model = load_model(model, device=device, settings=self.model_settings, step=self.step)
+        elif self.device or self.model_settings or self.step is not None:
             raise ConfigError(
-                "device and settings belong to a model given by name, not to an object"
+                "device, settings and step belong to a model given by name, not to an object"
             )
         else:
             _refuse_other_objects(model)

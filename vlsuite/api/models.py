@@ -19,6 +19,8 @@ from vlsuite.api.setting_values import apply_values
 from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names
 from vlsuite.batches.decode import decode_image
+from vlsuite.engine.run_folder import RunFolder
+from vlsuite.engine.stored_model import load_stored_model
 from vlsuite.errors import BadSampleError, ConfigError, DataError
 
 _THREADS = 4
@@ -31,6 +33,7 @@ def load_model(
     *,
     device: str | torch.device | None = None,
     settings: Mapping[str, Any] | Sequence[str] | None = None,
+    step: int | None = None,
 ) -> Any:
     """The model of that name, ready to embed pictures and texts, or to write.
 
@@ -45,10 +48,14 @@ def load_model(
         device: "cpu", "cuda", "cuda:1"; None takes a GPU where there is one.
         settings: of a kind of model that has some (endpoints, transformers), by name, or as
             "name=value".
+        step: of a run folder, the checkpoint of that step instead of the finished model; the model
+            is then called RUN@STEP.
     Raises:
         ModelError: nothing there, no weights, or weights of another architecture.
         UnknownNameError: no such architecture or kind of model.
-        ConfigError: no such device, a setting that this kind of model does not have, or no name.
+        ConfigError: no such device, a setting that this kind of model does not have, no name, or
+            a step of what is no run folder.
+        CheckpointError: no checkpoint of that step.
 
     Example::
 
@@ -56,6 +63,10 @@ def load_model(
         text_embeds = model.embed_texts(["a red apple", "a green apple"])
     """
     text, on = one_name(name, "name"), chosen_device(device)
+    if step is not None:
+        if settings:
+            raise ConfigError(f"a checkpoint of {text} has no settings; leave them out")
+        return _of_step(text, step, on)
     if not isinstance(settings, Mapping):
         return opening.open_model(text, device=on, settings=tuple(settings or ()))
     if not settings:
@@ -67,6 +78,19 @@ def load_model(
 
 
 @torch.no_grad()
+def _of_step(run: str, step: int, device: torch.device) -> Any:
+    """The model as a checkpoint of its run holds it."""
+    folder = RunFolder(Path(run))
+    if not (folder.path / "config.json").is_file() or not folder.checkpoints.is_dir():
+        raise ConfigError(
+            f"--step {step} needs a run folder with checkpoints, and '{run}' is none; leave the "
+            "step out, or give the folder of 'vlsuite train'"
+        )
+    stored = load_stored_model(folder, step=step)
+    stored.built.module.to(device).eval()
+    return stored.built.evaluated(f"{run}@{step}", scalars=stored.scalars, device=device)
+
+
 def embed_images(
     model: Any, pictures: Picture | Iterable[Picture], *, batch_size: int = 64
 ) -> Float[Tensor, "images embed_dim"]:

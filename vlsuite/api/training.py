@@ -212,9 +212,9 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     """Evaluators of the config's validation data, returning plain dictionaries."""
     if not config.validation.data:
         return []
+    from eval.class_answers import without_answers
     from eval.running.validation import make_evaluators
     from eval.task_choices import TaskChoices
-    from eval.zero_shot.class_answers import without_answers
 
     made = make_evaluators(
         config.validation.data,

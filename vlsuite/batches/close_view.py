@@ -1,4 +1,4 @@
-"""The view that a model evaluates pictures in, made faster: within 2 levels of 255 of the exact one.
+"""The view that a model evaluates pictures in, made faster: at most 2 levels of 255 off.
 
 libjpeg-turbo decodes to the same pixels as Pillow, without Pillow's fourth byte; torch resizes with
 vector code where Pillow has none, with weights rounded to 16 bits. Pictures of other formats are

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -39,6 +40,13 @@ def run(args: argparse.Namespace) -> int:
     options = read_options(args, Diff)
     found = difference(options.first, options.second, out=options.out)
     first, second, both = found.kept
+    tell(
+        kept={"first": first, "second": second, "both": both},
+        made_from=found.made_from,
+        changes=found.changes,
+        other_reasons=found.other_reasons,
+        out=options.out,
+    )
     print(f"kept: {first:,} before, {second:,} after, {both:,} in both")
     print("what differs in what they were made from")
     for line in found.made_from or ("nothing",):

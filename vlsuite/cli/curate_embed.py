@@ -1,14 +1,16 @@
 """``vlsuite curate embed``: vectors beside a table."""
 
 import argparse
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
+from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import shard_progress
 
 HELP = """\
 embed the pictures or captions of all samples, for semantic-duplicates and decontaminate
@@ -19,7 +21,8 @@ embed the pictures or captions of all samples, for semantic-duplicates and decon
 
 Files beside the table of 'vlsuite curate scan': vectors/NAME/SHARD.npy for each shard, fp16, a row
 for every sample (NaN where a picture cannot be read), 1 KB a sample at 512 numbers. An embedding
-that was stopped goes on; vectors of another model, or of shards that changed, are made anew.
+that was stopped goes on; vectors of another model, or of shards that changed, are made anew. --rank
+and --world share it between jobs or devices, and --merge ends it.
 """
 
 
@@ -45,24 +48,32 @@ class Embed:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     add_options(parser, Embed)
+    add_options(parser, Sharing)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the vectors; returns the exit code."""
     from data_pipelines.curation.table import open_table
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
-    from vlsuite.models.embed_shards import embed_shards
+    from vlsuite.models.embed_shards import embed_shards, missing_vectors
     from vlsuite.models.opening import open_model
     from vlsuite.models.score_shards import Scorer
 
-    options = read_options(args, Embed)
+    options, sharing = read_options(args, Embed), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
     model = open_model(options.model, device=options.device)
     if not isinstance(model, Scorer):
         raise ConfigError(
             f"--model {options.model} does not embed pictures and texts; name a dual encoder"
         )
+    if sharing.merge:
+        missing = missing_vectors(
+            model, table, name=options.name, of=options.of, batch_size=options.batch_size
+        )
+        names = [part.shard for part in table.parts]
+        refuse_missing(missing, names, folder=table.folder, world=sharing.world)
     done = embed_shards(
         model,
         options.paths,
@@ -70,17 +81,20 @@ def run(args: argparse.Namespace) -> int:
         name=options.name,
         of=options.of,
         batch_size=options.batch_size,
-        progress=_progress,
+        share=sharing.share,
+        progress=shard_progress,
+    )
+    tell(
+        table=table.folder,
+        name=options.name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
+        embed_dim=done.dim,
     )
     print(
-        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now), "
+        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "
         f"{done.num_without:,} without a vector -> {done.dim} numbers each, vectors "
         f"'{options.name}' of {table.folder}"
     )
     return 0
-
-
-def _progress(shards: Iterable) -> Iterator:
-    from tqdm import tqdm
-
-    return iter(tqdm(shards, unit=" shards", leave=False, disable=None))

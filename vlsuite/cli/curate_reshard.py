@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -20,7 +21,8 @@ write the samples of a subset as shards of their own
 Training takes a subset without this ('vlsuite curate subset'). It pays where shards are fetched
 whole and less than about half of their samples are kept. Members are copied as they are, in the
 order of the shards; shards are of equal size; memory does not grow with the data; an interrupted
-command goes on where it was, and gives the same bytes. Samples keep their uids.
+command goes on where it was, and gives the same bytes, with any number of --workers or on the nodes
+of a cluster (--ray). Samples keep their uids.
 """
 
 
@@ -36,6 +38,8 @@ class ReshardOptions:
         shard_samples: samples of one shard at most.
         shard_bytes: bytes of one shard, about.
         overwrite: replace a set of ours in --out.
+        workers: processes that share the new shards.
+        ray: Ray cluster whose nodes share them instead, auto or HOST:6379 (extra 'ray').
     """
 
     paths: tuple[str, ...] = option(positional=True, metavar="SHARDS")
@@ -45,6 +49,8 @@ class ReshardOptions:
     shard_samples: int = option(default=10_000, reader=positive)
     shard_bytes: int = option(default=1_000_000_000, reader=positive)
     overwrite: bool = False
+    workers: int = option(default=1, reader=positive)
+    ray: str = option(default="", metavar="ADDRESS")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.subsets.pool import open_pool
     from data_pipelines.subsets.reshard import reshard
     from data_pipelines.subsets.subset_file import read_subset
+    from data_pipelines.workers.spread import Workers
 
     options = read_options(args, ReshardOptions)
     subset = read_subset(options.subset)
@@ -70,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         max_bytes=options.shard_bytes,
         overwrite=options.overwrite,
         created_by=_command(options),
+        workers=Workers(processes=options.workers, ray=options.ray),
         progress=shard_progress,
     )
     if written.num_kept_shards:
@@ -82,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     manifest = written.manifest
+    tell(
+        folder=options.out,
+        num_samples=manifest.num_samples,
+        num_shards=len(manifest.shards),
+        num_bytes=manifest.num_bytes,
+        num_repeated=written.num_repeated,
+    )
     print(
         f"{options.out}: {counted(manifest.num_samples, 'sample')} in "
         f"{counted(len(manifest.shards), 'shard')}, {manifest.num_bytes:,} bytes"

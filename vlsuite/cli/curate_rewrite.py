@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 if TYPE_CHECKING:
@@ -117,6 +118,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _show(report: "RewriteReport") -> None:
+    tell(
+        folder=report.folder,
+        num_captions=report.rows,
+        num_rewritten=report.rewritten,
+        reasons=report.reasons,
+    )
     share = report.rewritten / report.rows if report.rows else 0.0
     print(f"{report.rewritten:,} of {report.rows:,} captions ({share:.1%}) -> {report.folder}")
     for reason, number in sorted(report.reasons.items(), key=lambda one: -one[1]):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import stage_progress
 
@@ -78,6 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the recipe; returns the exit code."""
+    from data_pipelines.curation.places import TABLE_PLACE, note_places
     from data_pipelines.curation.recipe import load_recipe
     from data_pipelines.curation.run import run_recipe
     from data_pipelines.curation.table import open_table
@@ -91,20 +93,29 @@ def run(args: argparse.Namespace) -> int:
             "a run wants RECIPE, TABLE and --out DIR, as in 'vlsuite curate run datacomp-basic "
             "data/pairs --out curated'; --list shows the recipes"
         )
+    table = open_table(options.table)
     report = run_recipe(
         load_recipe(options.recipe, overrides=options.set),
-        open_table(options.table),
+        table,
         options.out,
         overwrite=options.overwrite,
         memory=options.memory and options.memory * 10**6,
         threads=options.threads,
         progress=stage_progress,
     )
+    note_places(options.out, TABLE_PLACE, [table.folder])
     _show(report)
     return 0
 
 
 def _show(report: "RunReport") -> None:
+    tell(
+        folder=report.out_dir,
+        num_samples=report.num_samples,
+        num_kept=report.num_kept,
+        stages=report.stages,
+        was_there=report.was_there,
+    )
     if report.was_there:
         print("this run was there already; nothing was done")
     for stage in report.stages:
@@ -144,9 +155,11 @@ def _list() -> int:
     from data_pipelines.curation.recipe import load_recipe, recipe_names
     from vlsuite.cli.component_list import print_components
 
+    about = {name: load_recipe(name).about for name in recipe_names()}
+    tell(recipes=about, filters=[entry.name for entry in filters.listed()])
     print("recipes")
-    for name in recipe_names():
-        print(f"  {name}: {load_recipe(name).about}")
+    for name, told in about.items():
+        print(f"  {name}: {told}")
     print("filters")
     print_components(filters)
     return 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
+from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 from vlsuite.errors import ConfigError
@@ -55,45 +57,38 @@ class Scan:
         default="",
         metavar="ADDRESS",
     )
-    rank: int | None = option(
-        "scan one share of the shards, from 0, and write no table (arrays of jobs)", default=None
-    )
-    world: int | None = option("number of shares", default=None, reader=positive)
-    merge: bool = option("write the table of parts that all ranks have written", default=False)
     estimate: bool = option("time a few shards and tell what the scan would cost", default=False)
-
-    def __post_init__(self) -> None:
-        if self.rank is not None and self.world is None:
-            raise ConfigError("--rank wants --world, the number of shares")
-        if self.world is not None and self.rank is None and not self.merge:
-            raise ConfigError("--world wants --rank (a share) or --merge (the table of all)")
-        modes = {
-            "--ray": bool(self.ray),
-            "--rank": self.rank is not None,
-            "--merge": self.merge,
-            "--estimate": self.estimate,
-        }
-        named = [name for name, is_on in modes.items() if is_on]
-        if len(named) > 1:
-            raise ConfigError(f"{named[0]} and {named[1]} exclude each other; leave one out")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     add_options(parser, Scan)
+    add_options(parser, Sharing)
     add_options(parser, ScanSettings)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the table; returns the exit code."""
+    from data_pipelines.curation.places import SHARD_PLACES, note_places
+
     options, settings = read_options(args, Scan), read_options(args, ScanSettings)
+    sharing = read_options(args, Sharing)
+    _refuse_both(options, sharing)
     if options.estimate:
         return _estimate(options, settings)
-    report = _scan(options, settings)
-    share = "" if options.rank is None else f", share {options.rank} of {options.world}"
+    report = _scan(options, sharing, settings)
+    note_places(report.folder, SHARD_PLACES, options.paths)
+    tell(
+        table=report.folder,
+        num_samples=report.num_samples,
+        num_shards=report.num_shards,
+        num_shards_read_now=report.num_read,
+        verdicts=report.verdicts,
+        num_problems=report.num_problems,
+    )
     print(
         f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')} "
-        f"({report.num_read:,} read now{share}) -> {report.folder}"
+        f"({report.num_read:,} read now{sharing.told}) -> {report.folder}"
     )
     for verdict, number in report.verdicts.items():
         print(f"  {number:,} x {verdict}")
@@ -105,9 +100,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _scan(options: Scan, settings: ScanSettings) -> "ScanReport":
+def _refuse_both(options: Scan, sharing: Sharing) -> None:
+    modes = {
+        "--ray": bool(options.ray),
+        "--rank": sharing.rank is not None,
+        "--merge": sharing.merge,
+        "--estimate": options.estimate,
+    }
+    named = [name for name, is_on in modes.items() if is_on]
+    if len(named) > 1:
+        raise ConfigError(f"{named[0]} and {named[1]} exclude each other; leave one out")
+
+
+def _scan(options: Scan, sharing: Sharing, settings: ScanSettings) -> "ScanReport":
     from data_pipelines.curation.scan import merge_shares, scan, scan_share
-    from data_pipelines.workers.share import Share
 
     known: dict[str, Any] = {
         "settings": settings,
@@ -115,11 +121,10 @@ def _scan(options: Scan, settings: ScanSettings) -> "ScanReport":
         "workers": options.workers,
         "progress": shard_progress,
     }
-    if options.merge:
-        return merge_shares(options.paths, world=options.world, **known)
-    if options.rank is not None and options.world is not None:
-        share = Share(rank=options.rank, world=options.world)
-        return scan_share(options.paths, share=share, **known)
+    if sharing.merge:
+        return merge_shares(options.paths, world=sharing.world, **known)
+    if sharing.share is not None:
+        return scan_share(options.paths, share=sharing.share, **known)
     return scan(options.paths, ray=options.ray, **known)
 
 
@@ -133,6 +138,8 @@ def _estimate(options: Scan, settings: ScanSettings) -> int:
         workers=options.workers,
         progress=shard_progress,
     )
-    for name, told in found.told().items():
+    lines = found.told()
+    tell(estimate=found, told=lines)
+    for name, told in lines.items():
         print(f"{name:9}{told}")
     return 0

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
+from vlsuite.cli.curate_sharing import Sharing
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -20,8 +22,9 @@ give every sample a score by a model, for the filters clip-score, perplexity and
       --model ViT-L-14:openai --name aesthetic
 
 A column beside the table of 'vlsuite curate scan', with the fingerprint of the model and its
-preprocessing; a scoring that was stopped goes on. Pictures that were scaled for their shards score
-otherwise than the originals: compare thresholds of papers with care.
+preprocessing; a scoring that was stopped goes on; --rank and --world share it between jobs or
+devices, and --merge ends it. Pictures that were scaled for their shards score otherwise than the
+originals: compare thresholds of papers with care.
 
 Scorers (--list shows their settings; your own by --import FILE):
   clip         cosine of picture and caption by a dual encoder
@@ -58,6 +61,7 @@ class Score:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the action."""
     add_options(parser, Score)
+    add_options(parser, Sharing)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,11 +69,12 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.curation.table import open_table
     from data_pipelines.settings import apply_overrides
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
-    from vlsuite.models.score_shards import score_shards
+    from vlsuite.models.score_shards import missing_scores, score_shards
     from vlsuite.models.scorers.contract import scorers
 
-    options = read_options(args, Score)
+    options, sharing = read_options(args, Score), read_options(args, Sharing)
     if options.list:
         return _list()
     if not options.paths or not options.model:
@@ -77,16 +82,29 @@ def run(args: argparse.Namespace) -> int:
     chosen = apply_overrides(scorers.get(options.scorer)(), options.set, where="scorer.")
     table = open_table(options.table or find_shards(options.paths)[0].parent)
     name = options.name or options.scorer
+    scorer = chosen.build(options.model, device=options.device)
+    if sharing.merge:
+        missing = missing_scores(scorer, table, name=name, batch_size=options.batch_size)
+        names = [part.shard for part in table.parts]
+        refuse_missing(missing, names, folder=table.folder, world=sharing.world)
     done = score_shards(
-        chosen.build(options.model, device=options.device),
+        scorer,
         options.paths,
         table,
         name=name,
         batch_size=options.batch_size,
+        share=sharing.share,
         progress=shard_progress,
     )
+    tell(
+        table=table.folder,
+        column=name,
+        num_samples=done.num_samples,
+        num_shards_read_now=done.num_read,
+        num_without=done.num_without,
+    )
     print(
-        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now), "
+        f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "
         f"{done.num_without:,} without a score -> column '{name}' of {table.folder}"
     )
     return 0

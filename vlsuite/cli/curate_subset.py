@@ -3,12 +3,17 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.cli.shard_progress import shard_progress
 from vlsuite.errors import ConfigError
+
+if TYPE_CHECKING:
+    from data_pipelines.subsets.subset import Subset
 
 HELP = """\
 choose samples of shards, in a small file that training and evaluation take
@@ -77,9 +82,22 @@ def run(args: argparse.Namespace) -> int:
         from data_pipelines.subsets.showing import described
         from data_pipelines.subsets.subset_file import read_subset
 
-        print(described(read_subset(options.show), size=options.show.stat().st_size))
+        shown = read_subset(options.show)
+        _tell(shown)
+        print(described(shown, size=options.show.stat().st_size))
         return 0
     return _make(options)
+
+
+def _tell(subset: "Subset") -> None:
+    tell(
+        num_samples=subset.num_samples,
+        num_kept=subset.num_kept,
+        num_taken=subset.num_taken,
+        num_shards=len(subset.parts),
+        digest=subset.digest,
+        provenance=subset.provenance,
+    )
 
 
 def _make(options: SubsetOptions) -> int:
@@ -93,6 +111,8 @@ def _make(options: SubsetOptions) -> int:
     assert options.from_ is not None, "checked when the options were read"
     pool = open_pool(options.paths)
     made = make_subset(pool, options.from_, recipe=options.recipe, progress=shard_progress)
+    _tell(made.subset)
+    tell(num_missing=made.num_missing, subset=options.out, uids=options.uids)
     print(summary_line(made.subset))
     if made.num_missing:
         told = counted(made.num_missing, "listed uid is", "listed uids are")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 HELP = """\
@@ -32,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.curation.why import why
 
     options = read_options(args, Why)
-    for fate in why(options.uid, options.run):
+    fates = list(why(options.uid, options.run))
+    tell(fates=fates)
+    for fate in fates:
         print(fate.told())
     return 0

@@ -19,6 +19,7 @@ from vlsuite.cli import (
     data_region_embeddings,
     data_sounds,
 )
+from vlsuite.cli.answers import plain, tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -150,6 +151,15 @@ def _validate(args: argparse.Namespace) -> int:
 
     options = read_options(args, ValidateOptions)
     report = validate(options.paths, workers=options.workers, progress=_progress("shards"))
+    tell(
+        is_valid=report.is_valid,
+        num_samples=report.num_samples,
+        num_shards=report.num_shards,
+        num_without_uid=report.num_without_uid,
+        num_shared=report.num_shared,
+        problems=report.problems,
+        examples={k: told[: options.examples] for k, told in report.examples.items()},
+    )
     print(f"{counted(report.num_samples, 'sample')} in {counted(report.num_shards, 'shard')}")
     if report.num_without_uid:
         print(
@@ -174,6 +184,7 @@ def _index(args: argparse.Namespace) -> int:
     shards = find_shards(read_options(args, IndexOptions).paths)
     for shard in _progress("shards")(shards):
         store_beside(shard)
+    tell(num_shards=len(shards), shards=shards)
     print(f"{len(shards)} indexes written beside the shards")
     return 0
 
@@ -186,11 +197,13 @@ def _inspect(args: argparse.Namespace) -> int:
     found = inspect_shards(
         options.paths, batch_size=options.batch_size, progress=_progress("samples")
     )
+    tell(**plain(found))
     print(describe(found))
     if options.contact_sheet:
         shown = write_contact_sheet(
             options.paths, options.contact_sheet, num_pictures=options.pictures
         )
+        tell(contact_sheet=options.contact_sheet, pictures_shown=shown)
         print(f"contact sheet of {shown} pictures -> {options.contact_sheet}")
     return 0
 
@@ -206,6 +219,7 @@ def _tokenizer(args: argparse.Namespace) -> int:
         out_dir=options.out,
         context_length=options.context_length,
     )
+    tell(vocab_size=size, folder=options.out)
     print(f"vocabulary of {size:,} tokens -> {options.out}")
     return 0
 

@@ -12,6 +12,7 @@ from data_pipelines.registry import Listed
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.sources.source import Source, Target, command_line, sources
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.parser import CommandParser
 
@@ -137,6 +138,14 @@ def _command(name: str, source: Source, output: Output) -> str:
 
 
 def _tell(manifest: Manifest, out: Path) -> None:
+    tell(
+        folder=out,
+        num_samples=manifest.num_samples,
+        num_shards=len(manifest.shards),
+        num_bytes=manifest.num_bytes,
+        read=manifest.read,
+        skipped=manifest.skipped,
+    )
     print(
         f"{counted(manifest.num_samples, 'sample')} in {counted(len(manifest.shards), 'shard')} "
         f"({manifest.num_bytes / 1e6:,.1f} MB) -> {out}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_pipelines.options import option
 from data_pipelines.text_lines import lines_of
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -100,6 +101,13 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         batch_size=options.batch_size,
         subset=options.subset,
         progress=progress,
+    )
+    tell(
+        file=options.out,
+        num_pictures=done.num_pictures,
+        num_concepts=done.num_concepts,
+        num_without=done.num_without,
+        num_skipped=done.num_skipped,
     )
     print(
         f"{done.num_pictures:,} pictures, {done.num_concepts:,} concepts, "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.errors import ConfigError
 
@@ -72,6 +73,14 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         progress=progress,
     )
     tokens, width = done.shape
+    tell(
+        folder=options.out,
+        num_pictures=done.num_pictures,
+        views=options.views,
+        tokens=tokens,
+        width=width,
+        num_skipped=done.num_skipped,
+    )
     print(
         f"{done.num_pictures:,} pictures x {options.views} views x {tokens} tokens of width "
         f"{width} -> {options.out}"

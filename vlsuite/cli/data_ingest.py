@@ -15,6 +15,7 @@ from data_pipelines.ingest.settings import (
 )
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 if TYPE_CHECKING:
@@ -93,12 +94,22 @@ def run(args: argparse.Namespace) -> int:
                 created_by="vlsuite data ingest " + " ".join(Path(p).name for p in options.lists),
             ),
             tell=progress.tell,
+            total=progress.total,
         )
     _print(report)
     return 0
 
 
 def _print(report: "IngestReport") -> None:
+    tell(
+        folder=report.folder,
+        num_rows=report.num_rows,
+        num_pictures=report.num_pictures,
+        num_shards=report.num_shards,
+        num_shards_written_now=report.num_new,
+        statuses=report.statuses,
+        skipped=report.skipped,
+    )
     share = 100 * report.num_pictures / report.num_rows
     print(
         f"{report.num_pictures:,} pictures of {counted(report.num_rows, 'row')} ({share:.1f}%) in "
@@ -129,6 +140,10 @@ class _Progress:
             share = 100 * self._pictures / self._rows
             self._bar.set_postfix_str(f"{share:.1f}% pictures", refresh=False)
         self._bar.update(rows)
+
+    def total(self, rows: int) -> None:
+        """How many rows there are."""
+        self._bar.total = rows
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()

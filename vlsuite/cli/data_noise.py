@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from data_pipelines.noise.build import NoiseTarget, write_noisy
 from data_pipelines.noise.plan import NoiseConfig
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 _DESCRIPTION = """\
@@ -42,6 +43,14 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     )
     noise = manifest.origin.details["noise"]
     assert isinstance(noise, dict)
+    tell(
+        folder=target.out_dir,
+        num_samples=manifest.num_samples,
+        num_shards=len(manifest.shards),
+        num_bytes=manifest.num_bytes,
+        counts=noise["counts"],
+        skipped=manifest.skipped,
+    )
     for name, count in noise["counts"].items():
         print(f"  {name:<40} {count:>9,}")
     for reason, count in manifest.skipped.items():

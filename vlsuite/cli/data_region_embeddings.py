@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.errors import ConfigError
 
@@ -81,6 +82,13 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         nms=options.nms,
         form=options.form,
         progress=progress,
+    )
+    tell(
+        folder=options.out,
+        num_pictures=done.num_pictures,
+        num_regions=done.num_regions,
+        num_shards_kept=done.num_shards_kept,
+        num_skipped=done.num_skipped,
     )
     print(f"{done.num_pictures:,} pictures, {done.num_regions:,} regions -> {options.out}")
     if done.num_shards_kept:

@@ -10,6 +10,7 @@ from data_pipelines.options import option
 from data_pipelines.shards.write import DEFAULT_MAX_SAMPLES
 from data_pipelines.spectrogram import SpectrogramConfig
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 _DESCRIPTION = """\
@@ -75,6 +76,13 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
         max_samples=options.shard_samples,
         overwrite=options.overwrite,
         progress=progress,
+    )
+    tell(
+        folder=options.out,
+        num_samples=manifest.num_samples,
+        num_shards=len(manifest.shards),
+        num_bytes=manifest.num_bytes,
+        skipped=manifest.skipped,
     )
     print(
         f"{counted(manifest.num_samples, 'sample')} in {counted(len(manifest.shards), 'shard')} "

@@ -1,12 +1,12 @@
 """``vlsuite detect``: things found in one's own pictures, by names or by pictures of them."""
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 if TYPE_CHECKING:
@@ -51,7 +51,6 @@ class DetectOptions:
         no_cache: keep none.
         device: cpu, cuda, ...; default: a GPU where there is one.
         set: a setting of the model, where its kind has some.
-        json: print one JSON object, for programs.
     """
 
     pictures: Path = option("a picture, or a folder of pictures", positional=True,
@@ -72,7 +71,6 @@ class DetectOptions:
     no_cache: bool = False
     device: str | None = None
     set: tuple[str, ...] = option(default=(), repeated=True, metavar="KEY=VALUE")
-    json: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,16 +127,13 @@ def _cache(options: DetectOptions) -> Path | None:
 
 def _print(found: "FoundInPictures", options: DetectOptions) -> None:
     counts, best = found.counts, found.best
-    if options.json:
-        told = {
-            "pictures": len(found.pictures),
-            "left_out": dict(found.left_out),
-            "found": counts,
-            "best": {name: round(score, 6) for name, score in best.items()},
-            "file": str(found.file),
-        }
-        print(json.dumps(told, ensure_ascii=False))
-        return
+    tell(
+        pictures=len(found.pictures),
+        left_out=found.left_out,
+        found=counts,
+        best={name: round(score, 6) for name, score in best.items()},
+        file=found.file,
+    )
     from data_pipelines.printable import printable
 
     order = sorted(found.names, key=lambda name: (-counts[name], -best[name]))

@@ -3,13 +3,10 @@
 import argparse
 import contextlib
 import io
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data_pipelines.options import option
-from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.answers import tell
 
 if TYPE_CHECKING:
     from vlsuite.cli.doctor_checks import Finding
@@ -21,16 +18,8 @@ Exit code 0 if a model can be trained on the CPU, 1 otherwise.
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DoctorOptions:
-    """How findings are printed."""
-
-    json: bool = option("one JSON object, for programs", default=False)
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the subcommand."""
-    add_options(parser, DoctorOptions)
+    """The subcommand has no options of its own."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,12 +28,9 @@ def run(args: argparse.Namespace) -> int:
 
     findings = {name: examine(check) for name, check in CHECKS.items()}
     failed = [name for name, finding in findings.items() if finding.state == "fail"]
-    if read_options(args, DoctorOptions).json:
-        rows = {name: finding._asdict() for name, finding in findings.items()}
-        print(json.dumps({"can_train_on_cpu": not failed, "checks": rows}, indent=2))
-    else:
-        print_findings(findings)
-        print(f"\ntraining fails here: mend {', '.join(failed)}" if failed else "\nready to train")
+    tell(can_train_on_cpu=not failed, checks=findings)
+    print_findings(findings)
+    print(f"\ntraining fails here: mend {', '.join(failed)}" if failed else "\nready to train")
     return 1 if failed else 0
 
 

@@ -1,16 +1,19 @@
 """``vlsuite eval``: everything that can be measured of one model, or several compared."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from vlsuite.cli.answers import tell
 from vlsuite.cli.eval_options import add_data, add_running, add_tasks
+from vlsuite.cli.outputs import refuse_unwritable
+from vlsuite.cli.parser import CommandParser
+from vlsuite.cli.printing import add_printing
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from eval.contract import Benchmark
     from eval.running.runner import Finished
     from eval.task_choices import TaskChoices
@@ -26,6 +29,8 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval runs/first --data data/emoji
   vlsuite eval ViT-B-32:laion2b_s34b_b79k --data wds_imagenet1k --templates imagenet
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
+  vlsuite eval runs/first --step 2000 --data data/emoji
+  vlsuite eval siglip-base-patch16-224 --data wds_imagenet1k --task linear_probe --task few_shot
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5
@@ -48,9 +53,38 @@ command, other prompts or an interrupted evaluation start where the first one st
 """
 
 
+COMPARE_HELP = """\
+several models on the same pictures: scores side by side, and which differences are more than chance
+
+  vlsuite eval compare runs/a runs/b ViT-B-32:openai --data wds_imagenet1k --out comparison
+  vlsuite eval compare runs/a/results runs/b/results             finished results, nothing measured
+  vlsuite eval compare runs/a runs/b --data data/emoji --task zero_shot --task corruptions
+
+With --data every model is measured on every data set first, as 'vlsuite eval' does it (embeddings
+that are kept are used); without it the results in the folders are compared as they are. Differences
+are paired over the same pictures, with 95% intervals and p-values that count how many there are.
+
+OUT (default: comparison) gets a page, its data as JSON, and the results of each model.
+"""
+
+
+class _Compared(argparse.Action):
+    """Keeps the models as the words behind "compare"."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any
+    ) -> None:
+        """Store them."""
+        setattr(namespace, self.dest, [COMPARE, *values])
+
+
 #: Options of other programs, and how the same is said here.
 FAMILIAR = {
-    "--checkpoint": "vlsuite eval {} --data PATH",
+    "--checkpoint": "vlsuite eval RUN --step N --data PATH",
+    "--fewshot-k": "--task few_shot --set probe.shots={}",
+    "--train-split": "--set probe.train_split={}",
+    "--val-split": "--set probe.validation_split={}",
+    "--val-proportion": "--set probe.validation_share={}",
     "--dataset": "--data {}",
     "--dataset-root": "--data {}",
     "--gpu": "--device cuda:{}",
@@ -70,10 +104,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "model",
         metavar="MODEL",
         nargs="*",
-        help="run folder, exported folder, ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; "
-        "for tasks that ask: transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), "
-        "dual:CLIP+AUDIO; or 'compare' and several of them, or several folders of results",
+        help="run folder, exported folder, folder of a CLIP or SigLIP of transformers, "
+        "ARCHITECTURE:WEIGHTS, local-dir:FOLDER or hf-hub:NAME; for tasks that ask: "
+        "transformers:FOLDER_OR_HUB_NAME, URL#MODEL (a chat endpoint), dual:CLIP+AUDIO; or "
+        "'compare' and several of them, or several folders of results",
     )
+    _add_options(parser)
+    if isinstance(parser, CommandParser):
+        parser.verbs = {COMPARE: _compare_parser(parser)}
+
+
+def _compare_parser(parent: CommandParser) -> CommandParser:
+    """The parser of what stands behind "compare"."""
+    parser = CommandParser(
+        prog=f"{parent.prog} {COMPARE}",
+        description=COMPARE_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.familiar, parser.otherwise = parent.familiar, parent.otherwise
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        nargs="*",
+        action=_Compared,
+        default=[],
+        help="models as 'vlsuite eval' names them, two or more; without --data folders of results",
+    )
+    _add_options(parser)
+    add_printing(parser)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
     add_data(parser.add_argument_group("data"))
     add_tasks(parser.add_argument_group("what is measured"))
     add_running(parser.add_argument_group("how it runs"))
@@ -92,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     if args.model[0] == COMPARE:
         return _compare(args, args.model[1:])
+    refuse_unwritable(_out(args))
     benchmarks = _benchmarks(args)
     with ExitStack() as stack:
         finished = _evaluate(args, args.model[0], benchmarks, _out(args), _cache(args, stack))
@@ -102,20 +165,28 @@ def run(args: argparse.Namespace) -> int:
         results = [outcome.result for outcome in finished]
         print(result_table(results))
         _print_prompts(args, benchmarks)
-        for line in average_lines(group_averages(results)):
+        averages = group_averages(results)
+        for line in average_lines(averages):
             print(line)
         _print_files(finished)
+        tell(
+            model=args.model[0],
+            results=[_told(outcome) for outcome in finished],
+            averages=averages,
+        )
     return 0
 
 
 def _compare(args: argparse.Namespace, models: list[str]) -> int:
     """Evaluate what is asked for, then put all results side by side in one page."""
+    from data_pipelines.bounded_json import read_json
     from eval.report.compare import build_comparison
     from eval.report.disagreements import pictures_of
     from eval.report.sides import read_side, told_apart
     from vlsuite.api.comparison import refuse_shared_files
 
     out = args.out or Path("comparison")
+    refuse_unwritable(out)
     benchmarks: list[Benchmark] = []
     if args.data:
         refuse_shared_files(models)
@@ -133,6 +204,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
         if args.data:
             _print_prompts(args, benchmarks)
         print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
+        tell(report=comparison.page, data=comparison.data, comparison=read_json(comparison.data))
     return 0
 
 
@@ -204,6 +276,7 @@ def _evaluate(
         workers=args.workers,
         influences=tuple(args.influence),
         model_settings=settings,
+        step=args.step,
     )
     return measuring.measure(spec, benchmarks)
 
@@ -235,6 +308,8 @@ def _check(args: argparse.Namespace) -> None:
     if args.model[0] == COMPARE:
         _check_compared(args, args.model[1:])
         return
+    if args.step is not None and args.step < 0:
+        raise ConfigError(f"--step is {args.step}; give the step of a checkpoint")
     if len(args.model) > 1:
         raise ConfigError(
             f"{len(args.model)} models given; to put models side by side: "
@@ -248,6 +323,11 @@ def _check_compared(args: argparse.Namespace, models: list[str]) -> None:
     if len(models) < 2:
         raise ConfigError(
             "compare needs two models or result folders at least: vlsuite eval compare A B ..."
+        )
+    if args.step is not None:
+        raise ConfigError(
+            "--step belongs to one run; evaluate each step with 'vlsuite eval RUN --step N --out "
+            "DIR', then compare the folders of results"
         )
     twice = next((model for model in models if models.count(model) > 1), None)
     if twice is not None:
@@ -275,18 +355,37 @@ def _print_tasks() -> None:
     from eval.task_choices import task_options
     from eval.tasks import registry
 
+    about: dict[str, str] = {}
     for name, kind, problem in registry.listed():
         lines = [] if kind is None else (kind.__doc__ or "").strip().splitlines()
-        told = f"not available: {problem}" if kind is None else lines[0] if lines else ""
-        print(f"{name:<18} {told}")
+        about[name] = f"not available: {problem}" if kind is None else lines[0] if lines else ""
+        print(f"{name:<18} {about[name]}")
+    groups = {name: to_dict(options()) for name, options, _ in task_options.listed() if options}
+    tell(tasks=about, settings=groups)
     print(
         "\nsettings (--set KEY=VALUE; those of attack belong to adversarial, those of corruptions "
         "to corruptions_3d too):"
     )
-    for group, options, _ in task_options.listed():
-        for key, value in to_dict(options()).items() if options is not None else ():
+    for group, settings in groups.items():
+        for key, value in settings.items():
             shown = ",".join(map(str, value)) if isinstance(value, tuple | list) else value
             print(f"  {group}.{key}={shown}")
+
+
+def _told(outcome: "Finished") -> dict[str, Any]:
+    """A result for programs: what its file has without pictures and single images."""
+    result = outcome.result
+    return {
+        "benchmark": result.benchmark,
+        "dataset": result.dataset,
+        "split": result.split,
+        "scores": {name: score.to_dict() for name, score in result.scores.items()},
+        "chance": result.chance,
+        "num_samples": result.num_samples,
+        "num_skipped": result.num_skipped,
+        "file": outcome.path,
+        "was_there": outcome.was_there,
+    }
 
 
 def _print_files(finished: "list[Finished]") -> None:

@@ -76,6 +76,7 @@ class RunningOptions:
     """Speed, places and devices.
 
     Args:
+        step: checkpoint of a run folder to measure (default: the finished model).
         batch_size: images a forward pass.
         workers: decoding threads.
         device: cpu, cuda, cuda:1 (default: cuda if there is one).
@@ -86,6 +87,7 @@ class RunningOptions:
         no_cache: forget the embeddings when the command ends.
     """
 
+    step: int | None = option(default=None, metavar="N")
     batch_size: int = 256
     workers: int = 2
     device: str | None = None

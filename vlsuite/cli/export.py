@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from vlsuite.cli.answers import tell
+
 if TYPE_CHECKING:
     from vlsuite.export.form import Exported, Form
     from vlsuite.models.family import TrainableModel
@@ -78,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or _default_out(Path(args.model), form, source.built)
     check_free(out, form, overwrite=args.overwrite)
     lines = export_verified(_exported(args.model, source, names), form, out)
+    tell(folder=out, form=form.name, model=args.model, step=source.step, checks=lines)
     of_step = f", step {source.step}" if source.run else ""
     print(f"{out}: {form.name} form of {args.model}{of_step}")
     for line in lines:

@@ -10,31 +10,42 @@ from typing import Any
 from data_pipelines import plugins
 from data_pipelines.printable import printable_streams
 from vlsuite import torchvision_operators
+from vlsuite.cli.outputs import check_outputs
 from vlsuite.cli.parser import CommandParser
+from vlsuite.cli.printing import add_printing, printing
 from vlsuite.errors import ConfigError, UserError
 
-_COMMANDS = (
+COMMANDS = (
     "data",
     "curate",
     "train",
     "eval",
     "detect",
     "embed",
+    "search",
+    "classify",
+    "caption",
     "omnibench",
     "report",
     "study",
     "xmai",
     "export",
     "doctor",
+    "cache",
+    "completion",
 )
 
 #: What other programs call these commands.
 _FAMILIAR = {
+    "--json": "it last: vlsuite COMMAND ... --json",
+    "--quiet": "it last: vlsuite COMMAND ... --quiet",
     "bench": "vlsuite eval",
     "benchmark": "vlsuite eval",
     "build": "vlsuite data build",
+    "cache-clear": "vlsuite cache --prune",
     "check": "vlsuite doctor",
     "compare": "vlsuite eval compare",
+    "completions": "vlsuite completion",
     "evaluate": "vlsuite eval",
     "finetune": "vlsuite train",
     "fit": "vlsuite train",
@@ -56,11 +67,16 @@ Train and benchmark vision-language models.
   vlsuite eval runs/first --data data/emoji/...     zero-shot and retrieval, with intervals
   vlsuite detect photo.jpg "a red car" --model runs/vild --out found
                                                     boxes around things of any names
+  vlsuite search embeddings "a red car"             in what vlsuite embed stored
   vlsuite omnibench run OmniBench --model URL#MODEL --out runs/asked
                                                     questions about picture and sound together
   vlsuite report runs/first                         one HTML page of the whole run
   vlsuite study noise data/emoji/train --out study  which method stands wrong captions best
+  vlsuite cache                                     what is kept in the cache folder, and how large
+  vlsuite completion bash                           words of all commands by the tabulator key
   vlsuite --version                                 of vlsuite, torch and open_clip
+
+Every command takes --json (its result as one JSON object) and --quiet (no progress).
 """
 
 
@@ -85,12 +101,15 @@ def _main(given: list[str]) -> int:
     try:
         named, given = _without_imports(given)
         plugins.import_all(named)
-        parser = _build_parser(_wanted(given))
+        parser = build_parser(_wanted(given))
         parsed = parser.parse_args(given)
         if parsed.command is None:
             parser.print_help()
             return 0
-        return importlib.import_module(f"vlsuite.cli.{parsed.command}").run(parsed)
+        command = importlib.import_module(f"vlsuite.cli.{parsed.command}")
+        with printing(parsed):
+            check_outputs(parser, parsed)
+            return command.run(parsed)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return error.exit_code
@@ -123,7 +142,7 @@ def _without_imports(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _wanted(arguments: Sequence[str]) -> str | None:
-    return next((a for a in arguments if a in _COMMANDS), None)
+    return next((a for a in arguments if a in COMMANDS), None)
 
 
 class _Version(argparse.Action):
@@ -141,8 +160,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
-    """All subcommands by name; only the wanted one's options are built, imports being slow."""
+def build_parser(*wanted: str | None) -> argparse.ArgumentParser:
+    """All subcommands by name; only the wanted ones' options are built, imports being slow."""
     parser = CommandParser(
         prog="vlsuite",
         description=_DESCRIPTION,
@@ -154,7 +173,7 @@ def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
         "--version", action=_Version, nargs=0, help="versions of vlsuite, torch and open_clip"
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for name in _COMMANDS:
+    for name in COMMANDS:
         module = importlib.import_module(f"vlsuite.cli.{name}")
         subparser = subparsers.add_parser(
             name,
@@ -162,8 +181,9 @@ def _build_parser(wanted: str | None) -> argparse.ArgumentParser:
             description=module.HELP,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        if name == wanted:
+        if name in wanted:
             subparser.familiar = getattr(module, "FAMILIAR", {})
             subparser.otherwise = getattr(module, "OTHERWISE", "")
             module.add_arguments(subparser)
+            add_printing(subparser)
     return parser

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 
 if TYPE_CHECKING:
     from eval.omnibench.question_set import QuestionSet
@@ -131,8 +132,11 @@ def _dry_run(
 
     asked = [prompted(question, setting) for setting in settings for question in questions]
     if isinstance(respondent, Paid):
-        print(respondent.estimate(asked).summary())
+        estimate = respondent.estimate(asked)
+        tell(questions=len(asked), estimate=estimate)
+        print(estimate.summary())
     else:
+        tell(questions=len(asked))
         print(f"dry run: {len(asked):,} questions, asked here")
     return 0
 

@@ -2,15 +2,17 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlsuite.cli.answers import tell
 from vlsuite.cli.omnibench_runs import log_of, setting_names
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from eval.omnibench.question_set import QuestionSet
-    from eval.omnibench.scoring import ScoredLog
+    from eval.omnibench.scoring import ScoredLog, SettingScores
     from eval.respondents.question import Setting
     from eval.results import Settings
 
@@ -142,10 +144,13 @@ def _compare(args: argparse.Namespace) -> int:
         for log, names in zip(logs, wanted, strict=True)
     ]
     pairs = _pairs(sides, args)
+    told: list[dict[str, Any]] = []
     for one, two in pairs:
         rows = compare(sides[0].settings[one], sides[1].settings[two], seed=args.seed)
+        told.append({"first": one, "second": two, "rows": rows})
         print(as_text(compared(rows, f"{sides[0].model} ({one})", f"{sides[1].model} ({two})")))
         print()
+    tell(models=[side.model for side in sides], comparisons=told)
     return 0
 
 
@@ -166,13 +171,21 @@ def _pairs(sides: "Sequence[ScoredLog]", args: argparse.Namespace) -> list[tuple
 def _audit(args: argparse.Namespace) -> int:
     from eval.omnibench.audit import audit, audit_lines
 
-    print("\n".join(audit_lines(audit())))
+    found = audit()
+    tell(audit=found)
+    print("\n".join(audit_lines(found)))
     return 0
 
 
 def _print(scored: "ScoredLog") -> None:
     from eval.omnibench.tables import as_text, beside_published, by_types, overview
 
+    tell(
+        model=scored.model,
+        question_set=scored.question_set,
+        settings={name: _figures(scores) for name, scores in scored.settings.items()},
+        notes=scored.notes,
+    )
     print(f"{scored.model} on {scored.question_set}\n")
     print(as_text(overview(scored)))
     for scores in scored.settings.values():
@@ -182,6 +195,11 @@ def _print(scored: "ScoredLog") -> None:
             print(f"\n{as_text(table)}")
     for note in scored.notes:
         print(f"note: {note}")
+
+
+def _figures(scores: "SettingScores") -> dict[str, Any]:
+    """Everything but what became of each single question."""
+    return {f.name: getattr(scores, f.name) for f in fields(scores) if f.name != "outcomes"}
 
 
 def _published_size() -> int:
@@ -194,11 +212,13 @@ def _write(scored: "ScoredLog", out: Path, *, seed: int) -> None:
     from eval.omnibench.report import write_page
     from eval.omnibench.results import results_of, write_results
 
-    for path in write_results(
-        results_of(scored, seed=seed, environment=_environment(seed)), out / _RESULTS
-    ):
+    results = results_of(scored, seed=seed, environment=_environment(seed))
+    paths = list(write_results(results, out / _RESULTS))
+    for path in paths:
         print(f"results: {path}")
-    print(f"page: {write_page(scored, out)}")
+    page = write_page(scored, out)
+    tell(results=paths, page=page)
+    print(f"page: {page}")
 
 
 def _environment(seed: int) -> "Settings":

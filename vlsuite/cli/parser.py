@@ -3,6 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from vlsuite.errors import ConfigError
@@ -28,10 +29,12 @@ class CommandParser(argparse.ArgumentParser):
         familiar: words of other programs that users try here, and what is written instead; a
             ``{}`` in that is filled with the value that was given.
         otherwise: what is said of an unknown option that is like none of these.
+        verbs: words that, standing first, are read by a parser of their own.
     """
 
-    familiar: Mapping[str, str] = {}
+    familiar: Mapping[str, str] = MappingProxyType({})
     otherwise: str = ""
+    verbs: "Mapping[str, CommandParser]" = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where help is.
@@ -47,6 +50,9 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: words are missing, wrong or too many.
         """
+        given = list(args or ())
+        if given and given[0] in self.verbs:
+            return self.verbs[given[0]].parse_known_args(given[1:], namespace)
         parsed, rest = super().parse_known_args(args, namespace)
         if rest:
             self.error(self._unknown(rest, list(args or ())))

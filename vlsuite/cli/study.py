@@ -8,6 +8,7 @@ from typing import Any
 
 from data_pipelines.options import option
 from vlsuite.cli import study_detection, study_mixture
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.parser import CommandParser
 from vlsuite.errors import ConfigError
@@ -142,6 +143,7 @@ def _report(out: Path, *, digest: str | None, seed: int) -> None:
     from eval.studies.noise.report import write_report
 
     report = write_report(out, digest=digest, seed=seed)
+    tell(report=report.page, summary=report.summary)
     print(report.text)
     print(f"\nreport: {report.page}")
 

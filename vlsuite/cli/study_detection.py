@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import positive
 from vlsuite.errors import ConfigError
 
@@ -77,6 +78,7 @@ def run(options: DetectionStudyOptions) -> int:
         cells = cells_of(modes, options.seeds, first_seed=options.seed)
         run_study(config, cells, options.out, jobs=options.jobs)
     report = write_report(options.out, judged=judged, digest=digest)
+    tell(report=report.page, summary=report.summary)
     print(report.text)
     print(f"\nreport: {report.page}")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlsuite.cli.answers import is_asked, tell
 from vlsuite.engine.other_names import OTHER_NAMES
 
 HELP = """\
@@ -100,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     if args.show_config:
         return _show(planned.config)
     try:
-        planned.carry_out()
+        done = planned.carry_out()
     except KeyboardInterrupt:
         if not planned.folder.config.exists():
             raise
@@ -114,16 +115,33 @@ def run(args: argparse.Namespace) -> int:
         # Leaving in the usual way would wait for the lost peer once more.
         print(f"error: {error}", file=sys.stderr, flush=True)
         os._exit(error.exit_code)
+    if is_asked():
+        tell(
+            run=done.folder,
+            export=planned.folder.export,
+            step=done.step,
+            samples_seen=done.samples_seen,
+            metrics=done.metrics,
+            validation=[_scores(result) for result in done.validation],
+        )
     return 0
+
+
+def _scores(result: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("benchmark", "dataset", "split", "scores", "num_samples")
+    return {name: result[name] for name in names if name in result}
 
 
 def _list_recipes(*, asked: bool) -> int:
     from vlsuite.recipes import registry
 
     print("recipes:")
+    about: dict[str, str] = {}
     for name, recipe, problem in registry.listed():
         lines = (getattr(recipe, "__doc__", None) or "").strip().splitlines() or [""]
-        print(f"  {name:24} {f'not available: {problem}' if problem else lines[0]}")
+        about[name] = f"not available: {problem}" if problem else lines[0]
+        print(f"  {name:24} {about[name]}")
+    tell(recipes=about)
     if not asked:
         print("\nusage: vlsuite train RECIPE --set data.train=DIR; see vlsuite train --help")
     return 0 if asked else 2
@@ -134,5 +152,7 @@ def _show(config: Any) -> int:
 
     from data_pipelines.settings import to_dict
 
-    print(json.dumps(to_dict(config), indent=2))
+    settings = to_dict(config)
+    tell(**settings)
+    print(json.dumps(settings, indent=2))
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipelines.options import option
 from vlsuite.cli import xmai_evaluate
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -190,6 +191,7 @@ def _detect(args: argparse.Namespace) -> int:
     given = read_options(args, CaptionOptions)
     spec = read_options(args, DetectSpec, device=_device(given))
     count = write_detections(args.out, detect(spec, _dataset_source(args.action, given, {})))
+    tell(file=args.out, num_detections=count)
     print(f"{count:,} detections -> {args.out}")
     return 0
 
@@ -212,6 +214,7 @@ def _perturb(args: argparse.Namespace) -> int:
     changed = sum(caption.is_changed for caption in captions)
     insertions = sum(len(caption.insertions) for caption in captions)
     share = changed / max(len(captions), 1)
+    tell(file=path, num_captions=len(captions), num_changed=changed, num_inserted=insertions)
     print(
         f"{changed:,} of {len(captions):,} captions changed ({share:.1%}), {insertions:,} words "
         f"inserted -> {path}"
@@ -248,6 +251,7 @@ def _dataset_source(action: str, given: CaptionOptions, detections: Any) -> "Cap
 def _list_methods() -> int:
     from eval.xmai.perturbers.contract import perturbers
 
+    tell(looking=_looking(), text_alone=perturbers.names())
     print("looks at the picture:")
     for name in _looking():
         print(f"  {name:18} {_ABOUT.get(name, '')}".rstrip())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -164,13 +165,15 @@ def _quality(args: argparse.Namespace) -> int:
         for name in names:
             if name in scores:
                 print(f"  {name:24} {_shown(scores[name])}")
+    figures = [
+        {"file": str(file.path), "method": file.method, "sha256": file.digest,
+         "scores": {name: s.to_dict() for name, s in found[str(file.path)].items()}}
+        for file in files
+    ]  # fmt: skip
+    content = {"seed": options.seed, "models": _models(options), "files": figures}
+    tell(**content)
     if options.out is not None:
-        figures = [
-            {"file": str(file.path), "method": file.method, "sha256": file.digest,
-             "scores": {name: s.to_dict() for name, s in found[str(file.path)].items()}}
-            for file in files
-        ]  # fmt: skip
-        _write(options.out, {"seed": options.seed, "models": _models(options), "files": figures})
+        _write(options.out, content)
     return 0
 
 
@@ -231,6 +234,7 @@ def _page(args: argparse.Namespace) -> int:
     count = write_page(
         options.out, captions, dataset, ranks=ranks, count=options.count, seed=options.seed
     )
+    tell(page=options.out, num_captions=count)
     print(f"page: {options.out} ({count} captions)")
     return 0
 
@@ -239,6 +243,8 @@ def _judgements(options: PageOptions) -> int:
     from eval.xmai.judgements import read_judgements, summarise
 
     summary = summarise([read_judgements(path) for path in options.judgements], seed=options.seed)
+    shares = [{"method": m, "question": q, "share": s} for (m, q), s in summary.shares.items()]
+    tell(shares=shares, agreements=summary.agreements)
     for (method, question), score in summary.shares.items():
         print(f"{method:20} {question:8} {_shown(score)}")
     for one in summary.agreements:
@@ -274,11 +280,13 @@ def _upstream(args: argparse.Namespace) -> int:
               f"{report.largest_difference:.5f} {marks[is_close]}")  # fmt: skip
     for run_ in printed.runs:
         print(f"{run_.where}: MRR {run_.before[0]:.4f} to {run_.after[0]:.4f}, {run_.change:+.1%}")
+    figures = [row._asdict() | {"agrees": row.agrees} for row in rows]
+    reports = [r._asdict() | {"difference": r.largest_difference} for r in printed.reports]
+    runs = [r._asdict() | {"change": r.change} for r in printed.runs]
+    content = {"files": figures, "reports": reports, "retrieval": runs}
+    tell(**content)
     if options.out is not None:
-        figures = [row._asdict() | {"agrees": row.agrees} for row in rows]
-        reports = [r._asdict() | {"difference": r.largest_difference} for r in printed.reports]
-        runs = [r._asdict() | {"change": r.change} for r in printed.runs]
-        _write(options.out, {"files": figures, "reports": reports, "retrieval": runs})
+        _write(options.out, content)
     all_agree = all(row.agrees is not False for row in rows) and all(
         report.largest_difference <= TOLERANCE for report in printed.reports
     )

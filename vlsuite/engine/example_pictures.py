@@ -18,13 +18,14 @@ _SIDE = 96  # of a picture that is missing
 _TEXT = 340
 _LETTERS = 52  # of a line of text
 _RIGHT, _WRONG, _PLAIN, _GROUND = "#1a7f37", "#b3261e", "#202020", "#ffffff"
+_MARKS = {True: "\u2713", False: "\u2717"}  # a check mark and a cross
 
 
 def draw_example(example: Mapping[str, Any]) -> Image.Image:
     """One example as a picture.
 
     Pictures among the answers stand in a row below the query, texts in lines beside it. Right
-    answers are green, wrong ones red; before each stands its cosine.
+    answers are green with a check mark, wrong ones red with a cross; each with its cosine.
 
     Args:
         example: ``eval.results.Example``, JSON-ready.
@@ -63,8 +64,9 @@ def _told(answer: Mapping[str, Any]) -> str:
 
 
 def _cosine(answer: Mapping[str, Any]) -> str:
+    mark = _MARKS[bool(answer.get("is_correct"))]
     similarity = answer.get("similarity")
-    return "" if similarity is None else f"{similarity:+.3f}"
+    return mark if similarity is None else f"{mark} {similarity:+.3f}"
 
 
 def _colour(answer: Mapping[str, Any]) -> str:

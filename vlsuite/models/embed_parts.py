@@ -5,6 +5,7 @@ they are forked after the model was loaded, and share its weights. On a GPU one 
 while threads decode. Batches never reach over the end of a part.
 """
 
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -12,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -176,11 +177,12 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
             yield from map(work, todo)
             return
         _forked[:] = [work]
+        others = set(active_children())
         try:
             # Forked: the weights are shared, and torch is imported once. With one thread torch
             # has no pool of threads, which a fork would lose.
             with ProcessPoolExecutor(
-                workers, mp_context=get_context("fork"), initializer=end_with_parent
+                workers, mp_context=get_context("fork"), initializer=_begin
             ) as pool:
                 jobs = [pool.submit(_run_forked, number) for number in todo]
                 try:
@@ -188,6 +190,8 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
                         yield job.result()
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
+                    for process in set(active_children()) - others:
+                        process.terminate()
                     raise
         except BrokenProcessPool as error:
             raise ConfigError(
@@ -196,6 +200,12 @@ def _on_cpu(work: _Work, todo: Sequence[int], workers: int) -> Iterator[PartDone
             ) from error
         finally:
             _forked.clear()
+
+
+def _begin() -> None:
+    """Of a forked process: Ctrl-C ends it without a word, the process that made it tells."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    end_with_parent()
 
 
 def _run_forked(number: int) -> PartDone:
@@ -227,7 +237,8 @@ def embed_part(
     items: list[Item] = []
     skips: list[Skip] = []
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in _kinds(how)}
-    for batch in _batches(part, wanted, view_of(model.image_transform, how.pixels), how, threads):
+    view = view_of(model.image_transform, how.pixels)
+    for batch in batches(part.items(wanted), view, size=how.batch_size, threads=threads):
         skips += batch.skips
         if batch.items:
             for kind, vectors in _vectors(model, batch, how).items():
@@ -239,27 +250,36 @@ def embed_part(
     return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
 
 
-class _Batch(NamedTuple):
+class Batch(NamedTuple):
+    """Items that can be shown to a model, what it is shown of them, and the others met so far.
+
+    Attributes:
+        pixels: of each item; empty where no pictures are wanted.
+    """
+
     items: list[Item]
     pixels: list[Tensor]
     skips: list[Skip]
 
 
-def _batches(
-    part: Part, wanted: Wanted, view: View, how: Embedding, threads: int
-) -> Iterator[_Batch]:
-    """Full batches of what can be embedded; the last one is shorter."""
-    batch = _Batch([], [], [])
-    for item, pixels, problem in _seen(part.items(wanted), view, how, threads):
+def batches(items: Iterable[Item], view: View, *, size: int, threads: int = 0) -> Iterator[Batch]:
+    """Full batches of what can be shown; the last one is shorter.
+
+    Args:
+        view: of an encoded picture.
+        threads: that decode ahead; 0 decodes in between.
+    """
+    batch = Batch([], [], [])
+    for item, pixels, problem in _seen(items, view, size, threads):
         if problem:
             batch.skips.append(Skip(item._replace(picture=None), problem))
             continue
         batch.items.append(item)
         if pixels is not None:
             batch.pixels.append(pixels)
-        if len(batch.items) == how.batch_size:
+        if len(batch.items) == size:
             yield batch
-            batch = _Batch([], [], [])
+            batch = Batch([], [], [])
     if batch.items or batch.skips:
         yield batch
 
@@ -267,7 +287,7 @@ def _batches(
 _Seen = tuple[Item, Tensor | None, str]
 
 
-def _seen(items: Iterable[Item], view: View, how: Embedding, threads: int) -> Iterator[_Seen]:
+def _seen(items: Iterable[Item], view: View, size: int, threads: int) -> Iterator[_Seen]:
     """Each item with its pixels, or with why it has none, in order."""
 
     def look(item: Item) -> _Seen:
@@ -284,7 +304,7 @@ def _seen(items: Iterable[Item], view: View, how: Embedding, threads: int) -> It
     waiting = iter(items)
     with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
         jobs: deque[Future[_Seen]] = deque()
-        jobs.extend(pool.submit(look, i) for i in islice(waiting, _BATCHES_AHEAD * how.batch_size))
+        jobs.extend(pool.submit(look, item) for item in islice(waiting, _BATCHES_AHEAD * size))
         while jobs:
             seen = jobs.popleft().result()
             jobs.extend(pool.submit(look, item) for item in islice(waiting, 1))
@@ -295,7 +315,7 @@ def _kinds(how: Embedding) -> tuple[str, ...]:
     return (IMAGES, TEXTS) if how.kind == BOTH else (how.kind,)
 
 
-def _vectors(model: Embedder, batch: _Batch, how: Embedding) -> dict[str, np.ndarray]:
+def _vectors(model: Embedder, batch: Batch, how: Embedding) -> dict[str, np.ndarray]:
     found = {}
     low = PRECISIONS[how.precision]
     device = torch.device(model.device).type

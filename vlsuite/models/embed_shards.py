@@ -7,7 +7,7 @@ digits. See ``data_pipelines.curation.vector_parts`` for the files.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +24,7 @@ from data_pipelines.curation.vector_parts import (
 )
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.workers.share import Share
 from vlsuite.errors import DataError
 from vlsuite.models.score_shards import Scorer
 from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
@@ -51,6 +52,7 @@ def embed_shards(
     name: str,
     of: Embedded = "picture",
     batch_size: int = 256,
+    share: Share | None = None,
     progress: Progress = iter,
 ) -> EmbeddedShards:
     """Write the vectors of all shards of a table; shards that have them already are passed over.
@@ -60,6 +62,7 @@ def embed_shards(
         name: of the vectors.
         of: what is embedded, pictures or the first captions.
         batch_size: samples of a forward pass.
+        share: of the shards that is embedded; the vectors are complete after a call without it.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is none, or the
@@ -70,24 +73,53 @@ def embed_shards(
     shards = shards_of(table, paths)
     folder = table.folder / VECTORS / name
     make_folder(folder)
-    remove_unfinished(folder)
+    if share is None:
+        remove_unfinished(folder)  # those of other shares may be written right now
     (folder / VECTORS_NAME).unlink(missing_ok=True)
     settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
+    parts = table.parts if share is None else share.of(table.parts)
     done = [
-        embed_part(model, shards[part.shard], part, folder, settings)
-        for part in progress(table.parts)
+        embed_part(model, shards[part.shard], part, folder, settings) for part in progress(parts)
     ]
+    embedded = EmbeddedShards(
+        num_samples=sum(part.rows for part in parts),
+        num_without=sum(one.note["without"] for one in done),
+        dim=done[0].note["dim"] if done else 0,
+        num_read=sum(one.is_new for one in done),
+    )
+    if share is not None:
+        return embedded
     digests = {
         part.path.stem: one.note["sha256"] for part, one in zip(table.parts, done, strict=True)
     }
-    told = {"name": name, **settings, "dim": done[0].note["dim"], "parts": digests}
+    told = {"name": name, **settings, "dim": embedded.dim, "parts": digests}
     write_file(folder / VECTORS_NAME, f"{json.dumps(told, indent=1)}\n".encode())
-    return EmbeddedShards(
-        num_samples=table.num_rows,
-        num_without=sum(one.note["without"] for one in done),
-        dim=done[0].note["dim"],
-        num_read=sum(one.is_new for one in done),
-    )
+    return embedded
+
+
+def missing_vectors(
+    model: Scorer, table: Table, *, name: str, of: Embedded = "picture", batch_size: int = 256
+) -> list[int]:
+    """Numbers of the parts of a table that have no such vectors yet."""
+    settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
+    folder = table.folder / VECTORS / name
+    return [
+        number
+        for number, part in enumerate(table.parts)
+        if not _is_of(vector_note(_path(folder, part)), _note(part, settings))
+    ]
+
+
+def _path(folder: Path, part: TablePart) -> Path:
+    return folder / f"{part.path.stem}.npy"
+
+
+def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"content": part.content, "rows": part.rows, **settings}
+
+
+def _is_of(stored: Mapping[str, Any] | None, note: Mapping[str, Any]) -> bool:
+    return stored is not None and all(stored.get(key) == value for key, value in note.items())
 
 
 class EmbeddedPart(NamedTuple):
@@ -108,10 +140,10 @@ def embed_part(
     Raises:
         DataError: the shard is of other content than its part of the table.
     """
-    path = folder / f"{part.path.stem}.npy"
-    wanted = {"content": part.content, "rows": part.rows, **settings}
+    path = _path(folder, part)
+    wanted = _note(part, settings)
     stored = vector_note(path)
-    if stored is not None and all(stored.get(key) == value for key, value in wanted.items()):
+    if stored is not None and _is_of(stored, wanted):
         return EmbeddedPart(stored, False)
     index = opened_shard(shard, part)
     vectors = embedded_rows(model, index, of=settings["of"], batch_size=settings["batch_size"])

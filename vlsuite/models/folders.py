@@ -9,6 +9,7 @@ from vlsuite.errors import ModelError
 from vlsuite.export.form import Exported
 from vlsuite.models import registry
 from vlsuite.models.family import ModelFamily, TrainableModel
+from vlsuite.models.huggingface_clip.folder import CLASSES, is_dual_encoder, load, model_type
 from vlsuite.models.opening import FOLDER, openers
 
 _MARK = "_config.json"
@@ -38,9 +39,25 @@ def family_folder(place: Path) -> FamilyFolder:
             if name in registry.names():
                 return FamilyFolder(registry.get(name), folder)
     looked = ", ".join(f"{name}{_MARK}" for name in registry.names())
+    if kind := model_type(place):
+        raise ModelError(_of_transformers(place, kind))
     raise ModelError(
         f"no model in {place} (looked for {looked} there and in export/); 'vlsuite export {place}' "
         "writes one from the newest checkpoint of a run; a family of your own needs --import"
+    )
+
+
+def _of_transformers(place: Path, kind: str) -> str:
+    """Why a folder in transformers' layout is not taken."""
+    if kind in CLASSES:
+        return (
+            f"{place} is in transformers' layout ({kind}), which is evaluated ('vlsuite eval "
+            f"{place}') but not trained or exported again; give the run or export it came from, or "
+            "an open_clip folder"
+        )
+    return (
+        f"{place} holds transformers' '{kind}'; of its models that embed, {' and '.join(CLASSES)} "
+        f"are opened; for one that answers, write transformers:{place}"
     )
 
 
@@ -76,7 +93,13 @@ def check_same_model(folder: Path, exported: Exported, *, parts: str) -> None:
 
 @openers.register(FOLDER)
 def open_folder(name: str, device: torch.device) -> Any:
-    """The trained model in a run folder or an exported one, of whichever family."""
+    """The trained model in a run folder or an exported one, of whichever family.
+
+    A folder in transformers' layout (``vlsuite export --format huggingface``, a download) is opened
+    as well, if it holds a dual encoder.
+    """
+    if is_dual_encoder(name):
+        return load(name, device=device)
     built = open_trainable(Path(name))
     built.module.to(device).eval()
     scalars = built.stored_scalars() or {}

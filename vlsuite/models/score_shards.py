@@ -19,6 +19,7 @@ from data_pipelines.curation.score_parts import SCORE_VERSION, write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import sha256_of
+from data_pipelines.workers.share import Share
 from vlsuite.errors import DataError
 from vlsuite.models.scorers.contract import SampleScorer
 from vlsuite.models.shard_batches import opened_shard, sample_batches, shards_of
@@ -64,6 +65,7 @@ def score_shards(
     *,
     name: str,
     batch_size: int,
+    share: Share | None = None,
     progress: Progress = iter,
 ) -> Scored:
     """Write the scores of all shards of a table; shards that have them already are passed over.
@@ -72,6 +74,7 @@ def score_shards(
         paths: of the shards of the table.
         name: of the column.
         batch_size: samples of a forward pass.
+        share: of the shards that is scored; the column is complete after a call without it.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is that of
@@ -82,22 +85,51 @@ def score_shards(
     shards = shards_of(table, paths)
     folder = table.folder / SCORES / name
     make_folder(folder)
-    remove_unfinished(folder)
+    if share is None:
+        remove_unfinished(folder)  # those of other shares may be written right now
     (folder / SCORES_NAME).unlink(missing_ok=True)
-    settings = {
+    settings = _settings(scorer, batch_size)
+    parts = table.parts if share is None else share.of(table.parts)
+    done = [
+        _score_shard(scorer, shards[part.shard], part, folder / part.path.name, settings)
+        for part in progress(parts)
+    ]
+    rows, without = sum(part.rows for part in parts), sum(own.num_without for own in done)
+    scored = Scored(rows, without, sum(own.is_new for own in done))
+    if share is not None:
+        return scored
+    digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
+    text = json.dumps({"name": name, **settings, "parts": digests}, indent=1)
+    write_file(folder / SCORES_NAME, f"{text}\n".encode())
+    return scored
+
+
+def missing_scores(scorer: SampleScorer, table: Table, *, name: str, batch_size: int) -> list[int]:
+    """Numbers of the parts of a table that have no such scores yet."""
+    settings, folder = _settings(scorer, batch_size), table.folder / SCORES / name
+    return [
+        number
+        for number, part in enumerate(table.parts)
+        if not _is_of(note_of(folder / part.path.name), _note(part, settings))
+    ]
+
+
+def _settings(scorer: SampleScorer, batch_size: int) -> dict[str, Any]:
+    """What scores depend on beside their shard."""
+    return {
         "format_version": SCORE_VERSION,
         "model": scorer.fingerprint,
         "batch_size": batch_size,
         "text": "first caption" if scorer.reads_texts else None,
     }
-    done = [
-        _score_shard(scorer, shards[part.shard], part, folder / part.path.name, settings)
-        for part in progress(table.parts)
-    ]
-    digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
-    text = json.dumps({"name": name, **settings, "parts": digests}, indent=1)
-    write_file(folder / SCORES_NAME, f"{text}\n".encode())
-    return Scored(table.num_rows, sum(own.num_without for own in done), sum(o.is_new for o in done))
+
+
+def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
+    return {"content": part.content, "rows": part.rows, **settings}
+
+
+def _is_of(stored: dict[str, Any] | None, note: dict[str, Any]) -> bool:
+    return stored is not None and all(stored.get(key) == value for key, value in note.items())
 
 
 class _Done(NamedTuple):
@@ -108,9 +140,9 @@ class _Done(NamedTuple):
 def _score_shard(
     scorer: SampleScorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
 ) -> _Done:
-    note = {"content": part.content, "rows": part.rows, **settings}
+    note = _note(part, settings)
     stored = note_of(path)
-    if stored is not None and all(stored.get(key) == value for key, value in note.items()):
+    if stored is not None and _is_of(stored, note):
         return _Done(stored["without"], False)
     index = opened_shard(shard, part)
     scores = np.full(part.rows, math.nan, dtype=np.float32)

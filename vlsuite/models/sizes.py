@@ -35,6 +35,7 @@ _BOUNDS: tuple[tuple[re.Pattern[str], int, int], ...] = (
 )  # fmt: skip
 _RATIO = re.compile(r"(^|_)mlp_ratio$")
 _MOST_RATIO = 64.0
+_SWITCH = re.compile(r"(^|_)use_")
 
 #: Of these, every description of open_clip's has at least one, or its default of above 0.
 _POSITIVE = frozenset({"embed_dim", "width", "head_width", "heads", "patch_size", "vocab_size"})
@@ -53,7 +54,7 @@ def check_sizes(description: Mapping[str, Any], *, where: str) -> None:
     for key, value in description.items():
         if isinstance(value, Mapping):
             check_sizes(value, where=where)
-        elif value is not None and not str(key).startswith("use_"):  # a switch
+        elif value is not None and not _SWITCH.search(str(key)):
             _check(str(key), value, where)
 
 

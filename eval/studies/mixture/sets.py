@@ -136,8 +136,8 @@ def _held_out(
     if count < _LEAST:
         told = ", ".join(f"{name} {len(found):,}" for name, found in samples.items())
         raise EvaluationError(
-            f"too few pairs for a study ({told}): {_LEAST} with a caption of their own must be held "
-            "out of each source, and be a fifth of it at most; give more shards"
+            f"too few pairs for a study ({told}): {_LEAST} with a caption of their own must be "
+            "held out of each source, and be a fifth of it at most; give more shards"
         )
     return {
         name: sorted(found, key=lambda sample: place_of(sample.uid, "held out"))[:count]

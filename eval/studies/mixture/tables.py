@@ -12,13 +12,8 @@ _NONE = "-"
 
 def tables(summary: Summary) -> list[Table]:
     """Accuracies, lines, what the sources let expect of mixtures, and what was seen."""
-    expected = _expected(summary)
-    return [
-        _accuracy(summary),
-        _lines(summary),
-        *([expected] if expected.rows else []),
-        _seen(summary),
-    ]
+    found = [_accuracy(summary), _lines(summary), _expected(summary), _seen(summary)]
+    return [table for table in found if table.rows]
 
 
 def _accuracy(summary: Summary) -> Table:
@@ -56,9 +51,9 @@ def _lines(summary: Summary) -> Table:
                 )
             )
     note = (
-        f"Accuracy on each test against that on {summary['reference']}, on {summary['scale']} axes, "
-        "fitted over the evaluations of all seeds that stand out from guessing. A higher line is a "
-        f"more robust source: its height is told where the reference is at "
+        f"Accuracy on each test against that on {summary['reference']}, on {summary['scale']} "
+        "axes, fitted over the evaluations of all seeds that stand out from guessing. A higher "
+        "line is a more robust source: its height is told where the reference is at "
         f"{100 * summary['level']:.1f}%, which all reach. No line: fewer than 3 such evaluations."
     )
     header = ("test", "trained on", "slope", "height, %", "R2", "points")
@@ -79,9 +74,9 @@ def _expected(summary: Summary) -> Table:
         if (own := found["predictions"][test]) is not None
     ]
     note = (
-        f"Expected: slopes and heights ({summary['scale']} units) of the sources alone, weighted by "
-        "their shares. That is our reading of the linear model of Nguyen et al. 2022, not a formula "
-        "of theirs; residuals say how far it holds. Below 0 in height: mixing dilutes."
+        f"Expected: slopes and heights ({summary['scale']} units) of the sources alone, weighted "
+        "by their shares. That is our reading of the linear model of Nguyen et al. 2022, not a "
+        "formula of theirs; residuals say how far it holds. Below 0 in height: mixing dilutes."
     )
     header = ("test", "trained on", "slope expected", "slope, off by", "height, off by")
     return Table("Mixtures against their sources", note, header, rows)

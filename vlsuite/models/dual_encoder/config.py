@@ -33,6 +33,7 @@ from vlsuite.models.dual_encoder.kept_preparation import recorded_preparation, v
 from vlsuite.models.dual_encoder.published import (
     carried_by_weights,
     check_folder_preparation,
+    model_folder_hint,
     refuse_unknown_weights,
 )
 from vlsuite.models.dual_encoder.token_selection_config import (
@@ -280,6 +281,8 @@ def architecture(name: str) -> dict[str, Any]:
     if model_cfg is None:
         import difflib
 
+        if hint := model_folder_hint(name):
+            raise UnknownNameError(f"'{name}' is a model folder; write {hint}")
         known = open_clip.list_models()
         close = difflib.get_close_matches(name, known, n=3, cutoff=0.4) or known[:5]
         raise UnknownNameError(f"unknown architecture '{name}'; closest: {', '.join(close)}")

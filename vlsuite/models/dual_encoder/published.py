@@ -74,9 +74,31 @@ def refuse_unknown_weights(name: str, pretrained: str) -> None:
     """
     if open_clip.get_pretrained_cfg(name, pretrained) or Path(pretrained).is_file():
         return
+    if Path(pretrained).is_dir():
+        raise ModelError(
+            f"'{pretrained}' is a folder, not a weights file; {_for_folder(pretrained)}"
+        )
     raise ModelError(
         f"'{pretrained}' is neither a tag of {name} nor a weights file; its tags are "
         f"{_choices(name)}; write {name}:TAG or {name}:/path/to/weights"
+    )
+
+
+def model_folder_hint(folder: str) -> str:
+    """What to write for a folder that was given where a name belongs; "" where it is no model's."""
+    for place in (Path(folder), Path(folder) / "export"):
+        if (place / "open_clip_config.json").is_file():
+            return f"model.name=local-dir:{place}"
+    return ""
+
+
+def _for_folder(folder: str) -> str:
+    hint = model_folder_hint(folder)
+    if hint:
+        return f"write {hint} and leave model.pretrained out"
+    return (
+        "a model folder is named model.name=local-dir:FOLDER and has open_clip_config.json, which "
+        "'vlsuite export RUN' writes; or give a weights file in it"
     )
 
 

@@ -1,0 +1,1 @@
+"""What a curation run did, to look at."""

@@ -1,0 +1,1 @@
+"""How much embeddings hold that a linear classifier can read: all training pictures, or a few."""

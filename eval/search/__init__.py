@@ -1,0 +1,1 @@
+"""What a search found, to be looked at."""

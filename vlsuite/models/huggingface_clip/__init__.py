@@ -1,0 +1,1 @@
+"""CLIP and SigLIP as transformers stores them, opened for evaluation."""
