@@ -36,8 +36,8 @@ CAPTIONS, ENDINGS_NAME, CLEANING_NAME = "captions", "endings.tsv", "cleaning.jso
 
 _VERSION = 1
 _BATCH_ROWS = 1 << 14
-#: Captions that endings are learned from, evenly spread over the table.
-_LEARNED_FROM = 1_000_000
+#: Captions that endings are learned from, evenly spread over the table: some 200 MB of memory.
+_LEARNED_FROM = 500_000
 
 _COLUMNS = pa.schema(
     [
@@ -108,10 +108,7 @@ def clean_table(
     _refuse_other(out_dir, made_from, overwrite=overwrite)
     endings = listed_endings(settings.names) if settings.names else _learned(table, settings)
     make_folder(out_dir / CAPTIONS)
-    remove_unfinished(out_dir / CAPTIONS)
-    for path in (out_dir / CAPTIONS).glob("*.parquet"):
-        path.unlink()
-    (out_dir / CLEANING_NAME).unlink(missing_ok=True)
+    _clear(out_dir)
     counts, files = [0, 0, 0], {}
     for part in progress(table.parts):
         own, files[part.path.name] = _clean_part(part, out_dir / CAPTIONS, endings, settings)
@@ -171,6 +168,18 @@ def _refuse_other(out_dir: Path, made_from: dict[str, JsonValue], *, overwrite: 
             f"{out_dir} holds captions cleaned otherwise, or of another table; choose another "
             "--out, or --overwrite it"
         )
+
+
+def _clear(out_dir: Path) -> None:
+    """Remove what does not hold while parts are written, the mark of completeness first."""
+    try:
+        (out_dir / CLEANING_NAME).unlink(missing_ok=True)
+        for path in (out_dir / CAPTIONS).glob("*.parquet"):
+            path.unlink()
+    except OSError as error:
+        raise DataError(f"cannot write {out_dir}: {error.strerror}; mend permissions") from error
+    for folder in (out_dir, out_dir / CAPTIONS):
+        remove_unfinished(folder)
 
 
 def _learned(table: Table, settings: CleaningSettings) -> Endings:

@@ -18,6 +18,7 @@ the number of different texts before the ending e, numbers at the end left out:
 Endings are taken off until none is left, never the whole caption.
 """
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -181,10 +182,14 @@ def _counted(captions: Iterable[str]) -> _Counts:
             if len(words) > length:
                 ending = tuple(words[-length:])
                 counts.last[ending] += 1
-                # Python's own hash of text differs from process to process; this is a number of
-                # one process alone, and none of it is stored.
-                counts.heads[ending].add(hash(" ".join(words[:-length])))
+                counts.heads[ending].add(_number(" ".join(words[:-length])))
     return counts
+
+
+def _number(text: str) -> int:
+    """Of a text, the same in every process, as Python's own hash is not."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _is_pair(ending: Ending, counts: _Counts) -> bool:
