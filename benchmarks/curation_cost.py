@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.support.curation_costs import Pool, Rates, Step, page, steps
+from benchmarks.support.curation_cost_page import page
+from benchmarks.support.curation_costs import Pool, Rates, Step, steps
 from benchmarks.support.curation_tables import made_up_table
 from benchmarks.support.data_folder import file_named
 from benchmarks.support.environment import describe
@@ -84,7 +85,7 @@ def main() -> int:
     figures = {
         "rates": asdict(rates),
         **{
-            step.name.replace(" --", "_").replace("-", "_"): _told(step)
+            step.name.replace(" --", "_").replace(", ", "_").replace("-", "_"): _told(step)
             for step in steps(pool, rates)
         },
     }
@@ -176,7 +177,7 @@ def _recorded(benchmark: str, key: str) -> float:
 
 
 def _key(name: str) -> str:
-    return name.replace(" --", "_").replace("-", "_")
+    return name.replace(" --", "_").replace(", ", "_").replace("-", "_")
 
 
 def _told(step: Step) -> dict[str, float | None]:

@@ -44,6 +44,9 @@ language = ""
 
 [[stage]]
 filter = "exact-duplicates"
+
+[[stage]]
+filter = "near-duplicates"
 """
 
 

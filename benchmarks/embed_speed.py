@@ -53,11 +53,19 @@ _SMALL: dict[str, Any] = {
 }  # fmt: skip
 _SMALL_NAME = "benchmark-small-224"
 _SHARD = "imagenet-samples-000000.tar"
+_HOW = {
+    "close": Embedding(),
+    "exact": Embedding(pixels="exact"),
+    "bf16": Embedding(precision="bf16"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """``copies`` of the shard are embedded, ``large`` of them by ViT-B-32 (0: none)."""
+    """``copies`` of the shard are embedded, ``large`` of them by ViT-B-32 (0: none).
+
+    ``batch_size`` is the peer's.
+    """
 
     copies: int
     large: int
@@ -77,7 +85,9 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=4, help="of the shard")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument(
+        "--batch-size", type=int, default=64, help="of the peer; ours is the default"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="one round, 2 kills, no ViT-B-32")
     parser.add_argument("--save", action="store_true", help="append the record to results/")
@@ -146,13 +156,15 @@ def _large(work: Path, shards: list[Path], settings: Settings) -> dict[str, Any]
     model = export_untrained(work / "large", settings.seed, architecture="ViT-B-32")
     loader = (min(1, len(shards)), settings.workers)
     one = Settings(**(asdict(settings) | {"rounds": 1}))
-    figures = _compared(work, model, shards, one, loader=loader, cells=("close",))
+    figures = _compared(work, model, shards, one, loader=loader, cells=("close", "bf16"))
     return {
         "vit_b32_ratio": figures["ratio_close"],
         "vit_b32_cpu_ratio": figures["cpu_close"],
         "vit_b32_samples_per_s": figures["ours_close"],
         "vit_b32_peer_samples_per_s": figures["peer"],
         "vit_b32_least_cosine": figures["cosine_close"],
+        "vit_b32_bf16_samples_per_s": figures["ours_bf16"],
+        "vit_b32_bf16_least_cosine": figures["cosine_bf16"],
     }
 
 
@@ -178,7 +190,7 @@ def _compared(
         for cell in cells:
             out = work / f"ours-{cell}"
             shutil.rmtree(out, ignore_errors=True)
-            clock, cpu = _ours(model, shards, out, settings, pixels=cell)
+            clock, cpu = _ours(model, shards, out, settings, cell=cell)
             seconds[cell].append(clock)
             of_cpu[cell].append(cpu)
             if not number:
@@ -208,14 +220,14 @@ def _peer(
 
 
 def _ours(
-    model: Path, shards: list[Path], out: Path, settings: Settings, *, pixels: str
+    model: Path, shards: list[Path], out: Path, settings: Settings, *, cell: str
 ) -> tuple[float, float]:
     """Seconds by the clock and of all processors, from the loaded model to the last file.
 
     In a process of its own and those that it makes.
     """
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = _start(model, shards, out, settings, pixels=pixels, sender=sender)
+    process = _start(model, shards, out, settings, cell=cell, sender=sender)
     sender.close()
     try:
         clock, cpu = receiver.recv()
@@ -269,13 +281,13 @@ def _start(
     out: Path,
     settings: Settings,
     *,
-    pixels: str = "close",
+    cell: str = "close",
     rows: int = 8192,
     sender: Any = None,
 ) -> Any:
     # Forked: a kill then falls into the work, not into imports.
     process = multiprocessing.get_context("fork").Process(
-        target=_work, args=(model, shards, out, settings, pixels, rows, sender)
+        target=_work, args=(model, shards, out, settings, cell, rows, sender)
     )
     process.start()
     return process
@@ -286,7 +298,7 @@ def _work(
     shards: list[Path],
     out: Path,
     settings: Settings,
-    pixels: str,
+    cell: str,
     rows: int,
     sender: Any,
 ) -> None:
@@ -297,7 +309,7 @@ def _work(
     request = EmbedRequest(
         paths=tuple(map(str, shards)),
         out=out,
-        how=Embedding(pixels=pixels, batch_size=settings.batch_size),
+        how=_HOW[cell],
         rows=min(rows, 1000),
         workers=settings.workers,
     )

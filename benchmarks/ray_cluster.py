@@ -54,7 +54,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shards", type=int, default=24)
-    parser.add_argument("--samples", type=int, default=3000, help="of a shard")
+    parser.add_argument("--samples", type=int, default=1000, help="of a shard")
     parser.add_argument("--rounds", type=int, default=3, help="scans, with a node killed in each")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="8 small shards, 1 round")
@@ -71,6 +71,8 @@ def main() -> int:
         work = Path(folder)
         os.environ["XDG_CACHE_HOME"] = str(work / "cache")
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        # 15 by itself, which is not that of the local pool
+        os.environ.update({"RAY_worker_niceness": "0"})
         write_shards(
             work / "shards", shards=settings.shards, samples=settings.samples, seed=settings.seed
         )

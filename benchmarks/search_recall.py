@@ -26,17 +26,16 @@ from benchmarks.support.environment import describe
 from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.embeddings.approximate import (
-    HNSW,
-    IVF,
-    IndexChoice,
     build_index,
     cost,
     open_index,
 )
 from data_pipelines.embeddings.exact import nearest
-from data_pipelines.embeddings.folder import Embeddings, EmbeddingsWriter, open_embeddings
+from data_pipelines.embeddings.folder import Embeddings, open_embeddings
+from data_pipelines.embeddings.index_tuning import HNSW, IVF, IndexChoice
 from data_pipelines.embeddings.item import Item
 from data_pipelines.embeddings.listed_items import Listed, ListedPart
+from data_pipelines.embeddings.writing import EmbeddingsWriter
 from data_pipelines.errors import UserError
 
 _PART = 100_000

@@ -1,10 +1,12 @@
-"""Some columns of a table of any kind (CSV, TSV, Parquet), row by row, nothing lost."""
+"""Some columns of a table of any kind (CSV, TSV, JSON lines, Parquet), row by row, nothing lost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
+from data_pipelines.bounded_json import parsed_json
 from data_pipelines.errors import DataError
 from data_pipelines.separated_values import Quoting, SeparatedRows
 from data_pipelines.skips import Skips
@@ -18,10 +20,14 @@ class _Kind(NamedTuple):
 
 
 _KINDS = {".csv": _Kind(",", "rfc4180"), ".tsv": _Kind("\t", "none")}
-_PARQUET = ".parquet"
+_PARQUET, _JSON_LINES = ".parquet", ".jsonl"
+#: What the suffix of a table may be.
+TABLE_SUFFIXES = (*_KINDS, _JSON_LINES, _PARQUET)
 
-#: Of a Parquet file at once: one long cell may stand in every row at no cost to the file.
-_ROWS = 512
+#: Of a Parquet file at once: one long cell may stand in every row at no cost to the file. Where
+#: cells are pictures, fewer.
+_ROWS, _ROWS_OF_PICTURES = 512, 32
+_MOST_LINE = 1 << 20  # bytes of a line of JSON
 
 
 class TableRow(NamedTuple):
@@ -40,12 +46,22 @@ class WantedColumn(NamedTuple):
     Attributes:
         is_text: whether quotation marks around a cell are told of.
         may_be_missing: the cells are None then.
+        also: names that are usual for it; where the table lacks ``name`` and has exactly one of
+            these, that one is read.
     """
 
     name: str
     flag: str
     is_text: bool = False
     may_be_missing: bool = False
+    also: tuple[str, ...] = ()
+
+    def in_table(self, names: Sequence[str]) -> str:
+        """What the column is called there; its own name where it is not there."""
+        if self.name in names:
+            return self.name
+        found = [name for name in self.also if name in names]
+        return found[0] if len(found) == 1 else self.name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +69,7 @@ class TableColumns:
     """What is read of a table.
 
     Args:
-        table: its suffix .csv, .tsv or .parquet tells the kind.
+        table: its suffix (``TABLE_SUFFIXES``) tells the kind.
         wanted: columns, in the order of the cells.
         quoting: rfc4180, none, or auto (by the suffix); of text tables.
         names: of all columns, where the first line is data; of text tables.
@@ -71,14 +87,44 @@ class TableColumns:
             DataError: there is no such table, it is of another kind, or lacks a column.
         """
         suffix = self.table.suffix.lower()
-        if suffix not in (*_KINDS, _PARQUET):
+        if suffix not in TABLE_SUFFIXES:
             raise DataError(
                 f"{self.table}: the suffix '{suffix}' is none of "
-                f"{', '.join((*_KINDS, _PARQUET))}; rename or convert the table"
+                f"{', '.join(TABLE_SUFFIXES)}; rename or convert the table"
             )
         if not self.table.is_file():
             raise DataError(f"table {self.table} does not exist; check --table")
+        if suffix == _JSON_LINES:
+            return self._json_lines(skips)
         return self._parquet(skips) if suffix == _PARQUET else self._separated(skips)
+
+    def _json_lines(self, skips: Skips) -> Iterator[TableRow]:
+        """One object a line; what the first one lacks, the table lacks."""
+        table, wanted = self.table, None
+        try:
+            with table.open("rb") as lines:
+                for number in count(1):
+                    line = lines.readline(_MOST_LINE)
+                    if not line:
+                        break
+                    skips.read(f"rows of {table.name}")
+                    where = f"{table.name} line {number}"
+                    try:
+                        row = parsed_json(line.decode("utf-8"))
+                    except ValueError as error:
+                        skips.add("broken row", f"{where}: {error}")
+                        continue
+                    if not isinstance(row, dict):
+                        skips.add("broken row", f"{where}: no object")
+                        continue
+                    if wanted is None:
+                        self._places(list(row))
+                        wanted = [column.in_table(list(row)) for column in self.wanted]
+                    yield TableRow(number, tuple(row.get(name) for name in wanted))
+        except OSError as error:
+            raise DataError(f"cannot read {table}: {error.strerror or error}") from error
+        if wanted is None:
+            self._places([])
 
     def _separated(self, skips: Skips) -> Iterator[TableRow]:
         table = self.table
@@ -118,15 +164,18 @@ class TableColumns:
             with parquet.ParquetFile(table) as file:
                 schema = file.schema_arrow
                 places = self._places(schema.names)
-            there = [w.name for w, p in zip(self.wanted, places, strict=True) if p is not None]
+            there = [schema.names[place] for place in places if place is not None]
+            called = [column.in_table(schema.names) for column in self.wanted]
+            has_pictures = any(_may_be_picture(schema.field(name).type) for name in there)
             # one long cell of a thousand rows stays one text
             repeated = [name for name in there if pa.types.is_string(schema.field(name).type)]
             with parquet.ParquetFile(table, read_dictionary=repeated) as file:
                 number = 0
-                for batch in file.iter_batches(_ROWS, columns=there):
+                size = _ROWS_OF_PICTURES if has_pictures else _ROWS
+                for batch in file.iter_batches(size, columns=there):
                     own = {name: _values(batch[name]) for name in there}
                     nothing = [None] * batch.num_rows
-                    columns = [own.get(one.name, nothing) for one in self.wanted]
+                    columns = [own.get(name, nothing) for name in called]
                     for cells in zip(*columns, strict=True):
                         number += 1
                         skips.read(f"rows of {table.name}")
@@ -146,19 +195,19 @@ class TableColumns:
             DataError: one is missing or there twice; the message lists the columns found.
         """
         found = ", ".join(name if len(name) <= 60 else f"{name[:60]}..." for name in names[:20])
-        for column in self.wanted:
-            if names.count(column.name) > 1:
+        called = [column.in_table(names) for column in self.wanted]
+        for column, name in zip(self.wanted, called, strict=True):
+            if names.count(name) > 1:
                 raise DataError(
-                    f"{self.table} has several columns '{column.name}' ({found}); rename all but "
-                    "one"
+                    f"{self.table} has several columns '{name}' ({found}); rename all but one"
                 )
-            if column.name not in names and not column.may_be_missing:
+            if name not in names and not column.may_be_missing:
                 raise DataError(
                     f"{self.table} has no column '{column.name}'; columns: {found or '(none)'}; "
                     f"choose by {column.flag}, or name them by --columns where the first line is "
                     "data"
                 )
-        return tuple(names.index(one.name) if one.name in names else None for one in self.wanted)
+        return tuple(names.index(name) if name in names else None for name in called)
 
 
 def _values(column: Any) -> list[Any]:
@@ -167,6 +216,13 @@ def _values(column: Any) -> list[Any]:
         return column.to_pylist()
     values = column.dictionary.to_pylist()
     return [None if place is None else values[place] for place in column.indices.to_pylist()]
+
+
+def _may_be_picture(kind: Any) -> bool:
+    """Whether cells of an Arrow type can be encoded pictures: bytes, alone or with their path."""
+    import pyarrow as pa
+
+    return pa.types.is_struct(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 
 def _looks_quoted(column: WantedColumn, cell: object) -> bool:

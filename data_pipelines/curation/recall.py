@@ -68,7 +68,10 @@ def recall_by_band(nearest: Nearest, *, threshold: float) -> list[JsonValue]:
         is_inside = (nearest.cosines >= low) & (nearest.cosines < high)
         number = int(is_inside.sum())
         compared = int((is_inside & nearest.is_compared).sum())
-        row: dict[str, JsonValue] = {"cosine": [round(low, 6), min(high, 1.0)], "samples": number}
+        row: dict[str, JsonValue] = {
+            "cosine": [round(low, 6), round(min(high, 1.0), 6)],
+            "samples": number,
+        }
         if number:
             row |= {"recall": compared / number, "interval": interval(compared, number)}
         rows.append(row)

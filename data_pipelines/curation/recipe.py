@@ -17,7 +17,7 @@
 import hashlib
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,7 +129,18 @@ def _stage(entry: Any, *, where: str) -> Stage:
     if not isinstance(name, str) or not name or "." in name:
         raise ConfigError(f"{where}: its name {name!r} must be a word without a dot")
     settings = {key: value for key, value in entry.items() if key not in ("filter", "name")}
+    _refuse_missing(chosen, settings, where)
     return Stage(name, from_dict(filters.get(chosen), settings, where=f"{name}."))
+
+
+def _refuse_missing(chosen: str, settings: dict[str, Any], where: str) -> None:
+    for field in fields(filters.get(chosen)):
+        has_default = not (field.default is MISSING and field.default_factory is MISSING)
+        if field.init and not has_default and field.name not in settings:
+            raise ConfigError(
+                f"{where}: filter '{chosen}' wants the setting '{field.name}'; write "
+                f"{field.name} = ... ('vlsuite curate run --list' says what it is)"
+            )
 
 
 def _overridden(stages: list[Stage], overrides: tuple[str, ...]) -> list[Stage]:

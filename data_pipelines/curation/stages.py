@@ -132,11 +132,21 @@ class Stages:
             yield from own.sql(query).to_arrow_reader(_BATCH_ROWS)
 
     def add_relation(self, name: str, batches: pa.RecordBatchReader) -> None:
-        """A table from Arrow data, in place of one of the same name."""
-        with self._told():
-            self._connection.register("from_python", batches)
-            self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM from_python")
-            self._connection.unregister("from_python")
+        """A table from Arrow data, in place of one of the same name.
+
+        What is raised where the data is made comes out as it was raised.
+        """
+        raised: list[BaseException] = []
+        watched = pa.RecordBatchReader.from_batches(batches.schema, _watched(batches, raised))
+        try:
+            with self._told():
+                self._connection.register("from_python", watched)
+                self._connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM from_python")
+                self._connection.unregister("from_python")
+        except duckdb.Error:
+            if raised:
+                raise raised[0] from None
+            raise
 
     def run(self, name: str, chosen: SampleFilter) -> StageCounts:
         """Run one filter over what is left.
@@ -156,6 +166,8 @@ class Stages:
         number = len(self.names)
         rules = chosen.rules(given)
         try:
+            # before what is dropped leaves the view of what is given
+            kept = self._count(f"({_judged(rules, has_own=given.has_own)}) WHERE rule IS NULL")
             self.sql(_insertion(number, rules, has_own=given.has_own))
         except (duckdb.BinderException, duckdb.ParserException) as error:
             told = " ".join(str(error).split())[:300]
@@ -169,7 +181,7 @@ class Stages:
         counts = StageCounts(
             stage=name,
             given=self._left,
-            kept=self._count("samples ANTI JOIN dropped USING (id)"),
+            kept=kept,
             dropped=sum(reasons.values()),
             reasons=reasons,
             warnings=tuple(given.warnings),
@@ -223,7 +235,9 @@ class Stages:
                 f"FROM read_parquet({files})) AS score_{number} USING (id)"
             )
         listed = ", ".join([*(f"samples.{_name(one)}" for one in own), *map(_name, scores)])
-        return f"SELECT {listed} FROM samples{joins} ANTI JOIN dropped USING (id)"
+        if self._left < self._table.num_rows:
+            joins += " ANTI JOIN dropped USING (id)"
+        return f"SELECT {listed} FROM samples{joins}"
 
     def _there(self, wanted: Sequence[str]) -> list[str]:
         known = (*self._table.columns, *self._table.scores)
@@ -276,15 +290,31 @@ class _Given:
         self.figures[name] = figure
 
 
+def _watched(
+    batches: pa.RecordBatchReader, raised: list[BaseException]
+) -> Iterator[pa.RecordBatch]:
+    """The batches; the database would tell the text of an exception alone, so it is kept."""
+    try:
+        yield from batches
+    except BaseException as error:
+        raised.append(error)
+        raise
+
+
 def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:
     """The statement that adds what the rules drop."""
-    source = "given LEFT JOIN own USING (id)" if has_own else "given"
-    first = " ".join(f"WHEN coalesce(({r.when}), true) THEN {i}" for i, r in enumerate(rules))
     return f"""INSERT INTO dropped
         SELECT id, {number}, rule, {_chosen([r.value for r in rules], "DOUBLE")},
             {_chosen([r.threshold for r in rules], "DOUBLE")},
             {_chosen([r.detail for r in rules], "VARCHAR")}
-        FROM (SELECT *, CASE {first} END AS rule FROM {source}) WHERE rule IS NOT NULL"""
+        FROM ({_judged(rules, has_own=has_own)}) WHERE rule IS NOT NULL"""
+
+
+def _judged(rules: Sequence[Rule], *, has_own: bool) -> str:
+    """What is given, with the number of the first rule that holds."""
+    source = "given LEFT JOIN own USING (id)" if has_own else "given"
+    first = " ".join(f"WHEN ({rule.when}) IS NOT FALSE THEN {i}" for i, rule in enumerate(rules))
+    return f"SELECT *, CASE {first} END AS rule FROM {source}"
 
 
 def _chosen(values: Sequence[str], kind: str) -> str:

@@ -1,15 +1,11 @@
 """Indexes that look at few of the vectors: IVF and HNSW of faiss, with a recall that is measured.
 
-Vectors are kept as fp16 in either. How many lists (``nprobe``) or neighbours (``efSearch``) are
-looked at is doubled until the recall at ``k`` against all vectors reaches what was asked for, on
-sampled queries: the stored texts where pictures are searched and there are texts, since texts lie
-elsewhere than pictures; else vectors of the same kind, each without itself.
+Vectors are kept as fp16 in either; see ``index_tuning`` for how many they look at.
 """
 
 import json
-import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,19 +13,28 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from data_pipelines.bounded_json import read_json
-from data_pipelines.embeddings.exact import Nearest, nearest
+from data_pipelines.embeddings.exact import Nearest
 from data_pipelines.embeddings.folder import Embeddings
+from data_pipelines.embeddings.index_tuning import (
+    HNSW,
+    IVF,
+    IndexChoice,
+    Recall,
+    lists_of,
+    look_at,
+    questions_for,
+    rows_of,
+    sampled,
+    tuned,
+)
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.shards.atomic import make_folder, write_file
-
-IVF, HNSW = "ivf", "hnsw"
 
 _INDEX, _ABOUT = "index.faiss", "about.json"
 _LINKS = 32  # of a vector of HNSW, twice as many on its lowest level
 _CONSTRUCTION = 200  # neighbours that HNSW looks at while it is built
 _TRAINING = 64  # vectors a list, for the centres
 _ADDED = 1 << 16  # at once
-_QUERIES = 200  # that the recall is measured with
 
 
 class Cost(NamedTuple):
@@ -37,50 +42,6 @@ class Cost(NamedTuple):
 
     memory: int
     disk: int
-
-
-class Recall(NamedTuple):
-    """Share of the nearest vectors that an index finds.
-
-    Attributes:
-        share: mean over the queries.
-        low, high: 95% interval over the queries.
-        looked_at: lists, or neighbours, that it looks at.
-        queries: how many, and of which kind ("200 texts").
-    """
-
-    share: float
-    low: float
-    high: float
-    looked_at: int
-    queries: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class IndexChoice:
-    """Which index, and how good.
-
-    Attributes:
-        kind: of the vectors, ``images`` or ``texts``.
-        name: ``ivf`` or ``hnsw``.
-        recall: at ``k``, that it has to reach.
-        seed: of the sampled queries and of the centres.
-    """
-
-    kind: str
-    name: str = IVF
-    recall: float = 0.98
-    k: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.recall <= 1:
-            raise ConfigError(f"recall={self.recall}: give more than 0, at most 1")
-
-
-def lists_of(count: int) -> int:
-    """Lists of an IVF index of so many vectors: about four times the root."""
-    return max(1, min(round(4 * math.sqrt(count)), count // 39))
 
 
 def cost(count: int, embed_dim: int, name: str) -> Cost:
@@ -111,7 +72,7 @@ class ApproximateIndex:
         self._index = index
         self.choice = choice
         self.recall = recall
-        _look_at(index, choice.name, recall.looked_at)
+        look_at(index, choice.name, recall.looked_at)
 
     def nearest(
         self, embeddings: Embeddings, queries: Float32[np.ndarray, "queries embed_dim"], k: int
@@ -121,8 +82,9 @@ class ApproximateIndex:
         Raises:
             DataError: stored vectors are missing.
         """
-        _, rows = self._index.search(np.ascontiguousarray(queries), k)
-        return _rescored(embeddings, self.choice.kind, queries, rows.astype(np.int64))
+        _, numbers = self._index.search(np.ascontiguousarray(queries), k)
+        rows = rows_of(numbers, len(embeddings), self.recall.added_last)
+        return _rescored(embeddings, self.choice.kind, queries, rows)
 
 
 def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> ApproximateIndex:
@@ -138,8 +100,15 @@ def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> Ap
             f"the index needs {needed / 1e9:,.1f} GB of memory and {free / 1e9:,.1f} GB are free; "
             "search exactly (--index exact) or on a larger machine"
         )
-    index = _filled(embeddings, choice)
-    recall = _tuned(index, embeddings, choice)
+    index, asked = _trained(embeddings, choice), questions_for(embeddings, choice)
+    last = np.array(asked.added_last, dtype=np.int64)
+    first = 0
+    for part in embeddings.vectors(choice.kind):
+        _add(index, part, np.setdiff1d(np.arange(len(part)), last - first))
+        first += len(part)
+    recall = tuned(index, embeddings, choice, asked)
+    if len(last):
+        index.add(asked.vectors)
     make_folder(folder)
     (folder / _ABOUT).unlink(missing_ok=True)
     _store(index, folder)
@@ -164,6 +133,7 @@ def open_index(
         about = read_json(folder / _ABOUT)
         is_own = about["embeddings"] == embeddings.digest and about["choice"] == asdict(choice)
         recall = Recall(**about["recall"])
+        recall = recall._replace(added_last=tuple(recall.added_last))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if not is_own:
@@ -176,7 +146,7 @@ def open_index(
     return ApproximateIndex(index, choice, recall)
 
 
-def _filled(embeddings: Embeddings, choice: IndexChoice) -> Any:
+def _trained(embeddings: Embeddings, choice: IndexChoice) -> Any:
     import faiss
 
     width, metric = embeddings.embed_dim, faiss.METRIC_INNER_PRODUCT
@@ -189,11 +159,14 @@ def _filled(embeddings: Embeddings, choice: IndexChoice) -> Any:
         index = faiss.IndexIVFScalarQuantizer(faiss.IndexFlatIP(width), width, lists, half, metric)
         index.cp.seed, index.cp.min_points_per_centroid = choice.seed + 1, 1
         index.cp.max_points_per_centroid = _TRAINING
-    index.train(_sampled(embeddings, choice.kind, _training_rows(len(embeddings))))
-    for part in embeddings.vectors(choice.kind):
-        for start in range(0, len(part), _ADDED):
-            index.add(np.ascontiguousarray(part[start : start + _ADDED], dtype=np.float32))
+    index.train(sampled(embeddings, choice.kind, _training_rows(len(embeddings))))
     return index
+
+
+def _add(index: Any, part: np.ndarray, rows: Int64[np.ndarray, " rows"]) -> None:
+    for start in range(0, len(rows), _ADDED):
+        own = part[rows[start : start + _ADDED]]
+        index.add(np.ascontiguousarray(own, dtype=np.float32))
 
 
 def _training_rows(count: int) -> Int64[np.ndarray, " rows"]:
@@ -202,72 +175,10 @@ def _training_rows(count: int) -> Int64[np.ndarray, " rows"]:
     return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
 
 
-def _sampled(
-    embeddings: Embeddings, kind: str, rows: Int64[np.ndarray, " rows"]
-) -> Float32[np.ndarray, "rows embed_dim"]:
-    """Some vectors, in the order of their numbers."""
-    found, first = [], 0
-    for part in embeddings.vectors(kind):
-        own = rows[(rows >= first) & (rows < first + len(part))] - first
-        found.append(np.asarray(part[own], dtype=np.float32))
-        first += len(part)
-    return np.concatenate(found)
-
-
-def _tuned(index: Any, embeddings: Embeddings, choice: IndexChoice) -> Recall:
-    """Look at more until the recall is reached."""
-    others = [kind for kind in embeddings.kinds if kind != choice.kind]
-    asked = others[0] if others else choice.kind
-    rng = np.random.default_rng(choice.seed)
-    count = min(_QUERIES, len(embeddings))
-    rows = np.sort(rng.choice(len(embeddings), size=count, replace=False).astype(np.int64))
-    queries = _sampled(embeddings, asked, rows)
-    own = rows if asked == choice.kind else np.full(count, -1, dtype=np.int64)
-    wanted = _without(nearest(embeddings.vectors(choice.kind), queries, choice.k + 1).rows, own)
-    looked_at, most = 1, lists_of(len(embeddings)) if choice.name == IVF else 4096
-    while True:
-        _look_at(index, choice.name, looked_at)
-        _, rows_found = index.search(queries, choice.k + 1)
-        found = _without(rows_found.astype(np.int64), own)
-        shares = np.array(
-            [
-                len(set(a[: choice.k]) & set(b[: choice.k])) / min(choice.k, len(b))
-                for a, b in zip(found, wanted, strict=True)
-            ]
-        )
-        if shares.mean() >= choice.recall:
-            spread = 1.96 * float(shares.std()) / math.sqrt(count)
-            mean = float(shares.mean())
-            low, high = max(0.0, mean - spread), min(1.0, mean + spread)
-            told = [round(number, 5) for number in (mean, low, high)]
-            return Recall(*told, looked_at, f"{count} {asked}")
-        if looked_at >= most:
-            raise DataError(
-                f"the index finds {shares.mean():.3f} of the nearest at most, less than "
-                f"{choice.recall}; search exactly, or ask for less by --recall"
-            )
-        looked_at = min(2 * looked_at, most)
-
-
-def _without(rows: np.ndarray, own: np.ndarray) -> list[list[int]]:
-    """Rows that were found, but for the query itself and for places without any."""
-    return [
-        [row for row in found if row not in (-1, mine)]
-        for found, mine in zip(rows.tolist(), own.tolist(), strict=True)
-    ]
-
-
-def _look_at(index: Any, name: str, number: int) -> None:
-    if name == HNSW:
-        index.hnsw.efSearch = number
-    else:
-        index.nprobe = number
-
-
 def _rescored(embeddings: Embeddings, kind: str, queries: np.ndarray, rows: np.ndarray) -> Nearest:
     """Best first by the stored vectors; an index keeps rounded ones."""
     wanted = np.unique(rows[rows >= 0])
-    vectors = _sampled(embeddings, kind, wanted)
+    vectors = sampled(embeddings, kind, wanted)
     ordered, cosines = np.full_like(rows, -1), np.full(rows.shape, -np.inf, dtype=np.float32)
     for query, found in enumerate(rows):
         own = found[found >= 0]

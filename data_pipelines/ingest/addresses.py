@@ -85,7 +85,7 @@ class PublicResolver(AbstractResolver):
         # a request that gives up must not end the look-up of the others
         found = await asyncio.shield(self._known[key])
         if isinstance(found, FetchError):
-            raise found
+            raise found.again()
         return found
 
     async def _looked_up(

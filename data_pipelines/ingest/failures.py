@@ -28,6 +28,10 @@ class FetchError(Exception):
         self.is_temporary = is_temporary
         self.wait = wait
 
+    def again(self) -> "FetchError":
+        """The same for another row: one that is raised often would remember each time."""
+        return FetchError(self.status, self.error, http_status=self.http_status)
+
 
 ROBOTS = "robots.txt"
 ROBOTS_UNREACHABLE = "robots.txt unreachable"

@@ -33,7 +33,7 @@ def cut(
     shard, number = 0, 0
     with SeenIds(folder) as seen:
         for path in lists:
-            with closing(url_rows(path, settings, skips, scratch=folder)) as found:  # type: ignore[type-var]
+            with closing(url_rows(path, settings, skips, scratch=folder)) as found:
                 for one in found:
                     rows.append(listed(number, _marked(one, seen)))
                     number += 1

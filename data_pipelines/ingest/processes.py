@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from multiprocessing import get_context
 from queue import Empty
 from typing import Any
@@ -30,6 +31,9 @@ def fill_in_processes(
     Raises:
         DataError: what a process raised, or that one was killed.
     """
+    first = next(shards, None)
+    if first is None:
+        return
     context = get_context("spawn")
     given, told = context.Queue(), context.Queue()
     processes = [
@@ -38,7 +42,7 @@ def fill_in_processes(
     with _ended(processes):
         for process in processes:
             process.start()
-        for shard in shards:
+        for shard in chain([first], shards):
             given.put(shard)  # numbers alone: the rows lie in files
             _listen(told, tell, done, wait=0.0)
         for _ in processes:

@@ -17,17 +17,17 @@ from PIL import Image
 from data_pipelines.errors import BadSampleError
 from data_pipelines.image_formats import SUFFIX_OF_FORMAT, open_image
 from data_pipelines.images import MAX_PIXELS
-from data_pipelines.ingest.settings import PictureSettings
+from data_pipelines.ingest.settings import Filter, PictureSettings
 from data_pipelines.schema import IMAGE_SUFFIXES
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
-    "area": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS,
 }
 _JPEG = b"\xff\xd8"
+_AREA_GAP = 1.5  # of the size asked for; what lies beyond is averaged over whole pixels first
 _GAP = 2  # a JPEG is decoded at reduced size where this many times the asked size is left
 
 #: Reads the header of encoded bytes and refuses what must not be decoded (``BadSampleError``).
@@ -154,7 +154,7 @@ def _laid_out(
         is_larger = width > layout.width or height > layout.height
         name = settings.downscale_interpolation if is_larger else settings.upscale_interpolation
         image = Image.fromarray(np.ascontiguousarray(values))
-        values = np.asarray(image.resize((layout.width, layout.height), _FILTERS[name]))
+        values = np.asarray(_resized(image, (layout.width, layout.height), name))
     height, width = values.shape[:2]
     side = layout.side
     if layout.is_cropped:
@@ -166,6 +166,15 @@ def _laid_out(
         square[top : top + height, left : left + width] = values
         return square
     return values
+
+
+def _resized(image: Image.Image, size: tuple[int, int], name: Filter) -> Image.Image:
+    if name != "area":
+        return image.resize(size, _FILTERS[name])
+    if not image.width % size[0] and not image.height % size[1]:
+        return image.resize(size, Image.Resampling.BOX)
+    # Pillow's box takes or leaves whole pixels: three grey levels from the mean, Hamming one
+    return image.resize(size, Image.Resampling.HAMMING, reducing_gap=_AREA_GAP)
 
 
 def _encoded(values: UInt8[np.ndarray, "height width 3"], settings: PictureSettings) -> bytes:

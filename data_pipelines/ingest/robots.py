@@ -76,7 +76,7 @@ class Robots:
         """
         rules = await self._rules_of(url.origin())
         if rules.failure is not None:
-            raise rules.failure
+            raise rules.failure.again()
         if rules.parsed is not None and not rules.parsed.can_fetch(str(url), self._token):
             raise FetchError(ROBOTS, "disallowed")
         if rules.delay > self._max_delay:

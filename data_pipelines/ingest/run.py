@@ -215,7 +215,8 @@ def _manifest(
     tars = [entry for one in results if (entry := entry_of(places, one.shard)) is not None]
     if not tars:
         raise DataError(
-            f"no row of the lists gave a picture; {places.folder / 'rows'} says why of each"
+            f"no row of the lists gave a picture; {places.folder / 'rows'} says why of each, "
+            "--retry-failed asks again"
         )
     counts = _summed(results)
     num_rows = sum(one.rows for one in results)

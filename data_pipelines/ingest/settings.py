@@ -4,6 +4,7 @@ Options that img2dataset has too are called as they are there.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -97,7 +98,7 @@ class PictureSettings:
             (shorter side, then a square), border (longer side, then a white square).
         resize_only_if_bigger: leave smaller pictures at their size.
         upscale_interpolation: filter for smaller pictures.
-        downscale_interpolation: filter for larger ones; area is the mean of what a pixel covers.
+        downscale_interpolation: filter for larger ones; area is nearly the mean of what it covers.
         encode_format: of the stored pictures.
         encode_quality: 1 to 100 of jpg and webp; of png 0 to 9, how long it tries.
         skip_reencode: store the bytes as they came where nothing about the picture had to change
@@ -192,7 +193,7 @@ class FetchSettings:
                 "--timeout must be above 0; --retries, --max-wait and --host-rate 0 or more"
             )
 
-    @property
+    @cached_property
     def directives(self) -> frozenset[str]:
         """Directives that opt out, in lower case."""
         given = frozenset(name.strip().lower() for name in self.disallowed_header_directives)
@@ -216,8 +217,8 @@ class RunSettings:
 
     Args:
         workers: processes that share the shards.
-        min_success: share of a shard's rows that must give a picture; a shard below it is not done:
-            the next run tries its failed rows again.
+        min_success: share of a shard's rows that must give a picture; a shard of 100 rows and more
+            below it is not done: the next run tries its failed rows again.
         retry_failed: fetch the failed rows of finished shards again, and only those.
         retry_status: with retry_failed, only rows of these statuses ("timeout,http 503").
         overwrite: drop what another list or other settings wrote to the folder.

@@ -32,6 +32,9 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.manifest import ShardEntry
 from data_pipelines.subsets.raw_shard import RawSample, write_raw
 
+#: Shards of fewer rows are done whatever came of them: a list may end in a few dead addresses.
+FEW_ROWS = 100
+
 #: Of the list itself: no server can mend them.
 OF_THE_LIST = frozenset((NO_URL, BAD_URL, BAD_ROW, DUPLICATE))
 
@@ -227,7 +230,8 @@ def _told(places: Places) -> Iterator[None]:
 
 def _result(shard: int, rows: int, counts: dict[str, int], min_success: float) -> ShardResult:
     asked = rows - sum(counts.get(status, 0) for status in OF_THE_LIST)
-    return ShardResult(shard, rows, counts, counts.get(OK, 0) >= min_success * asked)
+    is_done = asked < FEW_ROWS or counts.get(OK, 0) >= min_success * asked
+    return ShardResult(shard, rows, counts, is_done)
 
 
 def _json_of(row: ListedRow, outcome: Outcome) -> bytes:

@@ -7,7 +7,7 @@ import gzip
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -30,7 +30,8 @@ MAX_URL = 8000
 
 _PIECE = 1 << 20
 _NONE = "\0"  # a column that no list has
-_UNSEEN = re.compile(r"[\x00-\x20\x7f]|[\ud800-\udfff]")
+_UNSEEN = re.compile(r"[\x00-\x20\x7f]|\ufffd")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class UrlRow(NamedTuple):
@@ -55,7 +56,7 @@ class UrlRow(NamedTuple):
 
 def url_rows(
     path: Path, settings: ListSettings, skips: Skips, *, scratch: Path
-) -> Iterator[UrlRow]:
+) -> Generator[UrlRow, None, None]:
     """Every row of a list; lines that are no rows at all are counted in ``skips``.
 
     Args:
@@ -154,7 +155,7 @@ def _wanted(settings: ListSettings) -> tuple[WantedColumn, ...]:
 def _row(cells: tuple[Any, ...], settings: ListSettings) -> UrlRow:
     url, caption, uid, expected = cells[:4]
     extra = dict(zip(settings.save_additional_columns, map(_storable, cells[4:]), strict=False))
-    url = url.strip() if isinstance(url, str) else ""
+    url = _text(url.strip()) if isinstance(url, str) else ""
     caption = _text(caption) if isinstance(caption, str) and caption.strip() else None
     problem = _problem(url)
     if settings.uid_col:
@@ -165,12 +166,12 @@ def _row(cells: tuple[Any, ...], settings: ListSettings) -> UrlRow:
     expected = expected.strip().lower() if isinstance(expected, str) else ""
     if settings.verify_hash and not expected:
         problem = problem or BAD_ROW
-    return UrlRow(_text(url), caption, uid, expected, extra, problem)
+    return UrlRow(url, caption, uid, expected, extra, problem)
 
 
 def row_uid(url: str, caption: str | None) -> str:
     """Permanent id of a pair: the same in every list and under every setting."""
-    return make_uid("url", url, (caption or "").encode("utf-8", "surrogatepass"))
+    return make_uid("url", url, (caption or "").encode())
 
 
 def _problem(url: str) -> str:
@@ -189,14 +190,15 @@ def _problem(url: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Bytes that were no UTF-8 as marks of it: Parquet and JSON hold Unicode."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """Without surrogates, also those that stand for bytes that were no UTF-8."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _storable(value: Any) -> JsonValue:
     if isinstance(value, str):
         return _text(value)
     try:
-        return json.loads(json.dumps(value, default=str, allow_nan=False))
+        text = json.dumps(value, default=str, allow_nan=False, ensure_ascii=False)
+        return json.loads(_text(text))
     except ValueError:
-        return str(value)
+        return _text(str(value))

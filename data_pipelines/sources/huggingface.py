@@ -1,5 +1,6 @@
 """A data set of the Hugging Face library, from disk or by its name on the Hub."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +14,27 @@ from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
 
+_SPLIT = re.compile(r"(train|test|validation|valid|val|dev)([-_.].*)?$")
+
 
 @sources.register("huggingface")
 @dataclass(frozen=True, kw_only=True)
 class HuggingFaceDataset(Source):
     """Settings of the data set."""
 
-    HELP: ClassVar[str] = "a data set of the Hugging Face library (extra 'huggingface')"
+    HELP: ClassVar[str] = (
+        "a data set of the Hugging Face library: saved, Parquet tables, or of the Hub (extra "
+        "'huggingface')"
+    )
     EXAMPLE: ClassVar[str] = (
         "vlsuite data build huggingface --dataset saved/flickr --caption-column captions "
         "--out data/flickr"
     )
 
-    dataset: str = option("folder written by save_to_disk, or a name on the Hub")
+    dataset: str = option(
+        "folder written by save_to_disk, Parquet table or folder of such tables (the Hub is not "
+        "asked for either), or a name on the Hub"
+    )
     config: str | None = option("configuration of the data set", default=None)
     subset: str = option("which of its splits to read", default="train")
     image_column: str = option("column of the images", default="image")
@@ -125,14 +134,70 @@ class HuggingFaceDataset(Source):
 
     def _load(self, datasets: Any) -> Any:
         path = Path(self.dataset)
-        saved = any((path / n).is_file() for n in ("dataset_dict.json", "dataset_info.json"))
         try:
-            if saved:
+            if path.is_dir() and is_saved(path):
                 return datasets.load_from_disk(self.dataset)
+            if path.exists() or looks_local(self.dataset):
+                files = [str(file) for file in local_tables(path, self.subset)]
+                # streamed, so that no second copy of the pictures is written to a cache
+                return datasets.load_dataset(
+                    "parquet", data_files=files, split="train", streaming=True
+                )
             return datasets.load_dataset(self.dataset, self.config, split=self.subset)
+        except DataError:
+            raise
         except Exception as error:  # the library raises all kinds for the user's mistakes
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"cannot load data set {self.dataset}: {reason}") from error
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether ``save_to_disk`` wrote it."""
+    return any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def looks_local(name: str) -> bool:
+    """Whether a name can only mean a path: names on the Hub are NAME or OWNER/NAME."""
+    return name.startswith(("/", ".", "~")) or name.endswith(".parquet") or name.count("/") > 1
+
+
+def local_tables(place: Path, subset: str) -> list[Path]:
+    """The Parquet tables of one split: ``train-00000-of-00002.parquet``, or a folder ``train``.
+
+    Where no table is called after any split, all of them.
+
+    Raises:
+        DataError: nothing there, no table, or none of that split.
+    """
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise DataError(f"data set {place} does not exist; check --dataset")
+    found = sorted(place.rglob("*.parquet"))
+    if not found:
+        raise DataError(
+            f"{place} was not written by save_to_disk (no state.json) and holds no .parquet table; "
+            "check --dataset"
+        )
+    splits = {path: _split_of(path.relative_to(place)) for path in found}
+    named = {split for split in splits.values() if split}
+    if not named:
+        return found
+    if subset not in named:
+        raise DataError(
+            f"{place} has no split '{subset}'; splits: {', '.join(sorted(named))}; choose by "
+            "--subset"
+        )
+    return [path for path in found if splits[path] == subset]
+
+
+def _split_of(path: Path) -> str:
+    """The split that a table's name or folder tells; empty where neither does."""
+    for part in (path.stem, *reversed(path.parts[:-1])):
+        name = _SPLIT.match(part)
+        if name:
+            return "validation" if name[1] in ("val", "valid", "dev") else name[1]
+    return ""
 
 
 def _image_bytes(cell: Any) -> bytes | None:

@@ -1,4 +1,4 @@
-"""A folder of image files, captioned by text files beside them, by class folders, or by name."""
+"""A folder of image files, captioned by files beside them, a table, class folders, or by name."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,12 @@ from data_pipelines.images import load_image
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
+from data_pipelines.sources.folder_metadata import (
+    METADATA,
+    METADATA_COLUMNS,
+    metadata_captions,
+    metadata_files,
+)
 from data_pipelines.sources.source import Source, sources
 
 _IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in FORMAT_OF_SUFFIX)
@@ -29,9 +35,16 @@ class ImageFolder(Source):
     root: Path = option("folder that holds the images, in sub-folders or not")
     captions: str = option(
         "where captions come from: sidecar (cat.txt beside cat.png, one caption a line), folder "
-        "(the first sub-folder is the class), or name (words of the file name)",
-        default="sidecar",
-        choices=CAPTIONS_FROM,
+        "(the first sub-folder is the class), name (words of the file name), metadata "
+        "(metadata.csv, .tsv, .jsonl or .parquet in the folder or its sub-folders, with file_name "
+        "and captions), or auto (metadata where there is such a file in the folder, else sidecar)",
+        default="auto",
+        choices=("auto", METADATA, *CAPTIONS_FROM),
+    )
+    caption_column: str = option(
+        "column of the captions of --captions metadata (where there is no 'text': the one that is "
+        f"there of {', '.join(METADATA_COLUMNS)})",
+        default="text",
     )
     template: str = option(
         "caption of a class folder; {c} is the class", default="a photo of a {c}"
@@ -42,6 +55,9 @@ class ImageFolder(Source):
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Images in the order of their paths; the uid depends on path and content."""
+        if self._origin == METADATA:
+            yield from self._listed(skips)
+            return
         classes = self._captions.labels()
         for path in files_below(self.root):
             if path.suffix.lower() not in _IMAGE_SUFFIXES:
@@ -71,5 +87,33 @@ class ImageFolder(Source):
         return self._captions.class_names()
 
     @property
+    def _origin(self) -> str:
+        """Where captions come from; metadata needs no further settings of ``FileCaptions``."""
+        if self.captions != "auto":
+            return self.captions
+        return METADATA if metadata_files(self.root, deep=False) else "sidecar"
+
+    @property
     def _captions(self) -> FileCaptions:
-        return FileCaptions(root=self.root, captions=self.captions, template=self.template)
+        own = "sidecar" if self._origin == METADATA else self._origin
+        return FileCaptions(root=self.root, captions=own, template=self.template)
+
+    def _listed(self, skips: Skips) -> Iterator[Sample]:
+        """Images in the order of their paths, with the captions of the metadata files."""
+        captions = metadata_captions(self.root, self.caption_column, skips)
+        for path in files_below(self.root):
+            if path.suffix.lower() in _IMAGE_SUFFIXES and path not in captions:
+                skips.add("not in metadata", str(path))
+        for path in sorted(captions):
+            image = load_image(path, skips)
+            if image is None:
+                continue
+            key = path.relative_to(self.root).as_posix()
+            converted = {"converted_from": image.converted_from} if image.converted_from else {}
+            yield Sample(
+                uid=make_uid("image-folder", key, image.data),
+                image=image.data,
+                image_suffix=image.suffix,
+                captions=tuple(captions[path]),
+                provenance={"source": "image-folder", "key": key, **converted},
+            )

@@ -5,9 +5,10 @@ command line: ``@sources.register("image-folder")``. Its fields are its options.
 to be edited to add one; a file outside the package is named by ``--import``.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain
 from pathlib import Path
 from typing import ClassVar
@@ -30,6 +31,19 @@ Progress = Callable[[Iterable[Sample]], Iterable[Sample]]
 
 LAYOUTS = ("pairs", "benchmark")
 
+#: The sets of a build that holds a share out.
+TRAIN, HELD_OUT = "train", "holdout"
+
+
+def is_held_out(sample: Sample, share: float) -> bool:
+    """Whether a picture belongs to the share that is held out: its bytes alone tell.
+
+    Equal pictures stay together, whatever their names and captions, and a picture stays where it is
+    when others are added.
+    """
+    digest = hashlib.sha256(b"holdout:" + sample.image).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
@@ -44,6 +58,8 @@ class Target:
         max_bytes: of one shard.
         origin: recorded in the manifest; its empty parts are filled by the source.
         progress: shown while samples are read.
+        holdout: share of the pictures that are kept apart, by content; 0 for none. Two sets are
+            written then, ``train`` and ``holdout`` in ``out_dir``.
     """
 
     out_dir: Path
@@ -54,12 +70,19 @@ class Target:
     max_bytes: int = DEFAULT_MAX_BYTES
     origin: Origin = field(default_factory=Origin)
     progress: Progress = iter
+    holdout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
             raise DataError(f"unknown layout '{self.layout}'; known: {', '.join(LAYOUTS)}")
         if self.split in ("", ".", "..") or "/" in self.split:
             raise DataError(f"split '{self.split}' must be a plain folder name, such as test")
+        if not 0 <= self.holdout < 1:
+            raise DataError(f"holdout {self.holdout} is no share; give a number such as 0.05")
+        if self.holdout and self.layout != "pairs":
+            raise DataError(
+                "a holdout is part of training pairs; leave it out with the benchmark layout"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,17 +108,48 @@ class Source(ABC):
     def build(self, target: Target) -> Manifest:
         """Write all samples to ``target``.
 
+        Returns:
+            The manifest; of the training part where a share is held out.
         Raises:
             DataError: the source is unusable or empty, or the target cannot be written.
         """
+        if target.holdout:
+            return self._build_parts(target)
+        return self._build(target, lambda sample: True, part="")
+
+    def _build_parts(self, target: Target) -> Manifest:
+        """The source is read once for each part, so that neither is held in memory.
+
+        The part that is held out is written first: with the training part there, both are.
+        """
+        for name in (HELD_OUT, TRAIN):
+            if (target.out_dir / name).exists() and not target.overwrite:
+                raise DataError(
+                    f"{target.out_dir / name} is there already; give another folder, or "
+                    "--overwrite to write both parts again"
+                )
+        manifest = Manifest(origin=target.origin, layout="pairs", shards=())
+        for name in (HELD_OUT, TRAIN):
+            part = replace(target, out_dir=target.out_dir / name, holdout=0.0)
+            manifest = self._build(
+                part,
+                lambda sample, of=name: is_held_out(sample, target.holdout) == (of == HELD_OUT),
+                part=f" for '{name}' with --holdout {target.holdout:g}",
+            )
+        return manifest
+
+    def _build(self, target: Target, is_wanted: Callable[[Sample], bool], *, part: str) -> Manifest:
         skips = Skips()
         names = self.class_names()
-        found = self.samples(skips)
+        found = (sample for sample in self.samples(skips) if is_wanted(sample))
         # The first sample is read before anything is written or replaced: most mistakes show then.
         first = next(found, None)
         if first is None:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
-            raise DataError(f"the source has no usable sample; skipped: {reasons or 'none'}")
+            where = (
+                f" for {target.out_dir.name}" if target.out_dir.name in (TRAIN, HELD_OUT) else ""
+            )
+            raise DataError(f"the source has no usable sample{where}; skipped: {reasons or 'none'}")
         samples = target.progress(chain([first], found))
         max_samples = target.max_samples or DEFAULT_MAX_SAMPLES
         if target.layout == "pairs":
@@ -126,6 +180,19 @@ class Source(ABC):
 sources: Registry[type[Source]] = Registry(
     "data source", package="data_pipelines.sources", variable="sources"
 )
+
+
+def refuse_unused_holdout(source: Source, share: float) -> None:
+    """Sources that write sets of their own know which pictures belong to which.
+
+    Raises:
+        DataError: this is one of them, and a share is given.
+    """
+    if share and type(source).build is not Source.build:
+        raise DataError(
+            f"{type(source).__name__} writes its own sets, so there is nothing to hold out; leave "
+            "--holdout out"
+        )
 
 
 def command_line(name: str, source: Source) -> str:

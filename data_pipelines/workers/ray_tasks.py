@@ -5,6 +5,7 @@ mistake of the user's (``UserError``) is the same on every node, and is not trie
 """
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -24,6 +25,12 @@ _RETRIES = 5
 _AHEAD = 2
 _FEWEST_WAITING = 4
 _COUNTED_EVERY = 8  # tasks; nodes come and go
+
+_HOST_AND_PORT = re.compile(r"(?:ray://)?\[?(?P<host>[^/\[\]]+?)\]?:(?P<port>[0-9]{1,9})")
+_ANSWERS_IN = 10.0  # seconds
+
+#: What a source tree that is not installed says its version is.
+_SOURCE_TREE = "unknown"
 
 #: Of a cluster that is started here ("local"); tasks exchange words, not data.
 _STORE_BYTES = 80_000_000
@@ -76,6 +83,7 @@ def _imported() -> Any:
 
 def _connect(ray: Any, address: str) -> None:
     keep_quiet(ray)
+    _refuse_deaf(address)
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES}
     try:
         ray.init(
@@ -85,11 +93,25 @@ def _connect(ray: Any, address: str) -> None:
             **(own if address == "local" else {}),
         )
     except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError) as error:
-        told = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"no Ray cluster at '{address}': {told}; start one by 'ray start --head' and name it "
-            "as HOST:6379, or leave --ray out"
-        ) from error
+        raise _no_cluster(address, " ".join(str(error).split())[:200]) from error
+
+
+def _refuse_deaf(address: str) -> None:
+    """Refuse an address where nobody listens: Ray would go on asking for minutes."""
+    found = _HOST_AND_PORT.fullmatch(address)
+    if found is None:
+        return
+    try:
+        socket.create_connection((found["host"], int(found["port"])), _ANSWERS_IN).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _no_cluster(address: str, told: str) -> DataError:
+    return DataError(
+        f"no Ray cluster at '{address}': {told}; start one by 'ray start --head' and name it as "
+        "HOST:6379, or leave --ray out"
+    )
 
 
 def keep_quiet(ray: Any) -> None:
@@ -148,11 +170,11 @@ def _told(error: Exception, task: Any) -> str:
 
 def _call(function: Callable[[Any], Any], task: Any, version: str) -> _Outcome:
     """On a node."""
-    host = socket.gethostname()
-    if tool_version() != version:
+    host, own = socket.gethostname(), tool_version()
+    if own != version and _SOURCE_TREE not in (own, version):
         return _Outcome(
-            mistake=f"vlsuite is {tool_version()} on {host} and {version} where the command runs; "
-            "install one version on every node"
+            mistake=f"vlsuite is {own} on {host} and {version} where the command runs; install one "
+            "version on every node"
         )
     try:
         return _Outcome(function(task))

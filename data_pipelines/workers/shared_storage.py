@@ -10,14 +10,16 @@ _SEEN_AFTER = 60.0  # seconds
 _LOOK_EVERY = 0.5  # seconds
 
 
-def await_file(path: Path, size: int) -> None:
+def await_file(path: Path, size: int | None = None) -> None:
     """Wait until a file that a node of a cluster wrote is seen here, whole.
 
+    Args:
+        size: in bytes; None: any.
     Raises:
         DataError: it does not come.
     """
     end = time.monotonic() + _SEEN_AFTER
-    while not path.is_file() or path.stat().st_size != size:
+    while not path.is_file() or (size is not None and path.stat().st_size != size):
         if time.monotonic() > end:
             raise DataError(
                 f"a node of the cluster wrote {path}, which is not here; what is written must lie "

@@ -1,6 +1,6 @@
 """A curation run as one HTML page that needs nothing else: no script, no network, no other file."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ def _plot(histogram: Histogram) -> Plot:
     return Plot(f"{judged.name}: {judged.reason}", caption, histogram_figure(histogram))
 
 
-def _headline(stored: dict[str, Any], funnel: Sequence[StageShown]) -> str:
+def _headline(stored: Mapping[str, Any], funnel: Sequence[StageShown]) -> str:
     share = stored["kept"] / max(1, stored["samples"])
     told = f"{stored['kept']:,} of {stored['samples']:,} samples were kept ({share:.1%})."
     most = max(funnel, key=lambda stage: stage.dropped)
@@ -155,7 +155,7 @@ def _headline(stored: dict[str, Any], funnel: Sequence[StageShown]) -> str:
     return told
 
 
-def _facts(stored: dict[str, Any]) -> dict[str, str]:
+def _facts(stored: Mapping[str, Any]) -> dict[str, str]:
     made = stored["made_from"]
     return {
         "Recipe": stored["recipe"],
@@ -167,7 +167,7 @@ def _facts(stored: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _made_from(stored: dict[str, Any]) -> dict[str, str]:
+def _made_from(stored: Mapping[str, Any]) -> dict[str, str]:
     made = stored["made_from"]
     return {
         "recipe": stored["recipe_sha256"],

@@ -1,7 +1,7 @@
 """Where the pictures lie that a probe learns from, and which of them it may learn from."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,7 +120,7 @@ def _opened(dataset: EvalDataset, path: str, split: str, option: str) -> EvalDat
     """Pictures with the labels of the data set that is measured; others are left out, counted."""
     layout = locate(path, split=split if has_splits(path) else "test")
     if layout.classes is None:
-        layout = replace(layout, classes=dataset.layout.classes)
+        layout = layout._replace(classes=dataset.layout.classes)
     opened = read_dataset(layout, "zero_shot")
     if opened.revision == dataset.revision:
         raise EvaluationError(

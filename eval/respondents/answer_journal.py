@@ -70,17 +70,21 @@ def _read(stream: BinaryIO) -> tuple[dict[str, dict[str, Any]], int]:
     whole = 0
     stream.seek(0)
     for line in stream:
-        try:
-            told = parsed_record(line) if line.endswith(b"\n") else None
-            answer = None if told is None else checked_answer(told)
-            key = "" if answer is None else answer.pop(_KEY)
-        except (ValueError, KeyError):
-            answer = None
+        answer = _answer(line)
+        key = None if answer is None else answer.pop(_KEY, None)
         if answer is None or not isinstance(key, str):
             break
         answers[key] = answer
         whole += len(line)
     return answers, whole
+
+
+def _answer(line: bytes) -> dict[str, Any] | None:
+    """None for a line that is cut off or damaged."""
+    try:
+        return checked_answer(parsed_record(line)) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from data_pipelines.curation import close_vectors as close_vectors_module
@@ -36,12 +37,9 @@ def _unit(vectors):
 def _gone(vectors, threshold, may_meet=lambda first, second: True):
     """Place to leader and cosine, one by one, each compared with all that stayed before it."""
     leaders, gone = [], {}
-    for place, own in enumerate(_unit(vectors)):
-        near = [
-            (-float(own @ _unit(vectors[[first]])[0]), first)
-            for first in leaders
-            if may_meet(first, place)
-        ]
+    units = _unit(vectors)
+    for place, own in enumerate(units):
+        near = [(-float(own @ units[first]), first) for first in leaders if may_meet(first, place)]
         near = [one for one in near if -one[0] >= threshold]
         if near:
             cosine, leader = min(near)
@@ -174,3 +172,16 @@ def test_wrong_settings_and_missing_vectors_are_refused(tmp_path):
     table = table_of(tmp_path, [[{}]])
     with pytest.raises(DataError, match="curate embed SHARDS"):
         _fates(table, SemanticDuplicates())
+
+
+@pytest.mark.parametrize("error", [DataError("damaged; make it again"), KeyboardInterrupt()])
+def test_what_is_raised_while_the_database_reads_comes_out_as_it_was(tmp_path, error):
+    schema = pa.schema([("id", pa.int64())])
+
+    def batches():
+        yield pa.RecordBatch.from_pylist([{"id": 1}], schema=schema)
+        raise error
+
+    with Stages(table_of(tmp_path, [[{}]]), threads=1) as stages, pytest.raises(type(error)) as met:
+        stages.add_relation("x", pa.RecordBatchReader.from_batches(schema, batches()))
+    assert met.value is error

@@ -22,6 +22,8 @@ from eval.task_choices import TaskChoices
 from tests.support.clustered_pictures import classed, write_splits
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import write_tar
+from tests.support.exported_models import exported_model
+from vlsuite.cli.main import main
 
 EMBEDDER = StreamingEmbedder(decoder=StreamingDecoder(batch_size=64, workers=2))
 NAMES = ("cat", "dog", "boat", "tree", "lamp", "leaf")
@@ -184,7 +186,7 @@ def test_few_of_each_nests_and_never_validates_on_what_it_learns() -> None:
 
 def test_few_shot_scores_grow_and_draws_are_averaged(tmp_path: Path) -> None:
     folder = write_splits(tmp_path / "set", NAMES[:3], train=60, test=60)
-    options = ProbeOptions(shots=(1, 8), draws=2, max_steps=100)
+    options = ProbeOptions(shots=(1, 8), draws=2, max_steps=20)
     probe = FewShotProbe.build(open_dataset(str(folder)), TaskChoices(options=(options,)))
 
     result = probe.run(SmallClip(seed=2), EMBEDDER)
@@ -229,3 +231,25 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     for wrong in ({"shots": (0,)}, {"draws": 1}, {"validation_share": 1.0}, {"max_steps": 0}):
         with pytest.raises(EvaluationError, match="probe"):
             ProbeOptions(**wrong)
+
+
+def test_command_line_measures_both_and_keeps_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = exported_model(tmp_path / "model")
+    names = NAMES[:3]
+    test = write_splits(tmp_path / "set", names, train=0, test=30)
+    train = write_tar(tmp_path / "more" / "0.tar", classed(60, num_classes=3, first=100))
+    words = ["eval", str(model), "--data", str(test), "--out", str(tmp_path / "out")]
+    words += ["--cache", str(tmp_path / "cache"), "--set", "probe.max_steps=5"]
+    words += ["--set", f"probe.train={train}"]
+    tasks = ["--task", "linear_probe", "--task", "few_shot", "--set", "probe.shots=1"]
+    assert main([*words, *tasks, "--set", "probe.draws=2"]) == 0
+    told = capsys.readouterr().out
+    assert "Linear probe" in told or "linear_probe" in told
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2
+    assert main([*words, *tasks, "--set", "probe.draws=2"]) == 0
+    assert capsys.readouterr().out.count("(finished earlier, kept)") == 2
+    # not under "all": a training set is embedded only where someone asks for it
+    assert main([*words, "--task", "all"]) == 2
+    assert "measure it all the same: --task few_shot" in capsys.readouterr().err

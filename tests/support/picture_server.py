@@ -60,13 +60,19 @@ class PictureServer:
             self._under_way -= 1
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that was killed is no news."""
+
+
 @contextmanager
 def serving() -> Iterator[PictureServer]:
     """A running server; it ends with the block."""
     state = PictureServer()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
-    server.daemon_threads = True
-    server.block_on_close = False
+    server = _Server(("127.0.0.1", 0), _handler(state))
     state.port = server.server_port
     thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
     thread.start()
@@ -152,13 +158,13 @@ def _answer(handler: Any, state: PictureServer, path: str, number: int) -> None:
     if path == "/robots.txt":
         status, text = state.robots
         _send(handler, text.encode(), status=status)
-    elif path in ANSWERS:
-        ANSWERS[path](handler)
+    elif path.partition("?")[0] in ANSWERS:
+        ANSWERS[path.partition("?")[0]](handler)
     elif path == "/busy" and number == 1:
         _send(handler, b"", status=429, Retry_After="0")
     elif path == "/flaky" and number == 1:
         _closed(handler)
-    elif path == "/later" and not state.healed:
+    elif path.startswith("/later") and not state.healed:
         _send(handler, b"", status=500)
     else:
         name = path.rpartition("/")[2].partition(".")[0]

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,19 @@ def test_eval_prints_a_table_and_the_result_files(
 
     assert main(arguments) == 0
     assert capsys.readouterr().out.count("finished earlier, kept") == 2
+
+    assert main([*arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["file"] for one in told["results"]] == named
+    assert {one["dataset"] for one in told["results"]} == {"classes", "pairs"}
+    assert told["results"][0]["scores"]["top1"]["n"] == 6
+
+    out = tmp_path / "comparison"
+    compare = ["eval", "compare", "first", "second", "--data", str(classes), "--out", str(out)]
+    assert main([*compare, "--json", "--quiet"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["report"] == str(next(out.glob("*.html")))
+    assert told["comparison"]
 
     assert main(["report", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out" / "report.html").is_file()

@@ -1,6 +1,7 @@
 """Every command answers programs with one JSON object and can be quiet; outputs are tried first."""
 
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+import vlsuite
 from tests.support.evaluation_data import captioned, labelled, write_evaluation_folder
 from vlsuite.cli import main as program
 from vlsuite.cli.answers import answered_in_json, is_asked, plain, tell
@@ -86,6 +88,8 @@ def _answer(capsys, *words, code=0):
 
 
 def test_answers_of_commands_on_data(data, tmp_path, capsys):
+    """And nothing is written beside the data."""
+    before = sorted(data.rglob("*"))
     shards = data / "pairs" / "test"
     told = _answer(capsys, "data", "validate", shards, "--json")
     assert (told["num_samples"], told["is_valid"]) == (6, True)
@@ -99,13 +103,21 @@ def test_answers_of_commands_on_data(data, tmp_path, capsys):
     told = _answer(capsys, *run, "--json")
     assert told["num_samples"] == 6
     assert sum(stage["given"] - stage["kept"] for stage in told["stages"]) == 6 - told["num_kept"]
+    assert sorted(data.rglob("*")) == before
 
 
 def test_answers_of_lists(capsys):
-    assert "emoji" in _answer(capsys, "train", "--list-recipes", "--json")["recipes"]
     told = _answer(capsys, "train", "cifar10", "--show-config", "--set", "optim.lr=0.5", "--json")
     assert told["optim"]["lr"] == 0.5
     assert _answer(capsys, "curate", "run", "--list", "--json")["recipes"]
+
+
+def test_deepspeed_is_imported_in_functions_alone():
+    """Imported before the device is told, it warns on standard output, where results belong."""
+    root = Path(vlsuite.__file__).parents[1]
+    at_once = re.compile(r"^(?:from|import) deepspeed\b", re.MULTILINE)
+    for path in (p for package in ("vlsuite", "eval") for p in (root / package).rglob("*.py")):
+        assert not at_once.search(path.read_text(encoding="utf-8")), path
 
 
 def test_a_mistake_prints_no_json(capsys):
@@ -142,10 +154,7 @@ def test_outputs_are_tried_before_work(tmp_path, capsys, data):
     for words, told in (
         (("data", "inspect", "/no/such", "--contact-sheet", tmp_path), "is a folder; give a file"),
         (("xmai", "page", "/no/such", "--out", tmp_path), "is a folder; give a file"),
-        (
-            ("curate", "run", "laion", "/no/such", "--out", tmp_path / "file"),
-            "is a file; give a folder",
-        ),
+        (("curate", "run", "laion", "/no", "--out", tmp_path / "file"), "is a file; give a f"),
         (("eval", "a", "--data", "/no/such", "--out", tmp_path / "file" / "x"), "cannot be writ"),
         (("detect", "/no", "x", "--model", "m", "--out", "/proc/found"), "choose another with --o"),
         (("report", data, "--out", "/proc/page.html"), "/proc/page.html cannot be written"),

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.support.curation_costs import Pool, Rates, page, read_page, steps
+from benchmarks.support.curation_cost_page import page, read_page
+from benchmarks.support.curation_costs import Pool, Rates, steps
 
 _PAGE = Path(__file__).parents[2] / "data_pipelines/curation/COST.md"
 
 _POOL = Pool(
     pairs=3.6e9, picture_bytes=1000, shard_samples=1e4, stages=2, kept=0.5, cells=1e4, probes=1,
-    dimensions=256, cores=100, cores_of_one=10,
+    dimensions=256, cores=100, cores_of_one=10, storage=1e12,
 )  # fmt: skip
 _RATES = Rates(
     ingest=500, scan=1000, scan_hash=250, query=1e6, run=1e5, dots=1e9, copied=1e8, table_bytes=50,
@@ -34,6 +35,8 @@ def test_each_step_is_its_rate_times_the_pool():
     assert found["subset"].written_bytes == 4.5e8
     assert found["reshard"].cpu_hours == pytest.approx(5)
     assert steps(_POOL, replace(_RATES, ingest=0.0))[0].cpu_hours is None
+    slow = steps(replace(_POOL, storage=1e6), _RATES)[1]
+    assert slow.hours == pytest.approx((3.6e12 + 1.8e11) / 1e6 / 3600)
 
 
 def test_a_page_gives_its_numbers_back():

@@ -180,6 +180,7 @@ def test_a_filter_that_loses_samples_ends_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [
+        ('[[stage]]\nfilter = "blocklist"\nby = "uid"\n', ConfigError, "wants the setting 'file'"),
         ("about = 3", ConfigError, "wants one"),
         ("[[stage]]\nfilter = 'caption-lenght'\nmin_chars = 3", UnknownNameError, "caption-length"),
         ("[[stage]]\nfilter = 'caption-length'\nmin_char = 3", ConfigError, "did you mean"),

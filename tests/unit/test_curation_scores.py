@@ -1,6 +1,8 @@
 """Scores stand beside the table: one for each row, of this model and these shards."""
 
 import math
+import shutil
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,9 +16,13 @@ from data_pipelines.curation.table import open_table
 from data_pipelines.errors import DataError
 from data_pipelines.workers.share import Share, refuse_missing
 from tests.support.curation import files_of, mixed_shards
+from tests.support.fake_ray import FakeRay
+from vlsuite.models import part_tasks
 from vlsuite.models.embed_shards import embed_shards, missing_vectors
+from vlsuite.models.part_tasks import ModelCluster
 from vlsuite.models.score_shards import missing_scores, score_shards
-from vlsuite.models.scorers.cosine import CosineScorer
+from vlsuite.models.scorers import dual_encoder
+from vlsuite.models.scorers.cosine import CosineScorer, CosineSettings
 
 
 class _Reading:
@@ -122,3 +128,23 @@ def test_shares_of_scores_and_vectors_are_merged_once_all_are_there(shards):
     for name, content in whole.items():
         other = name.replace("/clip/", "/two/")
         assert merged[other] == content.replace(b'"name": "clip"', b'"name": "two"')
+
+
+def test_nodes_of_a_cluster_open_the_same_model(shards, monkeypatch):
+    table, paths = open_table(shards), [str(shards)]
+    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+    for module in (part_tasks, dual_encoder):
+        monkeypatch.setattr(module, "open_model", lambda name, device: _Reading())
+    part_tasks._opened.cache_clear()
+    score_shards(_scorer(), paths, table, name="clip", batch_size=2)
+    whole = files_of(table.folder)
+    shutil.rmtree(table.folder / "scores")
+    scoring = ModelCluster(address="auto", model="any", scorer=CosineSettings())
+    score_shards(_scorer(), paths, table, name="clip", batch_size=2, cluster=scoring)
+    assert files_of(table.folder) == whole
+    cluster = ModelCluster(address="auto", model="any")
+    other = _Reading()
+    other.fingerprint = "other"
+    with pytest.raises(DataError, match="any is another model on this node"):
+        embed_shards(other, paths, table, name="clip", batch_size=2, cluster=cluster)
+    part_tasks._opened.cache_clear()

@@ -1,6 +1,7 @@
 """Shares of a scan, run by jobs that know nothing of each other, give the table of one scan."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from data_pipelines.curation.estimate import estimate_scan
 from data_pipelines.curation.scan import merge_shares, scan, scan_share
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.errors import DataError
+from data_pipelines.workers import shared_storage
 from data_pipelines.workers.share import Share
+from data_pipelines.workers.shared_storage import await_file
 from tests.support.curation import files_of, mixed_shards
+from tests.support.fake_ray import FakeRay
 from vlsuite.cli.main import main
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -59,6 +63,19 @@ def test_a_table_without_one_of_its_parts_is_dropped_by_a_share(tmp_path):
     assert _share(tmp_path, 1).num_read == 0
     assert not (tmp_path / "shared" / "table.json").exists()
     assert len(list((tmp_path / "shared" / "samples").iterdir())) == 3
+
+
+def test_a_cluster_gives_the_same_table_and_storage_of_its_own_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", FakeRay())
+    monkeypatch.chdir(tmp_path)
+    scan("shards", settings=ScanSettings(), out_dir=tmp_path / "local")
+    scan("shards", settings=ScanSettings(), out_dir=Path("cluster"), ray="auto")
+    assert files_of(tmp_path / "cluster") == files_of(tmp_path / "local")
+    (tmp_path / "lost").write_bytes(b"half")
+    await_file(tmp_path / "lost", 4)
+    monkeypatch.setattr(shared_storage, "_SEEN_AFTER", 0.0)
+    with pytest.raises(DataError, match="must lie on storage that all nodes share"):
+        await_file(tmp_path / "lost", 5)
 
 
 def test_an_estimate_writes_nothing_and_scales_by_bytes(tmp_path):

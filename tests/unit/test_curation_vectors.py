@@ -11,6 +11,7 @@ from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.curation.table import open_table
 from data_pipelines.errors import DataError
 from tests.support.curation import files_of, mixed_shards
+from vlsuite.cli.main import main
 from vlsuite.models.embed_shards import embed_shards
 
 
@@ -94,6 +95,16 @@ def test_embedding_goes_on_and_notices_another_model_or_a_cut_file(shards):
     assert json.loads((vectors / "vectors.json").read_text())["model"] == "other"
 
 
+def test_the_command_embeds_by_a_named_model(shards, monkeypatch, capsys):
+    monkeypatch.setattr("vlsuite.models.opening.open_model", lambda name, device: _Turning(name))
+    assert main(["curate", "embed", str(shards), "--model", "mine", "--name", "own"]) == 0
+    assert "18 samples (3 shards read now), 6 without a vector" in capsys.readouterr().out
+    assert open_table(shards).vector_column("own").model == "mine"
+    monkeypatch.setattr("vlsuite.models.opening.open_model", lambda name, device: object())
+    assert main(["curate", "embed", str(shards), "--model", "mine"]) == 2
+    assert "name a dual encoder" in capsys.readouterr().err
+
+
 def test_vectors_of_other_shards_are_refused(shards):
     _embed(shards, name="clip")
     mixed_shards(shards, samples=7)
@@ -103,5 +114,12 @@ def test_vectors_of_other_shards_are_refused(shards):
     (open_table(shards).folder / "vectors" / "clip" / "vectors.json").write_text("{}")
     with pytest.raises(DataError, match="other content than the table's"):
         open_table(shards).vector_column("clip")
+    folder = open_table(shards).folder / "vectors" / "fresh"
+    _embed(shards, name="fresh")
+    cut = folder / "00001.npy"
+    cut.write_bytes(b"x" * cut.stat().st_size)
+    column = open_table(shards).vector_column("fresh")
+    with pytest.raises(DataError, match="curate embed' again"):
+        column.at(column.all_ids())
     with pytest.raises(DataError, match="cannot name vectors"):
         _embed(shards, name="../x")

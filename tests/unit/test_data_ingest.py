@@ -2,6 +2,9 @@
 
 import json
 import resource
+import socket
+import subprocess
+import sys
 import tarfile
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +13,8 @@ import pytest
 from pyarrow import parquet
 
 from data_pipelines.errors import DataError
+from data_pipelines.ingest.addresses import is_public
+from data_pipelines.ingest.hosts import MOST_FAILURES
 from data_pipelines.ingest.run import ingest
 from data_pipelines.ingest.settings import (
     FetchSettings,
@@ -131,6 +136,17 @@ def test_robots_txt_that_cannot_be_had(server, tmp_path, answer, fate):
     assert _fates(server, tmp_path, ["/1.jpg"])["/1.jpg"] == fate
 
 
+def test_a_dead_host_is_given_up(server, tmp_path):
+    patient = FetchSettings(allow_private=True, robots=False, retries=1, host_connections=1)
+    path = tmp_path / "urls.txt"
+    path.write_text("".join(f"{server.url('/closed')}?{i}\n" for i in range(40)))
+    with pytest.raises(DataError, match="--retry-failed asks again"):
+        ingest([path], tmp_path / "out", open_picture, fetch=patient)
+    assert {row["status"] for row in _table(tmp_path / "out")} == {"connection"}
+    assert len(server.asked) == MOST_FAILURES  # the client itself asks twice
+    assert {row["error"] for row in _table(tmp_path / "out")} == {"closed by the server"}
+
+
 def test_robots_txt_can_be_left_alone(server, tmp_path):
     server.robots = (200, "User-agent: *\nDisallow: /\n")
     asks_none = FetchSettings(allow_private=True, robots=False)
@@ -149,6 +165,38 @@ def test_private_addresses_are_refused_before_and_after_names_and_redirects(serv
     fates = [row["status"] for row in _table(tmp_path / "out")]
     assert set(fates) == {"private address"}
     assert not server.asked
+
+
+def test_redirects_and_names_that_lead_to_private_addresses(server, tmp_path, monkeypatch):
+    def is_open(address):
+        return address == "127.0.0.1" or is_public(address)
+
+    def looked_up(host, port, family):
+        found = {"mixed.example": ("10.0.0.1", "127.0.0.1"), "inner.example": ("192.168.0.1",)}
+        if host not in found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        one = {"hostname": host, "port": port, "family": socket.AF_INET, "proto": 6, "flags": 0}
+        return [{**one, "host": address} for address in found[host]]
+
+    monkeypatch.setattr("data_pipelines.ingest.fetch.is_public", is_open)
+    monkeypatch.setattr("data_pipelines.ingest.addresses.is_public", is_open)
+    monkeypatch.setattr("data_pipelines.ingest.addresses._addresses", looked_up)
+    urls = [
+        server.url("/1.jpg"),
+        server.url("/moved-private"),
+        *(server.url("/2.jpg", host=f"{name}.example") for name in ("mixed", "inner", "gone")),
+        f"https://127.0.0.1:{server.port}/1.jpg",
+    ]
+    _fetched(tmp_path, urls, fetch=FetchSettings(timeout=30.0, retries=0))
+    fates = [f"{row['status']}|{row['error'] or ''}" for row in _table(tmp_path / "out")]
+    assert fates[:5] == [
+        "ok|",
+        "private address|not asked; --allow-private would",
+        "ok|",
+        "private address|the name leads to a private address (of robots.txt)",
+        "dns|Name or service not known (of robots.txt)",
+    ]
+    assert fates[5].startswith("tls|")
 
 
 def test_limits_of_one_host(server, tmp_path):
@@ -226,13 +274,15 @@ def test_only_failed_rows_are_retried(server, tmp_path):
 
 
 def test_a_poor_shard_is_not_done_and_is_tried_again(server, tmp_path):
-    urls = [server.url(path) for path in ("/1.jpg", "/later", "/gone")]
-    with pytest.raises(DataError, match=r"1 of their 3 rows .* --min-success 0\.5 .*run it again"):
+    later = [server.url(f"/later?{number}") for number in range(99)]
+    urls = [server.url("/1.jpg"), *later, server.url("/gone")]
+    told = r"1 of their 101 rows .* --min-success 0\.5 .*99 x http 500.* run it again"
+    with pytest.raises(DataError, match=told):
         _fetched(tmp_path, urls, min_success=0.5)
     assert not (tmp_path / "out" / "manifest.json").exists()
     server.healed = True
     server.asked.clear()
-    assert _fetched(tmp_path, urls, min_success=0.5).num_pictures == 2
+    assert _fetched(tmp_path, urls, min_success=0.5).num_pictures == 100
     assert "/1.jpg" not in server.asked
 
 
@@ -269,3 +319,30 @@ def test_digests_of_the_list_are_held_against_the_bytes(server, tmp_path):
             run=RunSettings(min_success=0.0),
         )  # fmt: skip
     assert [row["status"] for row in _table(tmp_path / "out")] == ["hash mismatch", "bad row"]
+
+
+_WITHOUT_TORCH = """
+import sys
+from vlsuite.cli.main import main
+code = main(sys.argv[1:])
+assert "torch" not in sys.modules, "torch takes seconds to import"
+sys.exit(code)
+"""
+
+
+def test_the_command_and_what_it_imports(server, tmp_path):
+    (tmp_path / "cc.tsv").write_text(
+        f"a dog\t{server.url('/1.jpg')}\na cat\t{server.url('/gone')}\n"
+    )
+    words = ["data", "ingest", tmp_path / "cc.tsv", "--out", tmp_path / "out", "--allow-private"]
+    words += ["--columns", "caption,url", "--contact", "mailto:us@example.org", "--source", "cc"]
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, *map(str, words)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("1 picture of 2 rows (50.0%) in 1 shard (1 written now)")
+    assert lines[1:] == ["  1 x http 404"]
+    assert all(agent.endswith(" (+mailto:us@example.org)") for agent in server.agents)
+    manifest = Manifest.load(tmp_path / "out")
+    assert (manifest.origin.source, manifest.skipped) == ("cc", {"http 404": 1})

@@ -80,6 +80,19 @@ def test_what_is_no_address_of_the_web(tmp_path, url):
     assert row.problem == "bad url"
 
 
+def test_text_that_is_no_unicode(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    broken = {"url": "http://a/\ud800", "caption": "a \udc80 b", "score": {"\ud801": ["\udfff"]}}
+    path.write_text(json.dumps(broken))
+    (row,) = url_rows(path, SETTINGS, Skips(), scratch=tmp_path)
+    assert row.caption == "a \ufffd b"
+    assert json.dumps(row, ensure_ascii=False).encode()
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes(b"url,caption\nhttp://a/1,caf\xe9\n")
+    (row,) = url_rows(latin, ListSettings(), Skips(), scratch=tmp_path)
+    assert row.caption == "caf\ufffd"
+
+
 def test_ids_of_the_list_and_repeated_rows(tmp_path):
     path = tmp_path / "pairs.csv"
     uid = "0123456789abcdef" * 2

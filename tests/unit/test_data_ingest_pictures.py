@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_pipelines.errors import BadSampleError, ConfigError
 from data_pipelines.ingest.addresses import is_public
-from data_pipelines.ingest.fetch import retry_after
+from data_pipelines.ingest.client_errors import retry_after
 from data_pipelines.ingest.magic import could_be_picture
 from data_pipelines.ingest.opt_out import opted_out_by
 from data_pipelines.ingest.resizing import layout_of, stored_picture
@@ -57,6 +57,29 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
         for x in range(10):
             mean = pixels[4 * y : 4 * y + 4, 4 * x : 4 * x + 4].mean(axis=(0, 1))
             assert np.abs(stored[y, x] - mean).max() <= 1.0
+
+
+def _covered(length: int, number: int) -> np.ndarray:
+    """How much of each pixel lies in each of ``number`` equal parts, as shares of the part."""
+    ends = np.arange(number + 1) * length / number
+    shares = np.zeros((number, length))
+    for part in range(number):
+        for pixel in range(length):
+            low, high = max(pixel, ends[part]), min(pixel + 1, ends[part + 1])
+            shares[part, pixel] = max(0.0, high - low)
+    return shares * number / length
+
+
+def test_area_of_sizes_that_do_not_divide():
+    image = scene(341, 256)
+    exact = np.einsum(
+        "yh,hwc,xw->yxc", _covered(256, 192), np.asarray(image, float), _covered(341, 256)
+    )
+    settings = PictureSettings(image_size=256, **PNG)
+    found = stored_picture(encoded(image), settings, open_picture)
+    stored = np.asarray(Image.open(io.BytesIO(found.data)), float)
+    box = np.asarray(image.resize((256, 192), Image.Resampling.BOX), float)
+    assert np.abs(stored - exact).mean() < 0.5 * np.abs(box - exact).mean()
 
 
 def test_border_and_crop_lie_in_the_middle():

@@ -174,7 +174,7 @@ def test_wrong_columns_are_an_error_that_lists_the_columns(tmp_path):
 def test_unreadable_tables_are_errors(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         _read(CaptionTable(table=tmp_path / "none.csv"))
-    with pytest.raises(DataError, match=r"none of \.csv, \.tsv, \.parquet"):
+    with pytest.raises(DataError, match=r"none of \.csv, \.tsv, \.jsonl, \.parquet"):
         _read(CaptionTable(table=tmp_path / "t.xlsx"))
     (tmp_path / "t.parquet").write_bytes(b"not parquet")
     with pytest.raises(DataError, match="as Parquet"):
@@ -300,7 +300,7 @@ def test_hugging_face_data_set_from_disk(tmp_path):
     assert found[0].captions == ("a photo of a dog",)
     with pytest.raises(DataError, match="no column 'text'; columns: image, texts, kind"):
         _read(kind(dataset=saved, caption_column="text"))
-    with pytest.raises(DataError, match="cannot load data set"):
+    with pytest.raises(DataError, match="does not exist"):
         _read(kind(dataset=str(tmp_path / "absent"), caption_column="text"))
 
 

@@ -10,11 +10,13 @@ from PIL import Image
 
 import vlsuite
 from data_pipelines.embeddings import approximate
-from data_pipelines.embeddings.approximate import IndexChoice, build_index, cost, open_index
+from data_pipelines.embeddings.approximate import build_index, cost, open_index
 from data_pipelines.embeddings.exact import nearest
-from data_pipelines.embeddings.folder import EmbeddingsWriter, open_embeddings
+from data_pipelines.embeddings.folder import open_embeddings
+from data_pipelines.embeddings.index_tuning import IndexChoice
 from data_pipelines.embeddings.item import Item
 from data_pipelines.embeddings.listed_items import Listed, ListedPart
+from data_pipelines.embeddings.writing import EmbeddingsWriter
 from data_pipelines.errors import ConfigError, DataError
 from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture
@@ -103,6 +105,20 @@ def test_an_index_finds_what_it_was_asked_to_and_says_how_much(clustered, tmp_pa
     assert open_index(clustered, IndexChoice(kind="images", name=name), tmp_path) is None
     (tmp_path / "index.faiss").write_bytes(b"damaged")
     assert open_index(clustered, choice, tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["ivf", "hnsw"])
+def test_without_texts_the_questions_are_put_in_last(clustered, tmp_path, name):
+    images = _stored(tmp_path / "stored", {"images": clustered.array("images")[::5]})
+    index = build_index(images, IndexChoice(kind="images", name=name), tmp_path)
+    assert index.recall.queries == "200 images that were not in it yet"
+    queries = np.asarray(images.array("images"), dtype=np.float32)
+    found = index.nearest(images, queries, 3)
+    firsts = found.rows[:, 0]
+    assert np.mean(firsts == np.arange(1200)) > 0.95
+    last = list(index.recall.added_last)
+    assert np.mean(firsts[last] == np.array(last)) > 0.95
+    assert found.cosines[:, 0].min() > 0.9
 
 
 def test_memory_is_asked_for_before_it_is_taken(clustered, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 
 import vlsuite
 from data_pipelines.embeddings.folder import open_embeddings
+from data_pipelines.embeddings.opening import Reading, open_parts
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.schema import make_uid
 from tests.support.curation import mixed_shards
@@ -17,7 +18,7 @@ from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture
 from vlsuite.api.embeddings import EmbedRequest, embed_data
 from vlsuite.cli.main import main
-from vlsuite.models.embed_parts import Embedding
+from vlsuite.models.embed_parts import Embedding, embed_part
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +216,30 @@ def test_other_embeddings_and_other_files_are_kept(clip, folder, tmp_path):
         _embed(clip, folder, folder)
     with pytest.raises(ConfigError, match="is a file; give a folder"):
         _embed(clip, folder, folder / "s0/0.jpeg")
+
+
+def test_threads_that_decode_ahead_change_nothing(clip, folder):
+    (part,) = open_parts([str(folder)], Reading(kind="both", rows=64))
+    how = Embedding(kind="both", batch_size=2, pixels="exact")
+    items, vectors, skips = embed_part(clip, part, how)
+    again, same, skipped = embed_part(clip, part, how, threads=3)
+    assert (again, skipped) == (items, skips)
+    assert len(items) == 3
+    assert all(np.array_equal(vectors[kind], same[kind]) for kind in ("images", "texts"))
+    assert {skip.reason for skip in skips} >= {"no caption"}
+
+
+def test_a_note_of_strange_files_is_not_believed(clip, folder, tmp_path):
+    out = tmp_path / "out"
+    _embed(clip, folder, out)
+    whole, mine = _bytes(out), tmp_path / "mine.txt"
+    mine.write_text("x")
+    note = json.loads((out / "parts/00000.json").read_text())
+    note["files"]["../mine.txt"] = [1, ""]
+    (out / "parts/00000.json").write_text(json.dumps(note))
+    _embed(clip, folder, out)
+    assert _bytes(out) == whole
+    assert mine.exists()
 
 
 class _Broken(SmallClip):

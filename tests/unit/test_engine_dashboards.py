@@ -126,12 +126,17 @@ def test_data_sets_of_one_name_are_told_apart():
 class _Wandb(types.ModuleType):
     """Keeps what is logged; as wandb 0.31, where no account is needed."""
 
+    class Error(Exception):
+        """As its errors are called."""
+
     def __init__(self):
         super().__init__("wandb")
         self.begun, self.logged = [], []
         self.id = "w1"
 
     def init(self, **given):
+        if given["project"] == "closed":
+            raise self.Error("no API key\nconfigured")
         self.begun.append(given)
         return self
 
@@ -154,6 +159,8 @@ def test_wandb_gets_scores_and_pictures_and_goes_on_in_the_same_run(results, tmp
         board = WandbBoard("project", {"key": 1}, tmp_path, ids)
         board.evaluation(scores, examples, step=7)
         board.close()
+    with pytest.raises(ConfigError, match="refuses: no API key configured; run 'wandb login'"):
+        WandbBoard("closed", {}, tmp_path, ids)
     assert [given["id"] for given in wandb.begun] == [None, "w1"]
     step, values = wandb.logged[0]
     assert step == 7

@@ -4,7 +4,6 @@ import operator
 import os
 import signal
 import sys
-import types
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from data_pipelines.errors import ConfigError, DataError, ShardError
 from data_pipelines.workers import ray_tasks
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.spread import Workers, in_order, spread
+from tests.support.fake_ray import FakeRay
 
 
 def _half(number):
@@ -52,72 +52,13 @@ def test_shares_are_all_tasks_once():
         Share(rank=5, world=5)
 
 
-class _Ray(types.ModuleType):
-    """Ray as far as the tasks name it; some tasks take every node down."""
-
-    def __init__(self, *, always_dies=(), cpus=2):
-        super().__init__("ray")
-        self.exceptions = types.SimpleNamespace(RayError=_RayError)
-        self.always_dies, self.cpus = set(always_dies), cpus
-        self.most = self.calls = 0
-        self.cancelled, self.waiting, self.address = [], set(), None
-
-    def is_initialized(self):
-        return False
-
-    def init(self, address, **_):
-        if address == "nowhere":
-            raise ConnectionError("Could not find any running Ray instance.")
-        self.address = address
-
-    def shutdown(self):
-        self.address = None
-
-    def cluster_resources(self):
-        return {"CPU": self.cpus}
-
-    def put(self, thing):
-        return thing
-
-    def remote(self, num_cpus, num_gpus, max_retries):
-        def decorated(function):
-            def call(*args):
-                self.calls += 1
-                reference = (self.calls, function, args)
-                self.waiting.add(reference)
-                self.most = max(self.most, len(self.waiting))
-                return reference
-
-            return types.SimpleNamespace(remote=call)
-
-        return decorated
-
-    def wait(self, references, num_returns, timeout=None):
-        last_first = sorted(references, reverse=True)[: 1 if timeout is None else 3]
-        return last_first, [one for one in references if one not in last_first]
-
-    def get(self, reference):
-        _, function, args = reference
-        self.waiting.discard(reference)
-        if args[1] in self.always_dies:
-            raise _RayError("The worker died unexpectedly.\nThe node is gone.")
-        return function(*args)
-
-    def cancel(self, reference, force):
-        self.cancelled.append(reference)
-
-
-class _RayError(Exception):
-    pass
-
-
 def _on(ray, monkeypatch, function, tasks, address="auto"):
     monkeypatch.setitem(sys.modules, "ray", ray)
     return in_order(spread(function, tasks, workers=Workers(ray=address)))
 
 
 def test_ray_gets_all_tasks_a_few_at_a_time(monkeypatch):
-    ray = _Ray()
+    ray = FakeRay()
     assert _on(ray, monkeypatch, _half, range(20, 420)) == [n / 2 for n in range(20, 420)]
     assert ray.calls == 400
     assert ray.most == ray_tasks._FEWEST_WAITING
@@ -125,15 +66,17 @@ def test_ray_gets_all_tasks_a_few_at_a_time(monkeypatch):
 
 
 def test_mistakes_and_dead_tasks_on_ray_end_in_one_line(monkeypatch):
-    ray = _Ray()
+    ray = FakeRay()
     with pytest.raises(DataError, match=r"^13 cannot be halved; leave it out \(on "):
         _on(ray, monkeypatch, _half, range(40))
     assert ray.cancelled
     assert ray.address is None
     with pytest.raises(DataError, match="gave up on 7 after 5 more tries: The node is gone"):
-        _on(_Ray(always_dies=[7]), monkeypatch, _half, range(10))
+        _on(FakeRay(always_dies=[7]), monkeypatch, _half, range(10))
     with pytest.raises(DataError, match=r"no Ray cluster at 'nowhere'.*ray start --head"):
-        _on(_Ray(), monkeypatch, _half, range(10), address="nowhere")
+        _on(FakeRay(), monkeypatch, _half, range(10), address="nowhere")
+    with pytest.raises(DataError, match=r"no Ray cluster at '127.0.0.1:1': "):
+        _on(FakeRay(), monkeypatch, _half, range(10), address="127.0.0.1:1")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ConfigError, match=r"vlsuite\[ray\]"):
         list(spread(_half, range(3), workers=Workers(ray="auto")))
@@ -143,4 +86,4 @@ def test_nodes_of_another_version_are_refused(monkeypatch):
     versions = iter(["1.0", *["1.1"] * 9])
     monkeypatch.setattr(ray_tasks, "tool_version", lambda: next(versions))
     with pytest.raises(DataError, match=r"is 1.1 on .* and 1.0 where the command runs"):
-        _on(_Ray(), monkeypatch, str, [Path("a")])
+        _on(FakeRay(), monkeypatch, str, [Path("a")])

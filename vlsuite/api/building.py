@@ -6,7 +6,13 @@ from os import PathLike
 from typing import Any, get_type_hints
 
 from data_pipelines.shards.manifest import Manifest, Origin
-from data_pipelines.sources.source import Source, Target, command_line, sources
+from data_pipelines.sources.source import (
+    Source,
+    Target,
+    command_line,
+    refuse_unused_holdout,
+    sources,
+)
 from vlsuite.api.setting_values import converted, refuse_unknown
 from vlsuite.api.several import folder
 from vlsuite.errors import ConfigError
@@ -20,6 +26,7 @@ def build_shards(
     layout: str = "pairs",
     overwrite: bool = False,
     shard_samples: int | None = None,
+    holdout: float = 0.0,
     licence: str = "not stated",
     attribution: str = "",
     **options: Any,
@@ -32,11 +39,13 @@ def build_shards(
         layout: "pairs" for training, "benchmark" for evaluation.
         overwrite: whether a set that vlsuite wrote there is replaced.
         shard_samples: samples of one shard at most; None takes the source's own choice.
+        holdout: share of the pictures that is kept apart, by content: ``train`` and ``holdout`` are
+            then written in ``out``. 0 for none.
         licence, attribution: recorded in the manifest.
         options: of a source that is named, as ``vlsuite data build SOURCE --help`` lists them,
             with underscores; "split" names the split of the layout "benchmark".
     Returns:
-        The manifest: shards, sizes, what was left out and why.
+        The manifest: shards, sizes, what was left out and why; with a holdout, of ``train``.
     Raises:
         UnknownNameError: no such source; the message has the closest names.
         ConfigError: an option that is unknown (the message has the closest one), missing or of a
@@ -67,8 +76,10 @@ def build_shards(
         layout=layout,
         split=own_split or options.get("split", "test"),
         max_samples=shard_samples,
+        holdout=holdout,
         progress=_progress(),
     )
+    refuse_unused_holdout(chosen, holdout)
     origin = Origin(
         source=name,
         licence=licence,
@@ -105,7 +116,8 @@ def _flags(target: Target, *, has_split: bool) -> list[str]:
     if target.layout != "pairs":
         flags.append(f"--layout {target.layout}")
         flags += [] if has_split else [f"--split {target.split}"]
-    return flags + ([f"--shard-samples {target.max_samples}"] if target.max_samples else [])
+    flags += [f"--shard-samples {target.max_samples}"] if target.max_samples else []
+    return flags + ([f"--holdout {target.holdout:g}"] if target.holdout else [])
 
 
 def _progress() -> Callable[[Iterable], Iterable]:

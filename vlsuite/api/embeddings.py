@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.embeddings.folder import (
-    Embeddings,
-    EmbeddingsWriter,
-    open_embeddings,
-    writing_alone,
-)
+from data_pipelines.embeddings.folder import Embeddings, open_embeddings
 from data_pipelines.embeddings.item import KINDS
 from data_pipelines.embeddings.layouts import LAYOUTS
 from data_pipelines.embeddings.opening import Reading, open_parts
+from data_pipelines.embeddings.writing import EmbeddingsWriter, writing_alone
 from eval.capabilities import EMBEDS, lack_of
 from eval.contract import EmbeddingModel
 from eval.progress import Progress
@@ -59,7 +55,8 @@ class EmbedRequest:
         _one_of("dtype", self.how.dtype, DTYPES)
         _one_of("pixels", self.how.pixels, PIXELS)
         _one_of("precision", self.how.precision, PRECISIONS)
-        if self.rows < 1 or self.how.batch_size < 1 or (self.workers or 1) < 1:
+        sizes = (self.rows, self.how.batch_size, self.workers)
+        if any(size is not None and size < 1 for size in sizes):
             raise ConfigError("rows, batch_size and workers: give at least 1")
         if self.out.exists() and not self.out.is_dir():
             raise ConfigError(f"--out {self.out} is a file; give a folder")
@@ -74,7 +71,7 @@ def embed(
     layout: str = "npy",
     dtype: str = "fp16",
     pixels: str = "close",
-    batch_size: int = 64,
+    batch_size: int | None = None,
     workers: int | None = None,
     device: str | None = None,
 ) -> Embeddings:
@@ -90,7 +87,7 @@ def embed(
         layout: "npy", "parquet" or "clip-retrieval".
         dtype: "fp16" or "fp32".
         pixels: "close" (within 2 levels of 255, faster) or "exact" (as evaluations show pictures).
-        batch_size: items of a forward pass.
+        batch_size: items of a forward pass; None: 32 on a CPU, 256 on a GPU.
         workers: processes on a CPU, decoding threads on a GPU; None: as many as there are cores.
         device: of a model given by name; None takes a GPU where there is one.
     Returns:
@@ -130,7 +127,8 @@ def embed_data(
     )
     parts = open_parts(request.paths, reading)
     embedder, name = opened_model(model, request.device)
-    settings = request.how.identity(embedder)
+    how = request.how.on(embedder.device)
+    settings = how.identity(embedder)
     writer = EmbeddingsWriter(folder=request.out, settings=settings, count=len(parts))
     writer.refuse_others()
     line = None
@@ -142,7 +140,7 @@ def embed_data(
             embedder,
             parts,
             writer,
-            request.how,
+            how,
             workers=request.workers or len(os.sched_getaffinity(0)),
             progress=None if line is None else line.add,
         )

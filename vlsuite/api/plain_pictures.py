@@ -26,7 +26,7 @@ from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names as several_names
 from vlsuite.batches.close_view import View, view_of
 from vlsuite.errors import ConfigError
-from vlsuite.models.embed_parts import Batch, batches
+from vlsuite.models.item_batches import Batch, batches
 
 _PART_ROWS = 8192
 _THREADS = 2

@@ -14,7 +14,6 @@ from jaxtyping import Float32
 from data_pipelines.bounded_files import media_bytes
 from data_pipelines.embeddings.approximate import (
     ApproximateIndex,
-    IndexChoice,
     build_index,
     cost,
     memory_free,
@@ -22,6 +21,7 @@ from data_pipelines.embeddings.approximate import (
 )
 from data_pipelines.embeddings.exact import Nearest, nearest
 from data_pipelines.embeddings.folder import Embeddings, open_embeddings
+from data_pipelines.embeddings.index_tuning import IndexChoice
 from data_pipelines.embeddings.item import IMAGES, TEXTS
 from data_pipelines.embeddings.pictures import picture_at
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
@@ -270,12 +270,12 @@ class _Searcher:
         count = counted(len(self._embeddings), "vector")
         if self._index is None:
             return f"compared with all {count}"
-        share, low, high, looked_at, queries = self._index.recall
+        recall = self._index.recall
         name = self._index.choice.name
         return (
-            f"{name} index over {count}: finds {share:.3f} [{low:.3f}, {high:.3f}] of the 10 "
-            f"nearest ({queries}), looking at {looked_at} "
-            + ("lists" if name == "ivf" else "neighbours")
+            f"{name} index over {count}: finds {recall.share:.3f} [{recall.low:.3f}, "
+            f"{recall.high:.3f}] of the 10 nearest ({recall.queries}), looking at "
+            f"{recall.looked_at} " + ("lists" if name == "ivf" else "neighbours")
         )
 
     def nearest(self, vectors: Float32[np.ndarray, "queries embed_dim"]) -> Nearest:

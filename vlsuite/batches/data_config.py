@@ -30,6 +30,8 @@ class DataConfig:
         weights: share of each source in the samples drawn, in any unit; each source then passes
             through its own epochs. Empty: all sources are one, an epoch is every sample once.
             Durations in epochs always count all samples of all sources as one.
+        max_passes: a run that would pass through a source more often than this does not start;
+            None: any number. Small mixtures mislead where one source is repeated and another not.
         resample: draw each sample independently, with replacement, instead of in epochs. Reads
             are then scattered over all shards.
         window_shards: shards whose samples are mixed at a time, at least (fewer than twice as many
@@ -72,6 +74,7 @@ class DataConfig:
     train: tuple[str, ...] = ()
     subset: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
+    max_passes: float | None = None
     resample: bool = False
     window_shards: int | None = None
     window_samples: int = WINDOW_SAMPLES
@@ -114,6 +117,10 @@ class DataConfig:
             )
         if self.window_samples < 1:
             raise ConfigError(f"data.window_samples={self.window_samples} must be at least 1")
+        if self.max_passes is not None and not self.max_passes > 0:
+            raise ConfigError(
+                f"data.max_passes={self.max_passes} must be positive; 'none' is no limit"
+            )
         if not self.cache_gb > 0:
             raise ConfigError("data.cache_gb must be positive")
         if not 0 <= self.max_skip_share <= 1:

@@ -1,7 +1,6 @@
 """``vlsuite caption``: what a model writes about each picture."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ class CaptionOptions:
         "a setting of the model, where its kind has some", default=(), repeated=True,
         metavar="KEY=VALUE",
     )  # fmt: skip
-    json: bool = option("print one JSON object, for programs", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,10 +79,7 @@ def run(args: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     write_rows(options.out, ("path", "caption", "problem"), _rows(found, counts))
     written = counts.pop("", 0)
-    if options.json:
-        told = {"file": str(options.out), "captioned": written, "problems": dict(counts)}
-        print(json.dumps(told, ensure_ascii=False))
-        return 0
+    tell(file=options.out, captioned=written, problems=counts)
     for problem, count in sorted(counts.items()):
         print(f"  not read {count:,}: {problem}")
     print(f"{written:,} captions -> {options.out}")

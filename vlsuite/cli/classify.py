@@ -1,7 +1,6 @@
 """``vlsuite classify``: which of some names fits each picture."""
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class ClassifyOptions:
     pixels: str = option("exact, or faster and close", default="exact", choices=("close", "exact"))
     batch_size: int = option("pictures of a forward pass", default=64, reader=positive)
     device: str | None = option("cpu, cuda, ... (default: cuda if there is one)", default=None)
-    json: bool = option("print one JSON object, for programs", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,10 +80,7 @@ def run(args: argparse.Namespace) -> int:
     problems: Counter[str] = Counter()
     columns = ("path", "rank", "name", "probability", "cosine", "problem")
     write_rows(options.out, columns, _rows(found, counts, problems))
-    if options.json:
-        told = {"file": str(options.out), "named": dict(counts), "problems": dict(problems)}
-        print(json.dumps(told, ensure_ascii=False))
-        return 0
+    tell(file=options.out, named=counts, problems=problems)
     _print(counts, problems, options.out)
     return 0
 

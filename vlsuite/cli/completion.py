@@ -62,7 +62,7 @@ def script(shell: str) -> str:
         ConfigError: the library that writes it is not installed.
     """
     try:
-        import shtab
+        import shtab  # type: ignore[import-not-found]
     except ImportError as error:
         raise ConfigError("completion needs shtab; run 'pip install shtab'") from error
     from vlsuite.cli.main import COMMANDS, build_parser

@@ -59,11 +59,18 @@ def run(args: argparse.Namespace) -> int:
     from vlsuite.errors import ConfigError
     from vlsuite.models.embed_shards import embed_shards, missing_vectors
     from vlsuite.models.opening import open_model
+    from vlsuite.models.part_tasks import ModelCluster
     from vlsuite.models.score_shards import Scorer
 
     options, sharing = read_options(args, Embed), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
-    model = open_model(options.model, device=options.device)
+    cluster = (
+        ModelCluster(address=sharing.ray, model=options.model, device=options.device)
+        if sharing.ray
+        else None
+    )
+    # of a cluster's model, only what it is has to be known here
+    model = open_model(options.model, device="cpu" if cluster else options.device)
     if not isinstance(model, Scorer):
         raise ConfigError(
             f"--model {options.model} does not embed pictures and texts; name a dual encoder"
@@ -82,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         of=options.of,
         batch_size=options.batch_size,
         share=sharing.share,
+        cluster=cluster,
         progress=shard_progress,
     )
     tell(

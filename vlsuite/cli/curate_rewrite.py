@@ -13,7 +13,7 @@ from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
 
 if TYPE_CHECKING:
-    from data_pipelines.curation.rewriting.rewrite import RewriteReport
+    from data_pipelines.curation.rewriting.reports import RewriteReport
 
 HELP = """\
 say captions in other words by a model, as another caption column; the originals stay

@@ -9,10 +9,9 @@ from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
-from vlsuite.cli.curate_sharing import Sharing
+from vlsuite.cli.curate_sharing import Sharing, refuse_both
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
-from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from data_pipelines.curation.scan_parts import ScanReport
@@ -52,11 +51,6 @@ class Scan:
         "folder of the table (default: 'curation' beside the shards)", default=None, metavar="DIR"
     )
     workers: int = option("processes that share the shards", default=1, reader=positive)
-    ray: str = option(
-        "Ray cluster whose nodes share them instead: auto, or HOST:6379 (extra 'ray')",
-        default="",
-        metavar="ADDRESS",
-    )
     estimate: bool = option("time a few shards and tell what the scan would cost", default=False)
 
 
@@ -73,8 +67,9 @@ def run(args: argparse.Namespace) -> int:
 
     options, settings = read_options(args, Scan), read_options(args, ScanSettings)
     sharing = read_options(args, Sharing)
-    _refuse_both(options, sharing)
     if options.estimate:
+        modes = {"--ray": sharing.ray, "--rank": sharing.share, "--merge": sharing.merge}
+        refuse_both(["--estimate", *(name for name, is_on in modes.items() if is_on)])
         return _estimate(options, settings)
     report = _scan(options, sharing, settings)
     note_places(report.folder, SHARD_PLACES, options.paths)
@@ -100,18 +95,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_both(options: Scan, sharing: Sharing) -> None:
-    modes = {
-        "--ray": bool(options.ray),
-        "--rank": sharing.rank is not None,
-        "--merge": sharing.merge,
-        "--estimate": options.estimate,
-    }
-    named = [name for name, is_on in modes.items() if is_on]
-    if len(named) > 1:
-        raise ConfigError(f"{named[0]} and {named[1]} exclude each other; leave one out")
-
-
 def _scan(options: Scan, sharing: Sharing, settings: ScanSettings) -> "ScanReport":
     from data_pipelines.curation.scan import merge_shares, scan, scan_share
 
@@ -125,7 +108,7 @@ def _scan(options: Scan, sharing: Sharing, settings: ScanSettings) -> "ScanRepor
         return merge_shares(options.paths, world=sharing.world, **known)
     if sharing.share is not None:
         return scan_share(options.paths, share=sharing.share, **known)
-    return scan(options.paths, ray=options.ray, **known)
+    return scan(options.paths, ray=sharing.ray, **known)
 
 
 def _estimate(options: Scan, settings: ScanSettings) -> int:

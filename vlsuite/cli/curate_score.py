@@ -71,6 +71,7 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.shards.find import find_shards
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
+    from vlsuite.models.part_tasks import ModelCluster
     from vlsuite.models.score_shards import missing_scores, score_shards
     from vlsuite.models.scorers.contract import scorers
 
@@ -82,7 +83,13 @@ def run(args: argparse.Namespace) -> int:
     chosen = apply_overrides(scorers.get(options.scorer)(), options.set, where="scorer.")
     table = open_table(options.table or find_shards(options.paths)[0].parent)
     name = options.name or options.scorer
-    scorer = chosen.build(options.model, device=options.device)
+    cluster = (
+        ModelCluster(address=sharing.ray, model=options.model, device=options.device, scorer=chosen)
+        if sharing.ray
+        else None
+    )
+    # of a cluster's model, only what it is has to be known here
+    scorer = chosen.build(options.model, device="cpu" if cluster else options.device)
     if sharing.merge:
         missing = missing_scores(scorer, table, name=name, batch_size=options.batch_size)
         names = [part.shard for part in table.parts]
@@ -94,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         name=name,
         batch_size=options.batch_size,
         share=sharing.share,
+        cluster=cluster,
         progress=shard_progress,
     )
     tell(

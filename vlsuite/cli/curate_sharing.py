@@ -1,5 +1,6 @@
-"""Options of actions that arrays of jobs can share."""
+"""Options of actions that several machines can share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_pipelines.options import option
@@ -10,8 +11,13 @@ from vlsuite.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sharing:
-    """Which share of the shards a call does, or that it merges what all shares did."""
+    """Which share of the shards a call does, whether it merges all, or which cluster works."""
 
+    ray: str = option(
+        "Ray cluster whose nodes share the shards: auto, or HOST:6379 (extra 'ray')",
+        default="",
+        metavar="ADDRESS",
+    )
     rank: int | None = option(
         "do one share of the shards, from 0, and leave the end to --merge (arrays of jobs)",
         default=None,
@@ -26,8 +32,8 @@ class Sharing:
             raise ConfigError("--rank wants --world, the number of shares")
         if self.world is not None and self.rank is None and not self.merge:
             raise ConfigError("--world wants --rank (a share) or --merge (the end of all)")
-        if self.merge and self.rank is not None:
-            raise ConfigError("--rank and --merge exclude each other; leave one out")
+        modes = {"--ray": self.ray, "--rank": self.rank is not None, "--merge": self.merge}
+        refuse_both([name for name, is_on in modes.items() if is_on])
 
     @property
     def share(self) -> Share | None:
@@ -44,3 +50,13 @@ class Sharing:
     def told(self) -> str:
         """For the line at the end."""
         return "" if self.rank is None else f", share {self.rank} of {self.world}"
+
+
+def refuse_both(named: Sequence[str]) -> None:
+    """Refuse options of which only one can be given.
+
+    Raises:
+        ConfigError: there are two or more.
+    """
+    if len(named) > 1:
+        raise ConfigError(f"{named[0]} and {named[1]} exclude each other; leave one out")

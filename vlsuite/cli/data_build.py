@@ -10,7 +10,15 @@ from data_pipelines.errors import UnknownNameError
 from data_pipelines.options import option
 from data_pipelines.registry import Listed
 from data_pipelines.shards.manifest import Manifest, Origin
-from data_pipelines.sources.source import Source, Target, command_line, sources
+from data_pipelines.sources.source import (
+    HELD_OUT,
+    TRAIN,
+    Source,
+    Target,
+    command_line,
+    refuse_unused_holdout,
+    sources,
+)
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
@@ -28,6 +36,8 @@ class Output:
         split: name of the benchmark split.
         shard_samples: samples of one shard at most.
         shard_bytes: bytes of one shard at most (default: 1e9).
+        holdout: share of the pictures to keep apart for validation, such as 0.05: DIR/train and
+            DIR/holdout are written, and equal pictures stay together.
         licence: recorded in the manifest.
         attribution: recorded in the manifest.
     """
@@ -38,6 +48,7 @@ class Output:
     split: str = "test"
     shard_samples: int | None = option(default=None, reader=positive)
     shard_bytes: int | None = option(default=None, reader=positive)
+    holdout: float = option(default=0.0, metavar="SHARE")
     licence: str = "not stated"
     attribution: str = ""
 
@@ -83,12 +94,14 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     """Write the set and say what was done; returns the exit code."""
     source = read_options(args, sources.get(args.source))
     output = read_options(args, Output)
+    refuse_unused_holdout(source, output.holdout)
     sizes = {"max_samples": output.shard_samples, "max_bytes": output.shard_bytes}
     target = Target(
         out_dir=output.out,
         overwrite=output.overwrite,
         layout=output.layout,
         split=output.split,
+        holdout=output.holdout,
         progress=progress,
         origin=Origin(
             source=args.source,
@@ -98,7 +111,18 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
         ),
         **{name: size for name, size in sizes.items() if size is not None},
     )
-    _tell(source.build(target), output.out)
+    manifest = source.build(target)
+    if not output.holdout:
+        _tell(manifest, output.out)
+        return 0
+    held = Manifest.load(output.out / HELD_OUT)
+    _tell(held, output.out / HELD_OUT)
+    _tell(manifest, output.out / TRAIN)
+    tell(holdout=output.out / HELD_OUT, num_holdout_samples=held.num_samples)
+    print(
+        f"train on them with: vlsuite train RECIPE --set data.train={output.out / TRAIN} "
+        f"--set validation.data={output.out / HELD_OUT}"
+    )
     return 0
 
 
@@ -134,6 +158,7 @@ def _command(name: str, source: Source, output: Output) -> str:
         words += [] if _has_split(source) else [f"--split {output.split}"]
     words += [f"--shard-samples {output.shard_samples}"] if output.shard_samples else []
     words += [f"--shard-bytes {output.shard_bytes}"] if output.shard_bytes else []
+    words += [f"--holdout {output.holdout:g}"] if output.holdout else []
     return " ".join(words)
 
 

@@ -112,8 +112,9 @@ def _print(report: "IngestReport") -> None:
     )
     share = 100 * report.num_pictures / report.num_rows
     print(
-        f"{report.num_pictures:,} pictures of {counted(report.num_rows, 'row')} ({share:.1f}%) in "
-        f"{counted(report.num_shards, 'shard')} ({report.num_new:,} written now) -> {report.folder}"
+        f"{counted(report.num_pictures, 'picture')} of {counted(report.num_rows, 'row')} "
+        f"({share:.1f}%) in {counted(report.num_shards, 'shard')} ({report.num_new:,} written now) "
+        f"-> {report.folder}"
     )
     for status, number in sorted(report.statuses.items(), key=lambda one: -one[1]):
         if status != "ok":

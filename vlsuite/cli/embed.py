@@ -1,12 +1,12 @@
 """``vlsuite embed``: vectors of pictures and texts, on disk."""
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_pipelines.options import option
 from data_pipelines.texts import counted
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -48,7 +48,10 @@ class EmbedOptions:
     precision: str = option(
         "what the model computes in", default="fp32", choices=("fp32", "bf16", "fp16")
     )
-    batch_size: int = option("items of a forward pass", default=64, reader=positive)
+    batch_size: int | None = option(
+        "items of a forward pass (default: 32 on a CPU, 256 on a GPU)", default=None,
+        reader=positive,
+    )  # fmt: skip
     rows_per_part: int = option(
         "most items of a file; a kill loses at most so many a process", default=8192,
         reader=positive,
@@ -64,7 +67,6 @@ class EmbedOptions:
         default=None, reader=positive,
     )  # fmt: skip
     device: str | None = option("cpu, cuda, cuda:1 (default: cuda if there is one)", default=None)
-    json: bool = option("print one JSON object, for programs", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,17 +103,14 @@ def run(args: argparse.Namespace) -> int:
     )
     found = embed_data(options.model, request, progress=Progress)
     skipped = dict(found.about["skipped"])
-    if options.json:
-        told = {
-            "folder": str(options.out),
-            "rows": found.about["rows"],
-            "stored": len(found),
-            "skipped": skipped,
-            "embed_dim": found.embed_dim,
-            "kinds": list(found.kinds),
-        }
-        print(json.dumps(told, ensure_ascii=False))
-        return 0
+    tell(
+        folder=options.out,
+        rows=found.about["rows"],
+        stored=len(found),
+        skipped=skipped,
+        embed_dim=found.embed_dim,
+        kinds=found.kinds,
+    )
     kinds = " and ".join(found.kinds)
     print(
         f"{counted(len(found), 'sample')} embedded ({kinds}, {found.embed_dim} numbers, "

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlsuite.cli.answers import tell
+from vlsuite.cli.answers import is_asked, tell
 from vlsuite.cli.eval_options import add_data, add_running, add_tasks
 from vlsuite.cli.outputs import refuse_unwritable
 from vlsuite.cli.parser import CommandParser
@@ -80,7 +80,7 @@ class _Compared(argparse.Action):
 
 #: Options of other programs, and how the same is said here.
 FAMILIAR = {
-    "--checkpoint": "vlsuite eval RUN --step N --data PATH",
+    "--checkpoint": "vlsuite eval {} --data PATH",
     "--fewshot-k": "--task few_shot --set probe.shots={}",
     "--train-split": "--set probe.train_split={}",
     "--val-split": "--set probe.validation_split={}",
@@ -204,7 +204,9 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
         if args.data:
             _print_prompts(args, benchmarks)
         print(f"\nreport: {comparison.page}\ndata: {comparison.data}")
-        tell(report=comparison.page, data=comparison.data, comparison=read_json(comparison.data))
+        if is_asked():
+            told = read_json(comparison.data)
+            tell(report=comparison.page, data=comparison.data, comparison=told)
     return 0
 
 

@@ -8,7 +8,7 @@ from vlsuite.cli.printing import below
 from vlsuite.errors import ConfigError
 
 #: Options that name what a command writes.
-_OUTPUTS = frozenset({"out", "contact_sheet", "missing", "uids", "html", "save"})
+_OUTPUTS = frozenset({"out", "contact_sheet", "missing", "uids", "sheet", "page"})
 #: As their help calls a folder.
 _FOLDERS = (None, "DIR")
 

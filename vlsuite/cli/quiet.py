@@ -68,7 +68,7 @@ class WarningsOnly:
 def warnings_only() -> Iterator[None]:
     """Standard error of this process as ``WarningsOnly`` inside the block."""
     before = sys.stderr
-    quiet = WarningsOnly(before)
+    quiet: Any = WarningsOnly(before)
     sys.stderr = quiet
     try:
         yield

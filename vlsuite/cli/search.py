@@ -1,13 +1,13 @@
 """``vlsuite search``: the nearest pictures or texts among stored embeddings."""
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, positive, read_options
 
 if TYPE_CHECKING:
@@ -55,14 +55,13 @@ class SearchOptions:
         choices=("auto", "exact", "ivf", "hnsw"),
     )  # fmt: skip
     exact_below: int = option("vectors up to which auto is exact", default=300_000)
-    recall: float = option("share of the 10 nearest that an index has to find", default=0.98)
+    recall: float = option("share of the 10 nearest that an index finds at least", default=0.98)
     cache: Path | None = option(
         "folder that keeps indexes (default: ~/.cache/vlsuite/search)", default=None, metavar="DIR"
     )
     device: str | None = option("cpu, cuda, ... (default: cuda if there is one)", default=None)
     sheet: Path | None = option("write a contact sheet, a row a query", default=None, metavar="PNG")
     page: Path | None = option("write an HTML page", default=None, metavar="HTML")
-    json: bool = option("print one JSON object, for programs", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -124,33 +123,31 @@ def _facts(found: "SearchResult") -> list[tuple[str, str]]:
     ]
 
 
-def _print(found: "SearchResult", options: SearchOptions) -> None:
-    if options.json:
-        told = {
-            "folder": str(options.folder),
-            "how": found.how,
-            "recall": found.recall,
-            "answers": [
+def _tell_answers(found: "SearchResult", folder: Path) -> None:
+    """For programs."""
+    answers = [
+        {
+            "query": answer.text,
+            "hits": [
                 {
-                    "query": answer.text,
-                    "hits": [
-                        {
-                            "rank": hit.rank,
-                            "cosine": round(hit.cosine, 6),
-                            "uid": hit.uid,
-                            "path": hit.path,
-                            "caption": hit.caption,
-                            "source": hit.source,
-                            "row": hit.row,
-                        }
-                        for hit in answer.hits
-                    ],
+                    "rank": hit.rank,
+                    "cosine": round(hit.cosine, 6),
+                    "uid": hit.uid,
+                    "path": hit.path,
+                    "caption": hit.caption,
+                    "source": hit.source,
+                    "row": hit.row,
                 }
-                for answer in found.answers
+                for hit in answer.hits
             ],
         }
-        print(json.dumps(told, ensure_ascii=False))
-        return
+        for answer in found.answers
+    ]
+    tell(folder=folder, how=found.how, recall=found.recall, answers=answers)
+
+
+def _print(found: "SearchResult", options: SearchOptions) -> None:
+    _tell_answers(found, options.folder)
     from data_pipelines.printable import printable
 
     for answer in found.answers:

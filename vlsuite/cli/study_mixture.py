@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from data_pipelines.options import option
+from vlsuite.cli.answers import tell
 from vlsuite.cli.options import positive
 from vlsuite.errors import ConfigError
 
@@ -90,6 +91,7 @@ def run(options: MixtureStudyOptions) -> int:
         digest=digest,
         seed=options.seed,
     )
+    tell(report=report.page, summary=report.summary)
     print(report.text)
     print(f"\nreport: {report.page}")
     return 0

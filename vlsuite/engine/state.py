@@ -136,7 +136,7 @@ class TrainState:
         """Note which training set the stream's position belongs to; say so where it changed."""
         if self.data and self.data != fingerprint and self.ctx.is_first:
             say(
-                "warning: the training shards, their subset, mixture or captions, the batch size "
+                "warning: the training shards, their subset or mixture, captions, the batch size "
                 "or the seed differ from those of the checkpoint: from here on the order is that "
                 "of the new ones, and the epoch in progress may repeat or miss samples"
             )

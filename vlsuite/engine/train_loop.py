@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vlsuite.batches.batch import Batch
+from vlsuite.batches.mixing import check_passes, mixing_lines, parts_of_run
 from vlsuite.batches.shuffling import Shuffling, continued
 from vlsuite.batches.stream import PairShards, Place, TrainStream
 from vlsuite.engine.agreement import WaitInterruptedError, agree
@@ -74,6 +75,9 @@ def _train(
             global_batch_size=config.global_batch_size, drop_tail=config.data.drop_tail
         ),
     )
+    total_samples = plan.total_steps * config.global_batch_size
+    parts = parts_of_run(config.data, shards, total_samples=total_samples)
+    check_passes(parts, most=config.data.max_passes, total_samples=total_samples)
     state = restore_latest(config, ctx, folder.checkpoints)
     keep_resolved(state.built, folder, continues=state.step > 0, is_first=ctx.is_first)
     check_content(state, shards, folder)
@@ -86,6 +90,8 @@ def _train(
     if report:
         guard.at_end(report.close)
         report.introduce(shards, shuffling)
+        for line in mixing_lines(parts):
+            say(line)
         if state.uids == "key" and shards.has_plain_keys():
             say(_KEYS_ALONE)
     clock = StepClock()

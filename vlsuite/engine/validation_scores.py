@@ -46,7 +46,7 @@ class ValidationExample(NamedTuple):
 
     Attributes:
         tag: path of all examples of a direction: "examples/DATASET/BENCHMARK/DIRECTION".
-        number: among them, from 1 on; the same query in every round.
+        number: among them, from 1 on; where queries are drawn, the same one in every round.
         example: ``eval.results.Example``, JSON-ready.
     """
 

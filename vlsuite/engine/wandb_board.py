@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_pipelines.printable import masked_values, printable
+from data_pipelines.printable import masked_values, one_line, printable
 from vlsuite.engine.dashboards import StoredIds
 from vlsuite.engine.example_pictures import draw_example
 from vlsuite.engine.validation_scores import ValidationExample, ValidationScore
@@ -22,7 +22,7 @@ class WandbBoard:
         folder: run folder, whose name is that of the run.
         ids: where its id is kept.
     Raises:
-        ConfigError: wandb is not installed.
+        ConfigError: wandb is not installed, or refuses.
     """
 
     def __init__(self, project: str, config: Any, folder: Path, ids: StoredIds) -> None:
@@ -34,14 +34,21 @@ class WandbBoard:
                 "'pip install vlsuite[wandb]' or unset it"
             ) from error
         self._wandb = wandb
-        self._run = wandb.init(
-            project=project,
-            config=masked_values(config),
-            dir=str(folder),
-            name=folder.name,
-            id=ids.of(_SERVICE),
-            resume="allow",
-        )
+        try:
+            self._run = wandb.init(
+                project=project,
+                config=masked_values(config),
+                dir=str(folder),
+                name=folder.name,
+                id=ids.of(_SERVICE),
+                resume="allow",
+            )
+        except wandb.Error as error:
+            raise ConfigError(
+                f"logging.wandb_project={project}: Weights & Biases refuses: "
+                f"{one_line(str(error))[:300]}; run 'wandb login', set WANDB_MODE=offline, or "
+                "unset the setting"
+            ) from error
         ids.keep(_SERVICE, str(self._run.id))
 
     def numbers(self, values: Mapping[str, float], *, step: int) -> None:

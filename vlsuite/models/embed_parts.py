@@ -6,13 +6,11 @@ while threads decode. Batches never reach over the end of a part.
 """
 
 import signal
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
 from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -21,18 +19,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from data_pipelines.embeddings.folder import EmbeddingsWriter, PartDone, Skip
 from data_pipelines.embeddings.item import BOTH, IMAGES, TEXTS, Item, Part, Wanted
+from data_pipelines.embeddings.writing import EmbeddingsWriter, PartDone, Skip
 from data_pipelines.end_with_parent import end_with_parent
-from vlsuite.batches.close_view import View, view_of
-from vlsuite.errors import BadSampleError, ConfigError, DataError
+from vlsuite.batches.close_view import view_of
+from vlsuite.errors import ConfigError, DataError
+from vlsuite.models.item_batches import Batch, batches
 
 #: Numbers that vectors are stored as.
 DTYPES = {"fp16": np.float16, "fp32": np.float32}
 #: What the model computes in; "fp32" as evaluations do.
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-_BATCHES_AHEAD = 2
 
 Progress = Callable[[int], None]
 
@@ -85,7 +82,8 @@ class Embedding:
         dtype: fp16 or fp32, of the stored numbers.
         pixels: close (within 2 levels of 255, faster) or exact (as evaluations do).
         precision: fp32, bf16 or fp16, of what the model computes in.
-        batch_size: items of a forward pass; changes the last digits.
+        batch_size: items of a forward pass, which change the last digits; None: 32 on a CPU (more
+            pixels are new memory in each batch, which costs a third of the reading), else 256.
     """
 
     kind: str = IMAGES
@@ -93,7 +91,12 @@ class Embedding:
     dtype: str = "fp16"
     pixels: str = "close"
     precision: str = "fp32"
-    batch_size: int = 64
+    batch_size: int | None = None
+
+    def on(self, device: torch.device | str) -> "Embedding":
+        """The same with the batch size that a device gets where none was chosen."""
+        usual = 32 if torch.device(device).type == "cpu" else 256
+        return replace(self, batch_size=self.batch_size or usual)
 
     def identity(self, model: Embedder) -> dict[str, Any]:
         """All that stored vectors depend on besides the data."""
@@ -103,7 +106,7 @@ class Embedding:
             "dtype": self.dtype,
             "pixels": self.pixels,
             "precision": self.precision,
-            "batch_size": self.batch_size,
+            "batch_size": self.on(model.device).batch_size,
             "fingerprint": model.fingerprint,
             "embed_dim": model.embed_dim,
             "device": torch.device(model.device).type,
@@ -233,6 +236,8 @@ def embed_part(
     Raises:
         DataError: the part cannot be read, or the model gives NaN.
     """
+    how = how.on(model.device)
+    assert how.batch_size is not None
     wanted = Wanted.of(how.kind)
     items: list[Item] = []
     skips: list[Skip] = []
@@ -248,67 +253,6 @@ def embed_part(
     dtype = DTYPES[how.dtype]
     nothing = np.zeros((0, model.embed_dim), dtype)
     return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
-
-
-class Batch(NamedTuple):
-    """Items that can be shown to a model, what it is shown of them, and the others met so far.
-
-    Attributes:
-        pixels: of each item; empty where no pictures are wanted.
-    """
-
-    items: list[Item]
-    pixels: list[Tensor]
-    skips: list[Skip]
-
-
-def batches(items: Iterable[Item], view: View, *, size: int, threads: int = 0) -> Iterator[Batch]:
-    """Full batches of what can be shown; the last one is shorter.
-
-    Args:
-        view: of an encoded picture.
-        threads: that decode ahead; 0 decodes in between.
-    """
-    batch = Batch([], [], [])
-    for item, pixels, problem in _seen(items, view, size, threads):
-        if problem:
-            batch.skips.append(Skip(item._replace(picture=None), problem))
-            continue
-        batch.items.append(item)
-        if pixels is not None:
-            batch.pixels.append(pixels)
-        if len(batch.items) == size:
-            yield batch
-            batch = Batch([], [], [])
-    if batch.items or batch.skips:
-        yield batch
-
-
-_Seen = tuple[Item, Tensor | None, str]
-
-
-def _seen(items: Iterable[Item], view: View, size: int, threads: int) -> Iterator[_Seen]:
-    """Each item with its pixels, or with why it has none, in order."""
-
-    def look(item: Item) -> _Seen:
-        if item.problem or item.picture is None:
-            return item, None, item.problem
-        try:
-            return item, view(item.picture), ""
-        except BadSampleError as error:
-            return item, None, error.kind
-
-    if not threads:
-        yield from map(look, items)
-        return
-    waiting = iter(items)
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        jobs: deque[Future[_Seen]] = deque()
-        jobs.extend(pool.submit(look, item) for item in islice(waiting, _BATCHES_AHEAD * size))
-        while jobs:
-            seen = jobs.popleft().result()
-            jobs.extend(pool.submit(look, item) for item in islice(waiting, 1))
-            yield seen
 
 
 def _kinds(how: Embedding) -> tuple[str, ...]:

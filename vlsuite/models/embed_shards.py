@@ -8,6 +8,7 @@ digits. See ``data_pipelines.curation.vector_parts`` for the files.
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -25,7 +26,9 @@ from data_pipelines.curation.vector_parts import (
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.workers.share import Share
+from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
+from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
 from vlsuite.models.score_shards import Scorer
 from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
 
@@ -53,6 +56,7 @@ def embed_shards(
     of: Embedded = "picture",
     batch_size: int = 256,
     share: Share | None = None,
+    cluster: ModelCluster | None = None,
     progress: Progress = iter,
 ) -> EmbeddedShards:
     """Write the vectors of all shards of a table; shards that have them already are passed over.
@@ -63,6 +67,7 @@ def embed_shards(
         of: what is embedded, pictures or the first captions.
         batch_size: samples of a forward pass.
         share: of the shards that is embedded; the vectors are complete after a call without it.
+        cluster: whose nodes embed, in place of this process.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is none, or the
@@ -78,9 +83,11 @@ def embed_shards(
     (folder / VECTORS_NAME).unlink(missing_ok=True)
     settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
     parts = table.parts if share is None else share.of(table.parts)
-    done = [
-        embed_part(model, shards[part.shard], part, folder, settings) for part in progress(parts)
-    ]
+    work = partial(_embed_task, folder=folder.absolute(), settings=settings)
+    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
+    done = over_parts(work, model, tasks, cluster=cluster, progress=progress)
+    for part in parts if cluster else ():
+        await_file(_path(folder, part))
     embedded = EmbeddedShards(
         num_samples=sum(part.rows for part in parts),
         num_without=sum(one.note["without"] for one in done),
@@ -127,6 +134,12 @@ class EmbeddedPart(NamedTuple):
 
     note: dict[str, Any]
     is_new: bool
+
+
+def _embed_task(
+    model: Scorer, task: PartTask, folder: Path, settings: dict[str, Any]
+) -> EmbeddedPart:
+    return embed_part(model, task.shard, task.part, folder, settings)
 
 
 def embed_part(

@@ -8,6 +8,7 @@ digits. What cannot be decoded, and what has no caption where one is read, score
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -20,7 +21,9 @@ from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import sha256_of
 from data_pipelines.workers.share import Share
+from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
+from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
 from vlsuite.models.scorers.contract import SampleScorer
 from vlsuite.models.shard_batches import opened_shard, sample_batches, shards_of
 
@@ -66,6 +69,7 @@ def score_shards(
     name: str,
     batch_size: int,
     share: Share | None = None,
+    cluster: ModelCluster | None = None,
     progress: Progress = iter,
 ) -> Scored:
     """Write the scores of all shards of a table; shards that have them already are passed over.
@@ -75,6 +79,7 @@ def score_shards(
         name: of the column.
         batch_size: samples of a forward pass.
         share: of the shards that is scored; the column is complete after a call without it.
+        cluster: whose nodes score, in place of this process.
         progress: wraps the shards.
     Raises:
         DataError: a shard of the table is not there or of other content, the name is that of
@@ -90,10 +95,11 @@ def score_shards(
     (folder / SCORES_NAME).unlink(missing_ok=True)
     settings = _settings(scorer, batch_size)
     parts = table.parts if share is None else share.of(table.parts)
-    done = [
-        _score_shard(scorer, shards[part.shard], part, folder / part.path.name, settings)
-        for part in progress(parts)
-    ]
+    work = partial(_score_shard, folder=folder.absolute(), settings=settings)
+    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
+    done = over_parts(work, scorer, tasks, cluster=cluster, progress=progress)
+    for part in parts if cluster else ():
+        await_file(folder / part.path.name)
     rows, without = sum(part.rows for part in parts), sum(own.num_without for own in done)
     scored = Scored(rows, without, sum(own.is_new for own in done))
     if share is not None:
@@ -138,13 +144,14 @@ class _Done(NamedTuple):
 
 
 def _score_shard(
-    scorer: SampleScorer, shard: Path, part: TablePart, path: Path, settings: dict[str, Any]
+    scorer: SampleScorer, task: PartTask, folder: Path, settings: dict[str, Any]
 ) -> _Done:
+    part, path = task.part, folder / task.part.path.name
     note = _note(part, settings)
     stored = note_of(path)
     if stored is not None and _is_of(stored, note):
         return _Done(stored["without"], False)
-    index = opened_shard(shard, part)
+    index = opened_shard(task.shard, part)
     scores = np.full(part.rows, math.nan, dtype=np.float32)
     size = settings["batch_size"]
     transform, with_text = scorer.image_transform, scorer.reads_texts

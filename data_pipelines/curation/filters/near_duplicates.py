@@ -38,8 +38,9 @@ class NearDuplicates(SampleFilter):
     """Settings of deduplication by perceptual hash.
 
     Args:
-        bits: of 64 that may differ, 0 to 16. At 4 resized and recoded copies are found; above 10
-            different pictures of like layout begin to count as one.
+        bits: of 64 that may differ, 0 to 16. At 4 resized and recoded copies are found. The hash
+            sees neither colour nor small things: flags, arrows and playing cards that differ in
+            these alone count as one, so look at what goes.
     """
 
     bits: int = 4

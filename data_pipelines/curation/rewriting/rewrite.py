@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from data_pipelines.bounded_json import read_object
 from data_pipelines.captions.column_file import FILE_NAME, ShardTexts, write_column
-from data_pipelines.curation.rewriting.shard import PartSummary, ShardRewriting, Told, texts_of
+from data_pipelines.curation.rewriting.reports import Estimate, RewriteReport
+from data_pipelines.curation.rewriting.shard import PartSummary, ShardRewriting, texts_of
 from data_pipelines.curation.rewriting.styles import Style
 from data_pipelines.curation.rewriting.writer import CaptionWriter
 from data_pipelines.curation.table import Table
@@ -30,59 +31,6 @@ CAPTIONS, REWRITE_NAME = "captions", "rewrite.json"
 
 _FORMAT = 1
 _ANSWERS, _LOCK = "answers", ".lock"
-
-
-class Estimate(NamedTuple):
-    """What a rewriting would take.
-
-    Attributes:
-        captions: that would be asked for, equal ones of a shard once.
-        shards: that have some of them.
-        input_tokens: that would be sent, about.
-        output_tokens: that come back where the new captions are as long as the old.
-        most_output_tokens: were every answer as long as allowed.
-        cost, most_cost: of these.
-    """
-
-    captions: int
-    shards: int
-    input_tokens: int
-    output_tokens: int
-    most_output_tokens: int
-    cost: float
-    most_cost: float
-
-    def summary(self) -> str:
-        """One line for a person."""
-        told = (
-            f"{self.captions:,} captions of {self.shards:,} shards to ask for: about "
-            f"{self.input_tokens:,} tokens in, {self.output_tokens:,} out where they stay as long "
-            f"as they are, {self.most_output_tokens:,} at most"
-        )
-        if self.most_cost:
-            told += f"; cost about {self.cost:.2f}, at most {self.most_cost:.2f}"
-        return told
-
-
-class RewriteReport(NamedTuple):
-    """What was written.
-
-    Attributes:
-        folder: of the column.
-        rows: of all shards.
-        rewritten: with a new caption.
-        reasons: rows without one, by reason.
-        input_tokens, output_tokens: of all answers in the column.
-        num_written: shards that were written now.
-    """
-
-    folder: Path
-    rows: int
-    rewritten: int
-    reasons: Mapping[str, int]
-    input_tokens: int
-    output_tokens: int
-    num_written: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +143,7 @@ class Rewriting:
                 found = shard.finished
                 if found is None:
                     (self.folder / REWRITE_NAME).unlink(missing_ok=True)
-                    found = shard.write(self.writer, told=Told(advance))
+                    found = shard.write(self.writer, advance=advance)
                     num_written += 1
                 done.append(found)
             self._remove_others({one.part for one in done})
@@ -214,6 +162,9 @@ class Rewriting:
             output_tokens=sum(one.output_tokens for one in done),
             num_written=num_written,
         )
+        parts = {one.part: one.sha256 for one in done}
+        if not num_written and self._is_finished(parts):
+            return report
         made: dict[str, JsonValue] = {
             **self.writer.identity,
             "style": self.style.name,
@@ -228,11 +179,19 @@ class Rewriting:
             "digest": digest,
             "made": made,
             **{key: value for key, value in report._asdict().items() if key in _STORED},
-            "parts": {one.part: one.sha256 for one in done},
+            "parts": parts,
         }
         text = json.dumps(stored, indent=1, ensure_ascii=True)
         write_file(self.folder / REWRITE_NAME, f"{text}\n".encode())
         return report
+
+    def _is_finished(self, parts: Mapping[str, str]) -> bool:
+        """Whether the column is that of these parts already."""
+        try:
+            stored = read_object(self.folder / REWRITE_NAME)
+        except (OSError, ValueError):
+            return False
+        return stored.get("parts") == parts and (self.folder / FILE_NAME).is_file()
 
     def _remove_others(self, parts: set[str]) -> None:
         """Parts of shards that the table does not have any more."""

@@ -1,7 +1,7 @@
 """The captions of one shard in other words: a row for each sample, whatever became of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,11 +120,14 @@ class ShardRewriting:
         wanted = (original for _, original, reason in self._rows() if not reason)
         return tuple(one for one in dict.fromkeys(wanted) if one not in self._stored)
 
-    def write(self, writer: CaptionWriter, *, told: "Told") -> PartSummary:
+    def write(
+        self, writer: CaptionWriter, *, advance: Callable[[], object] | None = None
+    ) -> PartSummary:
         """Ask for what is missing, and write the part.
 
         Args:
-            told: called after each answer.
+            writer: is asked.
+            advance: called after each answer.
         Raises:
             UserError: nothing more can be asked, or the disk refuses.
         """
@@ -134,7 +137,8 @@ class ShardRewriting:
             original = self.asked[written.number]
             caption, reason = verdict_of(written, original)
             fates[original] = _Fate(caption, reason, written.input_tokens, written.output_tokens)
-            told()
+            if advance is not None:
+                advance()
         missing = [caption for caption in self.asked if caption not in fates]
         if missing:
             raise DataError(
@@ -186,7 +190,8 @@ class ShardRewriting:
         names = ["uid", "caption", "caption_verdict"]
         file, row = opened_part(self.part.path), 0
         for batch in file.iter_batches(columns=names):
-            for uid, caption, verdict in zip(*(batch[name].to_pylist() for name in names)):  # noqa: B905
+            columns = [batch[name].to_pylist() for name in names]
+            for uid, caption, verdict in zip(*columns, strict=True):
                 reason = "" if verdict == GOOD else verdict
                 if self._chosen is not None and row not in self._chosen:
                     reason = NOT_CHOSEN
@@ -221,23 +226,6 @@ class ShardRewriting:
                 tokens = (row["input_tokens"], row["output_tokens"])
                 known[row["original"]] = _Fate(row["caption"] or "", row["reason"] or "", *tokens)
         return known
-
-
-@dataclass
-class Told:
-    """Counts answers, and tells a progress bar.
-
-    Args:
-        advance: called once an answer.
-    """
-
-    advance: Any = None
-    answers: int = 0
-
-    def __call__(self) -> None:
-        self.answers += 1
-        if self.advance is not None:
-            self.advance()
 
 
 def _with_fates(

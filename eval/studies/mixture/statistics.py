@@ -159,8 +159,8 @@ class MixtureStatistics:
             return None
         shares = list(alone.values())
         expected = _Draws(*(
-            sum(share * part[i] for share, part in zip(shares, known, strict=True))
-            for i in range(3)
+            np.average([part[kind] for part in known], axis=0, weights=shares)
+            for kind in range(len(own))
         ))  # fmt: skip
         residual = _Draws(*(one - other for one, other in zip(own, expected, strict=True)))
         return Prediction(*(

@@ -41,6 +41,10 @@ class LinearHeadSettings:
 
     head: Path | None = None
 
+    def __post_init__(self) -> None:
+        if self.head is not None:  # nodes of a cluster run in other folders
+            object.__setattr__(self, "head", self.head.absolute())
+
     def build(self, model: str, *, device: str) -> "LinearHeadScorer":
         """See ``ScorerSettings``."""
         if self.head is None:
