@@ -150,7 +150,7 @@ def _trained(embeddings: Embeddings, choice: IndexChoice) -> Any:
     import faiss
 
     width, metric = embeddings.embed_dim, faiss.METRIC_INNER_PRODUCT
-    half = faiss.ScalarQuantizer.QT_fp16
+    half: Any = faiss.ScalarQuantizer.QT_fp16
     if choice.name == HNSW:
         index = faiss.IndexHNSWSQ(width, half, _LINKS, metric)
         index.hnsw.efConstruction = _CONSTRUCTION
