@@ -116,6 +116,7 @@ def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> Ap
         "embeddings": embeddings.digest,
         "choice": asdict(choice),
         "recall": recall._asdict(),
+        "bytes": (folder / _INDEX).stat().st_size,
         "vectors": len(embeddings),
         "embed_dim": embeddings.embed_dim,
     }
@@ -132,11 +133,13 @@ def open_index(
     try:
         about = read_json(folder / _ABOUT)
         is_own = about["embeddings"] == embeddings.digest and about["choice"] == asdict(choice)
+        size = (folder / _INDEX).stat().st_size
         recall = Recall(**about["recall"])
         recall = recall._replace(added_last=tuple(recall.added_last))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not is_own:
+    # a map of a file that was cut short would end the process
+    if not is_own or size != about.get("bytes"):
         return None
     flags = faiss.IO_FLAG_MMAP if choice.name == IVF else 0
     try:
