@@ -35,6 +35,7 @@ _LINKS = 32  # of a vector of HNSW, twice as many on its lowest level
 _CONSTRUCTION = 200  # neighbours that HNSW looks at while it is built
 _TRAINING = 64  # vectors a list, for the centres
 _ADDED = 1 << 16  # at once
+_ALWAYS = 64 << 20  # bytes that faiss and its threads take besides
 
 
 class Cost(NamedTuple):
@@ -48,11 +49,11 @@ def cost(count: int, embed_dim: int, name: str) -> Cost:
     """What an index takes, said before it is built."""
     if name == HNSW:
         own = count * (2 * embed_dim + 4 * 2 * _LINKS + 4 * _LINKS // 16 + 24)
-        return Cost(own + _ADDED * embed_dim * 4, own)
+        return Cost(own + _ADDED * embed_dim * 4 + _ALWAYS, own)
     lists = lists_of(count)
     own = count * (2 * embed_dim + 8) + lists * embed_dim * 4
     trained = min(count, lists * _TRAINING) * embed_dim * 4
-    return Cost(own + 2 * max(trained, _ADDED * embed_dim * 4), own)
+    return Cost(own + 2 * max(trained, _ADDED * embed_dim * 4) + _ALWAYS, own)
 
 
 def memory_free() -> int | None:
