@@ -28,10 +28,10 @@ def place(tmp_path):
         yield tmp_path, server
 
 
-def _started(folder, *more):
+def _started(folder, *more, host_rate="40"):
     command = ["data", "ingest", str(folder / "urls.txt"), "--out", str(folder / "out")]
     return subprocess.Popen(
-        [sys.executable, "-m", "vlsuite", *command, *_OPTIONS, "--host-rate", "40", *more],
+        [sys.executable, "-m", "vlsuite", *command, *_OPTIONS, "--host-rate", host_rate, *more],
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -80,7 +80,8 @@ def test_killed_and_called_again(place, monkeypatch):
 
 def test_interrupted_in_one_line(place):
     folder, _ = place
-    process = _started(folder, "--workers", "2")
+    # so slow that it cannot be done before it is stopped, whatever else the machine does
+    process = _started(folder, "--workers", "2", host_rate="4")
     _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)

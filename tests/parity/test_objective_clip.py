@@ -98,8 +98,8 @@ def test_swapping_images_and_texts_swaps_their_gradients(batch, tile_size, seed)
     objective = ClipConfig(tile_size=tile_size).build()
     loss, images, texts, log_scale = value_and_gradients(objective, pairs)
     swapped = value_and_gradients(objective, Pairs(pairs.texts, pairs.images))
-    # the gradient of the scale sums the same terms in another order: an ulp of the largest
-    assert_equal_to(swapped, [loss, texts, images, log_scale], tolerance=2e-6)
+    # the gradient of the scale sums the same terms in another order: ulps of the largest
+    assert_equal_to(swapped, [loss, texts, images, log_scale], tolerance=4e-6)
 
 
 def test_backward_scales_with_the_incoming_gradient():
