@@ -135,6 +135,7 @@ def _print(found: "FoundInPictures", options: DetectOptions) -> None:
         file=found.file,
     )
     from data_pipelines.printable import printable
+    from data_pipelines.texts import counted
 
     order = sorted(found.names, key=lambda name: (-counts[name], -best[name]))
     shown = [(printable(name)[:40], f"{counts[name]:,}", _score(best[name], options.threshold))
@@ -146,7 +147,7 @@ def _print(found: "FoundInPictures", options: DetectOptions) -> None:
     if len(order) > _SHOWN:
         print(f"... and {len(order) - _SHOWN:,} more names")
     skipped = sum(found.left_out.values())
-    print(f"\n{sum(counts.values()):,} found in {len(found.pictures):,} pictures", end="")
+    print(f"\n{sum(counts.values()):,} found in {counted(len(found.pictures), 'picture')}", end="")
     print(f"; {skipped:,} could not be read" if skipped else "")
     for reason, count in found.left_out.items():
         print(f"  skipped {count:,}: {printable(reason)}")
