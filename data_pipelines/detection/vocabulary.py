@@ -166,7 +166,7 @@ class Vocabulary:
         except FileNotFoundError:
             raise DataError(
                 f"{path} does not exist; shards of detection have it beside them ('vlsuite data "
-                "build detection' writes it), tars of plain pictures a JSON in COCO's form"
+                "build detection' writes it), plain pictures a JSON in COCO's form"
             ) from None
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is no readable vocabulary: {error}") from error
