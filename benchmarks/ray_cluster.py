@@ -9,6 +9,7 @@ last task that died with the node.
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -109,7 +110,7 @@ def _on_cluster(work: Path, settings: Settings) -> dict[str, Any]:
     own: dict[str, Any] = {"num_cpus": 1, "object_store_memory": _STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={**own, "include_dashboard": False})
     try:
-        ray.init(address=cluster.address, logging_level="error", log_to_driver=False)
+        ray.init(address=cluster.address, logging_level=logging.ERROR, log_to_driver=False)
         rounds = [_Round(cluster, own, work, number) for number in range(settings.rounds)]
         started = 0.0
         for one in rounds:

@@ -190,7 +190,7 @@ def _built(work: Path, name: str, questions: np.ndarray, settings: Settings, sen
         times.append(1000 * (time.perf_counter() - start))
     wanted = np.load(work / "wanted.npy")
     shares = [len(set(a) & set(b)) / _K for a, b in zip(np.stack(rows), wanted, strict=True)]
-    spread = 1.96 * float(np.std(shares)) / np.sqrt(len(shares))
+    spread = 1.96 * float(np.std(shares)) / len(shares) ** 0.5
     mean = float(np.mean(shares))
     promised = cost(settings.vectors, settings.embed_dim, name)
     figures = {

@@ -7,7 +7,7 @@ shards' processor time for a byte, times the bytes of all.
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from data_pipelines.curation.scan_parts import SAMPLES, located
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.curation.scan_shard import FORMAT_VERSION, part_name, scan_shard
 from data_pipelines.errors import ShardError
+from data_pipelines.shards.shard_set import Shard
 from data_pipelines.units import in_bytes, in_time
 
 #: Shards that are timed.
@@ -117,7 +118,7 @@ def estimate_scan(
     settings: ScanSettings,
     out_dir: Path | None = None,
     workers: int = 1,
-    progress: Callable[[Sequence[Path]], Iterable[Any]] = iter,
+    progress: Callable[[Sequence[Shard]], Iterable[Any]] = iter,
 ) -> Estimate:
     """Scan a few shards into a folder that is removed, and reckon what the others would cost.
 
@@ -135,18 +136,18 @@ def estimate_scan(
     return Estimate(
         num_shards=len(shards),
         num_done=len(shards) - len(left),
-        num_bytes=sum(path.stat().st_size for path in left),
+        num_bytes=sum(map(_size, left)),
         timed=timed,
         workers=workers,
         peak_bytes=_peak(),
     )
 
 
-def _is_done(shard: Path, folder: Path, settings: ScanSettings) -> bool:
+def _is_done(shard: Shard, folder: Path, settings: ScanSettings) -> bool:
     """Whether its part is there, as far as can be told without reading the shard."""
     part = folder / part_name(shard)
     note = note_of(part)
-    if note is None or part.stat().st_mtime_ns < shard.stat().st_mtime_ns:
+    if note is None or not _is_of_now(note, part, shard):
         return False
     return (note.get("format_version"), note.get("settings")) == (
         FORMAT_VERSION,
@@ -154,14 +155,14 @@ def _is_done(shard: Path, folder: Path, settings: ScanSettings) -> bool:
     )
 
 
-def _timed(shard: Path, settings: ScanSettings) -> TimedShard:
+def _timed(shard: Shard, settings: ScanSettings) -> TimedShard:
     with TemporaryDirectory() as folder:
         cpu, wall = time.process_time(), time.perf_counter()
         found = scan_shard(shard, Path(folder), settings)
         if found.error:
             raise ShardError(f"{found.error}; mend it, or name the shards without it")
         return TimedShard(
-            bytes=shard.stat().st_size,
+            bytes=_size(shard),
             rows=found.rows,
             table_bytes=found.bytes,
             cpu_seconds=time.process_time() - cpu,
@@ -177,3 +178,13 @@ def _peak() -> int:
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _size(shard: Shard) -> int:
+    return shard.stat().st_size if isinstance(shard, Path) else shard.stamp.size
+
+
+def _is_of_now(note: Mapping[str, Any], part: Path, shard: Shard) -> bool:
+    if not isinstance(shard, Path):
+        return note.get("version") == list(shard.stamp)
+    return part.stat().st_mtime_ns >= shard.stat().st_mtime_ns

@@ -72,7 +72,7 @@ class EvaluationSet:
         for part in self.table.parts:
             with opened_part(part.path) as file:
                 known = set(file.schema_arrow.names)
-                wanted = {one: _TAKEN.get(one, one) for one in SET_COLUMNS.names[1:]}
+                wanted = {str(one): _TAKEN.get(one, str(one)) for one in SET_COLUMNS.names[1:]}
                 taken = {own: theirs for own, theirs in wanted.items() if theirs in known}
                 for batch in file.iter_batches(columns=list(taken.values())):
                     yield _batch(batch, taken, self.name)

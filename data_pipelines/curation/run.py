@@ -284,7 +284,7 @@ def _stored(
 
 def _told(counts: StageCounts) -> dict[str, Any]:
     """For run.json; figures only where there are some."""
-    found = counts._asdict() | {"warnings": list(counts.warnings)}
+    found: dict[str, Any] = counts._asdict() | {"warnings": list(counts.warnings)}
     figures = dict(found.pop("figures"))
     return found | {"figures": figures} if figures else found
 

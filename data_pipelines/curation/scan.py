@@ -21,6 +21,7 @@ from data_pipelines.curation.scan_parts import (
 )
 from data_pipelines.curation.scan_settings import ScanSettings
 from data_pipelines.shards.atomic import remove_unfinished
+from data_pipelines.shards.shard_set import name_of
 from data_pipelines.workers.share import Share, refuse_missing
 from data_pipelines.workers.spread import Workers
 
@@ -34,7 +35,7 @@ def scan(
     ray: str = "",
     progress: Progress = iter,
 ) -> ScanReport:
-    """Write the table of the shards behind ``paths`` (see ``find_shards``).
+    """Write the table of the shards behind ``paths`` (see ``find_shards``), or addresses.
 
     Args:
         out_dir: folder of the table; None: "curation" in the folder of the shards.
@@ -100,6 +101,6 @@ def merge_shares(
     own = Workers(processes=workers)
     found = scanned(shards, folder, settings, own, progress, only_stored=True)
     missing = [number for number, one in enumerate(found) if one.is_missing]
-    refuse_missing(missing, [path.name for path in shards], folder=folder, world=world)
+    refuse_missing(missing, list(map(name_of, shards)), folder=folder, world=world)
     remove_unfinished(folder / SAMPLES)
     return finish_table(folder, found, identity)

@@ -17,7 +17,8 @@ from data_pipelines.curation.scan_shard import (
 )
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards.atomic import make_folder, write_file
-from data_pipelines.shards.find import find_shards
+from data_pipelines.shards.shard_set import Shard
+from data_pipelines.subsets.pool import shards_at
 from data_pipelines.workers.shared_storage import await_file
 from data_pipelines.workers.spread import Finished, Workers, in_order, spread
 
@@ -51,7 +52,7 @@ class ScanReport:
 
 def prepared(
     paths: str | Path | Iterable[str | Path], out_dir: Path | None
-) -> tuple[list[Path], Path]:
+) -> tuple[list[Shard], Path]:
     """The shards and the folder of their table, which is made where it is missing.
 
     Raises:
@@ -65,16 +66,20 @@ def prepared(
 
 def located(
     paths: str | Path | Iterable[str | Path], out_dir: Path | None
-) -> tuple[list[Path], Path]:
+) -> tuple[list[Shard], Path]:
     """The shards, by paths that hold in other processes too, and the folder of their table."""
-    shards = find_shards(paths)
+    shards = shards_at([paths] if isinstance(paths, str | Path) else paths)
     folder = out_dir or _default_folder(shards)
     _refuse_equal_names(shards)
-    return [Path(os.path.abspath(path)) for path in shards], folder
+    return [_absolute(shard) for shard in shards], folder
+
+
+def _absolute(shard: Shard) -> Shard:
+    return Path(os.path.abspath(shard)) if isinstance(shard, Path) else shard
 
 
 def scanned(
-    shards: Sequence[Path],
+    shards: Sequence[Shard],
     folder: Path,
     settings: ScanSettings,
     workers: Workers,
@@ -114,8 +119,10 @@ def finish_table(folder: Path, found: Sequence[ScannedShard], identity: dict) ->
     return report
 
 
-def _default_folder(shards: Sequence[Path]) -> Path:
-    folders = sorted({path.parent for path in shards})
+def _default_folder(shards: Sequence[Shard]) -> Path:
+    folders = sorted({path.parent for path in shards if isinstance(path, Path)})
+    if not all(isinstance(shard, Path) for shard in shards):
+        raise DataError("the shards lie on remote storage; name the folder of their table by --out")
     if len(folders) > 1:
         raise DataError(
             f"the shards lie in {len(folders)} folders ({folders[0]}, {folders[1]}...); name the "
@@ -124,14 +131,15 @@ def _default_folder(shards: Sequence[Path]) -> Path:
     return folders[0] / DEFAULT_FOLDER
 
 
-def _refuse_equal_names(shards: Sequence[Path]) -> None:
-    parts: dict[str, Path] = {}
-    for path in shards:
-        first = parts.setdefault(part_name(path), path)
-        if first != path:
+def _refuse_equal_names(shards: Sequence[Shard]) -> None:
+    parts: dict[str, Shard] = {}
+    for shard in shards:
+        first = parts.setdefault(part_name(shard), shard)
+        if first != shard:
+            places = [s if isinstance(s, Path) else s.url for s in (first, shard)]
             raise DataError(
-                f"{first} and {path} share a name, by which tables and subsets know them; scan "
-                "their folders apart, or rename one"
+                f"{places[0]} and {places[1]} share a name, by which tables and subsets know "
+                "them; scan their folders apart, or rename one"
             )
 
 

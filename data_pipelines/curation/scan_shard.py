@@ -15,6 +15,7 @@ from data_pipelines.errors import ShardError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import sha256_of
+from data_pipelines.shards.shard_set import Shard, name_of
 from data_pipelines.shards.stored_sample import StoredSample, printable
 
 #: Raised when the meaning of a column changes; older parts are then made anew.
@@ -52,7 +53,7 @@ class ScannedShard(NamedTuple):
 
 
 def scan_shard(
-    path: Path, folder: Path, settings: ScanSettings, *, only_stored: bool = False
+    shard: Shard, folder: Path, settings: ScanSettings, *, only_stored: bool = False
 ) -> ScannedShard:
     """Write the part of a shard into a folder unless it is there.
 
@@ -61,36 +62,41 @@ def scan_shard(
     error, so that one shard does not end the scan of the others.
 
     Args:
+        shard: a local file, or a remote one, which is fetched into its cache unless the part and
+            its layout are there.
         only_stored: write nothing; a part that is not there is said to be missing.
     Raises:
         DataError: the folder cannot be written.
     """
-    part = folder / part_name(path)
+    part = folder / part_name(shard)
     try:
-        index = ShardIndex.open(path)
-        note = _note(path, index, settings)
+        index = ShardIndex.open(shard)
+        note = _note(shard, index, settings)
         stored = note_of(part)
-        if stored is not None and _is_valid(stored, note) and not _is_newer(path, part):
+        if stored is not None and _is_valid(stored, note) and not _is_newer(shard, part):
             return _summary(part, stored, sha256=sha256_of(part), is_new=False)
         if only_stored:
-            return ScannedShard(path.name, is_missing=True)
+            return ScannedShard(name_of(shard), is_missing=True)
         return _summary(part, *_written(part, index, settings, note), is_new=True)
     except ShardError as error:
-        return ScannedShard(path.name, error=str(error))
+        return ScannedShard(name_of(shard), error=str(error))
 
 
-def part_name(shard: Path) -> str:
+def part_name(shard: Shard) -> str:
     """File name of the part of a shard."""
-    return f"{shard.name.removesuffix('.tar')}.parquet"
+    return f"{name_of(shard).removesuffix('.tar')}.parquet"
 
 
-def _note(path: Path, index: ShardIndex, settings: ScanSettings) -> dict[str, JsonValue]:
+def _note(shard: Shard, index: ShardIndex, settings: ScanSettings) -> dict[str, JsonValue]:
+    # what the storage tells of a remote shard's version, in place of the time of a file
+    version = {} if isinstance(shard, Path) else {"version": list(shard.stamp)}
     return {
         "format_version": FORMAT_VERSION,
-        "shard": path.name,
+        "shard": name_of(shard),
         "content": index.layout.content or index.layout.mark,
         "rows": len(index),
         "settings": settings.identity(),
+        **version,
     }
 
 
@@ -98,8 +104,10 @@ def _is_valid(stored: Mapping[str, Any], note: Mapping[str, JsonValue]) -> bool:
     return all(stored.get(name) == value for name, value in note.items())
 
 
-def _is_newer(shard: Path, part: Path) -> bool:
+def _is_newer(shard: Shard, part: Path) -> bool:
     """The content's digest does not see a change in the middle of a large picture."""
+    if not isinstance(shard, Path):
+        return False  # its version is in the note
     return shard.stat().st_mtime_ns > part.stat().st_mtime_ns
 
 

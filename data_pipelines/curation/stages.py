@@ -61,7 +61,9 @@ class StageCounts(NamedTuple):
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> "StageCounts":
         """As run.json has it, also that of an earlier version."""
-        found = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+        found: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()
+        }
         rules = tuple(StageRule(*rule) for rule in stored.get("rules", ()))
         return cls(**found | {"rules": rules})
 

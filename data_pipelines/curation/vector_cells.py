@@ -21,7 +21,8 @@ EXACT = 4096
 
 _PER_CELL = 64  # vectors that k-means sees for each cell
 
-_In, _Out = TypeVar("_In"), TypeVar("_Out")
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 
 class Cells(NamedTuple):
@@ -42,7 +43,7 @@ class Workers:
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self._pool = pool
 
-    def map(self, work: Callable[[_In], _Out], pieces: Iterable[_In]) -> Iterator[_Out]:
+    def map(self, work: Callable[[In], Out], pieces: Iterable[In]) -> Iterator[Out]:
         """The results in the order of the pieces."""
         return self._pool.map(work, pieces)
 

@@ -35,6 +35,7 @@ _LINKS = 32  # of a vector of HNSW, twice as many on its lowest level
 _CONSTRUCTION = 200  # neighbours that HNSW looks at while it is built
 _TRAINING = 64  # vectors a list, for the centres
 _ADDED = 1 << 16  # at once
+_ALWAYS = 64 << 20  # bytes that faiss and its threads take besides
 
 
 class Cost(NamedTuple):
@@ -48,11 +49,11 @@ def cost(count: int, embed_dim: int, name: str) -> Cost:
     """What an index takes, said before it is built."""
     if name == HNSW:
         own = count * (2 * embed_dim + 4 * 2 * _LINKS + 4 * _LINKS // 16 + 24)
-        return Cost(own + _ADDED * embed_dim * 4, own)
+        return Cost(own + _ADDED * embed_dim * 4 + _ALWAYS, own)
     lists = lists_of(count)
     own = count * (2 * embed_dim + 8) + lists * embed_dim * 4
     trained = min(count, lists * _TRAINING) * embed_dim * 4
-    return Cost(own + 2 * max(trained, _ADDED * embed_dim * 4), own)
+    return Cost(own + 2 * max(trained, _ADDED * embed_dim * 4) + _ALWAYS, own)
 
 
 def memory_free() -> int | None:
@@ -116,6 +117,7 @@ def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> Ap
         "embeddings": embeddings.digest,
         "choice": asdict(choice),
         "recall": recall._asdict(),
+        "bytes": (folder / _INDEX).stat().st_size,
         "vectors": len(embeddings),
         "embed_dim": embeddings.embed_dim,
     }
@@ -132,11 +134,13 @@ def open_index(
     try:
         about = read_json(folder / _ABOUT)
         is_own = about["embeddings"] == embeddings.digest and about["choice"] == asdict(choice)
+        size = (folder / _INDEX).stat().st_size
         recall = Recall(**about["recall"])
         recall = recall._replace(added_last=tuple(recall.added_last))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not is_own:
+    # a map of a file that was cut short would end the process
+    if not is_own or size != about.get("bytes"):
         return None
     flags = faiss.IO_FLAG_MMAP if choice.name == IVF else 0
     try:
@@ -150,7 +154,7 @@ def _trained(embeddings: Embeddings, choice: IndexChoice) -> Any:
     import faiss
 
     width, metric = embeddings.embed_dim, faiss.METRIC_INNER_PRODUCT
-    half = faiss.ScalarQuantizer.QT_fp16
+    half: Any = faiss.ScalarQuantizer.QT_fp16
     if choice.name == HNSW:
         index = faiss.IndexHNSWSQ(width, half, _LINKS, metric)
         index.hnsw.efConstruction = _CONSTRUCTION

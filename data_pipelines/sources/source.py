@@ -182,13 +182,18 @@ sources: Registry[type[Source]] = Registry(
 )
 
 
+def takes_holdout(source: type[Source]) -> bool:
+    """Whether its build can hold a share out: sources with sets of their own cannot."""
+    return source.build is Source.build
+
+
 def refuse_unused_holdout(source: Source, share: float) -> None:
     """Sources that write sets of their own know which pictures belong to which.
 
     Raises:
         DataError: this is one of them, and a share is given.
     """
-    if share and type(source).build is not Source.build:
+    if share and not takes_holdout(type(source)):
         raise DataError(
             f"{type(source).__name__} writes its own sets, so there is nothing to hold out; leave "
             "--holdout out"

@@ -1,6 +1,7 @@
 """The shards that a subset is made of, found and told apart."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.shards.find import find_shards
@@ -36,19 +37,29 @@ class Pool(NamedTuple):
         return (ShardIndex.open(shard) for shard in self.shards)
 
 
+def shards_at(patterns: Iterable[str | Path]) -> list[Shard]:
+    """The shards behind paths, patterns or addresses, without repetitions, in the order named.
+
+    Remote ones are found, not fetched.
+
+    Raises:
+        ShardError: there are none, or they cannot be listed.
+    """
+    cache = ShardCache(folder=cache_folder() / "shards", max_bytes=_CACHE_BYTES)
+    shards: dict[Shard, None] = {}
+    for pattern in patterns:
+        far = is_remote(str(pattern))
+        shards |= dict.fromkeys(find(str(pattern), cache) if far else find_shards(pattern))
+    return list(shards)
+
+
 def open_pool(patterns: Iterable[str]) -> Pool:
     """The shards behind paths, patterns or addresses.
 
     Raises:
         ShardError: there are none, or one cannot be read.
     """
-    cache = ShardCache(folder=cache_folder() / "shards", max_bytes=_CACHE_BYTES)
-    shards: dict[Shard, None] = {}
-    for pattern in patterns:
-        shards |= dict.fromkeys(
-            find(pattern, cache) if is_remote(pattern) else find_shards(pattern)
-        )
-    found = list(shards)
+    found = shards_at(patterns)
     return Pool(
         found, [ShardIdentity.of(*one) for one in zip(found, summaries_of(found), strict=True)]
     )

@@ -55,10 +55,16 @@ def benchmarks_for(
     split: str = "test",
     class_names: str | None = None,
     choices: TaskChoices | None = None,
+    subsets: Sequence[str] = (),
 ) -> list[Benchmark]:
     """As ``select``, without what is not possible."""
     return select(
-        paths, tasks=tasks, split=split, class_names=class_names, choices=choices
+        paths,
+        tasks=tasks,
+        split=split,
+        class_names=class_names,
+        choices=choices,
+        subsets=subsets,
     ).benchmarks
 
 

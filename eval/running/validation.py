@@ -46,6 +46,7 @@ def make_evaluators(
     split: str = "test",
     class_names: str | None = None,
     choices: TaskChoices | None = None,
+    subsets: Sequence[str] = (),
     batch_size: int = 256,
     workers: int = 2,
     cache_bytes: int = 512 * 2**20,
@@ -53,7 +54,7 @@ def make_evaluators(
     """One evaluator a data set; small data sets are decoded once and kept as pixels.
 
     Args:
-        paths, tasks, split, class_names, choices: see ``eval.running.selection.benchmarks_for``.
+        paths, tasks, split, class_names, choices, subsets: see ``eval.running.selection.select``.
         batch_size: images in a forward pass of one process.
         workers: decoding threads of one process.
         cache_bytes: memory for kept pixels in each process, shared equally by the data sets; one
@@ -62,7 +63,12 @@ def make_evaluators(
         UserError: see ``eval.running.selection.benchmarks_for``.
     """
     benchmarks = benchmarks_for(
-        paths, tasks=tasks, split=split, class_names=class_names, choices=choices
+        paths,
+        tasks=tasks,
+        split=split,
+        class_names=class_names,
+        choices=choices,
+        subsets=subsets,
     )
     datasets = opened_datasets(benchmarks)
     evaluators: list[DatasetEvaluator] = []

@@ -18,6 +18,7 @@ from eval.probes.logistic import LogisticProblem, places
 from eval.probes.preconditioned import Stopping
 from eval.probes.sweep import EXPONENTS, MOST_FITS, Labelled, sweep
 from eval.probes.training_pictures import ProbeOptions, few_of_each, split_off
+from eval.running.selection import select
 from eval.task_choices import TaskChoices
 from tests.support.clustered_pictures import classed, write_splits
 from tests.support.embedding_model import SmallClip
@@ -248,8 +249,7 @@ def test_command_line_measures_both_and_keeps_them(
     told = capsys.readouterr().out
     assert "Linear probe" in told or "linear_probe" in told
     assert len(list((tmp_path / "out").glob("*.json"))) == 2
-    assert main([*words, *tasks, "--set", "probe.draws=2"]) == 0
-    assert capsys.readouterr().out.count("(finished earlier, kept)") == 2
     # not under "all": a training set is embedded only where someone asks for it
-    assert main([*words, "--task", "all"]) == 2
-    assert "measure it all the same: --task few_shot" in capsys.readouterr().err
+    options = ProbeOptions(train=str(train))
+    with pytest.raises(EvaluationError, match="measure it all the same: --task few_shot"):
+        select([str(test)], tasks=("all",), choices=TaskChoices(options=(options,)))

@@ -209,7 +209,9 @@ def test_only_kept_rows_are_asked_and_more_of_them_later(table, tmp_path):
         assert more.run().rewritten == 10
 
 
-def test_money_is_told_first_and_bounded(table, capsys):
+def test_money_is_told_first_and_bounded(table, tmp_path, capsys):
+    prompt = tmp_path / "own.txt"
+    prompt.write_text("Say again: {caption}")
     words = ["curate", "rewrite", str(table.folder), "--model", "m", "--style", "qa"]
     with OmniServer(said_again) as server:
         words += ["--endpoint", server.url, "--price-in", "1000", "--price-out", "1000"]
@@ -224,7 +226,14 @@ def test_money_is_told_first_and_bounded(table, capsys):
         assert 0 < server.ledger.received.total() < DISTINCT
         assert main([*words, "--yes"]) == 0
         assert server.ledger.delivered.total() == DISTINCT
-    assert "data.captions=own," in capsys.readouterr().out
+        assert "data.captions=own," in capsys.readouterr().out
+        plain_words = [word for word in words if word not in ("--style", "qa")]
+        more = ["--name", "qa", "--prompt", str(prompt)]
+        assert main([*plain_words, *more]) == 2
+        assert "made otherwise" in capsys.readouterr().err
+        assert main([*plain_words, *more, "--overwrite"]) == 2
+        assert "nothing was asked" in capsys.readouterr().err
+    assert (table.folder / "captions" / "qa" / "rewrite.json").is_file()
 
 
 def test_another_making_is_refused_unless_it_replaces(table):

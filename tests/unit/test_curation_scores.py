@@ -21,6 +21,8 @@ from vlsuite.models import part_tasks
 from vlsuite.models.embed_shards import embed_shards, missing_vectors
 from vlsuite.models.part_tasks import ModelCluster
 from vlsuite.models.score_shards import missing_scores, score_shards
+from vlsuite.models.scorers import dual_encoder
+from vlsuite.models.scorers.cosine import CosineScorer, CosineSettings
 
 
 class _Reading:
@@ -40,6 +42,10 @@ class _Reading:
         return torch.stack([cosines, (1 - cosines**2).sqrt()], dim=1)
 
 
+def _scorer(model=None):
+    return CosineScorer(model or _Reading())
+
+
 @pytest.fixture
 def shards(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -50,7 +56,7 @@ def shards(tmp_path, monkeypatch):
 
 def test_each_row_has_its_cosine_and_bad_ones_nan(shards, tmp_path):
     table = open_table(shards)
-    done = score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    done = score_shards(_scorer(), [str(shards)], table, name="clip", batch_size=2)
     assert (done.num_samples, done.num_without, done.num_read) == (18, 6, 3)
     found = [s for p in table.score_parts("clip") for s in pq.read_table(p)["score"].to_pylist()]
     for number, score in enumerate(found):
@@ -67,18 +73,20 @@ def test_each_row_has_its_cosine_and_bad_ones_nan(shards, tmp_path):
 
 def test_scoring_goes_on_and_notices_another_model_or_shard(shards):
     table = open_table(shards)
-    score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    score_shards(_scorer(), [str(shards)], table, name="clip", batch_size=2)
     whole = files_of(table.folder)
     (table.folder / "scores" / "clip" / "00001.parquet").unlink()
-    again = score_shards(_Reading(), [str(shards)], table, name="clip", batch_size=2)
+    again = score_shards(_scorer(), [str(shards)], table, name="clip", batch_size=2)
     assert again.num_read == 1
     assert files_of(table.folder) == whole
     other = _Reading()
     other.fingerprint = "other"
-    assert score_shards(other, [str(shards)], table, name="clip", batch_size=2).num_read == 3
+    assert (
+        score_shards(_scorer(other), [str(shards)], table, name="clip", batch_size=2).num_read == 3
+    )
     mixed_shards(shards, samples=7)
     with pytest.raises(DataError, match="scan the shards again"):
-        score_shards(other, [str(shards)], table, name="new", batch_size=2)
+        score_shards(_scorer(other), [str(shards)], table, name="new", batch_size=2)
     scan(shards, settings=ScanSettings())
     with pytest.raises(DataError, match="other content than the table's"):
         open_table(shards).score_parts("clip")
@@ -87,32 +95,32 @@ def test_scoring_goes_on_and_notices_another_model_or_shard(shards):
 def test_names_that_are_none_and_missing_shards_are_refused(shards):
     table = open_table(shards)
     with pytest.raises(DataError, match="cannot name a score"):
-        score_shards(_Reading(), [str(shards)], table, name="width", batch_size=2)
+        score_shards(_scorer(), [str(shards)], table, name="width", batch_size=2)
     with pytest.raises(DataError, match="2 shards"):
-        score_shards(_Reading(), [str(shards / "00000.tar")], table, name="clip", batch_size=2)
+        score_shards(_scorer(), [str(shards / "00000.tar")], table, name="clip", batch_size=2)
 
 
 def test_shares_of_scores_and_vectors_are_merged_once_all_are_there(shards):
     table = open_table(shards)
     paths = [str(shards)]
-    score_shards(_Reading(), paths, table, name="clip", batch_size=2)
+    score_shards(_scorer(), paths, table, name="clip", batch_size=2)
     embed_shards(_Reading(), paths, table, name="clip", of="caption", batch_size=2)
     whole = files_of(table.folder)
     for rank in (1, 0):
         share = Share(rank=rank, world=2)
-        done = score_shards(_Reading(), paths, table, name="two", batch_size=2, share=share)
+        done = score_shards(_scorer(), paths, table, name="two", batch_size=2, share=share)
         vectors = embed_shards(
             _Reading(), paths, table, name="two", of="caption", batch_size=2, share=share
         )
         assert (done.num_samples, done.num_read) == ((6, 1) if rank else (12, 2))
         assert (vectors.num_samples, vectors.num_read) == ((6, 1) if rank else (12, 2))
         missing = [0, 2] if rank else []
-        assert missing_scores(_Reading(), table, name="two", batch_size=2) == missing
+        assert missing_scores(_scorer(), table, name="two", batch_size=2) == missing
         assert missing == missing_vectors(_Reading(), table, name="two", of="caption", batch_size=2)
         assert not [name for name in files_of(table.folder) if name.endswith("two/scores.json")]
     with pytest.raises(DataError, match=r"1 of 3 parts .* \(b; rank 1 of 2\)"):
         refuse_missing([1], ["a", "b", "c"], folder=table.folder, world=2)
-    assert score_shards(_Reading(), paths, table, name="two", batch_size=2).num_read == 0
+    assert score_shards(_scorer(), paths, table, name="two", batch_size=2).num_read == 0
     assert (
         embed_shards(_Reading(), paths, table, name="two", of="caption", batch_size=2).num_read == 0
     )
@@ -125,14 +133,16 @@ def test_shares_of_scores_and_vectors_are_merged_once_all_are_there(shards):
 def test_nodes_of_a_cluster_open_the_same_model(shards, monkeypatch):
     table, paths = open_table(shards), [str(shards)]
     monkeypatch.setitem(sys.modules, "ray", FakeRay())
-    monkeypatch.setattr(part_tasks, "open_model", lambda name, device: _Reading())
+    for module in (part_tasks, dual_encoder):
+        monkeypatch.setattr(module, "open_model", lambda name, device: _Reading())
     part_tasks._opened.cache_clear()
-    score_shards(_Reading(), paths, table, name="clip", batch_size=2)
+    score_shards(_scorer(), paths, table, name="clip", batch_size=2)
     whole = files_of(table.folder)
     shutil.rmtree(table.folder / "scores")
-    cluster = ModelCluster(address="auto", model="any")
-    score_shards(_Reading(), paths, table, name="clip", batch_size=2, cluster=cluster)
+    scoring = ModelCluster(address="auto", model="any", scorer=CosineSettings())
+    score_shards(_scorer(), paths, table, name="clip", batch_size=2, cluster=scoring)
     assert files_of(table.folder) == whole
+    cluster = ModelCluster(address="auto", model="any")
     other = _Reading()
     other.fingerprint = "other"
     with pytest.raises(DataError, match="any is another model on this node"):

@@ -72,9 +72,8 @@ def _covered(length: int, number: int) -> np.ndarray:
 
 def test_area_of_sizes_that_do_not_divide():
     image = scene(341, 256)
-    exact = np.einsum(
-        "yh,hwc,xw->yxc", _covered(256, 192), np.asarray(image, float), _covered(341, 256)
-    )
+    rows, columns = _covered(256, 192), _covered(341, 256)
+    exact = np.einsum("yh,hwc,xw->yxc", rows, np.asarray(image, float), columns, optimize=True)
     settings = PictureSettings(image_size=256, **PNG)
     found = stored_picture(encoded(image), settings, open_picture)
     stored = np.asarray(Image.open(io.BytesIO(found.data)), float)

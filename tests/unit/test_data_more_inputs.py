@@ -17,6 +17,7 @@ from data_pipelines.sources.image_folder import ImageFolder
 from data_pipelines.sources.source import Target, sources
 from data_pipelines.sources.table import CaptionTable, picture_of
 from tests.support.shards import picture
+from vlsuite.api.building import build_shards
 from vlsuite.cli.main import main
 
 
@@ -200,10 +201,15 @@ def test_holdout_divides_by_content_and_keeps_twins_together(tmp_path, capsys):
     [
         (["table", "--table", "t.csv", "--holdout", "1.5"], "no share"),
         (["table", "--table", "t.csv", "--holdout", "0.1", "--layout", "benchmark"], "benchmark"),
-        (["emoji", "--holdout", "0.1"], "nothing to hold out"),
+        (["emoji", "--holdout", "0.1"], "--holdout"),
     ],
 )
 def test_wrong_holdouts_are_told_in_one_line(tmp_path, capsys, words, told):
     assert main(["data", "build", *words, "--out", str(tmp_path / "out")]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_source_with_sets_of_its_own_holds_nothing_out(tmp_path):
+    with pytest.raises(DataError, match="nothing to hold out"):
+        build_shards("emoji", tmp_path / "out", holdout=0.1)

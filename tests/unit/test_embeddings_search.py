@@ -103,7 +103,9 @@ def test_an_index_finds_what_it_was_asked_to_and_says_how_much(clustered, tmp_pa
     assert again is not None
     assert np.array_equal(again.nearest(clustered, queries, 10).rows, found.rows)
     assert open_index(clustered, IndexChoice(kind="images", name=name), tmp_path) is None
-    (tmp_path / "index.faiss").write_bytes(b"damaged")
+    cut = (tmp_path / "index.faiss").read_bytes()[:-1]
+    (tmp_path / "index.faiss").unlink()  # it is mapped: a new file, not another content
+    (tmp_path / "index.faiss").write_bytes(cut)
     assert open_index(clustered, choice, tmp_path) is None
 
 

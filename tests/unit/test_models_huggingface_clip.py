@@ -13,6 +13,7 @@ from eval.capabilities import EMBEDS, lack_of
 from eval.contract import DifferentiableModel
 from eval.opening import open_embedding_model, open_model
 from tests.support.evaluation_data import captioned, write_evaluation_folder
+from tests.support.exported_models import exported_model
 from tests.support.tiny_models import (
     CAPTIONS,
     register_architecture,
@@ -24,6 +25,7 @@ from vlsuite.api.models import load_model
 from vlsuite.batches.tokenizer import train_tokenizer
 from vlsuite.cli.main import main
 from vlsuite.errors import ConfigError, ModelError
+from vlsuite.models.dual_encoder.clip import Clip
 
 TEXTS = [*CAPTIONS, "", "cat " * 40]
 TOWER = {"hidden_size": 32, "intermediate_size": 37, "num_hidden_layers": 2}
@@ -126,8 +128,14 @@ def test_our_own_export_is_evaluated(tmp_path: Path, capsys: pytest.CaptureFixtu
     data = write_evaluation_folder(tmp_path / "pairs", captioned([["a cat"], ["two dogs"]]))
     places = ["--data", str(data), "--out", str(tmp_path / "out"), "--no-cache"]
     assert main(["eval", str(out), *places]) == 0
-    assert "text to image" in capsys.readouterr().out.lower() + "text to image"
+    assert "retrieval" in capsys.readouterr().out.lower()
     assert len(list((tmp_path / "out").glob("*.json"))) == 1
+
+
+def test_a_folder_of_both_libraries_is_opened_by_open_clip(tmp_path: Path) -> None:
+    folder = exported_model(tmp_path / "model")
+    (folder / "config.json").write_text(json.dumps({"model_type": "clip"}))
+    assert isinstance(open_model(str(folder)), Clip)
 
 
 def test_step_of_a_run_is_measured_beside_another(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ KINDS = {
     "kernels": "compiled kernels",
     "names": "names of things as detectors embed them (vlsuite detect)",
     "peers": "environments of the benchmarks' peers",
+    "search": "indexes of stored embeddings (vlsuite search)",
     "sets": "how many samples sets of shards have",
     "shards": "copies of remote shards",
     "uids": "uids of remote and large shards",

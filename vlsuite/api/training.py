@@ -219,6 +219,7 @@ def _evaluators(config: TrainConfig) -> list[Callable[[Any], list[dict[str, Any]
     made = make_evaluators(
         config.validation.data,
         choices=TaskChoices(num_examples=config.validation.examples),
+        subsets=config.validation.subset,
         batch_size=config.validation.batch_size,
     )
     if os.environ.get("RANK", "0") == "0":

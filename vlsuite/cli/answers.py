@@ -70,7 +70,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    if is_record:
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {_key(key): plain(one) for key, one in value.items()}

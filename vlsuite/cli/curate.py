@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vlsuite.cli import (
+    curate_clean,
     curate_diff,
     curate_embed,
     curate_reshard,
@@ -24,6 +25,7 @@ choose which samples of shards to train on, and know why each one went
   vlsuite curate embed data/pairs --model runs/first   vectors, to find what looks alike
   vlsuite curate rewrite data/pairs --endpoint URL --model M --style medium --yes
                                                    captions in other words, as another column
+  vlsuite curate clean data/pairs --out cleaned    credits and numbers off captions, as a column
   vlsuite curate run datacomp-basic data/pairs --out curated
                                                    filter the table; no shard is read again
   vlsuite curate why 5f1c09aa31be... curated       what became of one sample, and why
@@ -42,6 +44,7 @@ _ACTIONS: dict[str, Any] = {
     "score": curate_score,
     "embed": curate_embed,
     "rewrite": curate_rewrite,
+    "clean": curate_clean,
     "run": curate_run,
     "why": curate_why,
     "diff": curate_diff,

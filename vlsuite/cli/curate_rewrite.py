@@ -4,13 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
-from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.shard_progress import shard_progress
 
 if TYPE_CHECKING:
     from data_pipelines.curation.rewriting.reports import RewriteReport
@@ -22,7 +23,7 @@ say captions in other words by a model, as another caption column; the originals
     --style medium --yes
   vlsuite curate rewrite data/pairs --endpoint https://api.openai.com/v1 --model gpt-5-mini \\
     --key-env OPENAI_API_KEY --style qa --price-in 0.25 --price-out 2 --max-cost 20
-  vlsuite curate rewrite data/pairs --from curated/kept.parquet ... --prompt own.txt --name own
+  vlsuite curate rewrite data/pairs --from curated/kept.parquet ... --prompt own.txt --name mine
   vlsuite train RECIPE --set data.train=data/pairs --set data.caption_weights=1,1 \\
     --set data.captions=own,data/pairs/curation/captions/medium
 
@@ -41,10 +42,7 @@ is none: no caption, cut, declined, filtered, refused, empty, unchanged, not cho
 training reads. In training data.caption_weights says how often each column is taken.
 """
 
-#: Of an answer, where --max-tokens does not say: captions are short.
-_MAX_TOKENS = 160
-
-_NOT_OURS = ("style", "max_side", "audio_part", "cache", "no_cache")
+_NOT_OURS = ("style", "max_side", "audio_part", "max_tokens", "cache", "no_cache")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +62,9 @@ class Rewrite:
         default=None,
         flag="--from",
         metavar="PARQUET",
+    )
+    max_tokens: int = option(
+        "of an answer; models that think first need more", default=160, reader=positive, metavar="N"
     )
     yes: bool = option("go on after the estimate, whatever it says", default=False)
     overwrite: bool = option("replace a column of this name that was made otherwise", default=False)
@@ -89,7 +90,6 @@ def run(args: argparse.Namespace) -> int:
 
     options = read_options(args, Rewrite)
     settings = read_options(args, EndpointSettings, style=None)
-    settings = replace(settings, max_tokens=settings.max_tokens or _MAX_TOKENS)
     style = style_of(options.style, options.prompt)
     writer = EndpointWriter(settings.client(f"{options.endpoint}#{options.model}"))
     rewriting = Rewriting(
@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> int:
         name=options.name or ("rewritten" if style.name == OWN else style.name),
         kept=options.kept,
     )
-    rewriting.refuse_others(overwrite=options.overwrite)
+    if not options.overwrite:
+        rewriting.refuse_others()
     estimate = rewriting.estimate()
     print(estimate.summary())
     if estimate.captions and not options.yes and settings.max_cost is None:
@@ -107,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
             "nothing was asked; go on with --yes, or within a bound by --max-cost, --price-in and "
             "--price-out"
         )
+    rewriting.refuse_others(overwrite=options.overwrite)
     try:
         with _progress(estimate.captions) as advance:
             report = rewriting.run(advance=advance)
@@ -139,7 +141,6 @@ def _show(report: "RewriteReport") -> None:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], object]]:
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit=" captions", leave=False, disable=None) as bar:
-        yield bar.update
+    answers = shard_progress(range(total), unit="captions")
+    yield lambda: next(answers, None)
+    next(answers, None)  # the last one

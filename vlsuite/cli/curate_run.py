@@ -151,11 +151,9 @@ def _figure(value: "JsonValue") -> str:
 
 
 def _list() -> int:
-    from dataclasses import MISSING, fields
-
     from data_pipelines.curation.filter import filters
     from data_pipelines.curation.recipe import load_recipe, recipe_names
-    from vlsuite.cli.options import described
+    from vlsuite.cli.component_list import print_components
 
     about = {name: load_recipe(name).about for name in recipe_names()}
     tell(recipes=about, filters=[entry.name for entry in filters.listed()])
@@ -163,13 +161,5 @@ def _list() -> int:
     for name, told in about.items():
         print(f"  {name}: {told}")
     print("filters")
-    for entry in filters.listed():
-        if entry.component is None:
-            print(f"  {entry.name}: not available ({entry.problem})")
-            continue
-        print(f"  {entry.name}")
-        told = described(entry.component)
-        for field in fields(entry.component):
-            default = "..." if field.default is MISSING else repr(field.default)
-            print(f"    {field.name} = {default}: {told.get(field.name, '')}")
+    print_components(filters)
     return 0

@@ -21,6 +21,7 @@ read shards once and write a table with a row for every sample
 
   vlsuite curate scan data/pairs --workers 8
   vlsuite curate scan 'pairs/{00000..01287}.tar' --out table --language lid176 --phash scaled
+  vlsuite curate scan 's3://bucket/pairs/{00000..01287}.tar' --out table --workers 8
   vlsuite curate scan data/pairs --estimate --workers 8        what it would cost, from a few shards
   vlsuite curate scan /shared/pairs --out /shared/table --ray auto        on a Ray cluster
   vlsuite curate scan /shared/pairs --out /shared/table --rank $SLURM_ARRAY_TASK_ID --world 64
@@ -42,7 +43,7 @@ class Scan:
     """Which shards are scanned, and where to."""
 
     paths: tuple[str, ...] = option(
-        "tar, folder of tars, or pattern such as '{00000..00127}.tar'",
+        "tar, folder of tars, pattern such as '{00000..00127}.tar', or the same behind an address",
         positional=True,
         metavar="SHARDS",
     )

@@ -1,4 +1,4 @@
-"""``vlsuite curate score``: a column of CLIP scores beside a table."""
+"""``vlsuite curate score``: a column of scores beside a table."""
 
 import argparse
 from dataclasses import dataclass
@@ -12,16 +12,25 @@ from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
 HELP = """\
-score how well picture and caption of each sample agree, for the filter clip-score
+give every sample a score by a model, for the filters clip-score, perplexity and score-range
 
   vlsuite curate score data/pairs --model ViT-B-32:openai
   vlsuite curate score data/pairs --model runs/first --name first
   vlsuite curate run my.toml data/pairs --out curated --set clip-score.score=first
+  vlsuite curate score data/pairs --scorer perplexity --model models/gpt2
+  vlsuite curate score data/pairs --scorer linear-head --set head=aesthetic.safetensors \\
+      --model ViT-L-14:openai --name aesthetic
 
 A column beside the table of 'vlsuite curate scan', with the fingerprint of the model and its
-preprocessing; a scoring that was stopped goes on; --rank and --world share
-it between jobs or devices, and --merge ends it. Pictures that were scaled for their shards score
-otherwise than the originals: compare thresholds of papers with care.
+preprocessing; a scoring that was stopped goes on; --rank and --world share it between jobs or
+devices, and --merge ends it. Pictures that were scaled for their shards score otherwise than the
+originals: compare thresholds of papers with care.
+
+Scorers (--list shows their settings; your own by --import FILE):
+  clip         cosine of picture and caption by a dual encoder
+  perplexity   of the caption by a causal language model (a folder of transformers), or given the
+               picture by a CoCa
+  linear-head  aesthetic, watermark or safety heads on the vectors of pictures, in safetensors
 """
 
 
@@ -30,15 +39,23 @@ class Score:
     """Which shards are scored, and by what."""
 
     paths: tuple[str, ...] = option(
-        "those of the table: tar, folder of tars, or pattern", positional=True, metavar="SHARDS"
+        "those of the table: tar, folder of tars, or pattern",
+        positional=True,
+        default=(),
+        metavar="SHARDS",
     )
-    model: str = option("a CLIP, named as for 'vlsuite eval'")
-    name: str = option("of the column", default="clip")
+    scorer: str = option("what the score is", default="clip", metavar="NAME")
+    model: str = option("of the scorer, named as for 'vlsuite eval', or its folder", default="")
+    set: tuple[str, ...] = option(
+        "a setting of the scorer", default=(), repeated=True, metavar="SETTING=VALUE"
+    )
+    name: str = option("of the column (default: the scorer's)", default="")
     table: Path | None = option(
         "folder of the table (default: 'curation' beside the shards)", default=None, metavar="DIR"
     )
-    batch_size: int = option("pairs of a forward pass", default=256, reader=positive)
+    batch_size: int = option("samples of a forward pass", default=256, reader=positive)
     device: str = option("cpu, cuda, cuda:1", default="cpu")
+    list: bool = option("show all scorers with their settings, and do nothing", default=False)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,35 +67,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the column; returns the exit code."""
     from data_pipelines.curation.table import open_table
+    from data_pipelines.settings import apply_overrides
     from data_pipelines.shards.find import find_shards
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
-    from vlsuite.models.opening import open_model
     from vlsuite.models.part_tasks import ModelCluster
-    from vlsuite.models.score_shards import Scorer, missing_scores, score_shards
+    from vlsuite.models.score_shards import missing_scores, score_shards
+    from vlsuite.models.scorers.contract import scorers
 
     options, sharing = read_options(args, Score), read_options(args, Sharing)
+    if options.list:
+        return _list()
+    if not options.paths or not options.model:
+        raise ConfigError("name the shards of the table and --model, as in the examples of --help")
+    chosen = apply_overrides(scorers.get(options.scorer)(), options.set, where="scorer.")
     table = open_table(options.table or find_shards(options.paths)[0].parent)
+    name = options.name or options.scorer
     cluster = (
-        ModelCluster(address=sharing.ray, model=options.model, device=options.device)
+        ModelCluster(address=sharing.ray, model=options.model, device=options.device, scorer=chosen)
         if sharing.ray
         else None
     )
     # of a cluster's model, only what it is has to be known here
-    model = open_model(options.model, device="cpu" if cluster else options.device)
-    if not isinstance(model, Scorer):
-        raise ConfigError(
-            f"--model {options.model} does not embed pictures and texts; name a dual encoder"
-        )
+    scorer = chosen.build(options.model, device="cpu" if cluster else options.device)
     if sharing.merge:
-        missing = missing_scores(model, table, name=options.name, batch_size=options.batch_size)
+        missing = missing_scores(scorer, table, name=name, batch_size=options.batch_size)
         names = [part.shard for part in table.parts]
         refuse_missing(missing, names, folder=table.folder, world=sharing.world)
     done = score_shards(
-        model,
+        scorer,
         options.paths,
         table,
-        name=options.name,
+        name=name,
         batch_size=options.batch_size,
         share=sharing.share,
         cluster=cluster,
@@ -86,13 +106,21 @@ def run(args: argparse.Namespace) -> int:
     )
     tell(
         table=table.folder,
-        column=options.name,
+        column=name,
         num_samples=done.num_samples,
         num_shards_read_now=done.num_read,
         num_without=done.num_without,
     )
     print(
         f"{counted(done.num_samples, 'sample')} ({done.num_read:,} shards read now{sharing.told}), "
-        f"{done.num_without:,} without a score -> column '{options.name}' of {table.folder}"
+        f"{done.num_without:,} without a score -> column '{name}' of {table.folder}"
     )
+    return 0
+
+
+def _list() -> int:
+    from vlsuite.cli.component_list import print_components
+    from vlsuite.models.scorers.contract import scorers
+
+    print_components(scorers)
     return 0

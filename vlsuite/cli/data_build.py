@@ -16,8 +16,8 @@ from data_pipelines.sources.source import (
     Source,
     Target,
     command_line,
-    refuse_unused_holdout,
     sources,
+    takes_holdout,
 )
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
@@ -94,7 +94,6 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     """Write the set and say what was done; returns the exit code."""
     source = read_options(args, sources.get(args.source))
     output = read_options(args, Output)
-    refuse_unused_holdout(source, output.holdout)
     sizes = {"max_samples": output.shard_samples, "max_bytes": output.shard_bytes}
     target = Target(
         out_dir=output.out,
@@ -129,8 +128,9 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
 def _add_options(parser: argparse.ArgumentParser, listed: Listed) -> None:
     add_options(parser.add_argument_group(f"options of {listed.name}"), listed.component)
     # a source that reads one of its own splits gives it that name
-    own_split = ("split",) if _has_split(listed.component) else ()
-    add_options(parser.add_argument_group("output"), Output, leave_out=own_split)
+    left_out = ("split",) if _has_split(listed.component) else ()
+    left_out += () if takes_holdout(listed.component) else ("holdout",)
+    add_options(parser.add_argument_group("output"), Output, leave_out=left_out)
 
 
 def _problem_of(listed: Listed) -> str:

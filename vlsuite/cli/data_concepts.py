@@ -41,6 +41,7 @@ class ConceptOptions:
         top: concepts of a picture at most.
         share: of the pictures above each concept's threshold (default: with --from-captions the
             word's share of the captions, with --concepts 0.02).
+        subset: file of 'vlsuite curate subset'; other samples of the shards do not count.
         batch_size: pictures at a time.
         device: cpu, cuda, cuda:1.
         out: JSON lines to write.
@@ -52,6 +53,7 @@ class ConceptOptions:
     from_captions: int | None = option(default=None, metavar="N")
     top: int = 5
     share: float | None = option(default=None, metavar="SHARE")
+    subset: Path | None = option(default=None, metavar="FILE")
     batch_size: int = 256
     device: str = "cpu"
     out: Path = option(metavar="FILE")
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         least = options.from_captions or 0
         if least < 1:
             raise ConfigError("--from-captions must be 1 or more: how often a word is used")
-        shares = words_of_shards(options.paths, min_count=least)
+        shares = words_of_shards(options.paths, min_count=least, subset=options.subset)
         shares = {word: options.share or share for word, share in shares.items()}
     if not shares:
         raise ConfigError("the list of concepts is empty; lower --from-captions or fill the file")
@@ -97,6 +99,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterabl
         shares=shares,
         top=options.top,
         batch_size=options.batch_size,
+        subset=options.subset,
         progress=progress,
     )
     tell(

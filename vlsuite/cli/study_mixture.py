@@ -92,6 +92,7 @@ def run(options: MixtureStudyOptions) -> int:
         seed=options.seed,
     )
     tell(report=report.page, summary=report.summary)
+    tell(report=report.page, summary=report.summary)
     print(report.text)
     print(f"\nreport: {report.page}")
     return 0

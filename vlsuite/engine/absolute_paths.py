@@ -24,14 +24,16 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
     data = dataclasses.replace(
         config.data,
         train=_absolute_all(config.data.train),
-        subset=tuple(one if one == WHOLE else _absolute(one) for one in config.data.subset),
+        subset=_of_subsets(config.data.subset),
         captions=tuple(one if one == OWN else _absolute(one) for one in config.data.captions),
         cache_dir=config.data.cache_dir and _absolute(config.data.cache_dir),
         concepts=config.data.concepts and _absolute(config.data.concepts),
         image_tokens=config.data.image_tokens and _absolute(config.data.image_tokens),
     )
     validation = dataclasses.replace(
-        config.validation, data=tuple(_of_task(path) for path in config.validation.data)
+        config.validation,
+        data=tuple(_of_task(path) for path in config.validation.data),
+        subset=_of_subsets(config.validation.subset),
     )
     return dataclasses.replace(
         config,
@@ -59,6 +61,10 @@ def _absolute(path: str) -> str:
     if not path or ":" in path or path.startswith("~"):
         return path
     return str(Path(path).absolute())
+
+
+def _of_subsets(files: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one if one == WHOLE else _absolute(one) for one in files)
 
 
 def _of_task(path: str) -> str:

@@ -64,12 +64,15 @@ class ValidationConfig:
 
     Attributes:
         data: evaluation folders or shards; a task may be forced as "zero_shot=PATH".
+        subset: files of 'vlsuite curate subset' with the samples of data that count: one for all
+            of it, or one for each, "all" for a set that counts whole. Empty: every sample.
         every: between two evaluations.
         batch_size: pictures per forward pass.
         examples: of each direction, shown as pictures in TensorBoard and the like; 0 for none.
     """
 
     data: tuple[str, ...] = ()
+    subset: tuple[str, ...] = ()
     every: Duration = Duration("1epoch")
     batch_size: int = 256
     examples: int = 4
@@ -79,6 +82,12 @@ class ValidationConfig:
             raise ConfigError(f"validation.examples={self.examples} must not be negative")
         # a path by itself is one path, not its letters
         object.__setattr__(self, "data", tuple(listed(self.data)))
+        object.__setattr__(self, "subset", tuple(listed(self.subset)))
+        if len(self.subset) not in (0, 1, len(self.data)):
+            raise ConfigError(
+                f"validation.subset names {len(self.subset)} files for {len(self.data)} sets in "
+                "validation.data; give one for all, or one for each ('all' for a whole set)"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

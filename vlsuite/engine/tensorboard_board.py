@@ -85,15 +85,13 @@ def _layout(scores: Sequence[ValidationScore]) -> Any:
 
 
 def _charts(scores: Sequence[ValidationScore]) -> Iterator[Any]:
-    from tensorboard.plugins.custom_scalar.layout_pb2 import (  # type: ignore[attr-defined]
-        Chart,
-        MarginChartContent,
-    )
+    from tensorboard.plugins.custom_scalar import layout_pb2
 
+    messages: Any = layout_pb2
     for score in scores:
         value, lower, upper = (f"{group}/{score.tag}" for group in (SCORES, LOWER, UPPER))
-        series = MarginChartContent.Series(value=value, lower=lower, upper=upper)
-        yield Chart(title=score.name, margin=MarginChartContent(series=[series]))
+        series = messages.MarginChartContent.Series(value=value, lower=lower, upper=upper)
+        yield messages.Chart(title=score.name, margin=messages.MarginChartContent(series=[series]))
 
 
 def _picture(example: ValidationExample) -> Any:

@@ -27,17 +27,23 @@ def is_finished(run: Path) -> bool:
     return any((run / "export").glob(f"*{_MARK}"))
 
 
+def _found(place: Path) -> FamilyFolder | None:
+    for folder in (place / "export", place):
+        for mark in sorted(folder.glob(f"*{_MARK}")):
+            name = mark.name.removesuffix(_MARK)
+            if name in registry.names():
+                return FamilyFolder(registry.get(name), folder)
+    return None
+
+
 def family_folder(place: Path) -> FamilyFolder:
     """The trained model in a run folder (its export) or in an exported folder.
 
     Raises:
         ModelError: there is none.
     """
-    for folder in (place / "export", place):
-        for mark in sorted(folder.glob(f"*{_MARK}")):
-            name = mark.name.removesuffix(_MARK)
-            if name in registry.names():
-                return FamilyFolder(registry.get(name), folder)
+    if (found := _found(place)) is not None:
+        return found
     looked = ", ".join(f"{name}{_MARK}" for name in registry.names())
     if kind := model_type(place):
         raise ModelError(_of_transformers(place, kind))
@@ -96,9 +102,10 @@ def open_folder(name: str, device: torch.device) -> Any:
     """The trained model in a run folder or an exported one, of whichever family.
 
     A folder in transformers' layout (``vlsuite export --format huggingface``, a download) is opened
-    as well, if it holds a dual encoder.
+    as well, if it holds a dual encoder; one that holds open_clip's description besides is opened by
+    that.
     """
-    if is_dual_encoder(name):
+    if _found(Path(name)) is None and is_dual_encoder(name):
         return load(name, device=device)
     built = open_trainable(Path(name))
     built.module.to(device).eval()

@@ -10,6 +10,7 @@ from data_pipelines.curation.table import TablePart
 from data_pipelines.workers.spread import Workers, in_order, spread
 from vlsuite.errors import DataError
 from vlsuite.models.opening import open_model
+from vlsuite.models.scorers.contract import ScorerSettings
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -38,11 +39,13 @@ class ModelCluster:
         address: of the cluster.
         model: as ``open_model`` takes it; a path must hold on every node.
         device: of the nodes; cuda takes a GPU for each process.
+        scorer: what they build on the model; None: the model itself.
     """
 
     address: str
     model: str
     device: str = "cpu"
+    scorer: ScorerSettings | None = None
 
 
 def over_parts(
@@ -72,7 +75,7 @@ def over_parts(
 
 
 def _on_node(task: PartTask, *, work: PartWork, cluster: ModelCluster, fingerprint: str) -> Any:
-    model = _opened(cluster.model, cluster.device)
+    model = _opened(cluster.model, cluster.device, cluster.scorer)
     if model.fingerprint != fingerprint:
         raise DataError(
             f"{cluster.model} is another model on this node (other weights or preprocessing); "
@@ -82,5 +85,5 @@ def _on_node(task: PartTask, *, work: PartWork, cluster: ModelCluster, fingerpri
 
 
 @cache
-def _opened(name: str, device: str) -> Any:
-    return open_model(name, device=device)
+def _opened(name: str, device: str, scorer: ScorerSettings | None) -> Any:
+    return scorer.build(name, device=device) if scorer else open_model(name, device=device)

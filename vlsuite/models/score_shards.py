@@ -1,10 +1,8 @@
-"""How well picture and caption of each sample agree, as a column beside the table of their shards.
+"""A number for each sample of shards, as a column beside their table; see ``scorers``.
 
-The cosine of a dual encoder for the picture and the first caption as training reads it (CLIPScore
-without its factor and its cut at 0; Hessel et al. 2021, arXiv 2104.08718). A file for each shard,
-atomically written, with what its scores depend on: content of the shard, fingerprint of the model
-(weights, preprocessing, tokenizer) and batch size, which changes the last digits. What cannot be
-decoded, and what has no caption, scores NaN.
+A file for each shard, atomically written, with what its scores depend on: content of the shard,
+fingerprint of the scorer (weights, preprocessing, tokenizer) and batch size, which changes the last
+digits. What cannot be decoded, and what has no caption where one is read, scores NaN.
 """
 
 import json
@@ -15,12 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
-from jaxtyping import Float32
 from torch import Tensor
 
 from data_pipelines.curation.parts import note_of
-from data_pipelines.curation.score_parts import write_score_part
+from data_pipelines.curation.score_parts import SCORE_VERSION, write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import sha256_of
@@ -28,7 +24,8 @@ from data_pipelines.workers.share import Share
 from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
 from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
-from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
+from vlsuite.models.scorers.contract import SampleScorer
+from vlsuite.models.shard_batches import opened_shard, sample_batches, shards_of
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -65,7 +62,7 @@ class Scored(NamedTuple):
 
 
 def score_shards(
-    model: Scorer,
+    scorer: SampleScorer,
     paths: Sequence[str],
     table: Table,
     *,
@@ -80,7 +77,7 @@ def score_shards(
     Args:
         paths: of the shards of the table.
         name: of the column.
-        batch_size: pairs of a forward pass.
+        batch_size: samples of a forward pass.
         share: of the shards that is scored; the column is complete after a call without it.
         cluster: whose nodes score, in place of this process.
         progress: wraps the shards.
@@ -96,11 +93,11 @@ def score_shards(
     if share is None:
         remove_unfinished(folder)  # those of other shares may be written right now
     (folder / SCORES_NAME).unlink(missing_ok=True)
-    settings = _settings(model, batch_size)
+    settings = _settings(scorer, batch_size)
     parts = table.parts if share is None else share.of(table.parts)
     work = partial(_score_shard, folder=folder.absolute(), settings=settings)
     tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
-    done = over_parts(work, model, tasks, cluster=cluster, progress=progress)
+    done = over_parts(work, scorer, tasks, cluster=cluster, progress=progress)
     for part in parts if cluster else ():
         await_file(folder / part.path.name)
     rows, without = sum(part.rows for part in parts), sum(own.num_without for own in done)
@@ -113,9 +110,9 @@ def score_shards(
     return scored
 
 
-def missing_scores(model: Scorer, table: Table, *, name: str, batch_size: int) -> list[int]:
+def missing_scores(scorer: SampleScorer, table: Table, *, name: str, batch_size: int) -> list[int]:
     """Numbers of the parts of a table that have no such scores yet."""
-    settings, folder = _settings(model, batch_size), table.folder / SCORES / name
+    settings, folder = _settings(scorer, batch_size), table.folder / SCORES / name
     return [
         number
         for number, part in enumerate(table.parts)
@@ -123,9 +120,14 @@ def missing_scores(model: Scorer, table: Table, *, name: str, batch_size: int) -
     ]
 
 
-def _settings(model: Scorer, batch_size: int) -> dict[str, Any]:
+def _settings(scorer: SampleScorer, batch_size: int) -> dict[str, Any]:
     """What scores depend on beside their shard."""
-    return {"model": model.fingerprint, "batch_size": batch_size, "text": "first caption"}
+    return {
+        "format_version": SCORE_VERSION,
+        "model": scorer.fingerprint,
+        "batch_size": batch_size,
+        "text": "first caption" if scorer.reads_texts else None,
+    }
 
 
 def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
@@ -141,7 +143,9 @@ class _Done(NamedTuple):
     is_new: bool
 
 
-def _score_shard(model: Scorer, task: PartTask, folder: Path, settings: dict[str, Any]) -> _Done:
+def _score_shard(
+    scorer: SampleScorer, task: PartTask, folder: Path, settings: dict[str, Any]
+) -> _Done:
     part, path = task.part, folder / task.part.path.name
     note = _note(part, settings)
     stored = note_of(path)
@@ -150,15 +154,9 @@ def _score_shard(model: Scorer, task: PartTask, folder: Path, settings: dict[str
     index = opened_shard(task.shard, part)
     scores = np.full(part.rows, math.nan, dtype=np.float32)
     size = settings["batch_size"]
-    for batch in sample_batches(index, size, transform=model.image_transform, with_text=True):
-        scores[batch.rows] = _cosines(model, batch)
+    transform, with_text = scorer.image_transform, scorer.reads_texts
+    for batch in sample_batches(index, size, transform=transform, with_text=with_text):
+        scores[batch.rows] = scorer.scores(batch)
     without = int(np.isnan(scores).sum())
     write_score_part(path, scores, {**note, "without": without})
     return _Done(without, True)
-
-
-@torch.inference_mode()
-def _cosines(model: Scorer, batch: SampleBatch) -> Float32[np.ndarray, " pairs"]:
-    images = model.embed_images(torch.stack(batch.pixels)).float().cpu()
-    texts = model.embed_texts(batch.texts).float().cpu()
-    return (images * texts).sum(dim=1).numpy().astype(np.float32)

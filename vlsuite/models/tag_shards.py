@@ -11,8 +11,10 @@ from torch import Tensor
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, uid_of
+from data_pipelines.subsets.subset import ShardIdentity
 from vlsuite.batches.concepts import frequent_words, write_concepts
 from vlsuite.batches.decode import decode_image
+from vlsuite.batches.subsets import chosen_of
 from vlsuite.errors import DataError
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.tagging import TEMPLATE, ZeroShotTagger, calibrated
@@ -22,6 +24,7 @@ _CALIBRATED_ON = 20_000
 _ROWS_PER_PASS = 4096
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
+_Samples = Iterator[tuple[str, dict[str, bytes]]]
 
 
 class Tagged(NamedTuple):
@@ -48,6 +51,7 @@ def tag_shards(
     shares: Mapping[str, float],
     top: int,
     batch_size: int,
+    subset: Path | None = None,
     progress: Progress = iter,
 ) -> Tagged:
     """Name what is in every picture and write the file.
@@ -58,13 +62,14 @@ def tag_shards(
         clip: embeds pictures and concepts.
         shares, top: see ``calibrated``.
         batch_size: pictures of a forward pass.
+        subset: file of 'vlsuite curate subset'; pictures outside it get no line.
         progress: shows how many pictures are done.
     Raises:
-        DataError: no shards, or the file cannot be written.
+        DataError: no shards, the subset was made for others, or the file cannot be written.
         ConfigError: see ``calibrated``.
     """
     uids, parts, num_skipped = [], [], 0
-    for batch in _batches(clip, paths, batch_size, progress):
+    for batch in _batches(clip, _members(paths, subset), batch_size, progress):
         uids += batch.uids
         num_skipped += batch.num_skipped
         if batch.uids:
@@ -77,9 +82,15 @@ def tag_shards(
     return Tagged(len(shares), count, sum(not own for own in tags), num_skipped)
 
 
-def words_of_shards(paths: Sequence[str], *, min_count: int) -> dict[str, float]:
-    """See ``frequent_words``; samples whose captions cannot be read are left out."""
-    return frequent_words(_captions(paths), min_count=min_count)
+def words_of_shards(
+    paths: Sequence[str], *, min_count: int, subset: Path | None = None
+) -> dict[str, float]:
+    """See ``frequent_words``; samples whose captions cannot be read are left out.
+
+    Args:
+        subset: as ``tag_shards``.
+    """
+    return frequent_words(_captions(_members(paths, subset)), min_count=min_count)
 
 
 class _Batch(NamedTuple):
@@ -88,9 +99,9 @@ class _Batch(NamedTuple):
     num_skipped: int
 
 
-def _batches(clip: Clip, paths: Sequence[str], size: int, progress: Progress) -> Iterator[_Batch]:
+def _batches(clip: Clip, samples: _Samples, size: int, progress: Progress) -> Iterator[_Batch]:
     uids, pixels, skipped = [], [], 0
-    for name, members in progress(_members(paths)):
+    for name, members in progress(samples):
         try:
             image = clip.image_transform(decode_image(image_of(members).data))
             uids.append(uid_of(name, members))
@@ -110,16 +121,19 @@ def _tags(
         yield from tagger.of_embeds(rows)
 
 
-def _captions(paths: Sequence[str]) -> Iterator[str]:
-    for _, members in _members(paths):
+def _captions(samples: _Samples) -> Iterator[str]:
+    for _, members in samples:
         try:
             yield from captions_of(members, one_per_line=False)
         except DataError:
             continue
 
 
-def _members(paths: Sequence[str]) -> Iterator[tuple[str, dict[str, bytes]]]:
-    for path in find_shards(paths):
+def _members(paths: Sequence[str], subset: Path | None) -> _Samples:
+    """Name and members of each sample, of a subset's each once."""
+    shards = find_shards(paths)
+    chosen = chosen_of([str(subset)] if subset else [], [[ShardIdentity.of(s) for s in shards]])
+    for path, part in zip(shards, chosen, strict=True):
         index = ShardIndex.open(path)
-        for row in range(len(index)):
+        for row in range(len(index)) if part is None else part.rows.tolist():
             yield index.name(row), index.read(row)

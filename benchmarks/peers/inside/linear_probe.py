@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from clip_benchmark.metrics import linear_probe
+from clip_benchmark.metrics import linear_probe  # pyright: ignore[reportMissingImports]
 
 
 class _Device(str):

@@ -29,11 +29,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{args.model}")
+    built: Any = open_clip.create_model_and_transforms(f"local-dir:{args.model}")
+    model, _, preprocess = built
     model.eval()
     start, cpu_start = time.perf_counter(), _cpu_seconds()
     data = (
-        wds.WebDataset(args.shards, shardshuffle=False)
+        wds.WebDataset(  # pyright: ignore[reportAttributeAccessIssue]
+            args.shards, shardshuffle=False
+        )
         .decode("pil")
         .rename(image="jpg;png", key="__key__", url="__url__")
         .map(lambda sample: (preprocess(sample["image"]), f"{sample['url']}/{sample['key']}"))

@@ -21,7 +21,7 @@ def cleaned(caption: str, endings: Endings, *, numbers: bool) -> CleanedCaption:
     """Take endings off a caption, and the numbers before and after them where asked to.
 
     Without ``numbers``, numbers are taken off together with an ending that they stand beside
-    ("brain jon phillips 03"), and stay elsewhere ("signal flag 6").
+    ("brain ada byron 03"), and stay elsewhere ("signal flag 6").
     """
     words = caption.split()
     plain = plain_words(caption)

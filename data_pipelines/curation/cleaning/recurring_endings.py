@@ -1,7 +1,7 @@
 """Endings that captions share though they speak of different things: credits, names of sites.
 
-File names and alternative texts of the web end in who made the picture ("tennis shoe jarno
-vasamaa", "harbour at dawn stock photo"). Such an ending follows many different beginnings, and
+File names and alternative texts of the web end in who made the picture ("tennis shoe ada
+byron", "harbour at dawn stock photo"). Such an ending follows many different beginnings, and
 no caption begins with its words; a thing that is shown ("sign") is named first somewhere. The rule
 is ours. With n(w) the captions that have the word w, f(w) those that begin with it, and heads(e)
 the number of different texts before the ending e, numbers at the end left out:
@@ -11,13 +11,14 @@ the number of different texts before the ending e, numbers at the end left out:
 * a word w of three letters or more is one if heads(w) >= ``word_heads``, 90% of its captions end
   in it and f(w) <= 0.03 n(w);
 * names are cut off where file names may not be longer: after the a of a pair (a, b), a word that
-  begins b, or that b begins, ends it too ("vasa", "vasamaa"); and a alone where half of its
+  begins b, or that b begins, ends it too ("byr", "byrons"); and a alone, where half of its
   captions or more end in such a pair. A word before such an a goes with it (first names), if half
   of its captions or more have it there.
 
 Endings are taken off until none is left, never the whole caption.
 """
 
+import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -72,7 +73,8 @@ class Endings:
         self.found = tuple(sorted(found, key=lambda ending: (-ending.heads, ending.words)))
         self.openers = frozenset(openers)
         self.first_names = frozenset(first_names)
-        self._words = {ending.words[0] for ending in self.found if len(ending.words) == 1}
+        self._whole = {ending.words for ending in self.found}
+        self._longest = max(map(len, self._whole), default=0)
         self._seconds: dict[str, set[str]] = defaultdict(set)
         for ending in self.found:
             if len(ending.words) == 2:
@@ -92,22 +94,23 @@ class Endings:
         return len(words) - len(left)
 
     def _one(self, words: Sequence[str]) -> int:
+        """Length of one ending; a word at least is left before it."""
+        for length in range(min(self._longest, len(words) - 1), 0, -1):
+            if tuple(words[-length:]) in self._whole:
+                return length
         if len(words) > 2 and self._is_pair(words[-2], words[-1]):
             return 2
-        is_single = len(words) > 1 and (words[-1] in self._words or words[-1] in self.openers)
-        return int(is_single)
+        return int(len(words) > 1 and words[-1] in self.openers)
 
     def _is_pair(self, first: str, second: str) -> bool:
-        known = self._seconds.get(first)
-        if not known:
-            return False
-        return second in known or any(
-            one.startswith(second) or (len(one) > 1 and second.startswith(one)) for one in known
+        return any(
+            one.startswith(second) or (len(one) > 1 and second.startswith(one))
+            for one in self._seconds.get(first, ())
         )
 
 
 def plain_words(caption: str) -> list[str]:
-    """Words in small letters, numbers at their ends left out ("ganson1")."""
+    """Words in small letters, numbers at their ends left out ("byron1")."""
     return [_DIGITS.sub("", word) for word in caption.lower().split()]
 
 
@@ -179,10 +182,14 @@ def _counted(captions: Iterable[str]) -> _Counts:
             if len(words) > length:
                 ending = tuple(words[-length:])
                 counts.last[ending] += 1
-                # Python's own hash of text differs from process to process; this is a number of
-                # one process alone, and none of it is stored.
-                counts.heads[ending].add(hash(" ".join(words[:-length])))
+                counts.heads[ending].add(_number(" ".join(words[:-length])))
     return counts
+
+
+def _number(text: str) -> int:
+    """Of a text, the same in every process, as Python's own hash is not."""
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _is_pair(ending: Ending, counts: _Counts) -> bool:

@@ -117,7 +117,7 @@ class ShardRewriting:
     @cached_property
     def asked(self) -> tuple[str, ...]:
         """Captions that no answer is stored for, each once, in the order of the rows."""
-        wanted = (original for _, original, reason in self._rows() if not reason)
+        wanted = (text for _, text, reason in self._rows() if text is not None and not reason)
         return tuple(one for one in dict.fromkeys(wanted) if one not in self._stored)
 
     def write(

@@ -104,6 +104,7 @@ def train_localizer(config: DetectionStudyConfig, folders: StudyFolders) -> None
     """Trunk, proposals and boxes, with the boxes of base names alone."""
     own = replace(config, head_regions=config.regions_per_picture)
     model = detector_config(own, folders, Cell("supervised"))
+    threads: dict[str, Any] = {"threads": _LOCALIZER_THREADS}
     run = TrainConfig(
         model=replace(model, localizer=None, frozen="none"),
         data=DataConfig(train=(str(folders.split("train")),), num_workers=0),
@@ -114,7 +115,7 @@ def train_localizer(config: DetectionStudyConfig, folders: StudyFolders) -> None
         ),
         duration=Duration(f"{config.localizer_steps}steps"),
         global_batch_size=config.batch_size,
-        **_shared(config) | {"threads": _LOCALIZER_THREADS},
+        **(_shared(config) | threads),
     )  # fmt: skip
     _train_on(run, folders.localizer)
 

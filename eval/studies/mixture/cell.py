@@ -55,7 +55,8 @@ def train_cell(config: MixtureStudyConfig, folders: StudyFolders, cell: Cell) ->
     state = train_anew(run_config(config, folders, cell), folder / "run", [curve], recipe=_RECIPE)
     arrays = {name: np.stack(found) for name, found in curve.hits.items()}
     stream = io.BytesIO()
-    np.savez_compressed(stream, **{f"hits_{name}": found for name, found in arrays.items()})
+    named: dict[str, Any] = {f"hits_{name}": found for name, found in arrays.items()}
+    np.savez_compressed(stream, **named)
     make_folder(folder)
     write_file(folder / ARRAYS, stream.getvalue())
     sizes = folders.sizes

@@ -90,7 +90,8 @@ class MixtureStatistics:
         self, records: Sequence[CellRecord], *, reference: str, scale: Scale, seed: int = 0
     ) -> None:
         self._records = {record.cell: record for record in records}
-        self.reference, self.scale, self._seed = reference, scale, seed
+        self.reference, self._seed = reference, seed
+        self.scale: Scale = scale
         self.tests = tests_of(records)
         self.sizes = {name: hits.shape[1] for name, hits in records[0].hits.items()}
         self.chance = {n: float(told["chance"]) for n, told in records[0].result["tests"].items()}

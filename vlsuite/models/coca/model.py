@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
@@ -84,6 +85,25 @@ class Coca(Clip):
         token_ids = self.tokenizer(list(texts)).to(self.device)
         states = self._writer.text(token_ids)[1]
         return self._writer.text_decoder(self._tokens(images), states).float()
+
+    @torch.no_grad()
+    def caption_surprise(
+        self, images: UInt8[Tensor, "batch 3 height width"], texts: list[str]
+    ) -> Float[Tensor, " batch"]:
+        """Nats a token of each caption given its picture, begin and end mark not counted.
+
+        -1/N sum_i log p(w_i | w_<i, image) of Yu et al. 2022, arXiv 2205.01917, section 3; NaN for
+        a caption without tokens. Fp32, on the device.
+
+        Raises:
+            ModelError: see :meth:`caption`.
+        """
+        _, marks = self._begins([""])
+        labels = self.tokenizer(list(texts)).to(self.device)[:, 1:]
+        logits = self.caption_logits(images, texts)[:, : labels.shape[1]]
+        is_word = (labels != marks.end) & (labels != self._writer.pad_id)
+        nats = F.cross_entropy(logits.mT, labels, reduction="none") * is_word
+        return nats.sum(dim=1) / is_word.sum(dim=1)
 
     def _write(
         self,

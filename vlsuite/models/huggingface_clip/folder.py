@@ -37,7 +37,7 @@ def is_dual_encoder(name: str) -> bool:
     """Whether a folder, or a repository of the hub that is kept on this machine, holds one."""
     if Path(name).is_dir():
         return model_type(Path(name)) in CLASSES
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     try:
         found = cached_file(name, CONFIG, _raise_exceptions_for_missing_entries=False)
