@@ -174,7 +174,7 @@ def test_what_is_no_set_is_refused_in_one_line(tmp_path):
         open_detection_set(path, skips=Skips())
     (tmp_path / "tars").mkdir()
     write_tar(tmp_path / "tars" / "pictures.tar", [("1.jpg", b"")])
-    with pytest.raises(DataError, match="it.*plain pictures a JSON in COCO's form"):
+    with pytest.raises(DataError, match=r"it.*plain pictures a JSON in COCO's form"):
         open_detection_set(tmp_path / "tars", skips=Skips())
     (tmp_path / "in" / "second.json").write_text("{}")
     with pytest.raises(DataError, match="several JSON files"):
