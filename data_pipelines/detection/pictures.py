@@ -49,13 +49,13 @@ def open_pictures(path: Path) -> Pictures:
     if path.is_file():
         return TarPictures([path])
     if not path.is_dir():
-        raise DataError(f"pictures {path}: no such folder or tar; check --images")
+        raise DataError(f"pictures {path}: no such folder or tar; check the path")
     files = FolderPictures(path)
     if not files.places:
         tars = sorted(path.glob("*.tar"))
         if not tars:
             raise DataError(
-                f"folder {path} holds no picture and no tar of pictures; check --images (a zip or "
+                f"folder {path} holds no picture and no tar of pictures; put them there (a zip or "
                 "tar.gz has to be unpacked first)"
             )
         return TarPictures(tars)

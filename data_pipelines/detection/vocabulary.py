@@ -165,8 +165,8 @@ class Vocabulary:
             content = read_object(path)
         except FileNotFoundError:
             raise DataError(
-                f"{path} does not exist; shards of detection have it beside them: build them with "
-                "'vlsuite data build detection', or copy it from there"
+                f"{path} does not exist; shards of detection have it beside them ('vlsuite data "
+                "build detection' writes it), plain pictures a JSON in COCO's form"
             ) from None
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is no readable vocabulary: {error}") from error

@@ -23,6 +23,9 @@ from data_pipelines.shards.manifest import MANIFEST_NAME
 
 _STATE, _ROWS, _LISTS, _PLAN = "ingest", "rows", "list", "plan.json"
 
+#: Part of a plan with the digest of each list by its place, and what stands for one that is absent.
+_LISTED, _ABSENT = "lists", "null"
+
 #: Raised when the same lists and settings give other files than before.
 _FORM = 1
 
@@ -89,7 +92,8 @@ def owned_places(
 
     Args:
         identity: lists and settings that the files depend on.
-        overwrite: whether an ingest of others may be dropped.
+        overwrite: whether an ingest of others may be dropped; one that has fetched nothing yet
+            (a wrong column, a broken list) is dropped unasked.
     Raises:
         DataError: another process writes there; the folder holds other files, or an ingest of other
             lists or settings; or it cannot be written.
@@ -102,7 +106,7 @@ def owned_places(
         places = Places(folder=folder, plan=digest)
         stored = _stored_plan(places.plan_file)
         if stored is not None and stored.get("digest") != places.plan:
-            if not overwrite:
+            if _holds_shards(folder) and not overwrite:
                 raise DataError(_told(folder, stored, identity))
             _drop(folder)
         if not places.plan_file.exists():
@@ -138,7 +142,7 @@ def _stored_plan(path: Path) -> dict[str, Any] | None:
 
 def _told(folder: Path, stored: Mapping[str, Any], identity: Mapping[str, JsonValue]) -> str:
     differing = [
-        f"{part} {name}: {_value(stored, part, name)} then, {_value(identity, part, name)} now"
+        _difference(part, name, _value(stored, part, name), _value(identity, part, name))
         for part in identity
         for name in sorted({*_names(stored.get(part)), *_names(identity[part])})
         if _value(stored, part, name) != _value(identity, part, name)
@@ -148,6 +152,19 @@ def _told(folder: Path, stored: Mapping[str, Any], identity: Mapping[str, JsonVa
         f"{folder} was ingested otherwise ({what}); use the same lists and settings, another "
         "--out, or --overwrite to drop it"
     )
+
+
+def _difference(part: str, name: str, then: str, now: str) -> str:
+    """One that differs, as the command line calls it."""
+    if part == _LISTED:
+        return f"list {int(name) + 1} {_change_of_list(then, now)}"
+    return f"--{name.replace('_', '-')}: {then} then, {now} now"
+
+
+def _change_of_list(then: str, now: str) -> str:
+    if then == _ABSENT:
+        return "was not there then"
+    return "is missing now" if now == _ABSENT else "has another content than then"
 
 
 def _names(part: Any) -> list[str]:
@@ -163,10 +180,18 @@ def _value(plan: Mapping[str, Any], part: str, name: str) -> str:
 def _drop(folder: Path) -> None:
     """Files of another ingest, the manifest first."""
     (folder / MANIFEST_NAME).unlink(missing_ok=True)
-    for path in [*folder.glob("shard-*.tar"), *folder.glob(f"{_ROWS}/shard-*.parquet")]:
+    for path in _shard_files(folder):
         path.unlink()
     shutil.rmtree(folder / _STATE / _LISTS, ignore_errors=True)
     (folder / _STATE / _PLAN).unlink(missing_ok=True)
+
+
+def _holds_shards(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file() or bool(_shard_files(folder))
+
+
+def _shard_files(folder: Path) -> list[Path]:
+    return [*folder.glob("shard-*.tar"), *folder.glob(f"{_ROWS}/shard-*.parquet")]
 
 
 def _name(shard: int) -> str:

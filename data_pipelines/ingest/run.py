@@ -6,12 +6,13 @@ stopped and by however many processes it ran.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.ingest.ahead import Ahead
+from data_pipelines.ingest.failures import PRIVATE
 from data_pipelines.ingest.list_parts import cut
 from data_pipelines.ingest.places import Places, owned_places
 from data_pipelines.ingest.processes import fill_in_processes
@@ -44,6 +45,7 @@ class IngestReport:
         num_new: shards written now.
         statuses: number of rows by what became of them.
         skipped: lines of the lists that are no rows, by reason.
+        not_met: statuses that were to be fetched again and that no row had.
     """
 
     folder: Path
@@ -52,6 +54,7 @@ class IngestReport:
     num_new: int
     statuses: dict[str, int]
     skipped: dict[str, int] = field(default_factory=dict)
+    not_met: tuple[str, ...] = ()
 
     @property
     def num_pictures(self) -> int:
@@ -124,6 +127,7 @@ class _Run:
         self._skips = Skips()
         self._results: dict[int, ShardResult] = {}
         self._num_poor = 0
+        self._failures: set[str] = set()
 
     def to_the_end(self, origin: Origin) -> IngestReport:
         """Fill what is not whole, and write the manifest."""
@@ -143,12 +147,17 @@ class _Run:
             )
         results = [self._results[shard] for shard in sorted(self._results)]
         if not results:
-            raise DataError(f"{', '.join(map(str, self._lists))}: no rows; check the list")
+            raise DataError(
+                f"{', '.join(map(str, self._lists))}: no rows{_in_brackets(self._skips.counts)}; "
+                "check the list"
+            )
         self._refuse_poor([one for one in results if not one.is_done])
         manifest = _manifest(places, results, origin, self._skips)
         manifest.save(places.folder)
         places.end()
-        return _report(places.folder, manifest, num_new=sum(one.is_new for one in results))
+        report = _report(places.folder, manifest, num_new=sum(one.is_new for one in results))
+        not_met = sorted(set(self._settings.retry_status) - self._failures)
+        return replace(report, not_met=tuple(not_met))
 
     def _shards_to_fill(self) -> Iterator[int]:
         places = self._work.places
@@ -156,6 +165,7 @@ class _Run:
         for shard, rows in cut(self._lists, places.lists, self._work.lists, self._skips):
             num_rows += rows
             found = finished(places, shard, min_success=self._settings.min_success)
+            self._failures |= _failures(found)
             if found is None or not found.is_done or self._is_retried(found):
                 yield shard
             else:
@@ -166,8 +176,7 @@ class _Run:
     def _is_retried(self, found: ShardResult) -> bool:
         if not self._settings.retry_failed:
             return False
-        failed = set(found.statuses) - {OK, *OF_THE_LIST}
-        wanted = self._work.retried
+        failed, wanted = _failures(found), self._work.retried
         return bool(failed if wanted is None else failed & set(wanted))
 
     def _done(self, result: ShardResult) -> None:
@@ -182,11 +191,11 @@ class _Run:
         rows = sum(one.rows for one in poor)
         counts = _summed(poor)
         number = counts.pop(OK, 0)
-        why = ", ".join(f"{count:,} x {status}" for status, count in counts.most_common(3))
         raise DataError(
             f"{len(poor):,} shards of {self._work.places.folder} are not done: {number:,} of their "
-            f"{rows:,} rows gave a picture, less than --min-success {self._settings.min_success:g} "
-            f"({why}); run it again to retry their failed rows, or lower --min-success"
+            f"{rows:,} rows gave a picture, less than --min-success {self._settings.min_success:g}"
+            f"{_in_brackets(counts)}; run it again to retry their failed rows, or lower "
+            "--min-success"
         )
 
 
@@ -213,12 +222,12 @@ def _manifest(
     places: Places, results: Sequence[ShardResult], origin: Origin, skips: Skips
 ) -> Manifest:
     tars = [entry for one in results if (entry := entry_of(places, one.shard)) is not None]
+    counts = _summed(results)
     if not tars:
         raise DataError(
-            f"no row of the lists gave a picture; {places.folder / 'rows'} says why of each, "
-            "--retry-failed asks again"
+            f"no row of the lists gave a picture{_in_brackets(counts)}; {places.folder / 'rows'} "
+            f"says why of each; {_way_out(counts)}"
         )
-    counts = _summed(results)
     num_rows = sum(one.rows for one in results)
     assert num_rows == counts.total(), "every row has one fate"
     del counts[OK]
@@ -258,6 +267,26 @@ def _report(folder: Path, manifest: Manifest, *, num_new: int) -> IngestReport:
         statuses={OK: manifest.num_samples, **failed},
         skipped=broken,
     )
+
+
+def _failures(found: ShardResult | None) -> set[str]:
+    """Statuses in a shard whose rows can be asked again."""
+    return set() if found is None else set(found.statuses) - {OK, *OF_THE_LIST}
+
+
+def _way_out(counts: Mapping[str, int]) -> str:
+    """What helps where no row at all gave a picture."""
+    if counts.get(PRIVATE, 0):
+        return "servers of your own network are asked with --allow-private --overwrite"
+    if set(counts) <= set(OF_THE_LIST):
+        return "mend the list"
+    return "--retry-failed asks again"
+
+
+def _in_brackets(counts: Mapping[str, int]) -> str:
+    """The three most frequent reasons, " (3 x timeout, 1 x dns)"; empty where there are none."""
+    told = ", ".join(f"{n:,} x {reason}" for reason, n in Counter(counts).most_common(3))
+    return f" ({told})" if told else ""
 
 
 def _summed(results: Iterable[ShardResult]) -> Counter[str]:

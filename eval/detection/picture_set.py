@@ -26,6 +26,7 @@ from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import MANIFEST_NAME
 from data_pipelines.skips import Skips
+from data_pipelines.texts import counted
 from eval.data.dataset import EvalDataset, Layout
 from eval.data.sample_subset import chosen_rows_of, name_with
 from eval.data.set_kinds import set_kinds
@@ -238,7 +239,7 @@ def _dataset(
 def _problems(skips: Skips) -> tuple[str, ...]:
     """Annotations that are in no figure: one line a reason, with an example."""
     return tuple(
-        f"{count:,} annotations: {reason} (such as {skips.examples[reason][0]})"
+        f"{counted(count, 'annotation')}: {reason} (such as {skips.examples[reason][0]})"
         for reason, count in skips.counts.items()
         if reason not in _OF_PICTURES
     )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_picture, sentence
+from eval.report.model_labels import model_labels
 from eval.report.sides import Comparison
 from eval.report.tables import score_title, unit_sign
 from eval.results import Score
@@ -18,6 +19,7 @@ _PANELS_A_ROW = 3
 
 def models_figure(models: Sequence[str], comparisons: Sequence[Comparison]) -> Picture:
     """A panel for each score: the models below each other, with intervals."""
+    labels = model_labels(models)
     with matplotlib.rc_context(STYLE):
         figure, panels = _grid(len(comparisons), height=0.9 + 0.32 * len(models))
         for axes, comparison in zip(panels, comparisons, strict=True):
@@ -28,7 +30,7 @@ def models_figure(models: Sequence[str], comparisons: Sequence[Comparison]) -> P
             _name_axis(axes, comparison)
             if comparison.chance is not None:
                 axes.axvline(100 * comparison.chance, color=INK, linestyle="--", linewidth=1)
-            axes.set_yticks(range(len(models)), list(reversed(models)), color=INK)
+            axes.set_yticks(range(len(models)), list(reversed(labels)), color=INK)
             axes.set_ylim(-0.6, len(models) - 0.4)
             axes.grid(axis="y", visible=False)
         return as_picture(figure)
@@ -41,6 +43,7 @@ def against_accuracy_figure(
     others: Sequence[Comparison],
 ) -> Picture:
     """A panel for each score: accuracy to the right, the score upwards, a colour a source."""
+    labels = model_labels(models)
     colour_of = dict(zip(dict.fromkeys(sources), cycle(COLOURS), strict=False))
     with matplotlib.rc_context(STYLE):
         figure, panels = _grid(len(others), height=2.6)
@@ -51,7 +54,7 @@ def against_accuracy_figure(
                     axes.errorbar(
                         100 * x.value, value, yerr=[[below], [above]], capsize=3, ms=7,
                         color=colour_of[sources[i]], marker=MARKERS[i % len(MARKERS)],
-                        linestyle="", label=models[i],
+                        linestyle="", label=labels[i],
                     )  # fmt: skip
             axes.set_title(
                 sentence(score_title(other.subject.score, other.subject.benchmark)), fontsize=9
@@ -60,8 +63,8 @@ def against_accuracy_figure(
             some = next(score for score in other.scores if score is not None)
             axes.set_ylabel(f"{other.subject.dataset}  {unit_sign(some.unit)}".strip())
             axes.set_ylim(bottom=_auroc_floor(other))
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)))
+        handles, shown = panels[0].get_legend_handles_labels()
+        figure.legend(handles, shown, loc="outside lower center", ncols=min(3, len(shown)))
         return as_picture(figure)
 
 

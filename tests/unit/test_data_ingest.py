@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -268,9 +269,36 @@ def test_only_failed_rows_are_retried(server, tmp_path):
     assert again.statuses == {"ok": 4, "http 404": 1}
     assert set(server.asked) == {"/robots.txt", "/later"}
     assert again.num_new == 1
+    assert again.not_met == ()
     whole = _fetched(tmp_path, urls, rows=small, out="whole")
     assert whole.statuses == again.statuses
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+def test_a_status_that_no_failed_row_has_is_told(server, tmp_path):
+    urls = [server.url(path) for path in ("/1.jpg", "/gone")] + ["ftp://example.org/2.jpg"]
+    _fetched(tmp_path, urls)
+    wanted = ("bad url", "http 404", "time out")
+    again = _fetched(tmp_path, urls, retry_failed=True, retry_status=wanted)
+    assert again.not_met == ("bad url", "time out")
+
+
+@pytest.mark.parametrize(
+    ("paths", "private", "told"),
+    [
+        (
+            ("/gone", "/loop", "/gone?2"),
+            True,
+            r"\(2 x http 404, 1 x redirects\); .*--retry-f",
+        ),
+        (("/1.jpg", "/2.jpg"), False, r"\(2 x private address\).*with --allow-private --overwrite"),
+        ((), True, r"\(1 x bad url\).*mend the list"),
+    ],
+)
+def test_where_nothing_came_the_line_says_why(server, tmp_path, paths, private, told):
+    urls = [server.url(path) for path in paths] or ["ftp://example.org/2.jpg"]
+    with pytest.raises(DataError, match=told):
+        _fetched(tmp_path, urls, fetch=replace(QUICK, allow_private=private))
 
 
 def test_a_poor_shard_is_not_done_and_is_tried_again(server, tmp_path):
@@ -300,13 +328,33 @@ def test_a_full_disk_ends_it_in_one_line_and_it_goes_on(server, tmp_path):
 
 def test_other_settings_are_refused_in_one_line(server, tmp_path):
     _fetched(tmp_path, [server.url("/1.jpg")])
-    with pytest.raises(DataError, match=r"image_size: 512 then, 64 now\); .*--overwrite"):
+    with pytest.raises(DataError, match=r"\(--image-size: 512 then, 64 now\); .*--overwrite"):
         ingest(
             [tmp_path / "urls.txt"], tmp_path / "out", open_picture, fetch=QUICK,
             pictures=PictureSettings(image_size=64),
         )  # fmt: skip
+    with pytest.raises(DataError, match=r"\(list 1 has another content than then\); .*--overwrite"):
+        _fetched(tmp_path, [server.url("/2.jpg")])
     _fetched(tmp_path, [server.url("/2.jpg")], overwrite=True)
     assert [row["url"] for row in _table(tmp_path / "out")] == [server.url("/2.jpg")]
+
+
+def test_a_mistake_before_the_first_shard_needs_no_overwrite(server, tmp_path):
+    path = tmp_path / "pairs.csv"
+    path.write_text(f"URL,TEXT\n{server.url('/1.jpg')},one\n")
+    settings = {"fetch": QUICK, "run": RunSettings(min_success=0.0)}
+    with pytest.raises(DataError, match="choose by --url-col"):
+        ingest([path], tmp_path / "out", open_picture, rows=ListSettings(), **settings)
+    named = ListSettings(url_col="URL", caption_col="TEXT")
+    report = ingest([path], tmp_path / "out", open_picture, rows=named, **settings)
+    assert report.num_pictures == 1
+
+
+def test_a_list_of_broken_rows_alone_says_so(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("no object\n")
+    with pytest.raises(DataError, match=r"no rows \(1 x broken row\); check the list"):
+        ingest([path], tmp_path / "out", open_picture, fetch=QUICK)
 
 
 def test_digests_of_the_list_are_held_against_the_bytes(server, tmp_path):

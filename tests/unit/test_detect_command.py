@@ -128,7 +128,9 @@ def test_broken_pictures_of_a_folder_are_counted(export, photos, tmp_path, capsy
     Image.fromarray(squares(0)[0]).save(folder / "a.png")
     (folder / "b.png").write_bytes(b"no picture")
     assert _run(folder, "red", "--model", export, "--out", tmp_path / "out") == 0
-    assert "1 could not be read" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "1 could not be read" in told
+    assert "      b.png: " in told
     assert len(_found(tmp_path / "out")["info"]["left_out"]) == 1
     (folder / "a.png").unlink()
     assert _run(folder, "red", "--model", export, "--out", tmp_path / "out") == 2
@@ -154,7 +156,8 @@ def _mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
         "no names in file": ([a, "--names-from", str(folder / "blank.txt")], "no name in it"),
         "no such file": ([a, "--names-from", "none.txt"], "cannot read names"),
         "no such model": ([a, "dog", "--model", str(folder / "empty")], "no model in"),
-        "prompts": ([a, "dog", "--prompts", "none"], "neither a file of prompts"),
+        "prompts": ([a, "dog", "--prompts", "none"], "prompts 'none' are neither a file"),
+        "settings": ([a, "dog", "--set", "x=1", "--set", "y=2"], "no settings; leave x=1, y=2 out"),
         "two caches": ([a, "dog", "--cache", "x", "--no-cache"], "exclude each other"),
         "threshold": ([a, "dog", "--threshold", "-1"], "give 0 or more"),
     }
@@ -163,7 +166,8 @@ def _mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
 @pytest.mark.parametrize("mistake", [
     "no names", "an empty name", "a name twice", "word and picture", "no such picture",
     "no pictures", "file as out", "no such example", "broken example", "no names in file",
-    "no such file", "no such model", "prompts", "two caches", "threshold",
+    "no such file", "no such model", "prompts", "settings", "two caches",
+    "threshold",
 ])  # fmt: skip
 def test_mistakes_are_one_line(mistake, export, tmp_path, capsys):
     given, words = _mistakes(tmp_path)[mistake]

@@ -170,8 +170,12 @@ def test_what_is_no_set_is_refused_in_one_line(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         open_detection_set(tmp_path / "none", skips=Skips())
     path = write_coco(tmp_path / "in", coco(), pictures="none")
-    with pytest.raises(DataError, match="no picture and no tar"):
+    with pytest.raises(DataError, match=r"no picture and no tar of pictures; put them there"):
         open_detection_set(path, skips=Skips())
+    (tmp_path / "tars").mkdir()
+    write_tar(tmp_path / "tars" / "pictures.tar", [("1.jpg", b"")])
+    with pytest.raises(DataError, match=r"it.*plain pictures a JSON in COCO's form"):
+        open_detection_set(tmp_path / "tars", skips=Skips())
     (tmp_path / "in" / "second.json").write_text("{}")
     with pytest.raises(DataError, match="several JSON files"):
         open_detection_set(tmp_path / "in", skips=Skips())

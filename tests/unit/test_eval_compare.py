@@ -11,6 +11,8 @@ from eval.errors import EvaluationError
 from eval.influence_factors import INFLUENCES, differing_settings, influences_of
 from eval.metrics.intervals import wilson_score
 from eval.report.compare import build_comparison
+from eval.report.compare_figures import against_accuracy_figure, models_figure
+from eval.report.model_labels import model_labels
 from eval.report.sides import Side, compare, controlled, excludes_zero, read_side
 from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, save_result
 
@@ -119,6 +121,30 @@ def test_page_and_data(tmp_path: Path) -> None:
     assert data["comparisons"][0]["against_first"][1]["difference"]["value"] == pytest.approx(0.1)
     assert "60.0*" in written.text
     assert build_comparison(sides, tmp_path / "again").page.read_text() == page
+
+
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["/runs/a/export", "/runs/b/export"], ["a", "b"]),
+        (["runs/a", "runs/a/export"], ["a", "a/export"]),
+        (["ViT-B-32:openai", "runs/b32"], ["ViT-B-32:openai", "runs/b32"]),
+        (["/data/me/runs/first"], ["first"]),
+        (["first" * 9, "last" * 9], ["firstfirstf...tfirstfirst", "lastlastlas...astlastlast"]),
+        (["a" * 20 + "1" + "b" * 20, "a" * 20 + "2" + "b" * 20],
+         ["1: aaaaaaaaaaa...bbbbbbbbbbb", "2: aaaaaaaaaaa...bbbbbbbbbbb"]),
+    ],
+)  # fmt: skip
+def test_labels_of_models_are_short_and_different(names: list[str], labels: list[str]) -> None:
+    assert model_labels(names) == labels
+
+
+def test_long_names_leave_the_plots_their_room(recwarn: pytest.WarningsRecorder) -> None:
+    names = [f"/data/somebody/studies/detection/cells/{name}/export" for name in ("text", "vild")]
+    comparisons = compare([_side(name, _hits(100, 50)) for name in names])
+    models_figure(names, comparisons * 3)
+    against_accuracy_figure(names, ["x", "y"], comparisons[0], comparisons * 3)
+    assert [str(one.message) for one in recwarn] == []
 
 
 def _captioned(model: str, hits: np.ndarray) -> Side:

@@ -156,10 +156,10 @@ def test_broken_pictures_and_annotations_are_counted(tmp_path: Path) -> None:
     }
     problems = " ".join(result.details["problems"])
     for reason in (
-        "1 annotations: unknown category id",
-        "1 annotations: box without area",
-        "1 annotations: box outside its picture",
-        "1 annotations: annotation of a picture that is not listed",
+        "1 annotation: unknown category id",
+        "1 annotation: box without area",
+        "1 annotation: box outside its picture",
+        "1 annotation: annotation of a picture that is not listed",
     ):
         assert reason in problems
     assert result.scores["box_ap"].value == pytest.approx(1.0)

@@ -3,9 +3,9 @@
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,14 @@ class FoundInPictures:
         names: that labels are rows of.
         left_out: pictures that could not be read, by reason.
         file: the JSON; None where nothing was written.
+        left_out_examples: some of these pictures, with what is wrong with each, by reason.
     """
 
     pictures: tuple[FoundPicture, ...]
     names: tuple[str, ...]
     left_out: Mapping[str, int]
     file: Path | None = None
+    left_out_examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -200,7 +202,13 @@ def find(
         "left_out": left_out,
     }
     file = None if out is None else write_found(out, coco_content(found, names, about))
-    return FoundInPictures(pictures=tuple(found), names=names, left_out=left_out, file=file)
+    return FoundInPictures(
+        pictures=tuple(found),
+        names=names,
+        left_out=left_out,
+        file=file,
+        left_out_examples=pictures.skips.examples,
+    )
 
 
 def _opened(model: Any, asking: Asking) -> Detector:

@@ -109,6 +109,7 @@ def _print(report: "IngestReport") -> None:
         num_shards_written_now=report.num_new,
         statuses=report.statuses,
         skipped=report.skipped,
+        not_met=report.not_met,
     )
     share = 100 * report.num_pictures / report.num_rows
     print(
@@ -121,6 +122,8 @@ def _print(report: "IngestReport") -> None:
             print(f"  {number:,} x {status}")
     for reason, number in report.skipped.items():
         print(f"  note: {counted(number, 'line')} of the lists could not be read ({reason})")
+    for status in report.not_met:
+        print(f"  note: no row that can be asked again had the status {status!r} (--retry-status)")
 
 
 class _Progress:

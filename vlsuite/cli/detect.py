@@ -30,6 +30,7 @@ of words and of pictures with a threshold of their own.
 """  # noqa: E501
 
 _SHOWN = 20  # names in the table
+_SHOWN_EXAMPLES = 3  # pictures of a reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,11 +131,13 @@ def _print(found: "FoundInPictures", options: DetectOptions) -> None:
     tell(
         pictures=len(found.pictures),
         left_out=found.left_out,
+        left_out_examples=found.left_out_examples,
         found=counts,
         best={name: round(score, 6) for name, score in best.items()},
         file=found.file,
     )
     from data_pipelines.printable import printable
+    from data_pipelines.texts import counted
 
     order = sorted(found.names, key=lambda name: (-counts[name], -best[name]))
     shown = [(printable(name)[:40], f"{counts[name]:,}", _score(best[name], options.threshold))
@@ -146,10 +149,12 @@ def _print(found: "FoundInPictures", options: DetectOptions) -> None:
     if len(order) > _SHOWN:
         print(f"... and {len(order) - _SHOWN:,} more names")
     skipped = sum(found.left_out.values())
-    print(f"\n{sum(counts.values()):,} found in {len(found.pictures):,} pictures", end="")
+    print(f"\n{sum(counts.values()):,} found in {counted(len(found.pictures), 'picture')}", end="")
     print(f"; {skipped:,} could not be read" if skipped else "")
     for reason, count in found.left_out.items():
         print(f"  skipped {count:,}: {printable(reason)}")
+        for example in found.left_out_examples.get(reason, ())[:_SHOWN_EXAMPLES]:
+            print(f"      {printable(example)}")
     print(f"boxes: {found.file}\npictures: {options.out / 'pictures'}")
 
 

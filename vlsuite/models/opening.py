@@ -115,7 +115,8 @@ def open_model(
     if isinstance(opener, type):
         return _chosen(opener, settings).open(rest, torch.device(device))
     if settings:
-        raise ConfigError(f"{name} has no settings; leave them out ({settings})")
+        given = settings if isinstance(settings, list | tuple) else (settings,)
+        raise ConfigError(f"{name} has no settings; leave {', '.join(map(str, given))} out")
     return opener(rest, torch.device(device))
 
 

@@ -40,7 +40,7 @@ def prompts_from(source: str) -> tuple[str, ...]:
         lines = Path(source).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"model.prompts={source} is neither a file of prompts nor one of "
+            f"prompts '{source}' are neither a file of prompts nor one of "
             f"{', '.join(sorted(PROMPT_SETS))}"
         ) from error
     found = tuple(line.strip() for line in lines if line.strip())
