@@ -141,10 +141,7 @@ def as_query(text: str) -> Query:
 
     Raises:
         DataError: it looks like the path of a picture, and there is none.
-        ConfigError: there are no words in it.
     """
-    if not text.strip():
-        raise ConfigError("a query is empty; give words, a picture or a uid")
     if os.path.isfile(text):
         return Query("picture", text)
     if text.rpartition(".")[2].lower() in FORMAT_OF_SUFFIX and " " not in text.strip():
@@ -166,6 +163,8 @@ def search_for(
     """
     if not queries:
         raise ConfigError("nothing to search for; give words, a picture or a uid")
+    if any(not query.value.strip() for query in queries):
+        raise ConfigError("a query is empty; give words, a picture or a uid")
     embeddings = open_embeddings(folder)
     among = how.among or (IMAGES if IMAGES in embeddings.kinds else TEXTS)
     if among not in embeddings.kinds:
