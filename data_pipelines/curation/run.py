@@ -26,7 +26,7 @@ from data_pipelines.curation.run_files import (
     RUN_VERSION,
     stored_run,
 )
-from data_pipelines.curation.stages import StageCounts, Stages
+from data_pipelines.curation.stages import StageCounts, Stages, refuse_missing_columns
 from data_pipelines.curation.table import Table
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
@@ -125,6 +125,8 @@ def run_recipe(
                 f"{out_dir} holds another run ({_difference(there['made_from'], identity)}); "
                 "choose another --out, or --overwrite it"
             )
+    for stage in recipe.stages:
+        refuse_missing_columns(table, stage.name, stage.filter)
     _clear(out_dir)
     with Stages(table, memory=memory, threads=threads, scratch=out_dir / _SCRATCH) as stages:
         counts = [stages.run(stage.name, stage.filter) for stage in progress(recipe.stages)]

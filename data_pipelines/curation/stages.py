@@ -69,6 +69,23 @@ class StageCounts(NamedTuple):
         return cls(**found)
 
 
+def refuse_missing_columns(table: Table, stage: str, chosen: SampleFilter) -> None:
+    """Refuse a filter whose columns a table lacks.
+
+    Args:
+        stage: name of the filter's stage.
+    Raises:
+        DataError: a column that the filter needs is none of the table's, nor a score beside it.
+    """
+    known = (*table.columns, *table.scores, *_IDENTITY)
+    missing = [one for one in chosen.needs() if one not in known]
+    if missing:
+        raise DataError(
+            f"stage '{stage}' needs the column '{missing[0]}', which the table in "
+            f"{table.folder} has not; {_how_to_get(missing[0])}"
+        )
+
+
 class Stages:
     """A database over a table, and what is left of its samples.
 
@@ -160,8 +177,8 @@ class Stages:
             DataError: the table lacks a column that the filter needs, the filter's rules are no
                 SQL over its columns, or they do not account for every sample.
         """
+        refuse_missing_columns(self._table, name, chosen)
         columns = [one for one in dict.fromkeys(chosen.needs()) if one not in _IDENTITY]
-        self._refuse_unknown(name, columns)
         columns += [one for one in self._there(chosen.wants()) if one not in columns]
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
@@ -245,15 +262,6 @@ class Stages:
     def _there(self, wanted: Sequence[str]) -> list[str]:
         known = (*self._table.columns, *self._table.scores)
         return [one for one in dict.fromkeys(wanted) if one in known and one not in _IDENTITY]
-
-    def _refuse_unknown(self, stage: str, columns: Sequence[str]) -> None:
-        known = (*self._table.columns, *self._table.scores)
-        missing = [one for one in columns if one not in known]
-        if missing:
-            raise DataError(
-                f"stage '{stage}' needs the column '{missing[0]}', which the table in "
-                f"{self._table.folder} has not; {_how_to_get(missing[0])}"
-            )
 
 
 class _Given:

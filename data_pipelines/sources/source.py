@@ -146,10 +146,10 @@ class Source(ABC):
         first = next(found, None)
         if first is None:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
-            where = (
-                f" for {target.out_dir.name}" if target.out_dir.name in (TRAIN, HELD_OUT) else ""
+            how = "; choose another share" if part else ""
+            raise DataError(
+                f"the source has no usable sample{part}; skipped: {reasons or 'none'}{how}"
             )
-            raise DataError(f"the source has no usable sample{where}; skipped: {reasons or 'none'}")
         samples = target.progress(chain([first], found))
         max_samples = target.max_samples or DEFAULT_MAX_SAMPLES
         if target.layout == "pairs":

@@ -48,6 +48,10 @@ def parts_of_table(
                 owners, rows = _numbered(batch, numbers, table)
                 choosing.take(owners, rows)
                 looked_at.take(owners, rows, batch["uid"])
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{table} does not exist; check the path, or make it with 'vlsuite curate run'"
+        ) from error
     except (ArrowException, OSError, ValueError, OverflowError) as error:
         raise DataError(f"cannot read {table} as Parquet: {error}") from error
     looked_at.check()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipelines.bounded_json import read_object
+from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import sha256_of
@@ -91,6 +92,11 @@ def _of_list(pool: Pool, source: Path, told: dict[str, JsonValue], progress: Pro
         counts = counts_in(wanted, column.ids, column.is_id, column.others)
         parts.append(SubsetShard.from_counts(identity, counts))
     num_missing = wanted.num_missing()
+    if num_missing and not any(part.num_kept for part in parts):
+        raise DataError(
+            f"none of the {num_missing:,} uids listed in {source} is in these shards; give the "
+            "shards it was made for, or check that it is a list of uids"
+        )
     told |= {
         "source_sha256": sha256_of(source),
         "uids_listed": len(wanted),

@@ -103,6 +103,19 @@ def test_an_interrupted_run_is_done_again_and_another_one_refused(tmp_path, reci
     assert files_of(out) != whole
 
 
+def test_a_missing_column_is_told_before_anything_is_written_or_replaced(tmp_path, recipe):
+    table, out = _table(tmp_path / "table"), tmp_path / "out"
+    run_recipe(load_recipe(recipe), table, out, threads=1)
+    whole = files_of(out)
+    lacking = tmp_path / "lacking.toml"
+    lacking.write_text('[[stage]]\nfilter = "score-range"\nscore = "aesthetic"\nleast = 5.0\n')
+    for folder in (out, tmp_path / "new"):
+        with pytest.raises(DataError, match="needs the column 'aesthetic'"):
+            run_recipe(load_recipe(str(lacking)), table, folder, threads=1, overwrite=True)
+    assert files_of(out) == whole
+    assert not (tmp_path / "new").exists()
+
+
 def test_why_reads_one_of_many_files(tmp_path, recipe, monkeypatch):
     monkeypatch.setattr(running, "LINEAGE_ROWS", 64)
     monkeypatch.setattr(running, "GROUP_ROWS", 16)

@@ -210,6 +210,14 @@ def test_wrong_holdouts_are_told_in_one_line(tmp_path, capsys, words, told):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_share_that_holds_no_picture_out_is_told(tmp_path):
+    table = _write(tmp_path / "t.parquet", {"image": [picture(1)], "text": ["one"]})
+    told = "no usable sample for 'holdout' with --holdout 1e-06; skipped: none; choose another"
+    with pytest.raises(DataError, match=told):
+        CaptionTable(table=table).build(Target(out_dir=tmp_path / "out", holdout=1e-6))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_source_with_sets_of_its_own_holds_nothing_out(tmp_path):
     with pytest.raises(DataError, match="nothing to hold out"):
         build_shards("emoji", tmp_path / "out", holdout=0.1)

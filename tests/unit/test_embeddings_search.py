@@ -161,6 +161,8 @@ def test_pictures_words_and_uids_find_their_nearest(photos):
         vlsuite.search(root / "out", "gone.png", model=clip)
     with pytest.raises(ConfigError, match="nothing to search for"):
         vlsuite.search(root / "out", [], model=clip)
+    with pytest.raises(ConfigError, match="a query is empty; give words"):
+        vlsuite.search(root / "out", ["a cat", " "], model=clip)
 
 
 def test_command_shows_a_table_json_a_page_and_a_sheet(photos, tmp_path, capsys):

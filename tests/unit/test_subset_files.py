@@ -206,6 +206,15 @@ def test_lists_of_uids_as_datacomp_has_them(request, tmp_path, pool_of, form):
     assert found.tolist() == datacomp_entries([u for u in wanted if u in set(uids)]).tolist()
 
 
+def test_a_list_of_no_uid_of_these_shards_is_refused(ours, tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps({"kept": 12, "of": 18}, indent=1))
+    with pytest.raises(DataError, match=r"none of the 4 uids listed in .*run\.json is in these"):
+        make_subset(open_pool([str(ours)]), path)
+    with pytest.raises(DataError, match=r"gone\.parquet does not exist; check the path"):
+        make_subset(open_pool([str(ours)]), tmp_path / "gone.parquet")
+
+
 def test_a_list_that_is_not_sorted_is_refused(ours, tmp_path):
     entries = datacomp_entries([uid for uid, _, _ in rows_of(ours)])
     entries[[3, 4]] = entries[[4, 3]]

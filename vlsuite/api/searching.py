@@ -141,7 +141,10 @@ def as_query(text: str) -> Query:
 
     Raises:
         DataError: it looks like the path of a picture, and there is none.
+        ConfigError: there are no words in it.
     """
+    if not text.strip():
+        raise ConfigError("a query is empty; give words, a picture or a uid")
     if os.path.isfile(text):
         return Query("picture", text)
     if text.rpartition(".")[2].lower() in FORMAT_OF_SUFFIX and " " not in text.strip():
