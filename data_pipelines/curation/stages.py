@@ -65,7 +65,8 @@ class StageCounts(NamedTuple):
             name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()
         }
         rules = tuple(StageRule(*rule) for rule in stored.get("rules", ()))
-        return cls(**found | {"rules": rules})
+        found["rules"] = rules
+        return cls(**found)
 
 
 def refuse_missing_columns(table: Table, stage: str, chosen: SampleFilter) -> None:

@@ -34,7 +34,7 @@ def test_scripts_know_commands_and_options(scripts, shell):
     ("words", "wanted"),
     [
         (["vlsuite", "tra"], {"train"}),
-        (["vlsuite", "data", "buil"], {"build"}),
+        (["vlsuite", "data", "ins"], {"inspect"}),
         (["vlsuite", "train", "--auto"], {"--auto-resume"}),
         (["vlsuite", "curate", "run", "--qui"], {"--quiet"}),
         (["vlsuite", "completion", "f"], {"fish"}),

@@ -70,9 +70,12 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    is_record = dataclasses.is_dataclass(value) and not isinstance(value, type)
-    if is_record:
+    if not isinstance(value, type) and dataclasses.is_dataclass(value):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    return _plain_other(value)
+
+
+def _plain_other(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_key(key): plain(one) for key, one in value.items()}
     if hasattr(value, "_asdict"):

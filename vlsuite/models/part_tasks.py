@@ -26,7 +26,7 @@ class PartTask(NamedTuple):
 class PartWork(Protocol):
     """What is done with one shard; for a cluster it must be picklable, without the model."""
 
-    def __call__(self, model: Any, task: PartTask) -> Any:
+    def __call__(self, model: Any, task: PartTask, /) -> Any:
         """Write the part of the result that is the shard's."""
         ...
 

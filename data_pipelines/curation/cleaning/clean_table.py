@@ -135,7 +135,8 @@ def clean_table(
         "files": files,
     }
     write_file(out_dir / CLEANING_NAME, f"{json.dumps(stored, indent=1)}\n".encode())
-    return CleaningReport(out_dir, *counts, endings)
+    changed, unchanged, without = counts
+    return CleaningReport(out_dir, changed, unchanged, without, endings)
 
 
 def listed_endings(path: Path) -> Endings:
