@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 
 help:
 	@echo "make demo       train a small CLIP on emoji and evaluate it; prints the report's path"
-	@echo "make test       all tests (under 10 minutes on 2 cores)"
+	@echo "make test       all tests (about 15 minutes on 2 cores)"
 	@echo "make test-fast  unit, property and parity tests"
 	@echo "make docs       the READMEs, tutorials and docstrings as a site: build/docs/docs/index.html"
 	@echo "make lint       ruff, pyright, import-linter, spelling"
