@@ -34,7 +34,13 @@ def _started(folder, *more, host_rate="40"):
         [sys.executable, "-m", "vlsuite", *command, *_OPTIONS, "--host-rate", host_rate, *more],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
+
+
+def _heed_ctrl_c():
+    """A shell's background jobs ignore it, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _wait_for(process, reached):
@@ -80,8 +86,7 @@ def test_killed_and_called_again(place, monkeypatch):
 
 def test_interrupted_in_one_line(place):
     folder, _ = place
-    # so slow that it cannot be done before it is stopped, whatever else the machine does
-    process = _started(folder, "--workers", "2", host_rate="4")
+    process = _started(folder, "--workers", "2", host_rate="4")  # too slow to be done before
     _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
