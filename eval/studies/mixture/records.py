@@ -1,7 +1,5 @@
 """Finished runs of a study, read back from their folders."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from data_pipelines.bounded_json import read_object
 from eval.errors import EvaluationError
 from eval.studies.mixture.cell import ARRAYS, RESULT
 from eval.studies.mixture.settings import Cell, Mixture
+from eval.studies.stored_runs import read_result, refusing_damage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +60,7 @@ def refuse_other_study(out: Path, digest: str) -> None:
         EvaluationError: the folder holds finished runs of one.
     """
     for path in (out / "cells").glob(f"*/{RESULT}"):
-        if _json(path)["digest"] != digest:
+        if read_result(path, study="mixture")["digest"] != digest:
             raise EvaluationError(
                 f"{out} holds runs of other sources or settings; give it those again, or choose "
                 "another --out"
@@ -70,8 +68,8 @@ def refuse_other_study(out: Path, digest: str) -> None:
 
 
 def _load(path: Path) -> CellRecord:
-    data = _json(path)
-    try:
+    data = read_result(path, study="mixture")
+    with refusing_damage(path.parent):
         with np.load(path.with_name(ARRAYS), allow_pickle=False) as file:
             hits = {
                 name.removeprefix("hits_"): file[name].astype(bool)
@@ -81,30 +79,6 @@ def _load(path: Path) -> CellRecord:
         shares = tuple((str(name), float(share)) for name, share in data["shares"])
         cell = Cell(Mixture(shares), int(data["seed"]))
         return CellRecord(cell=cell, digest=data["digest"], hits=hits, result=data)
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise EvaluationError(
-            f"{path.parent} is damaged ({type(error).__name__}: {error}); delete it and run the "
-            "study again, which repeats this run only"
-        ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = read_object(path)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} cannot be read: {error}; delete its folder") from error
-    if "digest" not in data:
-        raise EvaluationError(f"{path} is no result of a mixture study; delete its folder")
-    return data
 
 
 def tests_of(records: Sequence[CellRecord]) -> list[str]:

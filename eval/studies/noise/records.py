@@ -1,8 +1,6 @@
 """Finished runs of a study, read back from their folders."""
 
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from data_pipelines.bounded_json import read_json
 from eval.errors import EvaluationError
 from eval.studies.noise.cell import ARRAYS, RESULT
 from eval.studies.noise.grid import Cell
+from eval.studies.stored_runs import read_result, refusing_damage
 
 #: Short name of each score: direction and the rank that still counts.
 SCORES: Mapping[str, tuple[str, int]] = {
@@ -104,7 +102,7 @@ def refuse_other_study(out: Path, digest: str) -> None:
         EvaluationError: the folder holds finished runs of one.
     """
     paths = (out / "cells").glob(f"*/{RESULT}")
-    if {_json(path)["digest"] for path in paths} - {digest}:
+    if {read_result(path, study="noise")["digest"] for path in paths} - {digest}:
         raise EvaluationError(
             f"{out} holds runs of other shards or settings; give it those again, or choose "
             "another --out"
@@ -112,9 +110,9 @@ def refuse_other_study(out: Path, digest: str) -> None:
 
 
 def _load(path: Path) -> CellRecord:
-    data = _json(path)
+    data = read_result(path, study="noise")
     arrays = path.with_name(ARRAYS)
-    try:
+    with refusing_damage(path.parent):
         with np.load(arrays, allow_pickle=False) as file:
             held = {name: file[name] for name in file.files}
         curve = {
@@ -134,32 +132,6 @@ def _load(path: Path) -> CellRecord:
             noise_share=data["noise_share"],
             result=data,
         )
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        EOFError,
-        MemoryError,
-        ArithmeticError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise EvaluationError(
-            f"{path.parent} is damaged ({type(error).__name__}: {error}); delete it and run the "
-            "study again, which repeats this run only"
-        ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = read_json(path)
-    except (OSError, ValueError) as error:
-        raise EvaluationError(f"{path} cannot be read: {error}; delete its folder") from error
-    if not isinstance(data, dict) or "digest" not in data:
-        raise EvaluationError(f"{path} is no result of a noise study; delete its folder")
-    return data
 
 
 def _refuse_mixture(out: Path, records: Sequence[CellRecord]) -> None:
