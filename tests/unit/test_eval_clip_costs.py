@@ -24,7 +24,7 @@ from eval.results import EvalResult, save_result
 from eval.running.runner import config_hash, run_benchmarks
 from eval.running.selection import benchmarks_for
 from eval.task_choices import TaskChoices
-from eval.video.cost import ClipCosts, CostMeter, TowerCost
+from eval.video.cost import ClipCosts, CostMeter, Measured, TowerCost, costs_of
 from eval.video.mean_pooled import MeanPooled, tokens_of
 from eval.video.options import VideoOptions
 from tests.support.embedding_model import SmallClip
@@ -176,7 +176,8 @@ def test_clips_of_hundreds_of_frames_are_those_of_the_rule(folder):
 def test_a_meter_takes_medians_and_the_largest_peak():
     meter = CostMeter(["", "mean_pooled_"], "cpu")
     held = []
-    for count in (1, 2):
+    # Several large ones: what the process gives back meanwhile would hide a part of one.
+    for count in (1, 2, 2, 2):
         with meter.embedding("", count):
             held.append(np.ones(4_000_000 * count))  # 32 and 64 MB
     meter.decoded(1.0)
@@ -185,6 +186,8 @@ def test_a_meter_takes_medians_and_the_largest_peak():
     assert costs.decode_seconds == 2.0
     if not math.isnan(costs.towers[""].peak_mb):
         assert 50 < costs.towers[""].peak_mb < 200
+    seen = [Measured({"": [1.0]}, {"": peak}, []) for peak in (12.0, 64.0, math.nan)]
+    assert costs_of(seen, [""], is_cuda=False).towers[""].peak_mb == 64.0
     assert math.isnan(costs.towers["mean_pooled_"].seconds)
     assert ClipCosts.from_array(np.zeros(3), [""]).told({"": SmallClip()}, 4, {"": "model"}) == {}
     known = ClipCosts({"": TowerCost(0.25, 12.0)}, 0.5, False)
