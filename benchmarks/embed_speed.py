@@ -349,7 +349,7 @@ def _start(
     settings: Settings,
     *,
     cell: str = "close",
-    rows: int = 8192,
+    rows: int | None = None,
     sender: Any = None,
 ) -> Any:
     # Forked: a kill then falls into the work, not into imports.
@@ -366,7 +366,7 @@ def _work(
     out: Path,
     settings: Settings,
     cell: str,
-    rows: int,
+    rows: int | None,
     sender: Any,
 ) -> None:
     torch.set_num_threads(1)
@@ -377,7 +377,7 @@ def _work(
         paths=tuple(map(str, shards)),
         out=out,
         how=_HOW[cell],
-        rows=min(rows, 1000),
+        rows=rows,
         workers=settings.workers,
     )
     embed_data(opened, request)
