@@ -211,6 +211,11 @@ def refuse_unused_holdout(source: Source, share: float) -> None:
         )
 
 
+def own_split(source: Source) -> str | None:
+    """The split that a source reads, which also names the split written; None for most."""
+    return {entry.name: getattr(source, entry.name) for entry in fields(source)}.get("split")
+
+
 def command_line(name: str, source: Source) -> str:
     """The command that builds ``source``, with every setting that differs from its default."""
     inputs: list[str] = []

@@ -159,6 +159,12 @@ def test_without_its_input_a_source_shows_the_example(capsys, name):
     )
 
 
+def test_a_pattern_that_the_shell_resolved_is_told(place, capsys):
+    said = _refused(capsys, "table", "t.csv", "t2.csv", "--out", "x")
+    assert "too many words: t2.csv; a pattern of several files goes in quotes" in said
+    assert "in quotes" not in _refused(capsys, "emoji", "t.csv", "--out", "x")
+
+
 @pytest.mark.parametrize("name", sources.names())
 def test_examples_can_be_typed(name):
     text = sources.get(name).EXAMPLE.replace("\\\n", " ")

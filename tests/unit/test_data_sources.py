@@ -18,6 +18,7 @@ from data_pipelines.sources.shards import ExistingShards
 from data_pipelines.sources.source import Target, command_line, sources
 from data_pipelines.sources.table import CaptionTable
 from tests.support.shards import SHARED_DATA, needs_shared_data, picture, write_tar
+from vlsuite.cli.main import main
 
 
 def _read(source):
@@ -302,6 +303,24 @@ def test_hugging_face_data_set_from_disk(tmp_path):
         _read(kind(dataset=saved, caption_column="text"))
     with pytest.raises(DataError, match="does not exist"):
         _read(kind(dataset=str(tmp_path / "absent"), caption_column="text"))
+
+
+@pytest.mark.parametrize("flag", ["--split", "--subset"])
+def test_the_split_that_is_read_names_the_one_that_is_written(tmp_path, flag):
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    features = datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")})
+    splits = {
+        name: datasets.Dataset.from_dict(
+            {"image": [{"bytes": picture(number), "path": None}], "text": [name]}, features=features
+        )
+        for number, name in enumerate(("train", "val"))
+    }
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "saved"))
+    words = ["data", "build", "huggingface", str(tmp_path / "saved"), "--caption-column", "text"]
+    out = tmp_path / "out"
+    assert main([*words, flag, "val", "--layout", "benchmark", "--out", str(out)]) == 0
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["val"]
+    assert ShardIndex.open(out / "val" / "0.tar").read(0)["txt"] == b"val"
 
 
 def test_overwriting_replaces_only_when_asked(tmp_path):

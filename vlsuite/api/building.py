@@ -11,6 +11,7 @@ from data_pipelines.sources.source import (
     Source,
     Target,
     command_line,
+    own_split,
     refuse_unused_holdout,
     sources,
 )
@@ -71,12 +72,12 @@ def build_shards(
         refuse_unknown(options, ("split",), what="option of a source of one's own")
         name, chosen = type(source).__name__, source
         command = f"{type(source).__module__}.{name}"
-    own_split = {entry.name: getattr(chosen, entry.name) for entry in fields(chosen)}.get("split")
+    read = own_split(chosen)
     target = Target(
         out_dir=folder(out, "out"),
         overwrite=overwrite,
         layout=layout,
-        split=own_split or options.get("split", "test"),
+        split=read or options.get("split", "test"),
         max_samples=shard_samples,
         holdout=holdout,
         progress=_progress(),
@@ -86,7 +87,7 @@ def build_shards(
         source=name,
         licence=licence,
         attribution=attribution,
-        created_by=" ".join([command, *_flags(target, has_split=own_split is not None)]),
+        created_by=" ".join([command, *_flags(target, has_split=read is not None)]),
     )
     return chosen.build(replace(target, origin=origin))
 

@@ -20,6 +20,7 @@ from data_pipelines.sources.source import (
     Source,
     Target,
     command_line,
+    own_split,
     sources,
     takes_holdout,
 )
@@ -94,9 +95,15 @@ class _SourceParser(CommandParser):
         return parsed, rest
 
     def error(self, message: str) -> NoReturn:
-        """As every parser does; where words are missing, with the example."""
+        """As every parser does; where words are missing, with the example.
+
+        Raises:
+            ConfigError: always.
+        """
         if self.source and self.source.EXAMPLE and " required: " in message:
             message = f"{message}, as in: {self.source.EXAMPLE.splitlines()[0]}"
+        elif self._get_positional_actions() and message.startswith("too many words"):
+            message = f"{message}; a pattern of several files goes in quotes"
         super().error(message)
 
     def _refuse(self) -> NoReturn:
@@ -141,7 +148,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
         out_dir=output.out,
         overwrite=output.overwrite,
         layout=output.layout,
-        split=output.split,
+        split=own_split(source) or output.split,
         holdout=output.holdout,
         progress=progress,
         origin=Origin(

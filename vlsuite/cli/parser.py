@@ -37,6 +37,7 @@ class CommandParser(argparse.ArgumentParser):
     familiar: Mapping[str, str] = MappingProxyType({})
     otherwise: str = ""
     advice: Callable[[str, Sequence[str]], str] | None = None
+    _given: Sequence[str] = ()
     verbs: "Mapping[str, CommandParser]" = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
