@@ -67,8 +67,8 @@ def _add_former(to: Options, cls: type, chosen: Collection[Field]) -> None:
     for flag, meant in former_flags(cls).items():
         if entry := next((one for one in meant if one in chosen), None):
             reading = _reading(entry, kinds[entry.name], has_default=True, is_positional=False)
-            hidden: dict[str, Any] = {"dest": flag, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
-            to.add_argument(flag, **reading, **hidden)
+            reading |= {"dest": flag, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+            to.add_argument(flag, **reading)
 
 
 def read_options(args: argparse.Namespace, cls: type[C], **known: Any) -> C:
