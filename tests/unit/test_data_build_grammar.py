@@ -3,6 +3,7 @@
 import json
 import shlex
 from dataclasses import MISSING, fields, replace
+from functools import cache
 
 import pytest
 
@@ -69,9 +70,14 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@cache
+def _parser():
+    return program.build_parser("data")
+
+
 def _parsed(name, words):
-    parser = program.build_parser("data")
-    parsed = parser.parse_args(["data", "build", name, *shlex.split(words), "--out", "out"])
+    given = ["data", "build", name, *shlex.split(words), "--out", "out"]
+    parsed = _parser().parse_args(given)
     return read_options(parsed, sources.get(name))
 
 
@@ -98,7 +104,7 @@ def test_every_former_spelling_is_tried():
 def test_former_spellings_are_not_in_the_help(capsys):
     for name, source, _ in sources.listed():
         with pytest.raises(SystemExit):
-            main(["data", "build", name, "--help"])
+            _parser().parse_args(["data", "build", name, "--help"])
         shown = set(capsys.readouterr().out.replace(",", " ").split())
         assert not former_flags(source).keys() & shown, name
 
@@ -171,7 +177,7 @@ def test_examples_can_be_typed(name):
     for line in text.splitlines():
         words = shlex.split(line)
         assert words[:4] == ["vlsuite", "data", "build", name]
-        program.build_parser("data").parse_args(words[1:])
+        _parser().parse_args(words[1:])
 
 
 @pytest.mark.parametrize(("name", "_", "now"), _CASES)
