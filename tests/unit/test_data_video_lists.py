@@ -222,10 +222,10 @@ def test_what_looks_like_several_or_none_asks_for_the_format(tmp_path):
 def test_the_command_says_what_it_took_a_path_for(tmp_path, didemo, capsys):
     words = ["data", "build", "video", str(didemo)]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
+    first = capsys.readouterr().err.splitlines()[0]
     assert first == f"{didemo} is taken for a list of DiDeMo (--format says otherwise)"
     assert main([*words, "--format", "didemo", "--out", str(tmp_path / "again")]) == 0
-    assert "is taken for" not in capsys.readouterr().out
+    assert "is taken for" not in capsys.readouterr().err
     shards = [(tmp_path / name / "shard-000000.tar").read_bytes() for name in ("out", "again")]
     assert shards[0] == shards[1]
 

@@ -5,6 +5,7 @@ name, and its field is positional. Sources that make their data themselves have 
 """
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -141,7 +142,7 @@ def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -
     source = read_options(args, sources.get(args.source))
     if taken := source.taken_for():
         tell(taken_for=taken)
-        print(taken)
+        print(taken, file=sys.stderr, flush=True)
     output = read_options(args, Output)
     sizes = {"max_samples": output.shard_samples, "max_bytes": output.shard_bytes}
     target = Target(
