@@ -86,24 +86,18 @@ def renewed(cls: type, given: Mapping[str, Any], former: Mapping[str, Any]) -> d
         given: values by the names of fields; only what was given.
         former: values by ``former_flags``.
     Raises:
-        ConfigError: a setting is given twice.
+        ConfigError: a setting is given twice, with different values.
     """
     found, meant = dict(given), former_flags(cls)
     names = {entry.name: shown(entry) for entry in fields(cls)}
     for flag in sorted(former, key=lambda flag: len(meant[flag])):
-        free = [entry for entry in meant[flag] if entry.name not in found]
-        if not free:
-            name = meant[flag][-1].name
-            if found[name] != former[flag]:
-                raise _given_twice(flag, names[name])
-            continue
-        also = free[0].metadata["formerly"][flag]
-        for name, value in also.items():
+        free = (entry for entry in meant[flag] if entry.name not in found)
+        entry = next(free, meant[flag][-1])
+        said = {entry.name: former[flag], **entry.metadata["formerly"][flag]}
+        for name, value in said.items():
             if found.get(name, value) != value:
-                raise _given_twice(flag, names[name])
-        found |= {**also, free[0].name: former[flag]}
+                raise ConfigError(
+                    f"{flag} is a former spelling of {names[name]}, which is given too; drop {flag}"
+                )
+        found |= said
     return found
-
-
-def _given_twice(flag: str, name: str) -> ConfigError:
-    return ConfigError(f"{flag} is a former spelling of {name}, which is given too; drop {flag}")

@@ -105,7 +105,11 @@ def _made(name: str, options: dict[str, Any]) -> Source:
     own = renewed(
         kind,
         {key: value for key, value in options.items() if key in entries},
-        {former[key]: options[key] for key in options if key in former and key not in entries},
+        {
+            former[key]: value
+            for key, value in options.items()
+            if key in former and key not in entries and value is not None
+        },
     )
     hints = get_type_hints(kind)
     own = {key: converted(value, hints[key], where=key) for key, value in own.items()}
