@@ -220,7 +220,7 @@ def test_what_looks_like_several_or_none_asks_for_the_format(tmp_path):
 
 
 def test_the_command_says_what_it_took_a_path_for(tmp_path, didemo, capsys):
-    words = ["data", "build", "video", str(didemo)]
+    words = ["data", "build", "video", str(didemo), "--probe", "none"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     first = capsys.readouterr().err.splitlines()[0]
     assert first == f"{didemo} is taken for a list of DiDeMo (--format says otherwise)"
