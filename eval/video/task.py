@@ -57,7 +57,8 @@ class VideoTask(ABC):
         if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
         frames = choices.of(VideoOptions).frames
-        told = cls.chosen(choices) | {"named_frames": len(frames) > 1, "seed": choices.seed}
+        told: dict[str, Any] = {"named_frames": len(frames) > 1, "seed": choices.seed}
+        told |= cls.chosen(choices)
         return [cls(dataset=dataset, num_frames=number, **told) for number in frames or (None,)]
 
     def needs(self) -> tuple[Need, ...]:

@@ -40,7 +40,7 @@ class PromptedTask:
     def build(cls: type[OwnTask], dataset: EvalDataset, choices: TaskChoices) -> OwnTask:
         """See ``TaskKind``; the user's templates, else the data set's own."""
         templates = templates_for(dataset, choices)
-        told = {"dataset": dataset, "templates": templates, "seed": choices.seed}
+        told: dict[str, Any] = {"dataset": dataset, "templates": templates, "seed": choices.seed}
         return cls(**(told | cls.chosen(dataset, choices)))
 
     @classmethod
