@@ -13,7 +13,7 @@ from eval.metrics.intervals import wilson_limits
 from eval.report.figures import INK, STYLE, Picture, as_picture
 from eval.results import EvalResult
 
-#: Classes of the largest confusion matrix that is drawn; of more a table names the worst pairs.
+#: Classes of the largest confusion matrix that is drawn; a table names the worst pairs of any.
 _MOST_DRAWN = 30
 _PAIRS_SHOWN = 50
 
@@ -41,7 +41,7 @@ def class_tables(results: Sequence[EvalResult]) -> Iterator[FoldedTable]:
             yield from _detected(result)
         elif (answers := of_details(result.details)) is not None:
             yield _named(result, answers)
-            if not _is_drawn(answers) and len(answers.confusions()):
+            if answers.confusions():
                 yield _pairs(result, answers)
 
 
@@ -50,7 +50,7 @@ def confusion_figure(answers: ClassAnswers) -> Picture | None:
 
     None where there are too many classes to read.
     """
-    if not _is_drawn(answers):
+    if not 1 < len(answers.names) <= _MOST_DRAWN:
         return None
     size = len(answers.names)
     counts = np.zeros((size, size))
@@ -75,10 +75,6 @@ def confusion_figure(answers: ClassAnswers) -> Picture | None:
         axes.grid(visible=False)
         figure.colorbar(image, ax=axes, label="share of the right class, %", shrink=0.7)
         return as_picture(figure)
-
-
-def _is_drawn(answers: ClassAnswers) -> bool:
-    return 1 < len(answers.names) <= _MOST_DRAWN
 
 
 def _named(result: EvalResult, answers: ClassAnswers) -> FoldedTable:
@@ -126,10 +122,15 @@ def _pairs(result: EvalResult, answers: ClassAnswers) -> FoldedTable:
     )
     return FoldedTable(
         f"Confusions: {result.model} on {result.dataset} ({result.split})",
-        f"the {len(rows)} most frequent of {counted(len(pairs), 'confused pair')}",
+        _frequent(len(rows), len(pairs)),
         ("right class", "given", "images", "share of the right class, %"),
         rows,
     )
+
+
+def _frequent(shown: int, found: int) -> str:
+    told = f"{counted(found, 'confused pair')}, the most frequent first"
+    return told if shown == found else f"the {shown} most frequent of {found:,} confused pairs"
 
 
 def _detected(result: EvalResult) -> Iterator[FoldedTable]:

@@ -11,6 +11,7 @@ from eval.influence_factors import INFLUENCES, UNKNOWN, differing_settings
 from eval.metrics.several_tests import HOLM, LEVEL
 from eval.report import compare_figures
 from eval.report.build import Plate
+from eval.report.class_comparison import compared_classes
 from eval.report.clip_costs import remarks_on_clips
 from eval.report.disagreements import Disagreements, Pictures, disagreements
 from eval.report.page import render_page
@@ -74,7 +75,7 @@ def build_comparison(
         out: folder, made if need be.
         seed: kept with the data; of the pictures that are drawn.
         pictures: of the data sets, where they are at hand: those that models disagree on are
-            shown.
+            shown; without them what each model said of such a picture.
     Raises:
         EvaluationError: the models have no result in common.
         DataError: the folder cannot be written.
@@ -103,6 +104,8 @@ def _render(
         headlines=[_headline(one) for one in comparisons if _is_headline(one)],
         settings=differing(sides),
         galleries=galleries,
+        lacks_pictures=any(one.image is None for seen in galleries for one in seen.examples),
+        class_tables=list(compared_classes(sides)),
         blocks=list(_blocks(comparisons)),
         plates=_plates(sides, comparisons),
         pairs=[_pair_row(pair) for pair in pairs],
