@@ -338,7 +338,8 @@ def dataset_label(result: EvalResult) -> str:
 
 
 def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """With a capital at its start, unless it is a name such as mCE."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def as_picture(figure: Figure) -> Picture:

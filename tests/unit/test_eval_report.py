@@ -9,7 +9,7 @@ import pytest
 
 from eval.errors import EvaluationError
 from eval.report.build import build_report
-from eval.report.figures import short_count
+from eval.report.figures import sentence, short_count
 from eval.report.record import flattened, read_run
 from eval.results import Panel, save_result
 from tests.support.eval_results import example_pairs, example_result
@@ -120,6 +120,7 @@ def test_nothing_to_report(tmp_path: Path) -> None:
 def test_settings_and_counts_read_well() -> None:
     assert flattened({"a": {"b": [1, 2], "c": None}}) == {"a.b": "[1, 2]", "a.c": "null"}
     assert [short_count(n) for n in (950.0, 12e3, 1.5e6)] == ["950", "12k", "1.5M"]
+    assert [sentence(text) for text in ("top-1 score", "mCE", "")] == ["Top-1 score", "mCE", ""]
 
 
 def test_phones_get_plots_of_their_own(tmp_path: Path) -> None:

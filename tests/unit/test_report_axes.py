@@ -145,5 +145,5 @@ def test_no_plot_is_cut_off_on_a_desk_or_a_phone(drawn: list[Figure]) -> None:
     for number, figure in enumerate(drawn):
         box, size = figure.get_tightbbox(), figure.get_size_inches()
         if min(box.x0, box.y0) < -0.02 or box.x1 > size[0] + 0.02 or box.y1 > size[1] + 0.02:
-            cut.append((number, box.extents.round(2).tolist(), size.tolist()))
+            cut.append((number, np.round(box.extents, 2).tolist(), size.tolist()))
     assert cut == []
