@@ -9,6 +9,7 @@ from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing
+from vlsuite.cli.inputs import refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -57,13 +58,15 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.shards.find import find_shards
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
+
+    options, sharing = read_options(args, Embed), read_options(args, Sharing)
+    table = open_table(options.table or find_shards(options.paths)[0].parent)
+    refuse_missing_models(options.model)
     from vlsuite.models.embed_shards import embed_shards, missing_vectors
     from vlsuite.models.opening import open_model
     from vlsuite.models.part_tasks import ModelCluster
     from vlsuite.models.score_shards import Scorer
 
-    options, sharing = read_options(args, Embed), read_options(args, Sharing)
-    table = open_table(options.table or find_shards(options.paths)[0].parent)
     cluster = (
         ModelCluster(address=sharing.ray, model=options.model, device=options.device)
         if sharing.ray

@@ -36,7 +36,7 @@ def refuse_unwritable(path: Path, *, option: str = "--out", is_folder: bool = Tr
     """Find out that a file or folder can be written, without leaving a trace.
 
     Args:
-        path: what will be written; folders above it may be missing.
+        path: what will be written; folders above a folder may be missing, the one of a file not.
         option: where another one is chosen.
         is_folder: whether a folder or a file will be written.
     Raises:
@@ -48,6 +48,8 @@ def refuse_unwritable(path: Path, *, option: str = "--out", is_folder: bool = Tr
             is_now, wanted = ("file", "folder") if is_folder else ("folder", "file")
             raise ConfigError(f"{option} {path} is a {is_now}; give a {wanted}, or {choose}")
         place = path if is_folder else path.parent
+        if not is_folder and not place.exists():
+            raise ConfigError(f"{option} {path}: there is no folder {place}; make it, or {choose}")
         while not place.exists():
             place = place.parent
         with tempfile.TemporaryFile(dir=place):
