@@ -1,11 +1,8 @@
 """Names of evaluation tasks, without what these import; ``eval.tasks`` says what a task is."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from data_pipelines.registry import Registry
-
-if TYPE_CHECKING:
-    from eval.tasks import TaskKind
 
 #: Where the tasks of this suite are.
 TASK_PACKAGES = (
@@ -21,7 +18,8 @@ TASK_PACKAGES = (
     "eval.detection",
 )
 
-registry: "Registry[TaskKind]" = Registry("evaluation task", package=TASK_PACKAGES)
+#: Of ``eval.tasks.TaskKind``.
+registry: Registry[Any] = Registry("evaluation task", package=TASK_PACKAGES)
 
 #: Words that stand for several tasks.
 AUTO, ALL = "auto", "all"

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from data_pipelines.errors import UnknownNameError
+from data_pipelines.registry import Registry
+from eval import task_registry
 from eval.capabilities import EMBEDS, Capability
 from eval.contract import Benchmark
 from eval.data.dataset import EvalDataset
 from eval.data.rows import LABELLED, Annotation, NeededRows
 from eval.task_choices import TaskChoices
-from eval.task_registry import registry
 
 #: General choices that not every task uses; "classes" are class names and templates.
 Choice = Literal[
@@ -96,6 +97,9 @@ class StatesFacts(Protocol):
     def facts(self) -> TaskFacts:
         """Of its task."""
         ...
+
+
+registry: Registry[TaskKind] = task_registry.registry
 
 
 def facts_of(benchmark: Benchmark) -> TaskFacts:

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Write the vectors; returns the exit code."""
     from data_pipelines.curation.table import open_table
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
 
@@ -84,17 +85,18 @@ def run(args: argparse.Namespace) -> int:
         )
         names = [part.shard for part in table.parts]
         refuse_missing(missing, names, folder=table.folder, world=sharing.world)
-    done = embed_shards(
-        model,
-        options.paths,
-        table,
-        name=options.name,
-        of=options.of,
-        batch_size=options.batch_size,
-        share=sharing.share,
-        cluster=cluster,
-        progress=shard_progress,
-    )
+    with no_empty_folders(table.folder):
+        done = embed_shards(
+            model,
+            options.paths,
+            table,
+            name=options.name,
+            of=options.of,
+            batch_size=options.batch_size,
+            share=sharing.share,
+            cluster=cluster,
+            progress=shard_progress,
+        )
     tell(
         table=table.folder,
         name=options.name,

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.curation.table import open_table
     from data_pipelines.settings import apply_overrides
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
 
@@ -98,16 +99,17 @@ def run(args: argparse.Namespace) -> int:
         missing = missing_scores(scorer, table, name=name, batch_size=options.batch_size)
         names = [part.shard for part in table.parts]
         refuse_missing(missing, names, folder=table.folder, world=sharing.world)
-    done = score_shards(
-        scorer,
-        options.paths,
-        table,
-        name=name,
-        batch_size=options.batch_size,
-        share=sharing.share,
-        cluster=cluster,
-        progress=shard_progress,
-    )
+    with no_empty_folders(table.folder):
+        done = score_shards(
+            scorer,
+            options.paths,
+            table,
+            name=name,
+            batch_size=options.batch_size,
+            share=sharing.share,
+            cluster=cluster,
+            progress=shard_progress,
+        )
     tell(
         table=table.folder,
         column=name,

@@ -37,6 +37,7 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
   vlsuite eval runs/first --step 2000 --data data/emoji
   vlsuite eval siglip-base-patch16-224 --data wds_imagenet1k --task linear_probe --task few_shot
+  vlsuite eval runs/first --data photos/test --task linear_probe --set probe.train=photos/train
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5

@@ -9,13 +9,17 @@ from vlsuite.errors import ConfigError
 
 #: Options that name what a command writes.
 _OUTPUTS = frozenset({"out", "contact_sheet", "missing", "uids", "sheet", "page"})
+#: What is written there is refused where it is made, with other ways out.
+_CACHE = "cache"
 #: As their help calls a folder.
 _FOLDERS = (None, "DIR")
 
 
-def check_outputs(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> None:
+def check_outputs(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> list[Path]:
     """Refuse outputs that cannot be written, of the command that was chosen.
 
+    Returns:
+        The folders that it writes to.
     Raises:
         ConfigError: see ``refuse_unwritable``.
     """
@@ -23,13 +27,20 @@ def check_outputs(parser: argparse.ArgumentParser, parsed: argparse.Namespace) -
     while inner := below(parser):
         (action,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
         if given.get(action.dest) not in inner:
-            return
+            return []
         parser = inner[given[action.dest]]
+    folders = []
     for option in parser._actions:
         path = given.get(option.dest)
-        if option.dest in _OUTPUTS and isinstance(path, Path):
+        if not isinstance(path, Path):
+            continue
+        is_folder = option.metavar in _FOLDERS
+        if option.dest in _OUTPUTS:
             name = option.option_strings[0] if option.option_strings else option.dest
-            refuse_unwritable(path, option=name, is_folder=option.metavar in _FOLDERS)
+            refuse_unwritable(path, option=name, is_folder=is_folder)
+        if option.dest in (*_OUTPUTS, _CACHE) and is_folder:
+            folders.append(path)
+    return folders
 
 
 def refuse_unwritable(path: Path, *, option: str = "--out", is_folder: bool = True) -> None:
