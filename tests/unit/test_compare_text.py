@@ -32,7 +32,6 @@ def test_a_table_where_there_is_room():
         "benchmark  data set    score     runs/a           b:c",
         "---------  ----------  --------  ---------------  ---",
         "zero_shot  set (test)  top-1, %  44.1 [41 to 47]  -",
-        "",
     ]
 
 
