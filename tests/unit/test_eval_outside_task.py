@@ -43,7 +43,7 @@ def _shard(path: Path, *, boxes: int = 1) -> Path:
 
 def _evaluate(tmp_path: Path, shard: Path, *arguments: str, out: str = "out") -> int:
     where = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / out)]
-    command = ["eval", "first", "--import", str(TASK), "--data", str(shard)]
+    command = ["eval", "RN50:openai", "--import", str(TASK), "--data", str(shard)]
     return main([*command, *where, *arguments])
 
 

@@ -335,18 +335,18 @@ def _check_inputs(args: argparse.Namespace, models: list[str]) -> None:
     """What is named is there; told before the libraries of models are imported."""
     from eval.task_registry import refuse_unknown_task
 
+    refuse_unknown_templates(args.templates)
     for task in args.task or ():
         refuse_unknown_task(task)
-    refuse_missing_models(*models)
-    data = (*args.data, *args.ood, *args.base, args.bank, args.backgrounds)
-    refuse_missing_data(filter(None, data), option="--data")
-    for subset in args.subset:
-        if subset != "all":
-            refuse_missing_file(subset, option="--subset", form="a file of 'vlsuite curate subset'")
-    refuse_unknown_templates(args.templates)
     if args.class_names != "imagenet":
         form = "a text file, one name a line, or imagenet"
         refuse_missing_file(args.class_names, option="--class-names", form=form)
+    for subset in args.subset:
+        if subset != "all":
+            refuse_missing_file(subset, option="--subset", form="a file of 'vlsuite curate subset'")
+    data = (*args.data, *args.ood, *args.base, args.bank, args.backgrounds)
+    refuse_missing_data(filter(None, data), option="--data")
+    refuse_missing_models(*models)
 
 
 def _check_compared(args: argparse.Namespace, models: list[str]) -> None:

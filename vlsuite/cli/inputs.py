@@ -87,14 +87,9 @@ def refuse_missing_models(*names: str | None) -> None:
     Raises:
         ModelError, UnknownNameError: see ``vlsuite.models.name_check``.
     """
+    from eval import opening  # noqa: F401  (makes kinds of models known that only answer)
     from vlsuite.models.name_check import refuse_missing_model
 
-    import_kinds()
     for name in names:
         if name is not None:
             refuse_missing_model(name)
-
-
-def import_kinds() -> None:
-    """Make the kinds of models known that only answer."""
-    import eval.opening  # noqa: F401
