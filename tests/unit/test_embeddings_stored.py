@@ -265,7 +265,7 @@ def test_nan_is_refused_and_names_the_model(folder, tmp_path):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("nowhere", "no shard (.tar) at"),
+        ("nowhere", "nowhere does not exist"),
         ("empty", "has neither tars, pictures nor Parquet files in it"),
         ("a.pdf", "'.pdf' is none of .tar, .txt"),
         ("names.csv", "has no column that is known to hold images (a, b); name it by"),
