@@ -13,6 +13,7 @@ from eval.report import compare_figures
 from eval.report.build import Plate
 from eval.report.class_comparison import compared_classes
 from eval.report.clip_costs import remarks_on_clips
+from eval.report.compare_text import TextRow, columns_here, scores_text
 from eval.report.disagreements import Disagreements, Pictures, disagreements
 from eval.report.headlines import place_of
 from eval.report.page import render_page
@@ -284,9 +285,8 @@ def _difference(pair: Any) -> dict[str, Any]:
 
 
 def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
-    """A table of headline scores for the terminal; the page has all of them."""
-    header = ["benchmark", "data set", "score", *(side.name for side in sides)]
-    rows = [header]
+    """Headline scores for the terminal; the page has all of them."""
+    rows = []
     for c in _first_asked(comparisons):
         headlines = facts_named(c.subject.benchmark).headlines
         if headlines and c.subject.score not in headlines:
@@ -299,20 +299,16 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
             cells.append(f"{cell.value}{mark} [{cell.interval}]{paired}" if cell else "-")
         some = next(score for score in c.scores if score is not None)
         where = f"{c.subject.dataset} ({c.subject.split})"
-        rows.append(
-            [c.subject.benchmark, where, titled(c.subject.score, some, c.subject.benchmark), *cells]
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+        title = titled(c.subject.score, some, c.subject.benchmark)
+        rows.append(TextRow(c.subject.benchmark, where, title, tuple(cells)))
     notes = [
-        f"[95% interval], then, image by image, the difference from {sides[0].name} (its interval)",
-        f"* differs from {sides[0].name}: p of the paired difference at most {LEVEL:g} after "
+        "[95% interval], then, image by image, the difference from {first} (its interval)",
+        f"* differs from {{first}}: p of the paired difference at most {LEVEL:g} after "
         f"{HOLM} for all scores of the model",
         "~ only its own 95% interval excludes 0: of 20 such intervals of equal models one does",
         *remarks_on_clips(_all_results(sides)),
     ]
-    return "\n".join([line.rstrip() for line in lines] + ["", *notes])
+    return scores_text([side.name for side in sides], rows, notes, columns=columns_here())
 
 
 def _all_results(sides: Sequence[Side]) -> list[EvalResult]:
