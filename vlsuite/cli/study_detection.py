@@ -78,7 +78,7 @@ def run(options: DetectionStudyOptions) -> int:
         modes = MODES if options.modes is None else _parts(options.modes)
         cells = cells_of(modes, options.seeds, first_seed=options.seed)
         refuse_missing_data(config.backgrounds, option="--backgrounds")
-        refuse_missing_data(config.sprites, option="--sprites")
+        refuse_missing_data(config.sprites, option="--cut-outs")
         from eval.studies.detection.run import run_study
 
         run_study(config, cells, options.out, jobs=options.jobs)
