@@ -25,6 +25,7 @@ from data_pipelines.curation.vector_parts import (
 )
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.shard_set import Shard
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
@@ -62,7 +63,8 @@ def embed_shards(
     """Write the vectors of all shards of a table; shards that have them already are passed over.
 
     Args:
-        paths: of the shards of the table.
+        paths: of the shards of the table, or addresses: each is then fetched into the cache of
+            training, unless its vectors are there.
         name: of the vectors.
         of: what is embedded, pictures or the first captions.
         batch_size: samples of a forward pass.
@@ -84,7 +86,7 @@ def embed_shards(
     settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
     parts = table.parts if share is None else share.of(table.parts)
     work = partial(_embed_task, folder=folder.absolute(), settings=settings)
-    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
+    tasks = [PartTask(shards[part.shard], part) for part in parts]
     done = over_parts(work, model, tasks, cluster=cluster, progress=progress)
     for part in parts if cluster else ():
         await_file(_path(folder, part))
@@ -143,7 +145,7 @@ def _embed_task(
 
 
 def embed_part(
-    model: Scorer, shard: Path, part: TablePart, folder: Path, settings: dict[str, Any]
+    model: Scorer, shard: Shard, part: TablePart, folder: Path, settings: dict[str, Any]
 ) -> EmbeddedPart:
     """Write the vectors of one shard unless they are there.
 

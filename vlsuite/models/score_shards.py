@@ -75,7 +75,8 @@ def score_shards(
     """Write the scores of all shards of a table; shards that have them already are passed over.
 
     Args:
-        paths: of the shards of the table.
+        paths: of the shards of the table, or addresses: each is then fetched into the cache of
+            training, unless its scores are there.
         name: of the column.
         batch_size: samples of a forward pass.
         share: of the shards that is scored; the column is complete after a call without it.
@@ -96,7 +97,7 @@ def score_shards(
     settings = _settings(scorer, batch_size)
     parts = table.parts if share is None else share.of(table.parts)
     work = partial(_score_shard, folder=folder.absolute(), settings=settings)
-    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
+    tasks = [PartTask(shards[part.shard], part) for part in parts]
     done = over_parts(work, scorer, tasks, cluster=cluster, progress=progress)
     for part in parts if cluster else ():
         await_file(folder / part.path.name)
