@@ -38,7 +38,9 @@ _WARM = (
     "eval.embedding.embedder",
     "eval.omnibench.scoring",
     "eval.running.runner",
+    "data_pipelines.ingest.run",
     "vlsuite.cli.data",
+    "vlsuite.cli.data_ingest",
     "vlsuite.cli.eval",
     "vlsuite.cli.train",
     "vlsuite.engine.train_loop",
@@ -154,6 +156,8 @@ class _Bench:
             problems.append("files outside the target folder changed")
         problems += [f"started {line[:60]}" for line in started(self._record)[len(ran) :]]
         problems += _seen_in(place.target)
+        made_files = [path for one in told["forbidden"] for path in place.target.rglob(one)]
+        problems += [f"made {path.name}" for path in made_files]
         row = {
             "name": name, "code": done.code, "seconds": round(done.seconds, 2),
             "cpu_seconds": round(done.cpu_seconds, 2), "peak_mb": round(done.peak_bytes / 1e6),
@@ -238,7 +242,7 @@ def _make(module: str, name: str, place: Place) -> None:
 
     importlib.import_module(f"benchmarks.hostile_inputs.{module}")
     words = ALL[name](place)
-    print(json.dumps({"words": words, "more": place.more}))
+    print(json.dumps({"words": words, "more": place.more, "forbidden": place.forbidden}))
 
 
 def _problems(done: Outcome) -> list[str]:
