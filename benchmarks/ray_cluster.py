@@ -287,6 +287,7 @@ def _told(name: str, runs: list[_Run], expected: dict[str, bytes]) -> dict[str, 
     recovered = [run.node.recovered_s for run in runs if run.node.recovered_s is not None]
     wanted = _below(expected, _WRITES[name])
     found = {
+        "tasks": sum(run.node.tasks for run in runs),
         "tasks_finished": sum(run.node.finished for run in runs),
         "nodes_killed": sum(run.node.is_killed for run in runs),
         "tasks_lost_with_node": sum(run.node.lost for run in runs),

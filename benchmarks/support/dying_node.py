@@ -1,18 +1,19 @@
-"""A node of a Ray cluster on this machine that is killed while it is amid tasks."""
+"""A node of a Ray cluster on this machine that is killed while it is at a task."""
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.support.lone_files import left_alone
+from data_pipelines.texts import counted
 from data_pipelines.workers.spread import Finished
 
-_FINISHED_BEFORE = 2  # tasks, so that both nodes have begun
-_BUSY_WITHIN, _SEEN_WITHIN = 60.0, 10.0  # seconds
+_SEEN_WITHIN = 10.0  # seconds
 _LOOK_EVERY = 0.01
 
 #: What Ray calls a process by the function of its task.
@@ -29,7 +30,8 @@ class DyingNode:
             result names; None: tasks open no file before their end, so that the busy processes of
             the node are counted and no recovery is timed.
     Attributes:
-        finished: tasks whose results came.
+        tasks: of the work.
+        finished: those whose results came.
         lost: tasks that died with the node.
         recovered_s: from the kill to the result of the last of them.
     """
@@ -40,7 +42,8 @@ class DyingNode:
         cluster.wait_for_nodes()
         self._lost_parts: set[str] = set()
         self._killed_at: float | None = None
-        self.finished = self.lost = 0
+        self._is_over = False
+        self.tasks = self.finished = self.lost = 0
         self.recovered_s: float | None = None
 
     @property
@@ -49,19 +52,24 @@ class DyingNode:
         return self._killed_at is not None
 
     def watched(self, work: Iterable[Finished]) -> Iterator[Finished]:
-        """As ``progress`` of the work: kills the node after the first tasks."""
+        """As ``progress`` of the work: the node is killed beside it, which is not held up."""
+        self.tasks = len(work) if isinstance(work, Sized) else 0
+        watcher = threading.Thread(target=self._kill_amid, daemon=True)
+        watcher.start()
         for one in work:
             self.finished += 1
             if self._lost_parts and one.result.part in self._lost_parts:
                 self.recovered_s = time.perf_counter() - (self._killed_at or 0.0)
             yield one
-            if self._killed_at is None and self.finished >= _FINISHED_BEFORE:
-                self._kill()
+        self._is_over = True
+        watcher.join()
 
-    def _kill(self) -> None:
+    def _kill_amid(self) -> None:
+        """Kill the node as soon as it is at a task, if it ever is."""
         before = left_alone(self._parts) if self._parts else set()
-        end = time.perf_counter() + _BUSY_WITHIN
-        while not self._is_amid() and time.perf_counter() < end:
+        while not self._is_amid():
+            if self._is_over:
+                return
             time.sleep(_LOOK_EVERY)
         self.lost = len(self._busy())
         self._killed_at = time.perf_counter()
@@ -71,7 +79,7 @@ class DyingNode:
                 time.sleep(10 * _LOOK_EVERY)
                 self._lost_parts = left_alone(self._parts) - before
             self.lost = len(self._lost_parts)
-        print(f"killed a node amid {self.lost} tasks", file=sys.stderr, flush=True)
+        print(f"killed a node amid {counted(self.lost, 'task')}", file=sys.stderr, flush=True)
 
     def _is_amid(self) -> bool:
         if self._parts and len(list(self._parts.glob(".*.unfinished"))) < 2:
