@@ -21,7 +21,9 @@ MOST_BYTES = 500 * 1024
 _KEPT = 5_000  # origins
 _KEPT_LINES = 200_000  # of their rules, about a kilobyte each
 
+_RULES = ("allow:", "disallow:")
 _AGENT_FIELDS = ("user-agent", "useragent", "user agent")  # as Protego reads them
+_MOST_WILD = 5_000  # rules with wildcards: each is compared with every address
 _TOO_MANY = 429
 
 
@@ -78,8 +80,9 @@ class Robots:
         """Go on if the rules of its origin allow to fetch an address.
 
         Raises:
-            FetchError: they do not, or cannot be had: RFC 9309, section 2.3.1, takes an answer of
-                5xx (and we take 429) for "nothing is allowed", other 4xx for "everything is".
+            FetchError: they do not, are too many, or cannot be had: RFC 9309, section 2.3.1, takes
+                an answer of 5xx (and we take 429) for "nothing is allowed", other 4xx for
+                "everything is".
         """
         rules = await self._rules_of(url.origin())
         if rules.failure is not None:
@@ -128,27 +131,39 @@ class Robots:
         if not 200 <= answer.status < 300:
             return _Rules()
         text = rules_for(self._token, answer.text)
+        lines = text.splitlines()
+        if sum("*" in line or "$" in line for line in lines) > _MOST_WILD:
+            return _Rules(failure=FetchError(ROBOTS, f"over {_MOST_WILD:,} rules with * or $"))
         parsed = Protego.parse(text)
         delay = parsed.crawl_delay(self._token) or 0.0
         if 0 < delay <= self._max_delay:
             self._slow_down(origin.host or "", delay)
-        return _Rules(parsed, delay=delay, lines=1 + len(text.splitlines()))
+        return _Rules(parsed, delay=delay, lines=1 + len(lines))
 
 
 def rules_for(token: str, text: str) -> str:
-    """A robots.txt in which all robots that are not meant by our name are one.
+    """What of a robots.txt is about us: other robots are one, without rules that are theirs alone.
 
     Every rule of a group is kept for each robot of it: thousands of both would be millions.
     """
-    token, lines, is_other = token.lower(), [], False
+    token, lines = token.lower(), []
+    is_ours = is_other = has_rules = False
     for line in text.splitlines():
         agent = _agent_of(line.partition("#")[0].strip())
-        if agent is None or token.startswith(agent.lower().replace("*", "")):
+        if agent is None:
+            has_rules = has_rules or line.strip().lower().startswith(_RULES)
+            if is_ours:
+                lines.append(line)
+            continue
+        if token.startswith(agent.lower().replace("*", "")):
             lines.append(line)
-            is_other = False
-        elif not is_other:
-            lines.append(f"User-agent: {token}-other")
+            is_ours, is_other = True, False
+        else:
+            is_ours = is_ours and not has_rules  # a line of agents behind rules begins a group
+            if has_rules or not is_other:
+                lines.append(f"User-agent: {token}-other")
             is_other = True
+        has_rules = False
     return "\n".join(lines)
 
 

@@ -87,3 +87,12 @@ def test_rules_of_hosts_met_long_ago_are_forgotten(monkeypatch):
     asyncio.run(all_checks())
     assert asked == ["a", "b", "c", "b"]  # b was met before a, and made room for c
     assert len(known._known) == 2
+
+
+def test_rules_that_every_address_would_be_compared_with_are_not_too_many():
+    wild = "User-agent: *\n" + "".join(f"Disallow: /*a{n}$\n" for n in range(6_000))
+    known, _ = _robots(wild)
+    with pytest.raises(FetchError, match="over 5,000 rules with"):
+        asyncio.run(known.check(URL("http://h/1")))
+    for_others, _ = _robots(wild.replace("*\n", "other\n", 1))
+    asyncio.run(for_others.check(URL("http://h/1")))
