@@ -55,6 +55,7 @@ _EMPTY_TASKS = 300
 _RANKS = 3
 _STORE_BYTES = 80_000_000
 _KEEP_EVERY = 2  # of this many samples, one goes into the subset
+_TAKEN = 60_000  # samples of the subset at least, each several times: so that a task takes seconds
 _BATCH = 64
 
 _Progress = Callable[[Iterable[Any]], Iterable[Any]]
@@ -162,12 +163,13 @@ def _embedded(place: _Place) -> None:
 
 def _resharded(place: _Place) -> None:
     pool, file = open_pool(place.shards), place.work / "some.subset"
+    subset = read_subset(file)
     reshard(
         pool,
-        read_subset(file),
+        subset,
         place.out / "shards",
         name=file.name,
-        max_samples=_samples_of(pool.num_samples, len(pool.shards)),
+        max_samples=-(-subset.num_taken // len(pool.shards)),
         workers=Workers(processes=2, ray=place.ray),
         progress=place.progress,
     )
@@ -192,11 +194,6 @@ def _model_cluster(place: _Place, scorer: CosineSettings | None = None) -> Model
     if not place.ray:
         return None
     return ModelCluster(address=place.ray, model=str(place.work / "model"), scorer=scorer)
-
-
-def _samples_of(total: int, shards: int) -> int:
-    """Of each new shard, so that there are about as many of them as were read."""
-    return -(-total // _KEEP_EVERY // shards)
 
 
 def _without_ray(work: Path, settings: Settings) -> dict[str, Any]:
@@ -227,7 +224,9 @@ def _choose(work: Path) -> None:
         for part in open_table(work / "local").parts
         for row in parquet.read_table(part.path, columns=["uid", "row"]).to_pylist()[::_KEEP_EVERY]
     ]
-    parquet.write_table(pa.Table.from_pylist(kept), work / "kept.parquet")
+    times = -(-_TAKEN // len(kept))
+    taken = [row for row in kept for _ in range(times)]
+    parquet.write_table(pa.Table.from_pylist(taken), work / "kept.parquet")
     made = make_subset(open_pool([str(work / "shards")]), work / "kept.parquet")
     write_subset(made.subset, work / "some.subset")
 
