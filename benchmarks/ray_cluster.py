@@ -44,9 +44,10 @@ from data_pipelines.workers.ray_tasks import keep_quiet
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.spread import Workers
 from vlsuite.models.embed_shards import embed_shards
+from vlsuite.models.embedding import PairEmbedder
 from vlsuite.models.opening import open_model
 from vlsuite.models.part_tasks import ModelCluster
-from vlsuite.models.score_shards import Scorer, score_shards
+from vlsuite.models.score_shards import score_shards
 from vlsuite.models.scorers.cosine import CosineScorer, CosineSettings
 
 _SCAN = ScanSettings(phash="full", decode=True)
@@ -184,9 +185,9 @@ _ACTIONS: dict[str, Callable[[_Place], None]] = {
 }
 
 
-def _opened(place: _Place) -> Scorer:
+def _opened(place: _Place) -> PairEmbedder:
     model = open_model(str(place.work / "model"), device="cpu")
-    assert isinstance(model, Scorer), "a dual encoder was exported"
+    assert isinstance(model, PairEmbedder), "a dual encoder was exported"
     return model
 
 

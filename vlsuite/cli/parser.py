@@ -93,7 +93,9 @@ class CommandParser(argparse.ArgumentParser):
         choices = list(map(str, action.choices))
         close = _closest(str(value), choices)
         meant = f"did you mean '{close}'?" if close else f"choose from {', '.join(choices)}"
-        hint = self._familiar(str(value), "") or self._advised(str(value)) or meant
+        if advised := self._advised(str(value)):
+            raise argparse.ArgumentError(action, f"'{value}' is no name of one; {advised}")
+        hint = self._familiar(str(value), "") or meant
         raise argparse.ArgumentError(action, f"there is no '{value}'; {hint}")
 
 
