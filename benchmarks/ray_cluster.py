@@ -1,47 +1,70 @@
-"""Does curation on a Ray cluster survive the death of a node, with the bytes of the local pool?
+"""Does curation on a Ray cluster survive the death of a node, with the bytes of a local run?
 
-A real cluster of two nodes with one processor each is started on this machine, and made-up shards
-are scanned on it. While both nodes work, the raylet of the second one is killed (SIGKILL); the
-tasks it was at have to be done by the first. Then a new node joins, for the next round. The tables
-are compared byte by byte with that of the local pool of processes, and with that of an array of
-jobs (--rank and --world) that was merged. Recovery is counted from the kill to the result of the
-last task that died with the node.
+A real cluster of two nodes with one processor each is started on this machine. On it made-up shards
+are scanned, scored and embedded by a small dual encoder of random weights, and the samples of a
+subset are written anew (``curate scan``, ``score``, ``embed``, ``reshard``). While both nodes work,
+the raylet of the second one is killed (SIGKILL); the tasks it was at have to be done by the first.
+Then a new node joins, for the next piece of work. All that was written is compared byte by byte
+with what this machine wrote without Ray, and with the table of an array of jobs (--rank and
+--world) that was merged. Recovery is counted from the kill to the result of the last task that died
+with the node; scores, vectors and new shards show no file before they are finished, so that only
+the processes that died at a task are counted there.
 """
 
 import argparse
 import logging
 import os
-import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+from pyarrow import parquet
 
 from benchmarks.support.curation_tables import write_shards
+from benchmarks.support.dying_node import DyingNode
 from benchmarks.support.environment import describe
-from benchmarks.support.lone_files import left_alone
+from benchmarks.support.models import export_untrained
 from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from data_pipelines.curation.scan import merge_shares, scan, scan_share
 from data_pipelines.curation.scan_parts import SAMPLES
 from data_pipelines.curation.scan_settings import ScanSettings
+from data_pipelines.curation.table import open_table
 from data_pipelines.errors import ConfigError
+from data_pipelines.subsets.making import make_subset
+from data_pipelines.subsets.pool import open_pool
+from data_pipelines.subsets.reshard import reshard
+from data_pipelines.subsets.subset_file import read_subset, write_subset
 from data_pipelines.workers.ray_tasks import keep_quiet
 from data_pipelines.workers.share import Share
-from data_pipelines.workers.spread import Finished
+from data_pipelines.workers.spread import Workers
+from vlsuite.models.embed_shards import embed_shards
+from vlsuite.models.embedding import PairEmbedder
+from vlsuite.models.opening import open_model
+from vlsuite.models.part_tasks import ModelCluster
+from vlsuite.models.score_shards import score_shards
+from vlsuite.models.scorers.cosine import CosineScorer, CosineSettings
 
 _SCAN = ScanSettings(phash="full", decode=True)
+_ARCHITECTURE = "vlsuite-mini-48"
 _EMPTY_TASKS = 300
 _RANKS = 3
 _STORE_BYTES = 80_000_000
+_KEEP_EVERY = 2  # of this many samples, one goes into the subset
+_TAKEN = 60_000  # samples of the subset at least, each several times: so that a task takes seconds
+_BATCH = 64
+
+_Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """``samples`` of a shard; a node is killed in each of ``rounds`` scans."""
+    """``samples`` of a shard; a node is killed in each piece of work of each of ``rounds``."""
 
     shards: int
     samples: int
@@ -56,7 +79,9 @@ def main() -> int:
     )
     parser.add_argument("--shards", type=int, default=24)
     parser.add_argument("--samples", type=int, default=1000, help="of a shard")
-    parser.add_argument("--rounds", type=int, default=3, help="scans, with a node killed in each")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="of all four, with a node killed in each"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="8 small shards, 1 round")
     parser.add_argument("--save", action="store_true", help="append the record to results/")
@@ -77,26 +102,134 @@ def main() -> int:
         write_shards(
             work / "shards", shards=settings.shards, samples=settings.samples, seed=settings.seed
         )
-        figures = {**_without_ray(work), **_on_cluster(work, settings)}
+        export_untrained(work / "model", settings.seed, architecture=_ARCHITECTURE)
+        figures = {**_without_ray(work, settings), **_on_cluster(work, settings)}
     for name, value in figures.items():
         print(f"  {name:24} {value}")
     finish("ray_cluster", figures, environment, config=asdict(settings), save=args.save)
     return 0
 
 
-def _without_ray(work: Path) -> dict[str, Any]:
-    """The tables that the cluster's are compared with."""
-    start = time.perf_counter()
-    scan(work / "shards", settings=_SCAN, out_dir=work / "local", workers=2)
-    seconds = time.perf_counter() - start
+class _Place(NamedTuple):
+    """Where a piece of work is done: into which folder, by whom (empty: this machine)."""
+
+    work: Path
+    out: Path
+    ray: str = ""
+    progress: _Progress = iter
+
+    @property
+    def shards(self) -> list[str]:
+        """What is read."""
+        return [str(self.work / "shards")]
+
+
+def _scanned(place: _Place) -> None:
+    scan(
+        place.shards,
+        settings=_SCAN,
+        out_dir=place.out,
+        workers=2,
+        ray=place.ray,
+        progress=place.progress,
+    )
+
+
+def _scored(place: _Place) -> None:
+    cluster = _model_cluster(place, CosineSettings())
+    scorer = CosineScorer(_opened(place))
+    table = open_table(place.out)
+    score_shards(
+        scorer,
+        place.shards,
+        table,
+        name="clip",
+        batch_size=_BATCH,
+        cluster=cluster,
+        progress=place.progress,
+    )
+
+
+def _embedded(place: _Place) -> None:
+    embed_shards(
+        _opened(place),
+        place.shards,
+        open_table(place.out),
+        name="clip",
+        batch_size=_BATCH,
+        cluster=_model_cluster(place),
+        progress=place.progress,
+    )
+
+
+def _resharded(place: _Place) -> None:
+    pool, file = open_pool(place.shards), place.work / "some.subset"
+    subset = read_subset(file)
+    reshard(
+        pool,
+        subset,
+        place.out / "shards",
+        name=file.name,
+        max_samples=-(-subset.num_taken // len(pool.shards)),
+        workers=Workers(processes=2, ray=place.ray),
+        progress=place.progress,
+    )
+
+
+#: What is done, by the name of the command; the scan comes first, for the others need its table.
+_ACTIONS: dict[str, Callable[[_Place], None]] = {
+    "scan": _scanned,
+    "score": _scored,
+    "embed": _embedded,
+    "reshard": _resharded,
+}
+
+
+def _opened(place: _Place) -> PairEmbedder:
+    model = open_model(str(place.work / "model"), device="cpu")
+    assert isinstance(model, PairEmbedder), "a dual encoder was exported"
+    return model
+
+
+def _model_cluster(place: _Place, scorer: CosineSettings | None = None) -> ModelCluster | None:
+    if not place.ray:
+        return None
+    return ModelCluster(address=place.ray, model=str(place.work / "model"), scorer=scorer)
+
+
+def _without_ray(work: Path, settings: Settings) -> dict[str, Any]:
+    """What the cluster's files are compared with."""
+    local, seconds = _Place(work, work / "local"), {}
+    for name, action in _ACTIONS.items():
+        if name == "reshard":
+            _choose(work)
+        start = time.perf_counter()
+        action(local)
+        seconds[name] = round(time.perf_counter() - start, 1)
     for rank in reversed(range(_RANKS)):
         share = Share(rank=rank, world=_RANKS)
         scan_share(work / "shards", settings=_SCAN, out_dir=work / "array", share=share)
     merge_shares(work / "shards", settings=_SCAN, out_dir=work / "array")
+    table, array = _files(work / "local"), _files(work / "array")
     return {
-        "local_pool_s": round(seconds, 1),
-        "array_identical": _files(work / "array") == _files(work / "local"),
+        "local_pool_s": seconds["scan"],
+        "local_s": seconds,
+        "array_identical": all(table[name] == content for name, content in array.items()),
     }
+
+
+def _choose(work: Path) -> None:
+    """Some samples of each shard of the scan, as a subset."""
+    kept = [
+        {**row, "shard": part.shard}
+        for part in open_table(work / "local").parts
+        for row in parquet.read_table(part.path, columns=["uid", "row"]).to_pylist()[::_KEEP_EVERY]
+    ]
+    times = -(-_TAKEN // len(kept))
+    taken = [row for row in kept for _ in range(times)]
+    parquet.write_table(pa.Table.from_pylist(taken), work / "kept.parquet")
+    made = make_subset(open_pool([str(work / "shards")]), work / "kept.parquet")
+    write_subset(made.subset, work / "some.subset")
 
 
 def _on_cluster(work: Path, settings: Settings) -> dict[str, Any]:
@@ -109,87 +242,69 @@ def _on_cluster(work: Path, settings: Settings) -> dict[str, Any]:
     start = time.perf_counter()
     own: dict[str, Any] = {"num_cpus": 1, "object_store_memory": _STORE_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args={**own, "include_dashboard": False})
+    runs: dict[str, list[_Run]] = {name: [] for name in _ACTIONS}
     try:
         ray.init(address=cluster.address, logging_level=logging.ERROR, log_to_driver=False)
-        rounds = [_Round(cluster, own, work, number) for number in range(settings.rounds)]
-        started = 0.0
-        for one in rounds:
-            one.join()
-            started = started or time.perf_counter() - start
-            one.scan()
+        started = time.perf_counter() - start
+        for number in range(settings.rounds):
+            out = work / f"cluster-{number}"
+            for name, action in _ACTIONS.items():
+                parts = out / SAMPLES if name == "scan" else None
+                node = DyingNode(cluster, own, parts)
+                begin = time.perf_counter()
+                action(_Place(work, out, str(cluster.address), node.watched))
+                runs[name].append(_Run(node, out, time.perf_counter() - begin))
         task_ms = _task_ms(ray)
     finally:
         ray.shutdown()
         cluster.shutdown()
     expected = _files(work / "local")
-    recovered = [one.recovered_s for one in rounds if one.recovered_s is not None]
+    found = {name: _told(name, own_runs, expected) for name, own_runs in runs.items()}
     return {
         "rounds": settings.rounds,
-        "tasks": settings.shards * settings.rounds,
-        "tasks_finished": sum(one.finished for one in rounds),
-        "nodes_killed": sum(one.killed_at is not None for one in rounds),
-        "tasks_lost_with_node": sum(len(one.lost) for one in rounds),
-        "recovered_s": round(median(recovered), 1) if recovered else None,
-        "recovered_s_worst": round(max(recovered), 1) if recovered else None,
-        "identical": sum(_files(one.out) == expected for one in rounds),
+        **found.pop("scan"),
+        **found,
         "cluster_start_s": round(started, 1),
-        "scan_s": round(median(one.seconds for one in rounds), 1),
         "ms_a_task": round(task_ms, 2),
     }
 
 
-class _Round:
-    """One scan on both nodes, of which the second is killed on the way."""
+class _Run(NamedTuple):
+    """A piece of work on both nodes, of which the second was killed on the way."""
 
-    def __init__(self, cluster: Any, own: dict[str, Any], work: Path, number: int) -> None:
-        self._cluster, self._own, self._work = cluster, own, work
-        self.out = work / f"cluster-{number}"
-        self.finished = 0
-        self.seconds = 0.0
-        self.killed_at: float | None = None
-        self.lost: set[str] = set()
-        self.recovered_s: float | None = None
+    node: DyingNode
+    out: Path
+    seconds: float
 
-    def join(self) -> None:
-        """Start the node that will die."""
-        self._node = self._cluster.add_node(**self._own)
-        self._cluster.wait_for_nodes()
 
-    def scan(self) -> None:
-        """Scan all shards."""
-        start = time.perf_counter()
-        scan(
-            self._work / "shards",
-            settings=_SCAN,
-            out_dir=self.out,
-            ray=self._cluster.address,
-            progress=self._watched,
-        )
-        self.seconds = time.perf_counter() - start
+#: Where in the folder of a table each command writes.
+_WRITES = {"scan": (SAMPLES, "table.json"), "score": ("scores",), "embed": ("vectors",),
+           "reshard": ("shards",)}  # fmt: skip
 
-    def _watched(self, work: Iterable[Finished]) -> Iterator[Finished]:
-        """Kills the node in the midst of the work, and sees when its tasks come back."""
-        for one in work:
-            self.finished += 1
-            part = one.result.part
-            if self.killed_at is not None and part in self.lost:
-                self.recovered_s = time.perf_counter() - self.killed_at
-            yield one
-            if self.killed_at is None and self.finished >= 2:
-                self._kill()
 
-    def _kill(self) -> None:
-        folder = self.out / SAMPLES
-        before = left_alone(folder)
-        end = time.perf_counter() + 20
-        while len(_unfinished(folder)) < 2 and time.perf_counter() < end:
-            time.sleep(0.01)  # until both nodes are amid a shard
-        self.killed_at = time.perf_counter()
-        self._cluster.remove_node(self._node, allow_graceful=False)
-        while not self.lost and time.perf_counter() < self.killed_at + 10:
-            time.sleep(0.1)
-            self.lost = left_alone(folder) - before
-        print(f"killed a node amid {sorted(self.lost)}", file=sys.stderr, flush=True)
+def _told(name: str, runs: list[_Run], expected: dict[str, bytes]) -> dict[str, Any]:
+    """Figures of one command over all rounds."""
+    recovered = [run.node.recovered_s for run in runs if run.node.recovered_s is not None]
+    wanted = _below(expected, _WRITES[name])
+    found = {
+        "tasks": sum(run.node.tasks for run in runs),
+        "tasks_finished": sum(run.node.finished for run in runs),
+        "nodes_killed": sum(run.node.is_killed for run in runs),
+        "tasks_lost_with_node": sum(run.node.lost for run in runs),
+        "identical": sum(_below(_files(run.out), _WRITES[name]) == wanted for run in runs),
+        "files": len(wanted),
+        f"{name}_s": round(median(run.seconds for run in runs), 1),
+    }
+    if recovered:
+        found |= {
+            "recovered_s": round(median(recovered), 1),
+            "recovered_s_worst": round(max(recovered), 1),
+        }
+    return found
+
+
+def _below(files: dict[str, bytes], places: tuple[str, ...]) -> dict[str, bytes]:
+    return {name: data for name, data in files.items() if name.startswith(places)}
 
 
 def _task_ms(ray: Any) -> float:
@@ -201,12 +316,8 @@ def _task_ms(ray: Any) -> float:
     return 1000 * (time.perf_counter() - start) / _EMPTY_TASKS
 
 
-def _unfinished(folder: Path) -> list[Path]:
-    return list(folder.glob(".*.unfinished"))
-
-
 def _files(folder: Path) -> dict[str, bytes]:
-    """All files below a folder, but what a killed writer left (the next scan removes it)."""
+    """All files below a folder, but what a killed writer left (the next call removes it)."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")

@@ -10,4 +10,5 @@ MODULES = (
     "texts",
     "media",
     "replies",
+    "ingests",
 )

@@ -38,6 +38,7 @@ class Place:
         sane: see ``Sane``.
         server: address of the server of hostile replies.
         more: variables of the command's environment.
+        forbidden: patterns of files that the command must not make in the target folder.
     """
 
     inputs: Path
@@ -45,6 +46,7 @@ class Place:
     sane: Sane
     server: str
     more: dict[str, str] = field(default_factory=dict)
+    forbidden: list[str] = field(default_factory=list)
 
 
 #: Makes the inputs and returns the words behind ``vlsuite``.

@@ -4,6 +4,7 @@ import gzip
 import http.server
 import json
 import os
+import selectors
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hostile_inputs.place import OBEYED
+from benchmarks.support import hostile_pictures
+from benchmarks.support.hostile_pictures import MANY_HOSTS, ROBOTS, robots_host
 
 _PIECE = b"x" * (1 << 16)
 _C1 = "\x1b[31m\x9b2J"
@@ -20,13 +23,30 @@ _LARGEST = 8 << 30  # bytes; what one reader would have taken by then shows
 
 def serve(shards: Path) -> str:
     """Start the server in a process of its own, which ends with this one; its address."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(shards))
-    server.daemon_threads = True
+    handler = _handler(shards)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    others = [*map(robots_host, ROBOTS), *MANY_HOSTS]
+    servers = [server]
+    servers += [
+        http.server.ThreadingHTTPServer((one, server.server_port), handler) for one in others
+    ]
     if os.fork() == 0:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        server.serve_forever()
-    server.socket.close()
+        _serve_all(servers)
+    for one in servers:
+        one.socket.close()
     return f"http://127.0.0.1:{server.server_port}"
+
+
+def _serve_all(servers: list[http.server.ThreadingHTTPServer]) -> None:
+    """Every request in a thread of its own."""
+    waiting = selectors.DefaultSelector()
+    for one in servers:
+        one.daemon_threads = True
+        waiting.register(one.socket, selectors.EVENT_READ, one)
+    while True:
+        for found, _ in waiting.select():
+            found.data.handle_request()
 
 
 def _end_with_parent() -> None:
@@ -131,6 +151,8 @@ def _handler(shards: Path) -> type[http.server.BaseHTTPRequestHandler]:
                 self._file(has_body=True)
 
         def _file(self, *, has_body: bool) -> None:
+            if has_body and hostile_pictures.answer(self):
+                return
             _, kind, *_ = self.path.split("/")
             if kind == "shards" and self.path.endswith(".tar"):
                 body = next(shards.glob("*.tar")).read_bytes()

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from data_pipelines.curation.filter import quoted
 from data_pipelines.curation.parts import PartWriter, writing_part
 from data_pipelines.curation.recipe import Recipe
 from data_pipelines.curation.run_files import (
@@ -212,10 +211,8 @@ def _kept(stages: Stages, out_dir: Path, made_from: dict[str, Any]) -> WrittenFi
 
 def _lineage(stages: Stages, folder: Path, made_from: dict[str, Any]) -> Iterator[WrittenFile]:
     """Files of up to ``LINEAGE_ROWS`` rows each, in the order of the uids."""
-    named = " ".join(f"WHEN {i} THEN {quoted(name)}" for i, name in enumerate(stages.names))
-    query = f"""SELECT uid, shard, row, CASE stage {named} END AS stage,
-            {stages.reason()} AS reason, value, threshold, {stages.detail()} AS detail
-        FROM samples LEFT JOIN dropped USING (id) ORDER BY uid, id"""
+    query = f"""SELECT uid, shard, row, stage, reason, value, threshold, detail
+        FROM ({stages.fates.all()}) ORDER BY uid, id"""
     batches = _even(stages.batches(query), LINEAGE_COLUMNS)
     batch, number = next(batches, None), 0
     while batch is not None:

@@ -19,7 +19,7 @@ from data_pipelines.curation.scan_shard import (
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards.atomic import make_folder, write_file
 from data_pipelines.shards.new_folders import no_empty_folders
-from data_pipelines.shards.shard_set import Shard
+from data_pipelines.shards.shard_set import Shard, anywhere
 from data_pipelines.subsets.pool import shards_at
 from data_pipelines.workers.shared_storage import await_file
 from data_pipelines.workers.spread import Finished, Workers, in_order, spread
@@ -77,11 +77,7 @@ def located(
     shards = shards_at([paths] if isinstance(paths, str | Path) else paths)
     folder = out_dir or _default_folder(shards)
     _refuse_equal_names(shards)
-    return [_absolute(shard) for shard in shards], folder
-
-
-def _absolute(shard: Shard) -> Shard:
-    return Path(os.path.abspath(shard)) if isinstance(shard, Path) else shard
+    return [anywhere(shard) for shard in shards], folder
 
 
 def scanned(

@@ -1,7 +1,7 @@
 """Filters run one after another over a table, by DuckDB, larger than memory where need be.
 
-``dropped`` holds one row for each sample that some stage dropped; what is in no row of it is kept.
-After each stage, what it was given must be what it kept plus what it dropped, or the run ends.
+What a stage dropped is in the table ``dropped`` (see ``fates``); what is not there is kept. After
+each stage, what it was given must be what it kept plus what it dropped, or the run ends.
 """
 
 import os
@@ -14,17 +14,19 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from data_pipelines.curation.fates import Fates
 from data_pipelines.curation.filter import Rule, SampleFilter, quoted
 from data_pipelines.curation.table import Table
 from data_pipelines.curation.vector_parts import VectorColumn
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
 
-_DROPPED = """CREATE TABLE dropped (
-    id BIGINT, stage UTINYINT, rule UTINYINT, value DOUBLE, threshold DOUBLE, detail VARCHAR)"""
+# Parts are read in the order of the shards, so that the number of the file is that of the shard;
+# each has all rows of its shard in their order.
+_ID = "((file_index::BIGINT << 32) | file_row_number)"
 
-# Parts are read in the order of the shards, so that the number of the file is that of the shard.
-_ID = "((file_index::BIGINT << 32) | row)"
+#: Parts whose footers stay in memory between queries, some 50 kB each.
+_KEPT_FOOTERS = 2_000
 
 _IDENTITY = ("id", "uid", "shard", "row")
 _BATCH_ROWS = 1 << 16
@@ -106,8 +108,6 @@ class Stages:
     ) -> None:
         self._table = table
         self._connection = duckdb.connect()
-        self.names: list[str] = []
-        self._reasons: list[list[str]] = []
         self._left = table.num_rows
         self.threads = threads or os.cpu_count() or 1
         self.sql("SET preserve_insertion_order = false")
@@ -117,9 +117,11 @@ class Stages:
             self.sql(f"SET memory_limit = '{memory}B'")
         if scratch is not None:
             self.sql(f"SET temp_directory = {quoted(str(scratch))}")
+        if len(table.parts) <= _KEPT_FOOTERS:
+            self.sql("SET parquet_metadata_cache = true")
         files = _listed([part.path for part in table.parts])
         self.sql(f"CREATE VIEW samples AS SELECT {_ID} AS id, * FROM read_parquet({files})")
-        self.sql(_DROPPED)
+        self.fates = Fates(self.sql)
 
     def __enter__(self) -> "Stages":
         return self
@@ -183,21 +185,20 @@ class Stages:
         self.sql("DROP TABLE IF EXISTS own")
         self.sql(f"CREATE OR REPLACE VIEW given AS {self._given(columns)}")
         given = _Given(self, self._table, (*_IDENTITY, *columns))
-        number = len(self.names)
         rules = chosen.rules(given)
+        judged = _judged(rules, has_own=given.has_own)
+        of_samples = [one for one in given.columns if one in self._table.columns]
         try:
             # before what is dropped leaves the view of what is given
-            kept = self._count(f"({_judged(rules, has_own=given.has_own)}) WHERE rule IS NULL")
-            self.sql(_insertion(number, rules, has_own=given.has_own))
+            kept = self._count(f"({judged}) WHERE rule IS NULL")
+            number = self.fates.add(name, rules, judged=judged, columns=of_samples)
         except (duckdb.BinderException, duckdb.ParserException) as error:
             told = " ".join(str(error).split())[:300]
             raise DataError(
                 f"stage '{name}': its rules are no SQL over the columns {', '.join(columns)}: "
                 f"{told}; mend the filter"
             ) from error
-        self.names.append(name)
-        self._reasons.append([rule.reason for rule in rules])
-        reasons = self._counted(number)
+        reasons = self.fates.counted(number)
         counts = StageCounts(
             stage=name,
             given=self._left,
@@ -216,28 +217,6 @@ class Stages:
         _refuse_unaccounted(counts)
         self._left = counts.kept
         return counts
-
-    def reason(self) -> str:
-        """An expression over ``dropped``: why a sample was dropped, in words."""
-        cases = "".join(
-            f" WHEN stage = {stage} AND rule = {rule} THEN {quoted(text) if text else 'detail'}"
-            for stage, texts in enumerate(self._reasons)
-            for rule, text in enumerate(texts)
-        )
-        return f"CASE{cases} END" if cases else "NULL"
-
-    def detail(self) -> str:
-        """An expression over ``dropped``: what else is known, where the reason is not that."""
-        return f"CASE WHEN detail = {self.reason()} THEN NULL ELSE detail END"
-
-    def _counted(self, number: int) -> dict[str, int]:
-        """How many samples a stage dropped, by reason."""
-        return dict(
-            self.sql(
-                f"SELECT {self.reason()}, count(*) FROM dropped WHERE stage = {number} "
-                "GROUP BY 1 ORDER BY 1"
-            ).fetchall()
-        )
 
     def _count(self, source: str) -> int:
         (number,) = self.sql(f"SELECT count(*) FROM {source}").fetchall()[0]
@@ -312,28 +291,11 @@ def _watched(
         raise
 
 
-def _insertion(number: int, rules: Sequence[Rule], *, has_own: bool) -> str:
-    """The statement that adds what the rules drop."""
-    return f"""INSERT INTO dropped
-        SELECT id, {number}, rule, {_chosen([r.value for r in rules], "DOUBLE")},
-            {_chosen([r.threshold for r in rules], "DOUBLE")},
-            {_chosen([r.detail for r in rules], "VARCHAR")}
-        FROM ({_judged(rules, has_own=has_own)}) WHERE rule IS NOT NULL"""
-
-
 def _judged(rules: Sequence[Rule], *, has_own: bool) -> str:
     """What is given, with the number of the first rule that holds."""
     source = "given LEFT JOIN own USING (id)" if has_own else "given"
     first = " ".join(f"WHEN ({rule.when}) IS NOT FALSE THEN {i}" for i, rule in enumerate(rules))
     return f"SELECT *, CASE {first} END AS rule FROM {source}"
-
-
-def _chosen(values: Sequence[str], kind: str) -> str:
-    """The value of the rule that held."""
-    if all(value == "NULL" for value in values):
-        return f"NULL::{kind}"
-    cases = " ".join(f"WHEN {i} THEN ({value})::{kind}" for i, value in enumerate(values))
-    return f"CASE rule {cases} END"
 
 
 def _refuse_unaccounted(counts: StageCounts) -> None:

@@ -1,5 +1,6 @@
 """The table of a scan, opened: its parts, its columns and the scores that were added to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,9 @@ from data_pipelines.curation.vector_parts import (
 )
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue
+from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.manifest import sha256_of
+from data_pipelines.shards.remote import is_remote
 
 #: Folder of the score columns inside that of the table; each has a folder of its name.
 SCORES, SCORES_NAME = "scores", "scores.json"
@@ -157,6 +160,22 @@ def open_table(path: Path) -> Table:
     for part, entry in zip(parts, stored["shards"], strict=True):
         _check(part, entry["bytes"])
     return Table(folder=folder, parts=parts, settings=stored["settings"])
+
+
+def open_table_of(paths: Sequence[str], folder: Path | None) -> Table:
+    """Open the table in a folder, or that beside the shards behind ``paths``.
+
+    Raises:
+        ShardError: no folder is named, and there are no shards.
+        DataError: as ``open_table``; or no folder is named for shards on remote storage.
+    """
+    if folder is not None:
+        return open_table(folder)
+    if any(map(is_remote, paths)):
+        raise DataError(
+            "the shards lie on remote storage; name the folder of their table by --table"
+        )
+    return open_table(find_shards(paths)[0].parent)
 
 
 def _stored(path: Path) -> dict[str, Any]:

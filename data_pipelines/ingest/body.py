@@ -9,9 +9,11 @@ from data_pipelines.ingest.failures import FetchError
 class Body:
     """Bytes as they come, unpacked where they are packed, never more than allowed.
 
+    What comes behind the end of a packed body, or unpacks to nothing, counts as it came.
+
     Args:
         encoding: the ``Content-Encoding`` header.
-        most: bytes, unpacked.
+        most: bytes, unpacked and as they come.
     Raises:
         FetchError: the encoding is none that is known.
     """
@@ -20,6 +22,7 @@ class Body:
         self._parts: list[bytes] = []
         self._most = most
         self.size = 0
+        self._came = 0
         self._unpack = None
         coding = encoding.strip().lower()
         if coding in ("gzip", "x-gzip", "deflate"):
@@ -30,7 +33,7 @@ class Body:
     @property
     def is_full(self) -> bool:
         """Whether more came than is allowed."""
-        return self.size > self._most
+        return max(self.size, self._came) > self._most
 
     def add(self, piece: bytes, *, cut: bool = False) -> None:
         """Append a piece.
@@ -40,7 +43,10 @@ class Body:
         Raises:
             FetchError: it is too much, or broken.
         """
+        self._came += len(piece)
         if self._unpack is not None:
+            if self._unpack.eof:
+                piece = b""  # or the object would keep it
             try:
                 piece = self._unpack.decompress(piece, self._most + 1 - min(self.size, self._most))
             except zlib.error:

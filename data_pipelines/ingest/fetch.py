@@ -43,13 +43,19 @@ class Fetched(NamedTuple):
 
 
 class HeldBytes:
-    """Holds back requests while more than so many bytes of pictures wait to be stored."""
+    """Bytes of pictures that come, or wait to be stored.
+
+    More than ``most`` of them hold back new requests; from twice as many on, only the body that
+    began first goes on, so that memory is bounded whatever servers send, and never stands still.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._held = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._coming: dict[Body, int] = {}
+        self._changed = asyncio.Event()
 
     async def wait(self) -> None:
         """Until there is room."""
@@ -62,6 +68,27 @@ class HeldBytes:
             self._room.set()
         else:
             self._room.clear()
+        if number < 0:
+            self._wake()
+
+    async def grow(self, body: Body) -> None:
+        """Count what came of a body; returns when more may come."""
+        before = self._coming.get(body, 0)
+        self._coming[body] = body.size
+        self.add(body.size - before)
+        while self._held > 2 * self._most and body is not next(iter(self._coming)):
+            await self._changed.wait()
+
+    def end(self, body: Body, *, is_kept: bool) -> None:
+        """A body came to its end; one that is not kept needs no room any more."""
+        came = self._coming.pop(body, 0)
+        if not is_kept:
+            self.add(-came)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class Fetcher:
@@ -177,18 +204,23 @@ class Fetcher:
         )
         if said:
             raise FetchError(failures.OPT_OUT, said, http_status=response.status)
-        data = await self._body(response)
-        self._held.add(len(data))
-        return data
-
-    async def _body(self, response: ClientResponse) -> bytes:
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             raise FetchError(failures.TOO_LARGE, f"over {most} bytes", http_status=200)
         body = Body(response.headers.get("Content-Encoding", ""), most)
+        is_whole = False
+        try:
+            data = await self._come(body, response)
+            is_whole = True
+        finally:
+            self._held.end(body, is_kept=is_whole)
+        return data
+
+    async def _come(self, body: Body, response: ClientResponse) -> bytes:
         is_checked = False
         while piece := await response.content.readany():
             body.add(piece)
+            await self._held.grow(body)
             if not is_checked and body.size >= _MAGIC_BYTES:
                 _refuse_other_kinds(body.start(_MAGIC_BYTES))
                 is_checked = True

@@ -19,6 +19,11 @@ from data_pipelines.ingest.failures import (
 MOST_BYTES = 500 * 1024
 
 _KEPT = 5_000  # origins
+_KEPT_LINES = 200_000  # of their rules, about a kilobyte each
+
+_RULES = ("allow:", "disallow:")
+_AGENT_FIELDS = ("user-agent", "useragent", "user agent")  # as Protego reads them
+_MOST_WILD = 5_000  # rules with wildcards: each is compared with every address
 _TOO_MANY = 429
 
 
@@ -36,11 +41,13 @@ class _Rules(NamedTuple):
         parsed: None where everything is allowed.
         failure: why nothing is allowed; None where rules are known.
         delay: seconds between requests.
+        lines: of the text.
     """
 
     parsed: Protego | None = None
     failure: FetchError | None = None
     delay: float = 0.0
+    lines: int = 1
 
 
 class Robots:
@@ -66,13 +73,16 @@ class Robots:
         self._slow_down = slow_down
         self._max_delay = max_delay
         self._known: OrderedDict[URL, asyncio.Future[_Rules]] = OrderedDict()
+        self._lines: dict[URL, int] = {}
+        self._num_lines = 0
 
     async def check(self, url: URL) -> None:
         """Go on if the rules of its origin allow to fetch an address.
 
         Raises:
-            FetchError: they do not, or cannot be had: RFC 9309, section 2.3.1, takes an answer of
-                5xx (and we take 429) for "nothing is allowed", other 4xx for "everything is".
+            FetchError: they do not, are too many, or cannot be had: RFC 9309, section 2.3.1, takes
+                an answer of 5xx (and we take 429) for "nothing is allowed", other 4xx for
+                "everything is".
         """
         rules = await self._rules_of(url.origin())
         if rules.failure is not None:
@@ -87,8 +97,6 @@ class Robots:
         if known is None or (known.done() and known.cancelled()):
             known = asyncio.ensure_future(self._asked(origin))
             self._known[origin] = known
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
         else:
             self._known.move_to_end(origin)
         if known.done():
@@ -97,6 +105,19 @@ class Robots:
         return await asyncio.shield(known)
 
     async def _asked(self, origin: URL) -> _Rules:
+        rules = await self._read(origin)
+        self._num_lines += rules.lines - self._lines.get(origin, 0)
+        self._lines[origin] = rules.lines
+        while len(self._lines) > 1 and (len(self._lines) > _KEPT or self._num_lines > _KEPT_LINES):
+            self._forget(next(one for one in self._known if one in self._lines))
+        return rules
+
+    def _forget(self, origin: URL) -> None:
+        """The rules of an origin that was not met for long."""
+        self._known.pop(origin)
+        self._num_lines -= self._lines.pop(origin)
+
+    async def _read(self, origin: URL) -> _Rules:
         try:
             answer = await self._ask(origin / "robots.txt")
         except FetchError as failure:
@@ -109,8 +130,52 @@ class Robots:
             return _Rules(failure=failure)
         if not 200 <= answer.status < 300:
             return _Rules()
-        parsed = Protego.parse(answer.text)
+        text = rules_for(self._token, answer.text)
+        lines = text.splitlines()
+        if sum("*" in line or "$" in line for line in lines) > _MOST_WILD:
+            return _Rules(failure=FetchError(ROBOTS, f"over {_MOST_WILD:,} rules with * or $"))
+        parsed = Protego.parse(text)
         delay = parsed.crawl_delay(self._token) or 0.0
         if 0 < delay <= self._max_delay:
             self._slow_down(origin.host or "", delay)
-        return _Rules(parsed, delay=delay)
+        return _Rules(parsed, delay=delay, lines=1 + len(lines))
+
+
+def rules_for(token: str, text: str) -> str:
+    """What of a robots.txt is about us: other robots are one, without rules that are theirs alone.
+
+    Every rule of a group is kept for each robot of it: thousands of both would be millions.
+    """
+    token, lines = token.lower(), []
+    is_ours = is_other = has_rules = False
+    for line in text.splitlines():
+        agent = _agent_of(line.partition("#")[0].strip())
+        if agent is None:
+            has_rules = has_rules or line.strip().lower().startswith(_RULES)
+            if is_ours:
+                lines.append(line)
+            continue
+        if token.startswith(agent.lower().replace("*", "")):
+            lines.append(line)
+            is_ours, is_other = True, False
+        else:
+            is_ours = is_ours and not has_rules  # a line of agents behind rules begins a group
+            if has_rules or not is_other:
+                lines.append(f"User-agent: {token}-other")
+            is_other = True
+        has_rules = False
+    return "\n".join(lines)
+
+
+def _agent_of(line: str) -> str | None:
+    """The robot that a line names; None where it is another line."""
+    field, colon, value = line.partition(":")
+    if colon and field.strip().lower() in _AGENT_FIELDS:
+        return value.strip()
+    if colon and (not value or value[0].isspace()):
+        return None
+    words = line.split()
+    for number in (1, 2):
+        if " ".join(words[:number]).lower() in _AGENT_FIELDS:
+            return " ".join(words[number:])
+    return None

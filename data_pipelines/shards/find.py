@@ -34,7 +34,8 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
             if "://" in str(path):
                 raise ShardError(
                     f"{path} is an address, and this reads shards in folders; copy them here first "
-                    "(training and 'vlsuite curate scan' read addresses themselves)"
+                    "(training and 'vlsuite curate scan', 'score', 'embed', 'subset' and 'reshard' "
+                    "read addresses themselves)"
                 )
             raise ShardError(f"no shard (.tar) at {path}; {_advice(Path(path))}")
         found.update(dict.fromkeys(tars))

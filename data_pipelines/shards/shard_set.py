@@ -106,12 +106,12 @@ class ShardSet:
         index = ShardIndex.open(self.shards[shard])
         if len(index) != self.lengths[shard]:
             raise ShardError(
-                f"{_address(self.shards[shard])} holds {len(index)} samples, "
+                f"{address_of(self.shards[shard])} holds {len(index)} samples, "
                 f"{self.lengths[shard]} when the run began; it was replaced meanwhile: start again"
             )
         if index.layout.content != self.contents[shard]:
             raise ShardError(
-                f"{_address(self.shards[shard])} holds other content than when the run began; it "
+                f"{address_of(self.shards[shard])} holds other content than when the run began; it "
                 "was replaced meanwhile: start again"
             )
         return index
@@ -134,6 +134,11 @@ def name_of(shard: Shard) -> str:
     return shard.name if isinstance(shard, Path) else shard.file_name
 
 
+def anywhere(shard: Shard) -> Shard:
+    """The shard by a path that holds in processes of another folder too."""
+    return Path(os.path.abspath(shard)) if isinstance(shard, Path) else shard
+
+
 def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
     """Number of samples and problems of each shard.
 
@@ -147,7 +152,7 @@ def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
     if len(shards) < _FEW:
         return [summarise(shard) for shard in shards]
     stamps = _stamps(shards)
-    store = cache_folder() / "sets" / f"{cache_name(*(_address(shard) for shard in shards))}.npz"
+    store = cache_folder() / "sets" / f"{cache_name(*(address_of(shard) for shard in shards))}.npz"
     known = _load(store, stamps) or {}
     if len(known) < len(shards):
         with _lock_of(store):
@@ -161,7 +166,8 @@ def summaries_of(shards: Sequence[Shard]) -> list[Summary]:
     return [known[number] for number in range(len(shards))]
 
 
-def _address(shard: Shard) -> str:
+def address_of(shard: Shard) -> str:
+    """Full path or address of a shard, for messages."""
     return str(shard.absolute()) if isinstance(shard, Path) else shard.url
 
 

@@ -7,7 +7,6 @@ interrupted call finished stays and is not written again.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
@@ -24,6 +23,7 @@ from data_pipelines.shards.atomic import write_file
 from data_pipelines.shards.folder import building
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.manifest import FileEntry, Manifest, ShardEntry
+from data_pipelines.shards.shard_set import anywhere
 from data_pipelines.shards.write import DEFAULT_MAX_BYTES, DEFAULT_MAX_SAMPLES
 from data_pipelines.subsets.matching import parts_for
 from data_pipelines.subsets.origins import files_beside, origin_of
@@ -137,8 +137,7 @@ def _new_shards(bounds: list[int], prefix: str) -> list[_NewShard]:
 
 def _anywhere(pool: Pool) -> Pool:
     """By paths that hold in processes of another folder."""
-    shards = [Path(os.path.abspath(s)) if isinstance(s, Path) else s for s in pool.shards]
-    return pool._replace(shards=shards)
+    return pool._replace(shards=list(map(anywhere, pool.shards)))
 
 
 def _write(shard: _NewShard, *, rows: "_Rows", place: Path) -> ShardEntry:

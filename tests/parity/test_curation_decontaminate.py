@@ -45,7 +45,7 @@ def _fates(table, chosen, threads=2):
     with Stages(table, threads=threads) as stages:
         counts = stages.run("it", chosen)
         rows = stages.sql(
-            f"SELECT uid, {stages.reason()}, value, detail FROM samples JOIN dropped USING (id)"
+            f"SELECT uid, reason, value, detail FROM ({stages.fates.all()}) WHERE stage = 'it'"
         ).fetchall()
     assert counts.dropped == len(rows)
     return counts, {row[0]: row[1:] for row in rows}

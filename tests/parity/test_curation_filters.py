@@ -159,7 +159,9 @@ def test_of_duplicates_the_first_stays_and_is_named(tmp_path):
     assert _kept(table, ExactDuplicates(with_caption=True)) == {"4", "2", "3"}
     with Stages(table, threads=1) as stages:
         stages.run("exact", ExactDuplicates())
-        told = stages.sql(f"SELECT DISTINCT {stages.reason()}, detail FROM dropped").fetchall()
+        told = stages.sql(
+            f"SELECT DISTINCT reason, detail FROM ({stages.fates.all()}) WHERE stage = 'exact'"
+        ).fetchall()
     assert told == [("same picture", "4")]
 
 
@@ -175,7 +177,7 @@ def test_of_one_uid_the_first_readable_sample_stays(tmp_path):
             "SELECT shard, row FROM samples ANTI JOIN dropped USING (id) ORDER BY id"
         ).fetchall()
         (told,) = stages.sql(
-            f"SELECT detail FROM dropped WHERE {stages.reason()} = 'repeated uid'"
+            f"SELECT detail FROM ({stages.fates.all()}) WHERE reason = 'repeated uid'"
         ).fetchall()
     assert counts.reasons == {"truncated image": 1, "repeated uid": 1, "no caption": 1}
     assert kept == [("00000.tar", 1), ("00000.tar", 2)]

@@ -57,7 +57,7 @@ def _run(table, chosen):
     with Stages(table, threads=2) as stages:
         counts = stages.run("it", chosen)
         found = stages.sql(
-            f"SELECT uid, {stages.reason()}, value, detail FROM samples JOIN dropped USING (id)"
+            f"SELECT uid, reason, value, detail FROM ({stages.fates.all()}) WHERE stage = 'it'"
         ).fetchall()
     return counts, found
 

@@ -227,6 +227,47 @@ def test_a_filter_that_loses_samples_ends_the_run(tmp_path):
         stages.run("wrong", NoSql())
 
 
+def test_what_follows_from_a_sample_is_told_as_if_it_were_stored(tmp_path):
+    class LookedUp(SampleFilter):
+        value = "greatest(caption_words, 2) / 2"
+
+        def needs(self):
+            return ("caption_words", "language")
+
+        def rules(self, samples):
+            return [
+                Rule("other language", "language != 'en'", detail="language"),
+                Rule("short", "caption_words < 4", self.value, "3.5"),
+            ]
+
+    class Stored(LookedUp):
+        value = "greatest(caption_words, two) / two"
+
+        def rules(self, samples):
+            samples.add_query("SELECT id, 2 AS two FROM given")
+            return super().rules(samples)
+
+    rows = [
+        {"uid": str(n), "caption_words": n, "language": ("en", "de", None)[n % 3]} for n in range(9)
+    ]
+    table, told, stored = table_of(tmp_path, [rows[:2], rows[2:]]), [], []
+    for chosen in (LookedUp(), Stored()):
+        with Stages(table, threads=1) as stages:
+            counts = stages.run("it", chosen)
+            rows = stages.sql(f"FROM ({stages.fates.all()}) ORDER BY id").fetchall()
+            stored += stages.sql("SELECT count(*) FROM told").fetchall()
+        told.append((counts.kept, counts.reasons, rows))
+    assert told[0] == told[1]
+    assert stored == [(0,), (counts.dropped,)]
+    assert [row[4:] for row in rows[:4]] == [
+        ("it", "short", 1.0, 3.5, None),
+        ("it", "other language", None, None, "de"),
+        ("it", "other language", None, None, None),
+        ("it", "short", 1.5, 3.5, None),
+    ]
+    assert {row[4:] for row in rows[6::3]} == {(None, None, None, None, None)}
+
+
 @pytest.mark.parametrize(
     ("text", "error", "told"),
     [

@@ -18,6 +18,7 @@ embed the pictures or captions of all samples, for semantic-duplicates and decon
 
   vlsuite curate embed data/pairs --model ViT-B-32:openai
   vlsuite curate embed data/pairs --model runs/first --name captions --of caption
+  vlsuite curate embed 's3://bucket/pairs/{00000..01287}.tar' --table table --model ViT-B-32:openai
   vlsuite curate run my.toml data/pairs --out curated --set semantic-duplicates.vectors=captions
 
 Files beside the table of 'vlsuite curate scan': vectors/NAME/SHARD.npy for each shard, fp16, a row
@@ -32,7 +33,9 @@ class Embed:
     """Which shards are embedded, and by what."""
 
     paths: tuple[str, ...] = option(
-        "those of the table: tar, folder of tars, or pattern", positional=True, metavar="SHARDS"
+        "those of the table: tar, folder of tars, pattern, or the same behind an address",
+        positional=True,
+        metavar="SHARDS",
     )
     model: str = option("a CLIP, named as for 'vlsuite eval'")
     name: str = option("of the vectors", default="clip")
@@ -54,13 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the vectors; returns the exit code."""
-    from data_pipelines.curation.table import open_table
-    from data_pipelines.shards.find import find_shards
+    from data_pipelines.curation.table import open_table_of
     from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
 
     options, sharing = read_options(args, Embed), read_options(args, Sharing)
-    table = open_table(options.table or find_shards(options.paths)[0].parent)
+    table = open_table_of(options.paths, options.table)
     refuse_missing_models(options.model)
     from vlsuite.models.embed_shards import embed_shards, missing_vectors
     from vlsuite.models.part_tasks import ModelCluster

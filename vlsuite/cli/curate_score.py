@@ -19,6 +19,7 @@ give every sample a score by a model, for the filters clip-score, perplexity and
   vlsuite curate score data/pairs --model runs/first --name first
   vlsuite curate run my.toml data/pairs --out curated --set clip-score.score=first
   vlsuite curate score data/pairs --scorer perplexity --model models/gpt2
+  vlsuite curate score 's3://bucket/pairs/{00000..01287}.tar' --table table --model ViT-B-32:openai
   vlsuite curate score data/pairs --scorer linear-head --set head=aesthetic.safetensors \\
       --model ViT-L-14:openai --name aesthetic
 
@@ -40,7 +41,7 @@ class Score:
     """Which shards are scored, and by what."""
 
     paths: tuple[str, ...] = option(
-        "those of the table: tar, folder of tars, or pattern",
+        "those of the table: tar, folder of tars, pattern, or the same behind an address",
         positional=True,
         default=(),
         metavar="SHARDS",
@@ -67,9 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the column; returns the exit code."""
-    from data_pipelines.curation.table import open_table
+    from data_pipelines.curation.table import open_table_of
     from data_pipelines.settings import apply_overrides
-    from data_pipelines.shards.find import find_shards
     from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         return _list()
     if not options.paths or not options.model:
         raise ConfigError("name the shards of the table and --model, as in the examples of --help")
-    table = open_table(options.table or find_shards(options.paths)[0].parent)
+    table = open_table_of(options.paths, options.table)
     if options.scorer == "clip":
         refuse_missing_models(options.model)
     from vlsuite.models.part_tasks import ModelCluster

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from data_pipelines.curation.table import TablePart
+from data_pipelines.shards.shard_set import Shard
 from data_pipelines.workers.spread import Workers, in_order, spread
 from vlsuite.errors import DataError
 from vlsuite.models.opening import open_model
@@ -16,9 +17,9 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class PartTask(NamedTuple):
-    """A shard and its part of the table, by paths that hold in other processes too."""
+    """A shard, local or remote, and its part of the table, by paths that hold anywhere."""
 
-    shard: Path
+    shard: Shard
     part: TablePart
 
 

@@ -5,16 +5,16 @@ batch say which samples it holds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from torch import Tensor
 
 from data_pipelines.curation.table import Table, TablePart
 from data_pipelines.embeddings.item import Item, Wanted
-from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.shard_set import Shard, address_of, anywhere, name_of
 from data_pipelines.shards.stored_sample import StoredSample
+from data_pipelines.subsets.pool import shards_at
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError, DataError
 from vlsuite.models.item_batches import batches
@@ -73,15 +73,15 @@ def shard_items(index: ShardIndex, wanted: Wanted) -> Iterator[Item]:
         yield Item(row, "", key, caption, picture, problem)
 
 
-def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Path]:
-    """The shards of a table by their file names.
+def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Shard]:
+    """The shards of a table by their file names, for processes of any folder.
 
     Args:
-        paths: see ``find_shards``.
+        paths: local ones and addresses, see ``shards_at``; no remote shard is fetched.
     Raises:
         DataError: some shards of the table are not among them.
     """
-    shards = {path.name: path for path in find_shards(paths)}
+    shards = {name_of(shard): anywhere(shard) for shard in shards_at(paths)}
     missing = [part.shard for part in table.parts if part.shard not in shards]
     if missing:
         raise DataError(
@@ -91,13 +91,15 @@ def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Path]:
     return shards
 
 
-def opened_shard(shard: Path, part: TablePart) -> ShardIndex:
+def opened_shard(shard: Shard, part: TablePart) -> ShardIndex:
     """The index of a shard that is still what its part of the table was made from.
 
     Raises:
-        DataError: it is another.
+        DataError: it is another, or cannot be read or fetched.
     """
     index = ShardIndex.open(shard)
     if (index.layout.content or index.layout.mark) != part.content or len(index) != part.rows:
-        raise DataError(f"{shard} is not what its table was made from; scan the shards again")
+        raise DataError(
+            f"{address_of(shard)} is not what its table was made from; scan the shards again"
+        )
     return index

@@ -124,7 +124,8 @@ def fill_column(
     """Make the files of all shards of a table; shards that have theirs already are passed over.
 
     Args:
-        paths: of the shards of the table.
+        paths: of the shards of the table, or addresses: each is then fetched into the cache of
+            training, unless its file is there.
         share: of the shards that is made; the column is complete after ``finish_column``.
         cluster: whose nodes work, in place of this process.
         progress: wraps the shards.
@@ -139,7 +140,7 @@ def fill_column(
     (column.folder / column.about_name).unlink(missing_ok=True)
     parts = table.parts if share is None else share.of(table.parts)
     work = replace(column, folder=column.folder.absolute())
-    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
+    tasks = [PartTask(shards[part.shard], part) for part in parts]
     made = over_parts(work, model, tasks, cluster=cluster, progress=progress)
     for part in parts if cluster else ():
         await_file(column.path(part))
