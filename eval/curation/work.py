@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from data_pipelines.curation.database_errors import told
 from data_pipelines.curation.filter import quoted
 from data_pipelines.curation.run_files import LINEAGE
 from data_pipelines.curation.stages import StageCounts, StageRule
@@ -43,6 +44,7 @@ class Judged(NamedTuple):
     value: str
     threshold: float | None
     column: str | None
+    has_threshold: bool = True
 
 
 class Work:
@@ -89,8 +91,7 @@ class Work:
         try:
             return self._connection.execute(query)
         except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException) as e:
-            told = " ".join(str(e).split())[:300]
-            raise DataError(f"cannot read the run: {told}; run the recipe again") from e
+            raise DataError(f"cannot read the run: {told(e)}; run the recipe again") from e
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The whole answer to a query."""
