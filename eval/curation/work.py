@@ -36,6 +36,7 @@ class Judged(NamedTuple):
         threshold: None where it is not one number.
         column: of the database, with the number of every sample; None where that of dropped
             samples alone is known.
+        has_threshold: whether the rule holds the number against one.
     """
 
     stage: int
@@ -72,6 +73,7 @@ class Work:
                 value=rule.value,
                 threshold=self._threshold(stage, rule),
                 column=f"judged_{number}" if number in asked else None,
+                has_threshold=rule.threshold != "NULL",
             )
             for number, (stage, rule) in enumerate(rules)
         ]
