@@ -66,8 +66,8 @@ def test_tables_and_pictures_where_shards_belong(capsys, tmp_path):
     (tmp_path / "photos" / "cats").mkdir(parents=True)
     (tmp_path / "photos" / "cats" / "a.JPG").write_bytes(b"")
     for path, command in (
-        (table, f"vlsuite data build table --table {table} --out DIR"),
-        (tmp_path / "photos", f"data build image-folder --root {tmp_path / 'photos'} --out DIR"),
+        (table, f"vlsuite data build table {table} --out DIR"),
+        (tmp_path / "photos", f"data build image-folder {tmp_path / 'photos'} --out DIR"),
     ):
         assert command in _mistake(capsys, "train", "cifar10", "--set", f"data.train={path}")
         assert command in _mistake(capsys, "data", "validate", path)

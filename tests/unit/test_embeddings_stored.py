@@ -18,7 +18,8 @@ from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture
 from vlsuite.api.embeddings import EmbedRequest, embed_data
 from vlsuite.cli.main import main
-from vlsuite.models.embed_parts import Embedding, embed_part
+from vlsuite.models.embed_parts import embed_part
+from vlsuite.models.embedding import Embedding
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,17 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from eval.class_answers import (
     ClassAnswers,
-    first_classes,
     of_details,
     without_answers,
 )
 from eval.errors import EvaluationError
-from eval.metrics.intervals import wilson_score
+from eval.metrics.ranking import answers_of, nearest_entry
 from eval.report.class_tables import class_tables, confusion_figure
 from eval.report.compare import build_comparison
 from eval.report.disagreements import disagreements
 from eval.report.sides import Side, differing
-from eval.results import EvalResult, Origin, PerImage
+from eval.results import EvalResult
+from tests.support.eval_results import zero_shot_result
 from tests.support.evaluation_data import noise_png
 
 NAMES = ("cat", "dog", "<b>boat</b>", "tree")
@@ -33,20 +33,8 @@ def _answers(given: list[int], right: list[int]) -> ClassAnswers:
 def _result(model: str, given: list[int], right: list[int], *, revision: str = "r") -> EvalResult:
     answers = _answers(given, right)
     hits = answers.given == answers.right
-    return EvalResult(
-        benchmark="zero_shot",
-        family="zero_shot",
-        dataset="things",
-        split="test",
-        model=model,
-        scores={"top1": wilson_score(hits)},
-        chance={"top1": 0.25},
-        num_samples=len(hits),
-        num_skipped=0,
-        origin=Origin(seed=0, data_revision=revision, interval="Wilson"),
-        details=answers.to_details(),
-        per_image={"top1": PerImage.pack(hits, answers.images, len(hits))},
-    )
+    details = answers.to_details()
+    return zero_shot_result(model, hits, chance=0.25, revision=revision, details=details)
 
 
 def test_answers_survive_json() -> None:
@@ -74,7 +62,8 @@ def test_the_first_class_is_the_nearest_and_of_equals_the_lowest() -> None:
     prototypes[4] = prototypes[1]
     scores = embeds.double().numpy() @ prototypes.double().numpy().T
     scores[:, 4] = scores[:, 1]
-    np.testing.assert_array_equal(first_classes(embeds, prototypes), scores.argmax(axis=1))
+    (nearest,) = answers_of(embeds, prototypes, nearest_entry)
+    np.testing.assert_array_equal(nearest.numpy(), scores.argmax(axis=1))
 
 
 def test_class_table_agrees_with_scikit_learn() -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,7 +34,7 @@ from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names as several_names
 from vlsuite.batches.close_view import view_of
 from vlsuite.errors import BadSampleError, ConfigError, DataError
-from vlsuite.models.embed_parts import PRECISIONS, Embedder
+from vlsuite.models.embedding import Embedder, computing_in
 
 AUTO, EXACT = "auto", "exact"
 INDEXES = (AUTO, EXACT, "ivf", "hnsw")
@@ -218,10 +219,8 @@ class _Asker:
         return model
 
     @property
-    def _precision(self) -> torch.autocast:
-        low = PRECISIONS[self._embeddings.settings["precision"]]
-        device = torch.device(self._model.device).type
-        return torch.autocast(device, low or torch.bfloat16, enabled=low is not None)
+    def _precision(self) -> AbstractContextManager[Any]:
+        return computing_in(self._embeddings.settings["precision"], self._model.device)
 
     def _view(self, data: bytes, name: str) -> torch.Tensor:
         view = view_of(self._model.image_transform, self._embeddings.settings["pixels"])

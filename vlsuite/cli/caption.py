@@ -22,7 +22,7 @@ let a model describe each of your own pictures, as a CSV
   vlsuite caption photos --model transformers:Salesforce/blip-image-captioning-base --out c.csv
 
 Columns: path, caption, problem. A picture that cannot be read has a line with its problem. The
-table can be built into shards: vlsuite data build table --table captions.csv --root photos ...
+table can be built into shards: vlsuite data build table captions.csv --images photos ...
 """
 
 

@@ -56,11 +56,9 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.curation.table import open_table
     from data_pipelines.shards.find import find_shards
     from data_pipelines.workers.share import refuse_missing
-    from vlsuite.errors import ConfigError
     from vlsuite.models.embed_shards import embed_shards, missing_vectors
-    from vlsuite.models.opening import open_model
     from vlsuite.models.part_tasks import ModelCluster
-    from vlsuite.models.score_shards import Scorer
+    from vlsuite.models.scorers.dual_encoder import opened_dual_encoder
 
     options, sharing = read_options(args, Embed), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
@@ -70,11 +68,7 @@ def run(args: argparse.Namespace) -> int:
         else None
     )
     # of a cluster's model, only what it is has to be known here
-    model = open_model(options.model, device="cpu" if cluster else options.device)
-    if not isinstance(model, Scorer):
-        raise ConfigError(
-            f"--model {options.model} does not embed pictures and texts; name a dual encoder"
-        )
+    model = opened_dual_encoder(options.model, device="cpu" if cluster else options.device)
     if sharing.merge:
         missing = missing_vectors(
             model, table, name=options.name, of=options.of, batch_size=options.batch_size

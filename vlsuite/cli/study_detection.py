@@ -38,10 +38,11 @@ class DetectionStudyOptions:
         default=(),
         metavar="PATH,...",
     )
-    sprites: tuple[str, ...] = option(
+    cut_outs: tuple[str, ...] = option(
         "shards or folders of cut-out pictures (default: emoji of Twemoji)",
         default=(),
         metavar="PATH,...",
+        formerly="--sprites",
     )
     modes: str | None = option("default: all six", default=None, metavar="A,B")
     seeds: int = option("heads of each mode", default=3, reader=positive, metavar="N")
@@ -88,7 +89,7 @@ def _config(options: DetectionStudyOptions) -> Any:
     from data_pipelines.settings import apply_overrides
     from eval.studies.detection.settings import DetectionStudyConfig
 
-    begun = DetectionStudyConfig(backgrounds=options.backgrounds, sprites=options.sprites)
+    begun = DetectionStudyConfig(backgrounds=options.backgrounds, sprites=options.cut_outs)
     return apply_overrides(begun, options.set)
 
 
