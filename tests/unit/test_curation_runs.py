@@ -243,6 +243,7 @@ def test_ctrl_c_in_a_query_ends_in_one_line(tmp_path):
     (tmp_path / "slow.py").write_text(_SLOW)
     words = ["--import", str(tmp_path / "slow.py"), "curate", "run", str(tmp_path / "slow.toml")]
     words += [str(tmp_path / "table"), "--out", str(tmp_path / "out"), "--quiet"]
+    words += ["--threads", "1"]
     process = subprocess.Popen(
         [sys.executable, "-m", "vlsuite", *words],
         stderr=subprocess.PIPE,
@@ -281,9 +282,9 @@ class Slow(SampleFilter):
 
     def rules(self, samples):
         Path(os.environ["SLOW_BEGUN"]).touch()
-        samples.one("SELECT count(*) FROM range(1000000000) AS a, range(1000) AS b "
-                    "WHERE (a.range * b.range) % 7 = 1")
-        return []
+        while True:
+            samples.one("SELECT count(*) FROM range(3000000) AS a, range(2000) AS b "
+                        "WHERE (a.range * b.range) % 7 = 1")
 """
 
 
