@@ -260,7 +260,7 @@ def evaluation(small_sets, tmp_path, capsys, monkeypatch):
     ("model", "hint"),
     [
         ("ViT-B-33:openai", "closest: ViT-B-32"),
-        ("nosuchmodel", "unknown architecture 'nosuchmodel'; closest: "),
+        ("nosuchmodel", "there is no folder 'nosuchmodel' here, and unknown architecture"),
         ("ViT-B-32", "has no weights; name them as ViT-B-32:TAG"),
         ("runs/gone", "no such folder: runs/gone"),
         (".", "looked for frozen_in_time_config.json, nevlp_config.json"),

@@ -91,7 +91,22 @@ def test_interrupted_in_one_line(place):
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert [line for line in told.splitlines() if "rows" not in line] == ["interrupted"]
+    how, line = [line for line in told.splitlines() if " rows" not in line]
+    assert how.endswith("/out: the same command goes on there")
+    assert line == "interrupted"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_asked_to_stop_it_says_how_to_go_on(place, workers):
+    folder, _ = place
+    process = _started(folder, "--workers", workers, host_rate="4")
+    _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 75
+    (line,) = [line for line in told.splitlines() if " rows" not in line]
+    assert line.startswith("error: stopped by SIGTERM; shards that are whole stay in ")
+    assert line.endswith("/out: the same command goes on there")
 
 
 def test_a_shard_whose_table_is_missing_is_made_again(place, monkeypatch):

@@ -40,6 +40,10 @@ class CommandParser(argparse.ArgumentParser):
     _given: Sequence[str] = ()
     verbs: "Mapping[str, CommandParser]" = MappingProxyType({})
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """As argparse's, but options have to be written out: a new one breaks no script."""
+        super().__init__(*args, **{"allow_abbrev": False} | settings)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where help is.
 
