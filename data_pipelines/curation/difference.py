@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from data_pipelines.curation.database_errors import heeding_ctrl_c, told
 from data_pipelines.curation.filter import quoted
 from data_pipelines.curation.run_files import LINEAGE, stored_run
 from data_pipelines.errors import DataError
@@ -68,17 +69,24 @@ def difference(first: Path, second: Path, *, out: Path | None = None) -> RunDiff
     Args:
         out: Parquet file to write, with every sample whose membership changed.
     Raises:
-        DataError: one of them is no finished run, or ``out`` cannot be written.
+        DataError: one of them is no finished run or has lost a file, or ``out`` cannot be written.
     """
     runs = [stored_run(folder) for folder in (first, second)]
-    with duckdb.connect() as connection:
+    with heeding_ctrl_c(), duckdb.connect() as connection:
         for name, folder, run in zip("ab", (first, second), runs, strict=True):
             files = [
                 quoted(str(folder / file["name"]))
                 for file in run["files"]
                 if file["name"].startswith(LINEAGE)
             ]
-            connection.execute(_FATES.format(name=f"fates_{name}", files=f"[{','.join(files)}]"))
+            query = _FATES.format(name=f"fates_{name}", files=f"[{','.join(files)}]")
+            try:
+                connection.execute(query)
+            except duckdb.Error as error:
+                raise DataError(
+                    f"cannot read the fates of {folder}: {told(error)}; run its recipe again with "
+                    "--overwrite"
+                ) from error
         connection.execute(_JOINED)
         if out is not None:
             _write(connection, out)
@@ -144,9 +152,12 @@ def _because(
     own = [_stages(run).get(stage) for run in runs]
     if own[0] is None or own[1] is None:
         return f"only the {'second' if own[0] is None else 'first'} run has the stage '{stage}'"
-    told = _settings_told(own[0], own[1])
-    if told:
-        return told
+    differing = _settings_told(own[0], own[1])
+    if differing:
+        return differing
+    others = _other_values(stage, own[0]["settings"], runs)
+    if others:
+        return f"the same rule: other values of {', '.join(others)}"
     moved = [one.get((stage, reason)) for one in thresholds]
     if None not in moved and moved[0] != moved[1]:
         return f"its threshold moved from {moved[0]:.10g} to {moved[1]:.10g}"
@@ -168,9 +179,30 @@ def _made_from(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[str
         lines.append(f"order of the stages: {', '.join(own)} before, {', '.join(other)} after")
     lines += _shards_told(first["made_from"]["shards"], second["made_from"]["shards"])
     lines += _dict_told("scan", first["scan_settings"], second["scan_settings"])
-    scores = [run["made_from"]["scores"] for run in (first, second)]
-    lines += [f"score '{name}': other scores" for name in _differing(*scores)]
+    lines += [f"score '{name}': other values" for name in _changed("scores", first, second)]
+    lines += [f"vectors '{name}': other values" for name in _changed("vectors", first, second)]
     return tuple(lines)
+
+
+def _changed(kind: str, *runs: Mapping[str, Any]) -> list[str]:
+    """Scores or vectors that both runs read, with other values."""
+    own, other = (run["made_from"].get(kind) or {} for run in runs)
+    return [name for name in _differing(own, other) if name in own and name in other]
+
+
+def _other_values(
+    stage: str, settings: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """What a stage reads that has other values in the second run."""
+    columns = [
+        name
+        for one in runs[0]["stages"]
+        if one["stage"] == stage
+        for name in one.get("columns", ())
+    ]
+    found = [f"score '{name}'" for name in _changed("scores", *runs) if name in columns]
+    names = _changed("vectors", *runs)
+    return [*found, *(f"vectors '{name}'" for name in names if name == settings.get("vectors"))]
 
 
 def _stages(run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -211,4 +243,7 @@ def _write(connection: duckdb.DuckDBPyConnection, out: Path) -> None:
     try:
         connection.execute(f"COPY ({query}) TO {quoted(str(out))} (FORMAT parquet)")
     except duckdb.IOException as error:
-        raise DataError(f"cannot write {out}: {' '.join(str(error).split())[:200]}") from error
+        raise DataError(
+            f"cannot write {out}: {told(error)}; free space, mend permissions or choose another "
+            "file"
+        ) from error

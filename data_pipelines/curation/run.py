@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from data_pipelines.curation.database_errors import heeding_ctrl_c
 from data_pipelines.curation.parts import PartWriter, writing_part
 from data_pipelines.curation.recipe import Recipe
 from data_pipelines.curation.run_files import (
@@ -127,7 +128,8 @@ def run_recipe(
     for stage in recipe.stages:
         refuse_missing_columns(table, stage.name, stage.filter)
     _clear(out_dir)
-    with Stages(table, memory=memory, threads=threads, scratch=out_dir / _SCRATCH) as stages:
+    database = Stages(table, memory=memory, threads=threads, scratch=out_dir / _SCRATCH)
+    with heeding_ctrl_c(), database as stages:
         counts = [stages.run(stage.name, stage.filter) for stage in progress(recipe.stages)]
         files = _written(stages, out_dir, table.num_rows, identity)
     _remove_scratch(out_dir)

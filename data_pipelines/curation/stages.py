@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
+from data_pipelines.curation.database_errors import told
 from data_pipelines.curation.fates import Fates
 from data_pipelines.curation.filter import Rule, SampleFilter, quoted
 from data_pipelines.curation.table import Table
@@ -143,9 +144,9 @@ class Stages:
         try:
             yield
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-            told = " ".join(str(error).split())[:300]
             raise DataError(
-                f"cannot work on {self._table.folder}: {told}; free space, or give it more --memory"
+                f"cannot work on {self._table.folder}: {told(error)}; free space, or give it more "
+                "--memory"
             ) from error
 
     def batches(self, query: str) -> Iterator[pa.RecordBatch]:
@@ -192,11 +193,10 @@ class Stages:
             # before what is dropped leaves the view of what is given
             kept = self._count(f"({judged}) WHERE rule IS NULL")
             number = self.fates.add(name, rules, judged=judged, columns=of_samples)
-        except (duckdb.BinderException, duckdb.ParserException) as error:
-            told = " ".join(str(error).split())[:300]
+        except (duckdb.ProgrammingError, duckdb.DataError) as error:
             raise DataError(
                 f"stage '{name}': its rules are no SQL over the columns {', '.join(columns)}: "
-                f"{told}; mend the filter"
+                f"{told(error)}; mend the filter"
             ) from error
         reasons = self.fates.counted(number)
         counts = StageCounts(

@@ -5,7 +5,7 @@ import re
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from eval.curation.histograms import Histogram
 from eval.report.figures import COLOURS, INK, STYLE, Picture, as_picture, short_count
@@ -50,6 +50,10 @@ def histogram_figure(histogram: Histogram) -> Picture:
         if dropped.any() and bottom.max() > _STEEP * dropped.max():
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
+        else:
+            axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+        if not histogram.is_logarithmic:
+            axes.xaxis.set_major_locator(MaxNLocator(nbins=6))
         axes.set_xlabel(readable(histogram.judged.value))
         axes.set_ylabel("samples")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: short_count(count)))

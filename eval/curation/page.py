@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
+from data_pipelines.curation.database_errors import heeding_ctrl_c
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, write_file
 from eval.curation.examples import Pictures, clusters, galleries
@@ -74,7 +75,7 @@ def build_curation_report(
 
 def render(run: FoundRun, *, progress: Callable[[Sequence[Any]], Any] = iter) -> str:
     """The page as text; equal runs, tables and shards give equal pages."""
-    with TemporaryDirectory() as scratch, Work(run, Path(scratch)) as work:
+    with heeding_ctrl_c(), TemporaryDirectory() as scratch, Work(run, Path(scratch)) as work:
         pictures = Pictures(run)
         sections: dict[str, Callable[[], list]] = {
             "plots": lambda: [_plot(one) for one in histograms(work)],
@@ -136,7 +137,7 @@ def _plot(histogram: Histogram) -> Plot:
     caption += " by this rule. "
     if histogram.kept is None:
         caption += "Numbers of samples that passed are not stored. "
-    if judged.threshold is None:
+    if judged.threshold is None and judged.has_threshold:
         caption += "The threshold differs between samples. "
     caption += "What lies outside counts in the last bars."
     return Plot(f"{judged.name}: {judged.reason}", caption, histogram_figure(histogram))

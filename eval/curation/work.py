@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from data_pipelines.curation.database_errors import told
 from data_pipelines.curation.filter import quoted
 from data_pipelines.curation.run_files import LINEAGE
 from data_pipelines.curation.stages import StageCounts, StageRule
@@ -35,6 +36,7 @@ class Judged(NamedTuple):
         threshold: None where it is not one number.
         column: of the database, with the number of every sample; None where that of dropped
             samples alone is known.
+        has_threshold: whether the rule holds the number against one.
     """
 
     stage: int
@@ -43,6 +45,7 @@ class Judged(NamedTuple):
     value: str
     threshold: float | None
     column: str | None
+    has_threshold: bool = True
 
 
 class Work:
@@ -70,6 +73,7 @@ class Work:
                 value=rule.value,
                 threshold=self._threshold(stage, rule),
                 column=f"judged_{number}" if number in asked else None,
+                has_threshold=rule.threshold != "NULL",
             )
             for number, (stage, rule) in enumerate(rules)
         ]
@@ -89,8 +93,7 @@ class Work:
         try:
             return self._connection.execute(query)
         except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.InvalidInputException) as e:
-            told = " ".join(str(e).split())[:300]
-            raise DataError(f"cannot read the run: {told}; run the recipe again") from e
+            raise DataError(f"cannot read the run: {told(e)}; run the recipe again") from e
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """The whole answer to a query."""

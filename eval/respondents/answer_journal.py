@@ -64,6 +64,24 @@ class AnswerJournal:
         self._stream.close()
 
 
+def kept_answers(path: Path) -> dict[str, dict[str, Any]]:
+    """The answers of a file by their keys; it is left as it is, another command may be writing it.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return _read(stream)[0]
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise DataError(
+            f"cannot read {path}: {error.strerror or error}; mend permissions, then run the same "
+            "command again"
+        ) from error
+
+
 def _read(stream: BinaryIO) -> tuple[dict[str, dict[str, Any]], int]:
     """The answers, and the bytes of their lines."""
     answers: dict[str, dict[str, Any]] = {}

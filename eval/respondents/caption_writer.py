@@ -6,8 +6,9 @@ from pathlib import Path
 from data_pipelines.curation.rewriting.writer import Trouble, Written
 from data_pipelines.schema import JsonValue
 from eval.answers.cleaning import without_thoughts
-from eval.respondents.answer_journal import AnswerJournal
+from eval.respondents.answer_journal import AnswerJournal, kept_answers
 from eval.respondents.chat_client import ChatClient
+from eval.respondents.chat_request import chat_request
 from eval.respondents.cost import Account, text_tokens
 from eval.respondents.endings import Ending
 from eval.respondents.question import Prompted
@@ -56,6 +57,22 @@ class EndpointWriter:
         """See ``CaptionWriter``."""
         return self._client.price.of(input_tokens, output_tokens)
 
+    def answered(self, prompts: Sequence[str], *, answers: Path) -> frozenset[int]:
+        """See ``CaptionWriter``.
+
+        Raises:
+            DataError: the answers cannot be read.
+        """
+        kept = kept_answers(answers)
+        if not kept:
+            return frozenset()
+        requests = (chat_request(one, self._client.config) for one in _questions(prompts))
+        return frozenset(
+            number
+            for number, request in enumerate(requests)
+            if isinstance(kept.get(request.key, {}).get("text"), str)
+        )
+
     def write(self, prompts: Sequence[str], *, answers: Path) -> Iterator[Written]:
         """See ``CaptionWriter``.
 
@@ -63,10 +80,7 @@ class EndpointWriter:
             EvaluationError: see ``ChatClient.respond``.
             DataError: the answers cannot be kept.
         """
-        questions = [
-            Prompted(index=number, setting=_SETTING, text=text)
-            for number, text in enumerate(prompts)
-        ]
+        questions = _questions(prompts)
         journal = AnswerJournal(answers)
         is_known = bool(self.account.answered or len(journal))
         try:
@@ -74,6 +88,12 @@ class EndpointWriter:
                 yield _written(response)
         finally:
             journal.close()
+
+
+def _questions(prompts: Sequence[str]) -> list[Prompted]:
+    return [
+        Prompted(index=number, setting=_SETTING, text=text) for number, text in enumerate(prompts)
+    ]
 
 
 def _written(response: Response) -> Written:

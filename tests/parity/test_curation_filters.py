@@ -145,7 +145,17 @@ def test_language_warns_of_short_captions_and_can_let_them_pass(tmp_path):
     with Stages(table, threads=1) as stages:
         counts = stages.run("language", LanguageFilter())
     assert "1 of 4 captions have fewer than 25 characters" in counts.warnings[0]
-    assert _kept(table, LanguageFilter(min_chars=25, min_score=0.5)) == {"short", "sure"}
+    (figures,) = counts.figures.values()
+    assert [tuple(row.values()) for row in figures] == [
+        ("25 to 60", 3, 2, 0.6667),
+        ("below 25", 1, 0, 0.0),
+    ]
+    passing = LanguageFilter(min_chars=25, min_score=0.5)
+    assert _kept(table, passing) == {"short", "sure"}
+    with Stages(table, threads=1) as stages:
+        assert not stages.run("language", passing).warnings  # nothing short is judged
+    with Stages(table, threads=1) as stages:
+        assert stages.run("language", LanguageFilter(min_chars=5)).warnings
 
 
 def test_of_duplicates_the_first_stays_and_is_named(tmp_path):

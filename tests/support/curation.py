@@ -81,7 +81,8 @@ def add_scores(table: Table, name: str, scores: Sequence[float | None]) -> None:
             np.array([math.nan if one is None else one for one in values], dtype=np.float32),
             {"content": part.content},
         )
-    (table.folder / SCORES / name / SCORES_NAME).write_text("{}")
+    digest = hashlib.sha256(np.array(scores, dtype=np.float32).tobytes()).hexdigest()
+    (table.folder / SCORES / name / SCORES_NAME).write_text(f'{{"of": "{digest}"}}')
 
 
 def add_vectors(table: Table, name: str, vectors: np.ndarray, *, model: str = "model") -> None:

@@ -19,7 +19,7 @@ from data_pipelines.errors import DataError
 from eval.curation.examples import Pictures, clusters, galleries
 from eval.curation.finding import find_run
 from eval.curation.histograms import histograms
-from eval.curation.page import build_curation_report
+from eval.curation.page import build_curation_report, render
 from eval.curation.parts_of_pool import pool_parts
 from eval.curation.work import Work
 from tests.support.curation import add_scores, mixed_shards, table_of
@@ -181,3 +181,13 @@ def test_places_move_with_their_folder(tmp_path):
         "s3://b/{0..3}.tar",
     ]
     assert stored_places(tmp_path, SHARD_PLACES) == []
+
+
+def test_a_rule_without_a_threshold_says_nothing_of_one(tmp_path):
+    rows = [{"uid": f"{n:02d}", "language": "de" if n % 2 else "en"} for n in range(8)]
+    table = table_of(tmp_path / "table", [[{**row, "language_score": 0.5} for row in rows]])
+    (tmp_path / "recipe.toml").write_text("[[stage]]\nfilter = 'language'\nmin_score = 0.1\n")
+    run_recipe(load_recipe(str(tmp_path / "recipe.toml")), table, tmp_path / "out", threads=1)
+    page = render(find_run(tmp_path / "out", table=table.folder))
+    assert "language: other language" in page
+    assert "The threshold differs" not in page

@@ -1,7 +1,13 @@
 """A run accounts for every sample, gives the same bytes again, and says why each sample went."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,7 +19,7 @@ from data_pipelines.curation.run import run_recipe
 from data_pipelines.curation.stages import Stages
 from data_pipelines.curation.why import why
 from data_pipelines.errors import ConfigError, DataError, UnknownNameError
-from tests.support.curation import files_of, mixed_shards, table_of
+from tests.support.curation import add_scores, add_vectors, files_of, mixed_shards, table_of
 from vlsuite.cli.main import main
 
 _RECIPE = """
@@ -205,6 +211,118 @@ def test_diff_names_what_changed_and_why(tmp_path, recipe):
     found = difference(tmp_path / "a", tmp_path / "c")
     assert any(line.startswith("shards: ") for line in found.made_from)
     assert not difference(tmp_path / "a", tmp_path / "a").changes
+
+
+@pytest.mark.parametrize("threshold", ["threshold = 0.5", "fraction = 0.5"])
+def test_diff_names_scores_that_changed(tmp_path, threshold):
+    recipe = tmp_path / "best.toml"
+    recipe.write_text(f'[[stage]]\nfilter = "clip-score"\n{threshold}\n')
+    rows = [{"uid": f"{number:02d}"} for number in range(8)]
+    for name, scores in (("a", range(8)), ("b", range(7, -1, -1))):
+        table = table_of(tmp_path / name / "table", [rows])
+        add_scores(table, "clip", [score / 8 for score in scores])
+        run_recipe(load_recipe(str(recipe)), table, tmp_path / name / "out", threads=1)
+    found = difference(tmp_path / "a" / "out", tmp_path / "b" / "out")
+    assert found.made_from == ("score 'clip': other values",)
+    assert {change.because for change in found.changes} == {
+        "the same rule: other values of score 'clip'"
+    }
+
+
+def test_diff_names_vectors_that_changed(tmp_path):
+    recipe = tmp_path / "each.toml"
+    recipe.write_text('[[stage]]\nfilter = "semantic-duplicates"\n')
+    rows = [{"uid": f"{number:02d}"} for number in range(4)]
+    for name, last in (("a", (1.0, 0.0)), ("b", (0.0, 1.0))):
+        table = table_of(tmp_path / name / "table", [rows])
+        add_vectors(table, "clip", np.array([(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), last]))
+        run_recipe(load_recipe(str(recipe)), table, tmp_path / name / "out", threads=1)
+    found = difference(tmp_path / "a" / "out", tmp_path / "b" / "out")
+    assert found.made_from == ("vectors 'clip': other values",)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_a_damaged_lineage_is_told_in_one_line(tmp_path, recipe, damage, capsys):
+    table = _table(tmp_path / "table")
+    for name in "ab":
+        run_recipe(load_recipe(recipe), table, tmp_path / name, threads=1)
+    lineage = tmp_path / "b" / "lineage" / "00000.parquet"
+    if damage == "gone":
+        lineage.unlink()
+    else:
+        lineage.write_bytes(lineage.read_bytes()[:300])
+    assert main(["curate", "diff", str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: cannot read the fates of {tmp_path / 'b'}: ")
+    assert told.count("\n") == 1
+    assert "LINE" not in told
+    assert "--overwrite" in told
+
+
+def test_a_filter_whose_rules_fail_on_some_samples_is_told(tmp_path):
+    class Numbers(SampleFilter):
+        def needs(self):
+            return ("caption",)
+
+        def rules(self, samples):
+            return [Rule("large", "caption::INT > 3")]
+
+    table = table_of(tmp_path / "table", [[{"caption": "no number"}]])
+    with Stages(table) as stages, pytest.raises(DataError, match="Could not convert") as raised:
+        stages.run("numbers", Numbers())
+    assert "stage 'numbers'" in str(raised.value)
+
+
+def test_ctrl_c_in_a_query_ends_in_one_line(tmp_path):
+    """The filter asks something endless; Ctrl-C comes while the database is at it."""
+    table_of(tmp_path / "table", [[{"uid": "a"}]])
+    (tmp_path / "slow.toml").write_text('[[stage]]\nfilter = "slow"\n')
+    (tmp_path / "slow.py").write_text(_SLOW)
+    words = ["--import", str(tmp_path / "slow.py"), "curate", "run", str(tmp_path / "slow.toml")]
+    words += [str(tmp_path / "table"), "--out", str(tmp_path / "out"), "--quiet"]
+    words += ["--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vlsuite", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "SLOW_BEGUN": str(tmp_path / "begun")},
+        preexec_fn=_heed_ctrl_c,
+    )
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (130, "interrupted\n")
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def _heed_ctrl_c():
+    """A shell's background jobs ignore it, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+_SLOW = """
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_pipelines.curation.filter import SampleFilter, filters
+
+
+@filters.register("slow")
+@dataclass(frozen=True, kw_only=True)
+class Slow(SampleFilter):
+    def needs(self):
+        return ()
+
+    def rules(self, samples):
+        Path(os.environ["SLOW_BEGUN"]).touch()
+        while True:
+            samples.one("SELECT count(*) FROM range(3000000) AS a, range(2000) AS b "
+                        "WHERE (a.range * b.range) % 7 = 1")
+"""
 
 
 def test_a_filter_that_loses_samples_ends_the_run(tmp_path):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from data_pipelines.curation.filter import Rule, SampleFilter, StageInput, filters, quoted
-from data_pipelines.curation.filters.language import warn_of_short_captions
+from data_pipelines.curation.filters.language import tell_of_short_captions
 
 _LEAST_SIDE, _LARGEST_ASPECT = 200, 3.0
 
@@ -61,11 +61,9 @@ class DataCompBasic(SampleFilter):
             ),
         ]
         if self.language:
-            warn_of_short_captions(samples)
-            found.insert(
-                0,
-                Rule("other language", f"language != {quoted(self.language)}", detail="language"),
-            )
+            other = f"language != {quoted(self.language)}"
+            tell_of_short_captions(samples, dropped=other)
+            found.insert(0, Rule("other language", other, detail="language"))
         if self.gate == "basic":
             short = "least(original_width, original_height)"
             aspect = f"greatest(original_width, original_height) / {short}"

@@ -41,7 +41,8 @@ _CAPTION = """SELECT given.id, 3, 0.0, min(place)
     FROM {0} AS given JOIN evaluation ON lower(given.caption) = lower(evaluation.caption)
     WHERE caption_words >= {1} GROUP BY given.id"""
 
-_FOUND = """SELECT id, best.kind AS kind, best.apart AS apart, source || ': ' || name AS found
+_FOUND = """SELECT id, best.kind AS kind, best.apart AS apart, -best.apart AS cosine,
+        source || ': ' || name AS found
     FROM (SELECT id, min({{'kind': kind, 'apart': apart, 'place': place}}) AS best
         FROM ({0}) GROUP BY id) JOIN evaluation ON place = best.place"""
 
@@ -124,7 +125,7 @@ class Decontaminate(SampleFilter):
         found = [
             Rule("picture of an evaluation set", _is(0), detail="found"),
             Rule("like a picture of an evaluation set", _is(1), "apart", bits, "found"),
-            Rule("close to an evaluation set", _is(2), "-apart", threshold, "found"),
+            Rule("close to an evaluation set", _is(2), "cosine", threshold, "found"),
             Rule("caption of an evaluation set", _is(3), detail="found"),
         ]
         if self.hashes:

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 from data_pipelines.curation.filter import Rule, SampleFilter, StageInput, filters, quoted
 from data_pipelines.curation.languages import SHORT_CAPTION
+from data_pipelines.curation.survival import record_survival
 from data_pipelines.errors import ConfigError
+
+_LENGTH = f"""CASE WHEN caption_chars < {SHORT_CAPTION} THEN 'below {SHORT_CAPTION}'
+    WHEN caption_chars <= 60 THEN '{SHORT_CAPTION} to 60' ELSE 'above 60' END"""
 
 
 @filters.register("language")
@@ -36,31 +40,31 @@ class LanguageFilter(SampleFilter):
 
     def rules(self, samples: StageInput) -> Sequence[Rule]:
         """Other languages, then those the library is unsure of."""
-        warn_of_short_captions(samples)
         listed = ", ".join(map(quoted, self.languages))
         judged = f"caption_chars >= {self.min_chars}"
+        other = f"{judged} AND coalesce(language NOT IN ({listed}), true)"
+        unsure = f"{judged} AND coalesce(NOT language_score >= {self.min_score!r}, true)"
+        tell_of_short_captions(
+            samples, dropped=f"({other}) OR ({unsure})", judged_from=self.min_chars
+        )
         return [
-            Rule(
-                "other language",
-                f"{judged} AND coalesce(language NOT IN ({listed}), true)",
-                "language_score",
-                detail="language",
-            ),
-            Rule(
-                "language unsure",
-                f"{judged} AND coalesce(NOT language_score >= {self.min_score!r}, true)",
-                "language_score",
-                repr(self.min_score),
-                "language",
-            ),
+            Rule("other language", other, "language_score", detail="language"),
+            Rule("language unsure", unsure, "language_score", repr(self.min_score), "language"),
         ]
 
 
-def warn_of_short_captions(samples: StageInput) -> None:
-    """Say how many of the captions are too short to tell their language."""
+def tell_of_short_captions(samples: StageInput, *, dropped: str, judged_from: int = 0) -> None:
+    """Record what a language gate keeps by length of caption, and warn of short captions.
+
+    Args:
+        dropped: expression that is true where the gate drops a sample.
+        judged_from: characters; what is shorter the gate lets pass.
+    """
+    record_survival(samples, f"NOT ({dropped})", by=_LENGTH, called="characters of the caption")
     total, short = samples.one(
-        f"SELECT count(*), count(*) FILTER (caption_chars < {SHORT_CAPTION}) "
-        f"FROM {samples.relation}"
+        f"""SELECT count(*),
+            count(*) FILTER (caption_chars >= {judged_from} AND caption_chars < {SHORT_CAPTION})
+        FROM {samples.relation}"""
     )
     if short:
         samples.warn(

@@ -108,19 +108,19 @@ class Rewriting:
             )
 
     def estimate(self) -> Estimate:
-        """What is left to be done; nothing is asked.
-
-        Answers that an interrupted command has kept of a shard are counted as if they were not
-        there.
-        """
+        """What is left to be done, less the answers that an interrupted command has kept; nothing
+        is asked."""
         captions = shards = sent = back = 0
         for shard in self.shards():
             if shard.finished is not None or not shard.asked:
                 continue
-            captions, shards = captions + len(shard.asked), shards + 1
-            own = [self.writer.tokens_of(caption) for caption in shard.asked]
-            back += sum(own)
-            sent += sum(map(self.writer.tokens_of, map(self.style.asked, shard.asked)))
+            shards += 1
+            prompts = [self.style.asked(caption) for caption in shard.asked]
+            kept = self.writer.answered(prompts, answers=shard.answers)
+            left = [number for number in range(len(prompts)) if number not in kept]
+            captions += len(left)
+            back += sum(self.writer.tokens_of(shard.asked[number]) for number in left)
+            sent += sum(self.writer.tokens_of(prompts[number]) for number in left)
         most = captions * self.writer.max_tokens
         costs = self.writer.cost(sent, back), self.writer.cost(sent, most)
         return Estimate(captions, shards, sent, min(back, most), most, *costs)
@@ -129,7 +129,7 @@ class Rewriting:
         """Ask for what is missing, and write the column.
 
         Args:
-            advance: called after each answer.
+            advance: called after each answer that was not kept before.
         Raises:
             UserError: nothing more can be asked (all that was answered is kept), another command
                 is at work on the column, or the disk refuses.

@@ -127,17 +127,18 @@ class ShardRewriting:
 
         Args:
             writer: is asked.
-            advance: called after each answer.
+            advance: called after each answer that was not kept before.
         Raises:
             UserError: nothing more can be asked, or the disk refuses.
         """
         fates = dict(self._stored)
         prompts = [self.style.asked(caption) for caption in self.asked]
+        kept = writer.answered(prompts, answers=self.answers)
         for written in writer.write(prompts, answers=self.answers) if prompts else ():
             original = self.asked[written.number]
             caption, reason = verdict_of(written, original)
             fates[original] = _Fate(caption, reason, written.input_tokens, written.output_tokens)
-            if advance is not None:
+            if advance is not None and written.number not in kept:
                 advance()
         missing = [caption for caption in self.asked if caption not in fates]
         if missing:

@@ -51,6 +51,14 @@ class CaptionWriter(Protocol):
         """Of so many tokens; 0 where nothing has to be paid."""
         ...
 
+    def answered(self, prompts: Sequence[str], *, answers: Path) -> frozenset[int]:
+        """Numbers of the prompts whose answer is in the file already; nothing is asked.
+
+        Args:
+            prompts, answers: as for ``write``.
+        """
+        ...
+
     def write(self, prompts: Sequence[str], *, answers: Path) -> Iterator[Written]:
         """What is written for each prompt, in any order, each as soon as it is there.
 
