@@ -50,6 +50,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """What libraries find unfreed at the end they would report as leaked."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _same_environment() -> Iterator[None]:
     """A training run describes its process group in variables; they end with the test."""

@@ -1,7 +1,6 @@
 """What the server of warm processes imports: importing this module is that work.
 
-What is missing here each process imports for itself. No garbage is looked for meanwhile, nor in
-what was imported later: a collection in a process would copy every page of it (0.3 s of CPU).
+What is missing here each process imports for itself. No garbage is looked for meanwhile.
 """
 
 import gc
@@ -28,11 +27,14 @@ NAMES = (
     "torch._dynamo.repro.after_dynamo",
     "torch._subclasses.schema_check_mode",
     "transformers",
+    "data_pipelines.ingest.run",
     "data_pipelines.noise.phrases",
     "eval.embedding.embedder",
     "eval.running.runner",
     "eval.running.selection",
     "vlsuite.batches.pairs",
+    "vlsuite.batches.pictures",
+    "vlsuite.cli.data",
     "vlsuite.cli.eval",
     "vlsuite.cli.main",
     "vlsuite.cli.train",
@@ -52,5 +54,4 @@ NAMES = (
 gc.disable()
 for _name in NAMES:
     importlib.import_module(_name)
-gc.freeze()
 gc.enable()

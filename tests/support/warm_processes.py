@@ -6,6 +6,7 @@ the imports (about ten seconds of CPU each) are shared. The server itself comput
 that no thread is lost in a fork.
 """
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -116,7 +117,11 @@ def _run(
     place: Path,
     variables: Mapping[str, str],
 ) -> None:
-    """In the new process."""
+    """In the new process: what the server imported is not looked through for garbage.
+
+    That would copy every page of it: 0.3 s of CPU.
+    """
+    gc.freeze()
     if log is not None:
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         os.dup2(output, 1)
