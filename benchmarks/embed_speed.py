@@ -1,10 +1,11 @@
-"""How fast does ``vlsuite embed`` read and embed shards, next to plain open_clip and a DataLoader?
+"""How fast does ``vlsuite embed`` read and embed shards, next to plain open_clip and a DataLoader,
+and to clip-retrieval's inference (in an environment of its own)?
 
-Both sides embed the pictures of the same shards with the same weights in fp32 and write fp16
-vectors; time runs from the loaded model to the last written file, so imports count for neither. The
+All sides embed the pictures of the same shards with the same weights in fp32 and write fp16
+vectors; time runs from the loaded model to the last written file, so imports count for none. Each
 peer is given the best of several settings of its DataLoader. Two models: a very small one at 224
 pixels, where reading is what takes time, as it does beside a GPU; and ViT-B-32, where on a CPU
-computing is. Vectors of both sides are compared. ``cpu_ratio`` compares seconds of all processors,
+computing is. Vectors of all sides are compared. ``cpu_ratio`` compares seconds of all processors,
 which a machine that is busy with other work changes less. Then the same work is killed (SIGKILL) at
 random moments, finished by another process, and its files are compared byte by byte with those of
 uninterrupted work.
@@ -19,6 +20,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -30,7 +32,9 @@ import numpy as np
 import open_clip
 import torch
 
+from benchmarks.peers import clip_retrieval
 from benchmarks.peers import open_clip_embedding as peer
+from benchmarks.peers.environment import PeerEnvironment
 from benchmarks.support.data_folder import folder_with
 from benchmarks.support.environment import describe
 from benchmarks.support.models import export_untrained
@@ -58,6 +62,10 @@ _HOW = {
     "exact": Embedding(pixels="exact"),
     "bf16": Embedding(precision="bf16"),
 }
+
+
+#: A peer's turn: embeds, with files of its own at a path.
+Peer = Callable[[Path], peer.PeerEmbeddings]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +96,10 @@ def main() -> int:
     parser.add_argument(
         "--batch-size", type=int, default=64, help="of the peer; ours is the default"
     )
+    parser.add_argument("--peer-env", type=Path, help="environment of clip-retrieval")
+    parser.add_argument(
+        "--no-clip-retrieval", action="store_true", help="beside plain open_clip alone"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="one round, 2 kills, no ViT-B-32")
     parser.add_argument("--save", action="store_true", help="append the record to results/")
@@ -102,6 +114,7 @@ def main() -> int:
         seed=args.seed,
     )
     shard = folder_with(args.data, _SHARD) / _SHARD
+    other = None if args.no_clip_retrieval else clip_retrieval.prepare_environment(args.peer_env)
     environment = describe()
     with TemporaryDirectory() as folder:
         work = Path(folder)
@@ -110,7 +123,7 @@ def main() -> int:
         shards[0].parent.mkdir()
         for path in shards:
             shutil.copy(shard, path)
-        figures = _small(work, shards, settings)
+        figures = _small(work, shards, settings, other)
         if settings.large:
             figures |= _large(work, shards[: settings.large], settings)
         figures |= _killed(work, shards, settings)
@@ -120,8 +133,10 @@ def main() -> int:
     return 0
 
 
-def _small(work: Path, shards: list[Path], settings: Settings) -> dict[str, Any]:
-    """The small model: rates of both sides, in turns."""
+def _small(
+    work: Path, shards: list[Path], settings: Settings, other: PeerEnvironment | None
+) -> dict[str, Any]:
+    """The small model: rates of all sides, in turns."""
     (work / "small.json").write_text(json.dumps(_SMALL))
     (work / "small.json").rename(work / f"{_SMALL_NAME}.json")
     open_clip.add_model_config(work / f"{_SMALL_NAME}.json")
@@ -135,20 +150,69 @@ def _small(work: Path, shards: list[Path], settings: Settings) -> dict[str, Any]
         for one in loaders
     }
     best = min(tried, key=lambda one: tried[one])
-    figures = _compared(work, model, shards, settings, loader=best, cells=("close", "exact"))
+    turns: dict[str, Peer] = {
+        "peer": lambda out: _peer(model, shards, settings, loader=best, out=out)
+    }
+    told: dict[str, Any] = {}
+    if other is not None:
+        turn, told = _clip_retrieval(other, work, model, shards, settings, loaders=loaders)
+        turns["clip_retrieval"] = turn
+    figures = _compared(work, model, shards, settings, peers=turns, cells=("close", "exact"))
+    if other is not None:
+        told |= {
+            "ratio_vs_clip_retrieval": figures["ratio_close_clip_retrieval"],
+            "ratio_vs_clip_retrieval_range": figures["range_close_clip_retrieval"],
+            "cpu_ratio_clip_retrieval": figures["cpu_close_clip_retrieval"],
+            "clip_retrieval_samples_per_s": figures["clip_retrieval"],
+            "least_cosine_clip_retrieval": figures["cosine_exact_clip_retrieval"],
+        }
     return {
-        "ratio_vs_open_clip": figures["ratio_close"],
-        "ratio_vs_open_clip_range": figures["range_close"],
-        "ratio_exact_pixels": figures["ratio_exact"],
-        "cpu_ratio": figures["cpu_close"],
-        "cpu_ratio_exact_pixels": figures["cpu_exact"],
+        "ratio_vs_open_clip": figures["ratio_close_peer"],
+        "ratio_vs_open_clip_range": figures["range_close_peer"],
+        "ratio_exact_pixels": figures["ratio_exact_peer"],
+        "cpu_ratio": figures["cpu_close_peer"],
+        "cpu_ratio_exact_pixels": figures["cpu_exact_peer"],
         "samples_per_s": figures["ours_close"],
         "samples_per_s_exact": figures["ours_exact"],
         "peer_samples_per_s": figures["peer"],
         "peer_workers_threads": list(best),
-        "least_cosine": figures["cosine_close"],
-        "least_cosine_exact": figures["cosine_exact"],
+        "least_cosine": figures["cosine_close_peer"],
+        "least_cosine_exact": figures["cosine_exact_peer"],
+        **told,
     }
+
+
+def _clip_retrieval(
+    environment: PeerEnvironment,
+    work: Path,
+    model: Path,
+    shards: list[Path],
+    settings: Settings,
+    *,
+    loaders: list[tuple[int, int]],
+) -> tuple[Peer, dict[str, Any]]:
+    """Its turn with the best of its loaders, and what that is."""
+
+    def turn(loader: tuple[int, int], out: Path) -> peer.PeerEmbeddings:
+        return clip_retrieval.embed(
+            environment,
+            model,
+            shards,
+            architecture=_SMALL_NAME,
+            configuration=work / f"{_SMALL_NAME}.json",
+            batch_size=settings.batch_size,
+            workers=loader[0],
+            threads=loader[1],
+            out=out,
+        )
+
+    tried = {one: turn(one, work / "tried").seconds for one in loaders}
+    best = min(tried, key=lambda one: tried[one])
+    told = {
+        "clip_retrieval_workers_threads": list(best),
+        "clip_retrieval_versions": environment.versions(),
+    }
+    return lambda out: turn(best, out), told
 
 
 def _large(work: Path, shards: list[Path], settings: Settings) -> dict[str, Any]:
@@ -156,15 +220,16 @@ def _large(work: Path, shards: list[Path], settings: Settings) -> dict[str, Any]
     model = export_untrained(work / "large", settings.seed, architecture="ViT-B-32")
     loader = (min(1, len(shards)), settings.workers)
     one = Settings(**(asdict(settings) | {"rounds": 1}))
-    figures = _compared(work, model, shards, one, loader=loader, cells=("close", "bf16"))
+    turns: dict[str, Peer] = {"peer": lambda out: _peer(model, shards, one, loader=loader, out=out)}
+    figures = _compared(work, model, shards, one, peers=turns, cells=("close", "bf16"))
     return {
-        "vit_b32_ratio": figures["ratio_close"],
-        "vit_b32_cpu_ratio": figures["cpu_close"],
+        "vit_b32_ratio": figures["ratio_close_peer"],
+        "vit_b32_cpu_ratio": figures["cpu_close_peer"],
         "vit_b32_samples_per_s": figures["ours_close"],
         "vit_b32_peer_samples_per_s": figures["peer"],
-        "vit_b32_least_cosine": figures["cosine_close"],
+        "vit_b32_least_cosine": figures["cosine_close_peer"],
         "vit_b32_bf16_samples_per_s": figures["ours_bf16"],
-        "vit_b32_bf16_least_cosine": figures["cosine_bf16"],
+        "vit_b32_bf16_least_cosine": figures["cosine_bf16_peer"],
     }
 
 
@@ -174,19 +239,21 @@ def _compared(
     shards: list[Path],
     settings: Settings,
     *,
-    loader: tuple[int, int],
+    peers: dict[str, Peer],
     cells: tuple[str, ...],
 ) -> dict[str, Any]:
-    """Rates and least cosines, ours and the peer's by turns."""
-    seconds: dict[str, list[float]] = {"peer": [], **{cell: [] for cell in cells}}
+    """Rates and least cosines, ours and the peers' by turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in (*peers, *cells)}
     of_cpu: dict[str, list[float]] = {name: [] for name in seconds}
-    cosines: dict[str, float] = {}
+    figures: dict[str, Any] = {}
     count = 0
     for number in range(settings.rounds):
-        found = _peer(model, shards, settings, loader=loader, out=work / "peer")
-        seconds["peer"].append(found.seconds)
-        of_cpu["peer"].append(found.cpu_seconds)
-        count = len(found.vectors)
+        vectors: dict[str, dict[str, np.ndarray]] = {}
+        for name, turn in peers.items():
+            found = turn(work / name)
+            seconds[name].append(found.seconds)
+            of_cpu[name].append(found.cpu_seconds)
+            vectors[name], count = found.vectors, found.count
         for cell in cells:
             out = work / f"ours-{cell}"
             shutil.rmtree(out, ignore_errors=True)
@@ -194,20 +261,20 @@ def _compared(
             seconds[cell].append(clock)
             of_cpu[cell].append(cpu)
             if not number:
-                cosines[cell] = _least_cosine(out, found.vectors)
+                for name, theirs in vectors.items():
+                    figures[f"cosine_{cell}_{name}"] = round(_least_cosine(out, theirs), 7)
         print(f"round {number + 1}: {seconds}", file=sys.stderr, flush=True)
-    figures: dict[str, Any] = {"peer": round(count / median(seconds["peer"]), 1)}
+    figures |= {name: round(count / median(seconds[name]), 1) for name in peers}
     for cell in cells:
-        pairs = zip(seconds["peer"], seconds[cell], strict=True)
-        ratios = [theirs / ours for theirs, ours in pairs]
-        cpu_pairs = zip(of_cpu["peer"], of_cpu[cell], strict=True)
-        figures |= {
-            f"ours_{cell}": round(count / median(seconds[cell]), 1),
-            f"ratio_{cell}": round(median(ratios), 3),
-            f"range_{cell}": [round(min(ratios), 3), round(max(ratios), 3)],
-            f"cpu_{cell}": round(median(theirs / ours for theirs, ours in cpu_pairs), 3),
-            f"cosine_{cell}": round(cosines[cell], 7),
-        }
+        figures[f"ours_{cell}"] = round(count / median(seconds[cell]), 1)
+        for name in peers:
+            ratios = [a / b for a, b in zip(seconds[name], seconds[cell], strict=True)]
+            of_cpus = [a / b for a, b in zip(of_cpu[name], of_cpu[cell], strict=True)]
+            figures |= {
+                f"ratio_{cell}_{name}": round(median(ratios), 3),
+                f"range_{cell}_{name}": [round(min(ratios), 3), round(max(ratios), 3)],
+                f"cpu_{cell}_{name}": round(median(of_cpus), 3),
+            }
     return figures
 
 
@@ -282,7 +349,7 @@ def _start(
     settings: Settings,
     *,
     cell: str = "close",
-    rows: int = 8192,
+    rows: int | None = None,
     sender: Any = None,
 ) -> Any:
     # Forked: a kill then falls into the work, not into imports.
@@ -299,7 +366,7 @@ def _work(
     out: Path,
     settings: Settings,
     cell: str,
-    rows: int,
+    rows: int | None,
     sender: Any,
 ) -> None:
     torch.set_num_threads(1)
@@ -310,7 +377,7 @@ def _work(
         paths=tuple(map(str, shards)),
         out=out,
         how=_HOW[cell],
-        rows=min(rows, 1000),
+        rows=rows,
         workers=settings.workers,
     )
     embed_data(opened, request)

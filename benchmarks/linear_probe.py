@@ -3,9 +3,10 @@
 All get the same features, and all do what CLIP did: search for the penalty on a validation part,
 then fit training and validation pictures together. scikit-learn fits with L-BFGS as CLIP's authors
 did (at most 1,000 steps, its default tolerance), for the very penalties that our search asks for;
-CLIP_benchmark runs its own search, AdamW with its defaults. Accuracy is compared with
-scikit-learn's at its default tolerance and, for the chosen penalty and two around it, at a
-tolerance where both have come to the minimum.
+CLIP_benchmark runs its own search, AdamW with its defaults (10 epochs from a rate of 0.1), and
+once more for ten times as long, since the defaults may end far from the minimum. Accuracy is
+compared with scikit-learn's at its default tolerance and, for the chosen penalty and two around it,
+at a tolerance where both have come to the minimum.
 
 Features: random-patch features of CIFAR-10 (cifar10-train-*.tar, cifar10-test-*.tar of --data or
 VLSUITE_BENCH_DATA), an .npz file with train, train_labels, test and test_labels (--features), or
@@ -40,6 +41,9 @@ from eval.probes.sweep import Labelled, Swept, sweep
 _QUICK = {"train_pictures": 2000, "test_pictures": 1000, "filters": 32, "epochs": 2}
 _STEPS = 1000
 _SHARE = 0.2
+
+# CLIP_benchmark's default rate is kept for so many times its epochs.
+_LONGER = 10
 
 
 class Features(NamedTuple):
@@ -153,17 +157,20 @@ def _beside_clip_benchmark(
         for name, part in (("train", features.train), ("val", features.val),
                            ("test", features.test))
     }  # fmt: skip
-    with work_folder("linear_probe", parent=args.work) as folder:
-        found = clip_benchmark.probe(
-            peer, parts, folder=folder, threads=1, epochs=args.epochs, seed=args.seed
-        )
-    print(f"clip_benchmark   top-1 {found.accuracy:.4f}  {found.cpu_s:8.1f} s of CPU")
-    return {
-        "within_interval": interval[0] <= found.accuracy <= interval[1],
-        "speed_ratio_clip_benchmark": found.cpu_s / seconds,
-        "clip_benchmark": found._asdict(),
-        "peer_versions": peer.versions(),
-    }
+    figures: dict[str, Any] = {"peer_versions": peer.versions()}
+    for name, epochs in (("", args.epochs), ("_longer", _LONGER * args.epochs)):
+        with work_folder("linear_probe", parent=args.work) as folder:
+            found = clip_benchmark.probe(
+                peer, parts, folder=folder, threads=1, epochs=epochs, seed=args.seed
+            )
+        top1, used = found.accuracy, found.cpu_s
+        print(f"clip_benchmark   top-1 {top1:.4f}  {epochs} epochs  {used:8.1f} s of CPU")
+        figures |= {
+            f"within_interval{name}": interval[0] <= top1 <= interval[1],
+            f"speed_ratio_clip_benchmark{name}": used / seconds,
+            f"clip_benchmark{name}": {**found._asdict(), "epochs": epochs},
+        }
+    return figures
 
 
 def _accuracy(classifier: Classifier, part: Labelled) -> np.ndarray:

@@ -17,11 +17,13 @@ class PeerEmbeddings(NamedTuple):
     Attributes:
         seconds: by the clock.
         cpu_seconds: of all its processes.
+        count: of the vectors.
     """
 
     vectors: dict[str, np.ndarray]
     seconds: float
     cpu_seconds: float
+    count: int
 
 
 def embed(
@@ -53,4 +55,4 @@ def embed(
     vectors = np.load(out.with_suffix(".npy"))
     names = [f"{Path(key).parent.name}/{Path(key).name}" for key in keys]
     by_name = dict(zip(names, vectors, strict=True))
-    return PeerEmbeddings(by_name, took["seconds"], took["cpu_seconds"])
+    return PeerEmbeddings(by_name, took["seconds"], took["cpu_seconds"], len(vectors))

@@ -11,6 +11,9 @@ IMAGES, TEXTS, BOTH = "images", "texts", "both"
 #: What can be embedded of each sample.
 KINDS = (IMAGES, TEXTS, BOTH)
 
+# Rows of a part by default: enough to amortise its files, few enough to share the work out.
+_LEAST_ROWS, _MOST_ROWS = 256, 8192
+
 
 class Item(NamedTuple):
     """One picture, one text, or a picture with its text.
@@ -85,7 +88,13 @@ class Part(Protocol):
         ...
 
 
-def even_ranges(count: int, most: int) -> list[tuple[int, int]]:
-    """Ranges of nearly equal length that cover ``count`` rows, each of at most ``most``."""
-    parts = -(-count // most)
-    return [(count * i // parts, count * (i + 1) // parts) for i in range(parts)]
+def part_ranges(count: int, most: int | None, *, parts: int) -> list[tuple[int, int]]:
+    """Ranges of nearly equal length that cover ``count`` rows.
+
+    Args:
+        most: rows of each at most; None: about so many ``parts``, each of 256 to 8,192 rows, so
+            that a small set keeps several processes busy and a large one makes few files.
+    """
+    most = most or min(_MOST_ROWS, max(_LEAST_ROWS, -(-count // parts)))
+    number = -(-count // most)
+    return [(count * i // number, count * (i + 1) // number) for i in range(number)]

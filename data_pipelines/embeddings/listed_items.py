@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_pipelines.bounded_files import media_bytes
-from data_pipelines.embeddings.item import Item, Wanted, even_ranges
+from data_pipelines.embeddings.item import Item, Wanted, part_ranges
 from data_pipelines.schema import JsonValue, make_uid
 from data_pipelines.shards.stored_sample import printable
 
 #: Collections that uids are of, as ``data build`` has them.
 FOLDER, TABLE, _TEXTS = "image-folder", "table", "text"
+
+_PARTS = 64  # of a list, which is usually all there is
 
 
 class Listed(NamedTuple):
@@ -80,10 +82,10 @@ class ListedPart:
 
 
 def listed_parts(
-    entries: Sequence[Listed], *, root: Path, key: Path, rows: int, collection: str = FOLDER
+    entries: Sequence[Listed], *, root: Path, key: Path, rows: int | None, collection: str = FOLDER
 ) -> Iterator[ListedPart]:
     """A list in parts of at most ``rows``."""
-    for first, last in even_ranges(len(entries), rows):
+    for first, last in part_ranges(len(entries), rows, parts=_PARTS):
         yield ListedPart(
             root=root,
             key=key,

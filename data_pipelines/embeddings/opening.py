@@ -29,13 +29,13 @@ class Reading:
 
     Attributes:
         kind: what is embedded, of ``item.KINDS``.
-        rows: most items of a part.
+        rows: most items of a part; None: see ``item.part_ranges``.
         image_column: of tables; None takes the first that is usual ("image", "path", ...).
         caption_column: of tables; None takes the first that is usual ("caption", "text", ...).
     """
 
     kind: str
-    rows: int
+    rows: int | None = None
     image_column: str | None = None
     caption_column: str | None = None
 

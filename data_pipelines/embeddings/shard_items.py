@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_pipelines.embeddings.item import Item, Wanted, even_ranges
+from data_pipelines.embeddings.item import Item, Wanted, part_ranges
 from data_pipelines.errors import BadSampleError, DataError
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.stored_rows import cut
 from data_pipelines.shards.stored_sample import StoredSample, printable
+
+_PARTS = 4  # of a shard, of which there are usually many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +49,18 @@ class ShardPart:
             yield _item(StoredSample(key, members, name=whole.name(row)), row, self.shard, wanted)
 
 
-def shard_parts(paths: Iterable[str], *, rows: int) -> Iterator[ShardPart]:
+def shard_parts(paths: Iterable[str], *, rows: int | None) -> Iterator[ShardPart]:
     """All shards behind some paths, in parts of at most ``rows``.
+
+    By default the parts of a shard depend on nothing but the shard: what is stored of it stays good
+    when others come.
 
     Raises:
         ShardError: there are none, or one cannot be read.
     """
     for shard in find_shards(paths):
         index = ShardIndex.open(shard)
-        for first, last in even_ranges(len(index), rows):
+        for first, last in part_ranges(len(index), rows, parts=_PARTS):
             yield ShardPart(shard=shard, first=first, last=last, content=content_of(index))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from data_pipelines.embeddings.item import Item, Wanted, even_ranges
+from data_pipelines.embeddings.item import Item, Wanted, part_ranges
 from data_pipelines.embeddings.listed_items import TABLE
 from data_pipelines.errors import DataError
 from data_pipelines.schema import JsonValue, make_uid
@@ -17,6 +17,7 @@ from data_pipelines.shards.stored_sample import printable
 
 _ROWS = 128  # read at once: each is a whole picture
 _MOST_UID = 256
+_PARTS = 4  # of a table, of which there are usually many
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class BytesPart:
 
 
 def bytes_parts(
-    table: Path, *, image_column: str, caption_column: str | None, rows: int
+    table: Path, *, image_column: str, caption_column: str | None, rows: int | None
 ) -> Iterator[BytesPart]:
     """A table in parts of at most ``rows``.
 
@@ -88,7 +89,7 @@ def bytes_parts(
     with opened_table(table) as file:
         count = file.metadata.num_rows
     found = table.stat()
-    for first, last in even_ranges(count, rows):
+    for first, last in part_ranges(count, rows, parts=_PARTS):
         yield BytesPart(
             table=table,
             image_column=image_column,

@@ -200,6 +200,16 @@ def test_only_what_changed_is_made_again(clip, folder, tmp_path):
     assert _bytes(out) == _bytes(tmp_path / "fewer")
 
 
+def test_small_sets_come_in_parts_enough_for_several_processes(tmp_path):
+    (tmp_path / "texts.txt").write_text("".join(f"text {n}\n" for n in range(1000)))
+    texts = open_parts([str(tmp_path / "texts.txt")], Reading(kind="texts"))
+    assert [part.num_rows for part in texts] == [250] * 4
+    (tmp_path / "texts.txt").write_text("text\n" * 1_000_000)
+    texts = open_parts([str(tmp_path / "texts.txt")], Reading(kind="texts"))
+    assert max(part.num_rows for part in texts) <= 8192
+    assert sum(part.num_rows for part in texts) == 1_000_000
+
+
 def test_other_embeddings_and_other_files_are_kept(clip, folder, tmp_path):
     out = tmp_path / "out"
     _embed(clip, folder, out)

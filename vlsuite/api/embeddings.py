@@ -34,7 +34,8 @@ class EmbedRequest:
     Attributes:
         paths: shards, folders, pictures, lists and tables.
         how: form of the vectors.
-        rows: most items of a part: what a kill can lose in each process.
+        rows: most items of a part: what a kill can lose in each process; None: 256 to 8,192, by the
+            size of the data.
         image_column, caption_column: of tables.
         workers: processes on a CPU, decoding threads on a GPU; None: as many as there are cores.
         device: of a model given by name; None takes a GPU where there is one.
@@ -43,7 +44,7 @@ class EmbedRequest:
     paths: tuple[str, ...]
     out: Path
     how: Embedding = Embedding()
-    rows: int = 8192
+    rows: int | None = None
     image_column: str | None = None
     caption_column: str | None = None
     workers: int | None = None

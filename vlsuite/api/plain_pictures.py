@@ -28,7 +28,6 @@ from vlsuite.batches.close_view import View, view_of
 from vlsuite.errors import ConfigError
 from vlsuite.models.item_batches import Batch, batches
 
-_PART_ROWS = 8192
 _THREADS = 2
 
 Place = str | os.PathLike
@@ -206,7 +205,7 @@ def named(
     progress: MakeProgress | None = None,
 ) -> Iterator[NamedPicture]:
     """See :func:`classify`; one after another."""
-    parts = open_parts(paths, Reading(kind=IMAGES, rows=_PART_ROWS))
+    parts = open_parts(paths, Reading(kind=IMAGES))
     embedder, _ = opened_model(model, device)
     templates = naming.templates or default_templates(naming.names)
     classes = class_embeds(lambda texts: embedder.embed_texts(list(texts)), naming.names, templates)
@@ -244,7 +243,7 @@ def captioned(
     progress: MakeProgress | None = None,
 ) -> Iterator[CaptionedPicture]:
     """See :func:`caption`; one after another."""
-    parts = open_parts(paths, Reading(kind=IMAGES, rows=_PART_ROWS))
+    parts = open_parts(paths, Reading(kind=IMAGES))
     writer = _writer(model, device, settings)
 
     def look(batch: Batch) -> list[CaptionedPicture]:

@@ -52,9 +52,10 @@ class EmbedOptions:
         "items of a forward pass (default: 32 on a CPU, 256 on a GPU)", default=None,
         reader=positive,
     )  # fmt: skip
-    rows_per_part: int = option(
-        "most items of a file; a kill loses at most so many a process", default=8192,
-        reader=positive,
+    rows_per_part: int | None = option(
+        "most items of a file; a kill loses at most so many a process (default: 256 to 8,192, by "
+        "the size of the data)",
+        default=None, reader=positive,
     )  # fmt: skip
     image_column: str | None = option(
         "of tables: pictures or their paths (default: image, jpg, path, ...)", default=None
