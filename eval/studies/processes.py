@@ -47,7 +47,7 @@ def task_pool(jobs: int, *, threads: int, preload: Sequence[str]) -> ProcessPool
 def _begin() -> None:
     """In the new process: the imports, which it shares with the others, hold no garbage.
 
-    To look for some would copy all their pages: 0.3 s and 100 MB a process.
+    To look for some would copy all their pages, in 0.3 s a time.
     """
     gc.freeze()
     end_with_parent()
