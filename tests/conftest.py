@@ -44,8 +44,9 @@ hook._optimized_cache_from_source = _own_names_for_checked_modules(
 )
 
 
-def pytest_collection_finish() -> None:
-    """From here on garbage is collected, but not looked for in what the imports made."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Collection is over. From here on garbage is collected, but not looked for in what the imports made."""
     gc.freeze()
     gc.enable()
 
