@@ -46,7 +46,7 @@ hook._optimized_cache_from_source = _own_names_for_checked_modules(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop() -> None:
-    """Collection is over. From here on garbage is collected, but not looked for in what the imports made."""
+    """Garbage is collected again, but not looked for in what the imports made."""
     gc.freeze()
     gc.enable()
 
