@@ -43,7 +43,7 @@ from benchmarks.support.report import finish
 from data_pipelines.embeddings.folder import open_embeddings
 from data_pipelines.errors import UserError
 from vlsuite.api.embeddings import EmbedRequest, embed_data
-from vlsuite.models.embed_parts import Embedding
+from vlsuite.models.embedding import Embedding
 from vlsuite.models.opening import open_model
 
 _SMALL: dict[str, Any] = {

@@ -33,9 +33,10 @@ from benchmarks.support.program import run_as_program
 from benchmarks.support.report import finish
 from benchmarks.support.timed_process import work_folder
 from eval.metrics.intervals import wilson_score
-from eval.probes.linear_probe import SWEEP_TOLERANCE, TOLERANCE
+from eval.probes.linear_probe import TOLERANCE
 from eval.probes.logistic import Classifier, LogisticProblem, places
 from eval.probes.preconditioned import Stopping
+from eval.probes.probe import SWEEP_TOLERANCE
 from eval.probes.sweep import Labelled, Swept, sweep
 
 _QUICK = {"train_pictures": 2000, "test_pictures": 1000, "filters": 32, "epochs": 2}

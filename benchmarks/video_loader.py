@@ -87,7 +87,7 @@ def _built(shard: Path, folder: Path, settings: Settings) -> dict[str, Path]:
     for name, own in _SETS.items():
         frames = settings.packed if own.get("store") == "frames" else None
         chosen: dict[str, Any] = {**own, **({} if frames is None else {"frames": frames})}
-        source = VideoSource(root=videos, **chosen)
+        source = VideoSource(path=videos, **chosen)
         source.build(Target(out_dir=folder / name))
         found[name] = folder / name
     return found

@@ -1,4 +1,4 @@
-"""Pictures of one thing on nothing: cut out by their alpha, trimmed, of one size."""
+"""Pictures of one thing on nothing: cut out by their alpha, of one size, and laid over others."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -39,3 +39,35 @@ def cut_out(data: bytes, *, side: int) -> UInt8[np.ndarray, "height width 4"]:
     if not _MIN_SHARE <= share <= _MAX_SHARE or (corners >= 255 - CLEAR).all():
         raise BadSampleError("picture is not cut out", "")
     return pixels
+
+
+def turned(
+    pixels: UInt8[np.ndarray, "height width 4"],
+    longest: int,
+    angle: float,
+    *,
+    resampling: Image.Resampling,
+) -> UInt8[np.ndarray, "rows columns 4"]:
+    """A cut-out at a size, turned: RGB multiplied by alpha, and alpha.
+
+    Args:
+        longest: its longer side before it is turned, in pixels.
+        angle: in degrees, counter-clockwise.
+        resampling: of the size.
+    """
+    height, width = pixels.shape[:2]
+    scale = max(longest, 1) / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Premultiplied, or the colour of what cannot be seen bleeds into the edges.
+    picture = Image.fromarray(pixels).convert("RGBa").resize(size, resampling)
+    if angle:
+        picture = picture.rotate(angle, Image.Resampling.BILINEAR, expand=True)
+    return np.asarray(picture)
+
+
+def blend(
+    below: UInt8[np.ndarray, "rows columns 3"], own: UInt8[np.ndarray, "rows columns 4"]
+) -> None:
+    """Lay a premultiplied picture over a part of a canvas of its size, which is changed."""
+    rest = 255 - own[..., 3:].astype(np.uint16)
+    below[:] = np.minimum(own[..., :3] + (below.astype(np.uint16) * rest + 127) // 255, 255)

@@ -38,7 +38,9 @@ class FileCaptions:
             DataError: no folder, no place of the class, or no such origin of captions.
         """
         if not self.root.is_dir():
-            raise DataError(f"{what} folder {self.root} does not exist, or is a file; check --root")
+            raise DataError(
+                f"{what} folder {self.root} does not exist, or is a file; check the path"
+            )
         if "{c}" not in self.template:
             raise DataError(f"--template {self.template!r} lacks {{c}}, the place of the class")
         if self.captions not in CAPTIONS_FROM:

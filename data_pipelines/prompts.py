@@ -17,6 +17,9 @@ SIMPLE_TEMPLATES = (
     "a {c}.",
 )
 
+#: Names of the sets of prompts that can be chosen; ``eval.zero_shot.templates`` has their texts.
+TEMPLATE_SETS = ("simple", "cifar10", "imagenet", "imagenet-simple")
+
 _WORDNET_ID = re.compile(r"n\d{8}")
 
 

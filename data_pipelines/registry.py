@@ -112,6 +112,15 @@ class Registry(Generic[T]):
         plugins.load_installed()
         return sorted(self._entries.keys() | self._modules().keys())
 
+    def refuse_unknown(self, name: str) -> None:
+        """Say that there is no such name, without importing what there is.
+
+        Raises:
+            UnknownNameError: no such name (the message lists the closest ones).
+        """
+        if name not in self.names():
+            raise UnknownNameError(self._why_not(name))
+
     def listed(self) -> list[Listed]:
         """All names with their components; imports their modules, and survives broken ones."""
         plugins.load_installed()

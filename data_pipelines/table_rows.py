@@ -93,7 +93,7 @@ class TableColumns:
                 f"{', '.join(TABLE_SUFFIXES)}; rename or convert the table"
             )
         if not self.table.is_file():
-            raise DataError(f"table {self.table} does not exist; check --table")
+            raise DataError(f"table {self.table} does not exist; check the path")
         if suffix == _JSON_LINES:
             return self._json_lines(skips)
         return self._parquet(skips) if suffix == _PARQUET else self._separated(skips)

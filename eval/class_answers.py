@@ -6,13 +6,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor
+from jaxtyping import Int64
 
 from data_pipelines.schema import JsonValue
 from eval.errors import EvaluationError
-from eval.metrics.ranking import SCORES_AT_A_TIME, score_slices
 from eval.results import EvalResult, PerUnit
 
 _KEY = "answers"
@@ -49,18 +46,6 @@ class ClassAnswers(NamedTuple):
         pairs = zip(self.right[wrong].tolist(), self.given[wrong].tolist(), strict=True)
         counted = Counter(pairs)
         return sorted(((*pair, n) for pair, n in counted.items()), key=lambda c: (-c[2], c[:2]))
-
-
-def first_classes(
-    embeds: Float[Tensor, "images embed_dim"], prototypes: Float[Tensor, "classes embed_dim"]
-) -> Int64[np.ndarray, " images"]:
-    """The class that each picture is nearest to; of equally near ones the lowest number."""
-    found = []
-    for _, scores in score_slices(embeds, prototypes, SCORES_AT_A_TIME):
-        is_best = scores == scores.amax(dim=1, keepdim=True)
-        numbers = torch.arange(scores.shape[1], device=scores.device)
-        found.append(torch.where(is_best, numbers, scores.shape[1]).amin(dim=1))
-    return torch.cat(found).cpu().numpy()
 
 
 def without_answers(result: EvalResult) -> EvalResult:

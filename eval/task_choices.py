@@ -15,22 +15,9 @@ from data_pipelines.registry import Registry
 from data_pipelines.settings import apply_overrides
 from eval.data.dataset import EvalDataset
 from eval.errors import EvaluationError
+from eval.task_registry import TASK_PACKAGES
 
 Options = TypeVar("Options")
-
-#: Where the tasks of this suite are.
-TASK_PACKAGES = (
-    "eval.zero_shot",
-    "eval.matching",
-    "eval.generation",
-    "eval.probes",
-    "eval.robustness",
-    "eval.safety",
-    "eval.omnibench",
-    "eval.xmai",
-    "eval.video",
-    "eval.detection",
-)
 
 #: Dataclasses of the choices of single tasks, by group; every field has a default.
 task_options: Registry[type] = Registry(

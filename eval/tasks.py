@@ -6,11 +6,12 @@ from typing import Literal, Protocol, runtime_checkable
 
 from data_pipelines.errors import UnknownNameError
 from data_pipelines.registry import Registry
+from eval import task_registry
 from eval.capabilities import EMBEDS, Capability
 from eval.contract import Benchmark
 from eval.data.dataset import EvalDataset
 from eval.data.rows import LABELLED, Annotation, NeededRows
-from eval.task_choices import TASK_PACKAGES, TaskChoices
+from eval.task_choices import TaskChoices
 
 #: General choices that not every task uses; "classes" are class names and templates.
 Choice = Literal[
@@ -98,7 +99,7 @@ class StatesFacts(Protocol):
         ...
 
 
-registry: Registry[TaskKind] = Registry("evaluation task", package=TASK_PACKAGES)
+registry: Registry[TaskKind] = task_registry.registry
 
 
 def facts_of(benchmark: Benchmark) -> TaskFacts:

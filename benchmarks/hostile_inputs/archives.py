@@ -41,7 +41,7 @@ def paths_that_lead_out(place: Place) -> list[str]:
     names = ("../../out", "/tmp/out", "a/../../../out", "..\\out", "a\0b", "~/out")
     write(place.inputs / "a.tar", tar_of({f"{n}.png": _picture() for n in names} | _good()))
     shards = str(place.inputs)
-    return ["data", "build", "shards", "--shards", shards, "--out", str(place.target)]
+    return ["data", "build", "shards", shards, "--out", str(place.target)]
 
 
 @hostile("archives")

@@ -134,7 +134,7 @@ def _built(name: str) -> Hostile:
         for file, data in _members(_FILES[name]()).items():
             write(place.inputs / file, data)
         table = write(place.inputs / "pairs.csv", "path,caption\n000.png,hostile\n001.png,good\n")
-        return ["data", "build", "table", "--table", str(table), "--out", str(place.target)]
+        return ["data", "build", "table", str(table), "--out", str(place.target)]
 
     return make
 

@@ -87,7 +87,7 @@ def _table(name: str, content: bytes | str) -> Hostile:
     def make(place: Place) -> list[str]:
         write(place.inputs / "a.png", picture())
         table = write(place.inputs / name, content)
-        return ["data", "build", "table", "--table", str(table), "--out", str(place.target)]
+        return ["data", "build", "table", str(table), "--out", str(place.target)]
 
     return make
 
@@ -140,7 +140,7 @@ def _coco(name: str, content: str) -> Hostile:
     def make(place: Place) -> list[str]:
         table = write(place.inputs / f"{name}.json", content)
         return [
-            "data", "build", "coco", "--annotations", str(table), "--images", str(place.inputs),
+            "data", "build", "coco", str(table), "--images", str(place.inputs),
             "--out", str(place.target),
         ]  # fmt: skip
 

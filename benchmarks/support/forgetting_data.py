@@ -109,7 +109,7 @@ def _draw(out: Path, sprites: Sequence[Path], sizes: Sizes, *, own: bool) -> Non
         largest=48,
         side=sizes.side,
         teacher_side=32,
-        sprites=tuple(map(str, sprites)),
+        cut_outs=tuple(map(str, sprites)),
         seed=int(own),
     )
     source.build(Target(out_dir=out, overwrite=out.exists()))

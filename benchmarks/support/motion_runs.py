@@ -58,7 +58,7 @@ class MotionRuns:
         """Clips and a tokenizer of their captions, where they are not there yet."""
         if not (self.data / "manifest.json").exists():
             self.vlsuite(
-                "data", "build", "motion", "--clips", asked.clips, "--test", asked.test,
+                "data", "build", "motion", "--train", asked.clips, "--test", asked.test,
                 "--validation", asked.validation, "--frames", asked.frames, "--side", asked.side,
                 "--sprites", asked.sprites, *(("--kinds", asked.kinds) if asked.kinds else ()),
                 "--gop", asked.gop, "--out", self.data,

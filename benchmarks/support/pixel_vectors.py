@@ -16,7 +16,7 @@ _SIDE = 24  # pixels
 class PixelModel:
     """Pictures of 24 x 24 pixels, white being nothing, as unit vectors.
 
-    Satisfies ``vlsuite.models.score_shards.Scorer`` as far as pictures go.
+    Satisfies ``vlsuite.models.embedding.PairEmbedder`` as far as pictures go.
     """
 
     fingerprint = f"pixels of {_SIDE} x {_SIDE}, less white"

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Float32, Int64
 from data_pipelines.curation.close_vectors import VectorsByCell
 from data_pipelines.curation.vector_cells import BLOCK, Workers
 from data_pipelines.schema import JsonValue
+from data_pipelines.wilson import wilson_interval
 
 _BAND, _BANDS = 0.01, 4
+_QUANTILE = 1.96  # of an interval of 95%
 
 
 class Nearest(NamedTuple):
@@ -73,17 +75,10 @@ def recall_by_band(nearest: Nearest, *, threshold: float) -> list[JsonValue]:
             "samples": number,
         }
         if number:
-            row |= {"recall": compared / number, "interval": interval(compared, number)}
+            limits = wilson_interval(compared, number, quantile=_QUANTILE)
+            row |= {"recall": compared / number, "interval": list(limits)}
         rows.append(row)
     return rows
-
-
-def interval(hits: int, number: int) -> list[JsonValue]:
-    """95% interval of a share (Wilson 1927, with the normal quantile 1.96)."""
-    share, z2 = hits / number, 1.96**2
-    middle = (share + z2 / (2 * number)) / (1 + z2 / number)
-    half = (z2 * (share * (1 - share) / number + z2 / (4 * number**2))) ** 0.5 / (1 + z2 / number)
-    return [0.0 if not hits else middle - half, 1.0 if hits == number else middle + half]
 
 
 def _are_compared(

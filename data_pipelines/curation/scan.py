@@ -48,12 +48,12 @@ def scan(
         DataError: shards share a name, or the folder cannot be written.
         ConfigError: what is asked for needs a library that is not installed.
     """
-    shards, folder = prepared(paths, out_dir)
     identity = settings.identity()
-    remove_unfinished(folder / SAMPLES)
-    drop_table(folder)
-    found = scanned(shards, folder, settings, Workers(processes=workers, ray=ray), progress)
-    return finish_table(folder, found, identity)
+    with prepared(paths, out_dir) as (shards, folder):
+        remove_unfinished(folder / SAMPLES)
+        drop_table(folder)
+        found = scanned(shards, folder, settings, Workers(processes=workers, ray=ray), progress)
+        return finish_table(folder, found, identity)
 
 
 def scan_share(
@@ -72,10 +72,10 @@ def scan_share(
     Raises:
         ShardError, DataError, ConfigError: as ``scan``.
     """
-    shards, folder = prepared(paths, out_dir)
-    drop_table(folder)
     own = Workers(processes=workers)
-    return report_of(folder, scanned(share.of(shards), folder, settings, own, progress))
+    with prepared(paths, out_dir) as (shards, folder):
+        drop_table(folder)
+        return report_of(folder, scanned(share.of(shards), folder, settings, own, progress))
 
 
 def merge_shares(
@@ -96,11 +96,11 @@ def merge_shares(
         DataError: parts are missing, of other settings, or older than their shards; the message
             names them.
     """
-    shards, folder = prepared(paths, out_dir)
     identity = settings.identity()
     own = Workers(processes=workers)
-    found = scanned(shards, folder, settings, own, progress, only_stored=True)
-    missing = [number for number, one in enumerate(found) if one.is_missing]
-    refuse_missing(missing, list(map(name_of, shards)), folder=folder, world=world)
-    remove_unfinished(folder / SAMPLES)
-    return finish_table(folder, found, identity)
+    with prepared(paths, out_dir) as (shards, folder):
+        found = scanned(shards, folder, settings, own, progress, only_stored=True)
+        missing = [number for number, one in enumerate(found) if one.is_missing]
+        refuse_missing(missing, list(map(name_of, shards)), folder=folder, world=world)
+        remove_unfinished(folder / SAMPLES)
+        return finish_table(folder, found, identity)

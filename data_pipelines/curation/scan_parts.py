@@ -3,7 +3,8 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from data_pipelines.curation.scan_shard import (
 )
 from data_pipelines.errors import DataError, ShardError
 from data_pipelines.shards.atomic import make_folder, write_file
+from data_pipelines.shards.new_folders import no_empty_folders
 from data_pipelines.shards.shard_set import Shard
 from data_pipelines.subsets.pool import shards_at
 from data_pipelines.workers.shared_storage import await_file
@@ -50,18 +52,22 @@ class ScanReport:
     verdicts: dict[str, int]
 
 
+@contextmanager
 def prepared(
     paths: str | Path | Iterable[str | Path], out_dir: Path | None
-) -> tuple[list[Shard], Path]:
+) -> Iterator[tuple[list[Shard], Path]]:
     """The shards and the folder of their table, which is made where it is missing.
+
+    Where the block fails before anything is in the folder, it goes again.
 
     Raises:
         ShardError: there are no shards.
         DataError: some share a name, or the folder cannot be made.
     """
     shards, folder = located(paths, out_dir)
-    make_folder(folder / SAMPLES)
-    return shards, folder
+    with no_empty_folders(folder):
+        make_folder(folder / SAMPLES)
+        yield shards, folder
 
 
 def located(

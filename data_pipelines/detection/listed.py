@@ -192,7 +192,7 @@ def _content(path: Path) -> dict[str, Any]:
     try:
         content = read_json(path, most_bytes=_MOST_BYTES, most_values=_MOST_VALUES)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check --annotations") from None
+        raise DataError(f"{path} does not exist; check the path") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is no readable JSON: {error}") from error
     found = content if isinstance(content, dict) else {}

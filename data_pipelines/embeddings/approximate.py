@@ -20,6 +20,7 @@ from data_pipelines.embeddings.index_tuning import (
     IVF,
     IndexChoice,
     Recall,
+    cosines_of,
     lists_of,
     look_at,
     questions_for,
@@ -85,7 +86,11 @@ class ApproximateIndex:
         """
         _, numbers = self._index.search(np.ascontiguousarray(queries), k)
         rows = rows_of(numbers, len(embeddings), self.recall.added_last)
-        return _rescored(embeddings, self.choice.kind, queries, rows)
+        # best first by the stored vectors: an index keeps rounded ones
+        cosines = cosines_of(embeddings, self.choice.kind, queries, rows)
+        order = np.lexsort((rows, -cosines), axis=-1)
+        best = (np.take_along_axis(one, order, axis=-1) for one in (rows, cosines))
+        return Nearest(*best)
 
 
 def build_index(embeddings: Embeddings, choice: IndexChoice, folder: Path) -> ApproximateIndex:
@@ -177,19 +182,6 @@ def _training_rows(count: int) -> Int64[np.ndarray, " rows"]:
     """Evenly spaced."""
     wanted = min(count, max(1, lists_of(count) * _TRAINING))
     return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
-
-
-def _rescored(embeddings: Embeddings, kind: str, queries: np.ndarray, rows: np.ndarray) -> Nearest:
-    """Best first by the stored vectors; an index keeps rounded ones."""
-    wanted = np.unique(rows[rows >= 0])
-    vectors = sampled(embeddings, kind, wanted)
-    ordered, cosines = np.full_like(rows, -1), np.full(rows.shape, -np.inf, dtype=np.float32)
-    for query, found in enumerate(rows):
-        own = found[found >= 0]
-        values = vectors[np.searchsorted(wanted, own)] @ queries[query]
-        order = np.lexsort((own, -values))
-        ordered[query, : len(own)], cosines[query, : len(own)] = own[order], values[order]
-    return Nearest(ordered, cosines)
 
 
 def _store(index: Any, folder: Path) -> None:

@@ -5,6 +5,9 @@ at ``k`` against all vectors reaches that, by the lower end of its interval. It 
 stored texts where pictures are searched and there are texts, since texts lie elsewhere than
 pictures; else on vectors of the same kind that are put into the index only then, since what is in
 it is found more easily (HNSW: 0.99 in place of 0.97).
+
+A vector counts as found where it is as near as the k-th nearest: of many equal vectors, such as
+captions that repeat, an index may find others than those that come first in order.
 """
 
 import math
@@ -21,6 +24,7 @@ from data_pipelines.errors import ConfigError, DataError
 IVF, HNSW = "ivf", "hnsw"
 
 _QUERIES = 200  # that the recall is measured with
+_ROUNDING = 1e-6  # of a cosine, by the order in which it is summed
 
 
 class Recall(NamedTuple):
@@ -99,21 +103,14 @@ def tuned(index: Any, embeddings: Embeddings, choice: IndexChoice, asked: Questi
         DataError: the recall cannot be reached.
     """
     queries, last = asked.vectors, asked.added_last
-    wanted = _but(
-        nearest(embeddings.vectors(choice.kind), queries, choice.k + len(last)).rows, last
-    )
+    wanted = _limits(embeddings, choice, asked)
     looked_at, most = 1, lists_of(len(embeddings)) if choice.name == IVF else 4096
     while True:
         look_at(index, choice.name, looked_at)
         _, numbers = index.search(queries, choice.k)
-        found = _but(rows_of(numbers, len(embeddings), last), ())
-        shares = np.array(
-            [
-                len(set(a) & set(b[: choice.k])) / max(1, min(choice.k, len(b)))
-                for a, b in zip(found, wanted, strict=True)
-            ]
-        )
-        recall = _share(shares, looked_at, asked)
+        rows = rows_of(numbers, len(embeddings), last)
+        is_near = cosines_of(embeddings, choice.kind, queries, rows) >= wanted.cosines[:, None]
+        recall = _share(is_near.sum(axis=1) / wanted.counts, looked_at, asked)
         is_whole = looked_at >= most
         if recall.low >= choice.recall or (is_whole and recall.share >= choice.recall):
             return recall
@@ -123,6 +120,26 @@ def tuned(index: Any, embeddings: Embeddings, choice: IndexChoice, asked: Questi
                 f"{choice.recall}; search exactly, or ask for less by --recall"
             )
         looked_at = min(2 * looked_at, most)
+
+
+class _Limits(NamedTuple):
+    """Of each query: cosine of the last of the nearest, and how many of these there are."""
+
+    cosines: Float64[np.ndarray, " queries"]
+    counts: Int64[np.ndarray, " queries"]
+
+
+def _limits(embeddings: Embeddings, choice: IndexChoice, asked: Questions) -> _Limits:
+    """The nearest of all vectors but the questions' own."""
+    last = asked.added_last
+    found = nearest(embeddings.vectors(choice.kind), asked.vectors, choice.k + len(last))
+    is_other = (found.rows >= 0) & ~np.isin(found.rows, last)
+    own = [
+        row[known][: choice.k].astype(np.float64)
+        for row, known in zip(found.cosines, is_other, strict=True)
+    ]
+    cosines = np.array([one[-1] if len(one) else np.inf for one in own])
+    return _Limits(cosines - _ROUNDING, np.array([max(1, len(one)) for one in own]))
 
 
 def rows_of(numbers: np.ndarray, count: int, added_last: tuple[int, ...]) -> np.ndarray:
@@ -146,6 +163,22 @@ def sampled(
     return np.concatenate(found)
 
 
+def cosines_of(
+    embeddings: Embeddings,
+    kind: str,
+    queries: Float32[np.ndarray, "queries embed_dim"],
+    rows: Int64[np.ndarray, "queries k"],
+) -> Float32[np.ndarray, "queries k"]:
+    """Of the stored vectors that each query found; -inf in places (-1) that have none."""
+    wanted = np.unique(rows[rows >= 0])
+    vectors = sampled(embeddings, kind, wanted)
+    cosines = np.full(rows.shape, -np.inf, dtype=np.float32)
+    for query, own in enumerate(rows):
+        known = own >= 0
+        cosines[query, known] = vectors[np.searchsorted(wanted, own[known])] @ queries[query]
+    return cosines
+
+
 def look_at(index: Any, name: str, number: int) -> None:
     """Set how many lists or neighbours an index looks at."""
     if name == HNSW:
@@ -161,9 +194,3 @@ def _share(shares: Float64[np.ndarray, " queries"], looked_at: int, asked: Quest
         round(number, 5) for number in (mean, max(0.0, mean - spread), min(1.0, mean + spread))
     )
     return Recall(share, low, high, looked_at, asked.told, asked.added_last)
-
-
-def _but(rows: np.ndarray, others: tuple[int, ...]) -> list[list[int]]:
-    """Rows that were found, without some and without places that have none."""
-    left_out = {-1, *others}
-    return [[row for row in found if row not in left_out] for found in rows.tolist()]

@@ -253,7 +253,7 @@ def writing_alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         release(lock)
-        if (folder / ABOUT).is_file():
+        if (folder / ABOUT).is_file() or not any((folder / NOTES).iterdir()):
             (folder / _LOCK).unlink(missing_ok=True)
 
 

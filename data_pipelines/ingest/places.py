@@ -20,6 +20,7 @@ from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.folder import MARKER_NAME, owned
 from data_pipelines.shards.manifest import MANIFEST_NAME
+from data_pipelines.shards.new_folders import no_empty_folders
 
 _STATE, _ROWS, _LISTS, _PLAN = "ingest", "rows", "list", "plan.json"
 
@@ -98,7 +99,7 @@ def owned_places(
         DataError: another process writes there; the folder holds other files, or an ingest of other
             lists or settings; or it cannot be written.
     """
-    with owned(folder):
+    with no_empty_folders(folder), owned(folder):
         _refuse_foreign(folder)
         make_folder(folder / _STATE)
         text = json.dumps(identity, sort_keys=True, ensure_ascii=True)
@@ -112,7 +113,13 @@ def owned_places(
         if not places.plan_file.exists():
             plan = {"tool": "vlsuite", "digest": places.plan, **identity}
             write_file(places.plan_file, f"{json.dumps(plan, indent=1)}\n".encode())
-        yield places
+        try:
+            yield places
+        except BaseException:
+            if not _holds_shards(folder):  # nothing was fetched: a wrong column, a broken list
+                _drop(folder)
+                (folder / MARKER_NAME).unlink(missing_ok=True)
+            raise
 
 
 def _refuse_foreign(folder: Path) -> None:

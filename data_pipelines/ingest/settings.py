@@ -96,7 +96,7 @@ class PictureSettings:
         image_size: pixels of the side that resize_mode speaks of.
         resize_mode: no; keep_ratio (shorter side), keep_ratio_largest (longer side), center_crop
             (shorter side, then a square), border (longer side, then a white square).
-        resize_only_if_bigger: leave smaller pictures at their size.
+        resize_only_if_bigger: leave smaller pictures at their size (default: they are left).
         upscale_interpolation: filter for smaller pictures.
         downscale_interpolation: filter for larger ones; area is nearly the mean of what it covers.
         encode_format: of the stored pictures.
@@ -148,7 +148,8 @@ class FetchSettings:
     Args:
         user_agent_token: our name to servers, which robots.txt and X-Robots-Tag may speak of.
         contact: address of a page or a mailbox, told to servers beside the name.
-        robots: ask each host's robots.txt before the first request to it, and heed it.
+        robots: ask each host's robots.txt before the first request to it, and heed it (default: it
+            is heeded).
         disallowed_header_directives: of X-Robots-Tag, separated by commas; a picture with one of
             them is not stored. "none" heeds none (TDM-Reservation neither).
         allow_private: ask private, loopback and link-local addresses too.
@@ -188,10 +189,12 @@ class FetchSettings:
         for name, least in (("max_bytes", 1), ("connections", 1), ("host_connections", 1)):
             if getattr(self, name) < least:
                 raise ConfigError(f"--{name.replace('_', '-')} must be {least} or more")
-        if self.timeout <= 0 or self.retries < 0 or self.max_wait < 0 or self.host_rate < 0:
-            raise ConfigError(
-                "--timeout must be above 0; --retries, --max-wait and --host-rate 0 or more"
-            )
+        if not self.timeout > 0:
+            raise ConfigError(f"--timeout {self.timeout:g}: give seconds, more than 0")
+        for name in ("retries", "max_wait", "host_rate"):
+            if not getattr(self, name) >= 0:
+                flag = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{flag} {getattr(self, name):g}: give 0 or more")
 
     @cached_property
     def directives(self) -> frozenset[str]:

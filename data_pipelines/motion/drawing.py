@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from data_pipelines.cut_outs import blend, turned
 from data_pipelines.motion.scene import Frame, Pose
 from data_pipelines.motion.sprites import Sprite
 
@@ -31,7 +32,9 @@ def draw_frames(
         for pose in frame:
             look = (pose.actor, round(pose.size * side), round(pose.angle, 3))
             if look not in looks:
-                looks[look] = _look(cast[pose.actor], look[1], pose.angle)
+                looks[look] = turned(
+                    cast[pose.actor].pixels, look[1], -pose.angle, resampling=Image.Resampling.BOX
+                )
             _lay(canvas, looks[look], pose)
         drawn[frame] = canvas
     return np.stack([drawn[frame] for frame in frames])
@@ -44,18 +47,6 @@ def draw_background(rng: np.random.Generator, side: int) -> UInt8[np.ndarray, "s
     colours = np.clip(base + rng.integers(-64, 65, size=(patches, patches, 3)), 0, 255)
     small = Image.fromarray(colours.astype(np.uint8))
     return np.asarray(small.resize((side, side), Image.Resampling.BILINEAR)).copy()
-
-
-def _look(sprite: Sprite, longest: int, angle: float) -> UInt8[np.ndarray, "height width 4"]:
-    """The sprite at a size in pixels, turned clockwise."""
-    height, width = sprite.pixels.shape[:2]
-    scale = max(longest, 1) / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # Premultiplied, or the colour of what cannot be seen bleeds into the edges.
-    picture = Image.fromarray(sprite.pixels).convert("RGBa").resize(size, Image.Resampling.BOX)
-    if angle:
-        picture = picture.rotate(-angle, Image.Resampling.BILINEAR, expand=True)
-    return np.asarray(picture)
 
 
 def _lay(
@@ -72,6 +63,4 @@ def _lay(
     if rows.start >= rows.stop or columns.start >= columns.stop:
         return
     own = look[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-    rest = 255 - own[..., 3:].astype(np.uint16)
-    below = canvas[rows, columns].astype(np.uint16)
-    canvas[rows, columns] = np.minimum(own[..., :3] + (below * rest + 127) // 255, 255)
+    blend(canvas[rows, columns], own)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from data_pipelines.cut_outs import blend, turned
 from data_pipelines.scenes.sprites import Sprite
 
 #: Alpha from which a pixel belongs to a mask.
@@ -38,23 +39,14 @@ def draw_look(sprite: Sprite, longest: int, rng: np.random.Generator) -> Look:
     angle = float(rng.uniform(-_TURN, _TURN))
     is_flipped = rng.random() < 0.5
     lit = _lit(sprite.pixels, rng)
-    height, width = lit.shape[:2]
-    scale = longest / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    # premultiplied, or the colour of what cannot be seen bleeds into the edges
-    picture = Image.fromarray(lit[:, ::-1] if is_flipped else lit).convert("RGBa")
-    picture = picture.resize(size, Image.Resampling.BICUBIC)
-    turned = np.asarray(picture.rotate(angle, Image.Resampling.BILINEAR, expand=True))
-    return _trimmed(turned)
+    facing = lit[:, ::-1] if is_flipped else lit
+    return _trimmed(turned(facing, longest, angle, resampling=Image.Resampling.BICUBIC))
 
 
 def lay(canvas: UInt8[np.ndarray, "rows columns 3"], look: Look, left: int, top: int) -> None:
     """Blend a look into a canvas that holds it, its upper left corner at (left, top)."""
     height, width = look.pixels.shape[:2]
-    below = canvas[top : top + height, left : left + width]
-    rest = 255 - look.pixels[..., 3:].astype(np.uint16)
-    own = look.pixels[..., :3]
-    below[:] = np.minimum(own + (below.astype(np.uint16) * rest + 127) // 255, 255)
+    blend(canvas[top : top + height, left : left + width], look.pixels)
 
 
 def _lit(

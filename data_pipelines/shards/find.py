@@ -2,19 +2,18 @@
 
 import glob
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 import braceexpand
 
 from data_pipelines.errors import ShardError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
+from data_pipelines.looks import holds
 from data_pipelines.shards.folder import BUILD_SUFFIX, MARKER_NAME, unfinished_place
 from data_pipelines.shards.manifest import MANIFEST_NAME
 
 #: Suffixes of tables of pairs, which others train from.
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
-_MOST_LOOKED_AT = 1000  # files of a folder without shards
 
 
 def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
@@ -45,10 +44,9 @@ def find_shards(paths: str | Path | Iterable[str | Path]) -> list[Path]:
 
 def _advice(path: Path) -> str:
     """What to do about a path without shards."""
-    inside = islice(path.rglob("*"), _MOST_LOOKED_AT) if path.is_dir() else ()
-    if any(one.suffix.lower().lstrip(".") in FORMAT_OF_SUFFIX for one in inside):
+    if holds(path, {f".{suffix}" for suffix in FORMAT_OF_SUFFIX}):
         return (
-            "it holds pictures, so make shards of them: vlsuite data build image-folder --root "
+            "it holds pictures, so make shards of them: vlsuite data build image-folder "
             f"{path} --out DIR"
         )
     return "check the path or pattern"
@@ -100,7 +98,7 @@ def _refuse_table(path: Path) -> None:
     """A table of pairs is given where shards belong: say how these are made of it."""
     if path.suffix.lower() in _TABLES:
         raise ShardError(
-            f"{path} is a table, not a shard; make shards of it: vlsuite data build table --table "
+            f"{path} is a table, not a shard; make shards of it: vlsuite data build table "
             f"{path} --out DIR (--help says how columns are named), then name DIR"
         )
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from data_pipelines.bounded_json import read_annotations
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image
+from data_pipelines.looks import has_keys
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
@@ -25,12 +26,19 @@ class CocoCaptions(Source):
 
     HELP: ClassVar[str] = "COCO captions JSON with its folder of images"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build coco --annotations captions_val2017.json --images val2017 "
+        "vlsuite data build coco captions_val2017.json --images val2017 "
         "--layout benchmark --split test --out data/coco"
     )
 
-    annotations: Path = option("the captions JSON")
-    images: Path = option("folder of the image files")
+    annotations: Path = option(
+        "the captions JSON", positional=True, metavar="ANNOTATIONS", formerly="--annotations"
+    )
+    images: Path = option("folder of the image files", metavar="DIR")
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return has_keys(path, "images", "annotations", "image_id", "caption")
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """One sample an image with all its captions, in the order of the list of images."""
@@ -57,7 +65,7 @@ class CocoCaptions(Source):
         try:
             content = read_annotations(self.annotations)
         except FileNotFoundError:
-            raise DataError(f"{self.annotations} does not exist; check --annotations") from None
+            raise DataError(f"{self.annotations} does not exist; check the path") from None
         except (OSError, ValueError) as error:
             raise DataError(f"{self.annotations} is no readable JSON: {error}") from error
         if not self.images.is_dir():

@@ -21,7 +21,7 @@ class CuhkPedes(PersonSearch):
 
     HELP: ClassVar[str] = "CUHK-PEDES as distributed: reid_raw.json and imgs"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build cuhk-pedes --root CUHK-PEDES --split train --out data/cuhk-train"
+        "vlsuite data build cuhk-pedes CUHK-PEDES --split train --out data/cuhk-train"
     )
     NAME: ClassVar[str] = "CUHK-PEDES"
     LISTS: ClassVar[tuple[str, ...]] = ("reid_raw.json",)

@@ -21,6 +21,7 @@ from data_pipelines.detection.stored import to_fields
 from data_pipelines.detection.vocabulary import BASE, NOVEL, VOCABULARY_NAME, Vocabulary
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.images import StorableImage, skip_image, storable, upright_size
+from data_pipelines.looks import has_keys
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample, make_uid
 from data_pipelines.shards.manifest import Manifest
@@ -36,11 +37,16 @@ class DetectionSource(Source):
 
     HELP: ClassVar[str] = "pictures with boxes and masks: COCO and LVIS JSON as distributed"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build detection --annotations instances_val2017.json --images val2017 "
+        "vlsuite data build detection instances_val2017.json --images val2017 "
         "--groups coco-48-17 --out data/coco-val"
     )
 
-    annotations: Path = option("the instances JSON of COCO or LVIS, or one of that form")
+    annotations: Path = option(
+        "the instances JSON of COCO or LVIS, or one of that form",
+        positional=True,
+        metavar="ANNOTATIONS",
+        formerly="--annotations",
+    )
     images: Path | None = option(
         "folder or tar of the pictures (default: what lies beside the JSON)",
         default=None,
@@ -61,6 +67,11 @@ class DetectionSource(Source):
         "5,000 validation pictures that have a base or novel box",
         default=False,
     )
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return has_keys(path, "images", "annotations", "image_id", "bbox")
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """One sample a picture, in the order of the list, boxes or not."""

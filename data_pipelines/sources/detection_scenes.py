@@ -66,11 +66,12 @@ class DetectionScenesSource(Source):
     largest: int = option("longer side of a sprite in pixels", default=64)
     side: int = option("of the pictures in pixels", default=160)
     teacher_side: int = option("of the teacher's pictures in pixels", default=64)
-    sprites: tuple[str, ...] = option(
+    cut_outs: tuple[str, ...] = option(
         "shards or folders of cut-out pictures (png with transparency): short captions or file "
         "names are the names (default: emoji of Twemoji)",
         default=(),
         metavar="PATH,...",
+        formerly="--sprites",
     )
     backgrounds: tuple[str, ...] = option(
         "folders, tars or shards of photographs to draw on (default: textures, made up)",
@@ -106,7 +107,7 @@ class DetectionScenesSource(Source):
         skips = Skips()
         chosen, backgrounds = self._chosen(skips), self._backgrounds(skips)
         origin = target.origin
-        if not self.sprites:
+        if not self.cut_outs:
             origin = replace(origin, licence=LICENCE, attribution=attribution())
         manifests: dict[str, Manifest] = {}
         digests: dict[str, SceneDigests] = {}
@@ -142,7 +143,7 @@ class DetectionScenesSource(Source):
     ) -> dict[str, Any]:
         return {
             "seed": self.seed,
-            "art": list(self.sprites) or "twemoji",
+            "art": list(self.cut_outs) or "twemoji",
             "backgrounds": backgrounds.details,
             "samples": {name: one.num_samples for name, one in manifests.items()},
             "vocabulary": vocabulary_details(chosen.vocabulary)
@@ -160,12 +161,12 @@ class DetectionScenesSource(Source):
         )
 
     def _chosen(self, skips: Skips) -> Chosen:
-        sprites = load_sprites(self.sprites, skips)
+        sprites = load_sprites(self.cut_outs, skips)
         chosen = choose(sprites, num=self.categories, novel_share=self.novel_share)
         if not chosen.rows(BASE) or (self.novel_share and not chosen.rows(NOVEL)):
             raise DataError(
                 f"{len(chosen.sprites)} categories are too few for base and novel ones; give more "
-                "sprites (--sprites) or --categories"
+                "sprites (--cut-outs) or --categories"
             )
         return chosen
 

@@ -27,16 +27,22 @@ class HuggingFaceDataset(Source):
         "'huggingface')"
     )
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build huggingface --dataset saved/flickr --caption-column captions "
-        "--out data/flickr"
+        "vlsuite data build huggingface saved/flickr --caption-column captions --out data/flickr"
     )
 
     dataset: str = option(
         "folder written by save_to_disk, Parquet table or folder of such tables (the Hub is not "
-        "asked for either), or a name on the Hub"
+        "asked for either), or a name on the Hub",
+        positional=True,
+        metavar="DATASET",
+        formerly="--dataset",
     )
     config: str | None = option("configuration of the data set", default=None)
-    subset: str = option("which of its splits to read", default="train")
+    split: str = option(
+        "which split to read; with --layout benchmark also the name of the split written",
+        default="train",
+        formerly="--subset",
+    )
     image_column: str = option("column of the images", default="image")
     caption_column: str | None = option(
         "column of the captions: text or lists of text (default: none, when there are labels)",
@@ -50,6 +56,11 @@ class HuggingFaceDataset(Source):
     def __post_init__(self) -> None:
         if self.caption_column is None and self.label_column is None:
             raise DataError("name the captions by --caption-column, or labels by --label-column")
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return is_saved(path)
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Rows in order; the uid depends on the data set's name, the row and the image."""
@@ -71,12 +82,12 @@ class HuggingFaceDataset(Source):
                 skip_image(error, where, skips)
                 continue
             yield Sample(
-                uid=make_uid("huggingface", f"{self.dataset}/{self.subset}/{number}", image.data),
+                uid=make_uid("huggingface", f"{self.dataset}/{self.split}/{number}", image.data),
                 image=image.data,
                 image_suffix=image.suffix,
                 captions=captions,
                 label=label,
-                provenance={"source": "huggingface", "key": f"{self.subset}/{number}"},
+                provenance={"source": "huggingface", "key": f"{self.split}/{number}"},
             )
 
     def class_names(self) -> Sequence[str]:
@@ -116,13 +127,13 @@ class HuggingFaceDataset(Source):
             ) from error
         loaded = self._load(datasets)
         if isinstance(loaded, datasets.DatasetDict):
-            if self.subset not in loaded:
+            if self.split not in loaded:
                 found = ", ".join(map(str, loaded))
                 raise DataError(
-                    f"{self.dataset} has no split '{self.subset}'; splits: {found}; "
-                    "choose by --subset"
+                    f"{self.dataset} has no split '{self.split}'; splits: {found}; "
+                    "choose by --split"
                 )
-            loaded = loaded[self.subset]
+            loaded = loaded[self.split]
         wanted = (self.image_column, self.caption_column, self.label_column)
         for column in wanted:
             if column is not None and column not in loaded.column_names:
@@ -138,12 +149,12 @@ class HuggingFaceDataset(Source):
             if path.is_dir() and is_saved(path):
                 return datasets.load_from_disk(self.dataset)
             if path.exists() or looks_local(self.dataset):
-                files = [str(file) for file in local_tables(path, self.subset)]
+                files = [str(file) for file in local_tables(path, self.split)]
                 # streamed, so that no second copy of the pictures is written to a cache
                 return datasets.load_dataset(
                     "parquet", data_files=files, split="train", streaming=True
                 )
-            return datasets.load_dataset(self.dataset, self.config, split=self.subset)
+            return datasets.load_dataset(self.dataset, self.config, split=self.split)
         except DataError:
             raise
         except Exception as error:  # the library raises all kinds for the user's mistakes
@@ -161,7 +172,7 @@ def looks_local(name: str) -> bool:
     return name.startswith(("/", ".", "~")) or name.endswith(".parquet") or name.count("/") > 1
 
 
-def local_tables(place: Path, subset: str) -> list[Path]:
+def local_tables(place: Path, split: str) -> list[Path]:
     """The Parquet tables of one split: ``train-00000-of-00002.parquet``, or a folder ``train``.
 
     Where no table is called after any split, all of them.
@@ -172,23 +183,22 @@ def local_tables(place: Path, subset: str) -> list[Path]:
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise DataError(f"data set {place} does not exist; check --dataset")
+        raise DataError(f"data set {place} does not exist; check the path")
     found = sorted(place.rglob("*.parquet"))
     if not found:
         raise DataError(
             f"{place} was not written by save_to_disk (no state.json) and holds no .parquet table; "
-            "check --dataset"
+            "check the path"
         )
     splits = {path: _split_of(path.relative_to(place)) for path in found}
-    named = {split for split in splits.values() if split}
+    named = {name for name in splits.values() if name}
     if not named:
         return found
-    if subset not in named:
+    if split not in named:
         raise DataError(
-            f"{place} has no split '{subset}'; splits: {', '.join(sorted(named))}; choose by "
-            "--subset"
+            f"{place} has no split '{split}'; splits: {', '.join(sorted(named))}; choose by --split"
         )
-    return [path for path in found if splits[path] == subset]
+    return [path for path in found if splits[path] == split]
 
 
 def _split_of(path: Path) -> str:

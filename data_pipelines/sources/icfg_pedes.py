@@ -21,7 +21,7 @@ class IcfgPedes(PersonSearch):
 
     HELP: ClassVar[str] = "ICFG-PEDES as distributed: ICFG-PEDES.json and imgs"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build icfg-pedes --root ICFG-PEDES --split train --out data/icfg-train"
+        "vlsuite data build icfg-pedes ICFG-PEDES --split train --out data/icfg-train"
     )
     NAME: ClassVar[str] = "ICFG-PEDES"
     LISTS: ClassVar[tuple[str, ...]] = ("ICFG-PEDES.json", "ICFG_PEDES.json")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from data_pipelines.file_captions import CAPTIONS_FROM, FileCaptions, files_below
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import load_image
+from data_pipelines.looks import holds
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
@@ -29,10 +30,15 @@ class ImageFolder(Source):
 
     HELP: ClassVar[str] = "a folder of images with caption files, or one sub-folder a class"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build image-folder --root photos --captions folder --out data/photos"
+        "vlsuite data build image-folder photos --captions folder --out data/photos"
     )
 
-    root: Path = option("folder that holds the images, in sub-folders or not")
+    folder: Path = option(
+        "it holds the images, in sub-folders or not",
+        positional=True,
+        metavar="FOLDER",
+        formerly="--root",
+    )
     captions: str = option(
         "where captions come from: sidecar (cat.txt beside cat.png, one caption a line), folder "
         "(the first sub-folder is the class), name (words of the file name), metadata "
@@ -53,13 +59,18 @@ class ImageFolder(Source):
     def __post_init__(self) -> None:
         self._captions.check("image")
 
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return holds(path, _IMAGE_SUFFIXES)
+
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Images in the order of their paths; the uid depends on path and content."""
         if self._origin == METADATA:
             yield from self._listed(skips)
             return
         classes = self._captions.labels()
-        for path in files_below(self.root):
+        for path in files_below(self.folder):
             if path.suffix.lower() not in _IMAGE_SUFFIXES:
                 if path.suffix.lower() != ".txt":
                     skips.add("not an image file", str(path))
@@ -68,7 +79,7 @@ class ImageFolder(Source):
             image = load_image(path, skips) if captions else None
             if image is None:
                 continue
-            key = path.relative_to(self.root).as_posix()
+            key = path.relative_to(self.folder).as_posix()
             converted = {"converted_from": image.converted_from} if image.converted_from else {}
             yield Sample(
                 uid=make_uid("image-folder", key, image.data),
@@ -91,24 +102,24 @@ class ImageFolder(Source):
         """Where captions come from; metadata needs no further settings of ``FileCaptions``."""
         if self.captions != "auto":
             return self.captions
-        return METADATA if metadata_files(self.root, deep=False) else "sidecar"
+        return METADATA if metadata_files(self.folder, deep=False) else "sidecar"
 
     @property
     def _captions(self) -> FileCaptions:
         own = "sidecar" if self._origin == METADATA else self._origin
-        return FileCaptions(root=self.root, captions=own, template=self.template)
+        return FileCaptions(root=self.folder, captions=own, template=self.template)
 
     def _listed(self, skips: Skips) -> Iterator[Sample]:
         """Images in the order of their paths, with the captions of the metadata files."""
-        captions = metadata_captions(self.root, self.caption_column, skips)
-        for path in files_below(self.root):
+        captions = metadata_captions(self.folder, self.caption_column, skips)
+        for path in files_below(self.folder):
             if path.suffix.lower() in _IMAGE_SUFFIXES and path not in captions:
                 skips.add("not in metadata", str(path))
         for path in sorted(captions):
             image = load_image(path, skips)
             if image is None:
                 continue
-            key = path.relative_to(self.root).as_posix()
+            key = path.relative_to(self.folder).as_posix()
             converted = {"converted_from": image.converted_from} if image.converted_from else {}
             yield Sample(
                 uid=make_uid("image-folder", key, image.data),

@@ -39,9 +39,9 @@ class MotionSource(Source):
     """Settings of the clips; see the module for what is written."""
 
     HELP: ClassVar[str] = "clips of sprites whose captions differ only in time, and fixed tests"
-    EXAMPLE: ClassVar[str] = "vlsuite data build motion --clips 8000 --out data/motion"
+    EXAMPLE: ClassVar[str] = "vlsuite data build motion --train 8000 --out data/motion"
 
-    clips: int = option("training clips, an even number", default=4400)
+    train: int = option("training clips, an even number", default=4400, formerly="--clips")
     validation: int = option("clips of validation, with sprites of its own", default=440)
     test: int = option("clips of each of the two tests", default=1100)
     frames: int = option("of a clip, a multiple of 8 up to 256", default=16)
@@ -51,10 +51,11 @@ class MotionSource(Source):
         f"of question, of {', '.join(KINDS)} (default: all)", default=tuple(KINDS)
     )
     sprites: int | None = option("training sprites at most (default: all)", default=None)
-    sprite_shards: tuple[str, ...] = option(
-        "shards with cut-out pictures to move, png with short captions (default: emoji)",
+    cut_outs: tuple[str, ...] = option(
+        "shards of cut-out pictures to move, png with short captions (default: emoji)",
         default=(),
         metavar="PATH,...",
+        formerly="--sprite-shards",
     )
     distractors: int = option("sprites at most that no caption names", default=1)
     moving_distractors: bool = option("they move too", default=False)
@@ -67,14 +68,14 @@ class MotionSource(Source):
     seed: int = option("of the training clips; the tests are the same for all", default=0)
 
     def __post_init__(self) -> None:
-        for name in ("clips", "validation", "test"):
+        for name in ("train", "validation", "test"):
             if getattr(self, name) < 2 or getattr(self, name) % 2:
                 raise ConfigError(f"--{name} {getattr(self, name)}: take an even number from 2")
         self._settings()
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """The training clips; validation and tests are written by ``build`` only."""
-        splits = load_sprites(self.sprite_shards, skips, most=self.sprites)
+        splits = load_sprites(self.cut_outs, skips, most=self.sprites)
         return self._clips("train", splits.train, Digests())
 
     def build(self, target: Target) -> Manifest:
@@ -87,9 +88,9 @@ class MotionSource(Source):
         if target.layout != "pairs":
             raise DataError("the motion source writes all its splits at once; drop --layout")
         skips = Skips()
-        sprites = load_sprites(self.sprite_shards, skips, most=self.sprites)
+        sprites = load_sprites(self.cut_outs, skips, most=self.sprites)
         origin = target.origin
-        if not self.sprite_shards:
+        if not self.cut_outs:
             origin = replace(origin, licence=LICENCE, attribution=attribution())
         manifests: dict[str, Manifest] = {}
         digests: dict[str, Digests] = {}
@@ -128,7 +129,7 @@ class MotionSource(Source):
         )
 
     def _clips(self, split: str, sprites: tuple[Sprite, ...], digests: Digests) -> Iterator[Sample]:
-        sizes = {"train": self.clips, "validation": self.validation}
+        sizes = {"train": self.train, "validation": self.validation}
         return make_clips(
             sprites,
             self._settings(),

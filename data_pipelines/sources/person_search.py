@@ -34,12 +34,24 @@ class PersonSearch(Source):
     #: Field of an entry that holds the path of the image.
     PATH_FIELD: ClassVar[str]
 
-    root: Path = option("folder of the set, with its JSON list and 'imgs'; or the one above it")
+    folder: Path = option(
+        "that of the set, with its JSON list and 'imgs'; or the one above it",
+        positional=True,
+        metavar="FOLDER",
+        formerly="--root",
+    )
     split: str = option(
         "which split to read; with --layout benchmark also the name of the split written",
         default="train",
         choices=SPLITS,
     )
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        folder = path / cls.NAME if (path / cls.NAME).is_dir() else path
+        is_listed = any((folder / name).is_file() for name in cls.LISTS)
+        return is_listed and (folder / _IMAGE_FOLDER).is_dir()
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """One sample an image with all its captions and the person's "identity", in list order."""
@@ -86,16 +98,16 @@ class PersonSearch(Source):
         )
 
     def _folder(self) -> Path:
-        if not self.root.is_dir():
-            raise DataError(f"folder {self.root} does not exist, or is a file; check --root")
-        below = self.root / self.NAME
-        return below if below.is_dir() else self.root
+        if not self.folder.is_dir():
+            raise DataError(f"folder {self.folder} does not exist, or is a file; check the path")
+        below = self.folder / self.NAME
+        return below if below.is_dir() else self.folder
 
     def _list(self, folder: Path) -> Path:
         for name in self.LISTS:
             if (folder / name).is_file():
                 return folder / name
-        raise DataError(f"{folder} has no {' or '.join(self.LISTS)}; check --root")
+        raise DataError(f"{folder} has no {' or '.join(self.LISTS)}; check the path")
 
     def _entries(self, path: Path) -> list[dict[str, Any]]:
         """The entries of the split; every entry of the list is checked."""

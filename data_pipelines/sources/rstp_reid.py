@@ -20,7 +20,7 @@ class RstpReid(PersonSearch):
 
     HELP: ClassVar[str] = "RSTPReid as distributed: data_captions.json and imgs"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build rstp-reid --root RSTPReid --split train --out data/rstp-train"
+        "vlsuite data build rstp-reid RSTPReid --split train --out data/rstp-train"
     )
     NAME: ClassVar[str] = "RSTPReid"
     LISTS: ClassVar[tuple[str, ...]] = ("data_captions.json",)

@@ -9,6 +9,7 @@ from data_pipelines.bounded_files import media_bytes
 from data_pipelines.errors import DataError
 from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.images import skip_image, storable
+from data_pipelines.looks import holds
 from data_pipelines.options import option
 from data_pipelines.schema import JsonValue, Sample, is_uid, make_uid
 from data_pipelines.shards.find import find_shards
@@ -29,11 +30,16 @@ class ExistingShards(Source):
 
     HELP: ClassVar[str] = "WebDataset shards, written anew: other sizes, ids, evaluation layout"
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build shards --shards 'old/{00000..00011}.tar' --shard-samples 5000 "
-        "--out data/new"
+        "vlsuite data build shards 'old/{00000..00011}.tar' --shard-samples 5000 --out data/new"
     )
 
-    shards: tuple[str, ...] = option("tars, folders or patterns, separated by commas")
+    shards: tuple[str, ...] = option(
+        "tar, folder of tars, or pattern such as 'old/{00000..00011}.tar'; several are read in "
+        "their order",
+        positional=True,
+        metavar="SHARDS",
+        formerly="--shards",
+    )
     class_names_file: Path | None = option(
         "file with one class name a line, line i for label i (for --layout benchmark)",
         default=None,
@@ -41,6 +47,11 @@ class ExistingShards(Source):
     captions_per_line: bool = option(
         "each line of txt is a caption, as in evaluation folders", default=False
     )
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return path.suffix.lower() == ".tar" or holds(path, (".tar",))
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Samples in shard order; a uid in ``json`` is kept, others are made of shard and key."""

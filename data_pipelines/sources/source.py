@@ -6,6 +6,7 @@ to be edited to add one; a file outside the package is named by ``--import``.
 """
 
 import hashlib
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import DataError
+from data_pipelines.options import flag_of
 from data_pipelines.prompts import default_templates
 from data_pipelines.registry import Registry
 from data_pipelines.schema import Sample
@@ -100,6 +102,15 @@ class Source(ABC):
         Raises:
             DataError: the whole source is unusable (missing table, wrong column).
         """
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """Whether a path looks like what this source reads, told quickly: for advice alone."""
+        return False
+
+    def taken_for(self) -> str:
+        """What the input was taken for, in a line, where its looks decided that; else empty."""
+        return ""
 
     def class_names(self) -> Sequence[str]:
         """Names of the labels of the samples, in the order of the labels; empty without labels."""
@@ -200,12 +211,25 @@ def refuse_unused_holdout(source: Source, share: float) -> None:
         )
 
 
+def own_split(source: Source) -> str | None:
+    """The split that a source reads, which also names the split written; None for most."""
+    return {entry.name: getattr(source, entry.name) for entry in fields(source)}.get("split")
+
+
 def command_line(name: str, source: Source) -> str:
     """The command that builds ``source``, with every setting that differs from its default."""
-    words = [f"vlsuite data build {name}"]
+    inputs: list[str] = []
+    options: list[str] = []
     for entry in fields(source):
         value = getattr(source, entry.name)
-        if value != entry.default:
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words.append(f"--{entry.name.replace('_', '-')} {shown}")
-    return " ".join(words)
+        if value == entry.default:
+            continue
+        if entry.metadata.get("positional"):
+            inputs += map(str, value) if isinstance(value, tuple) else [str(value)]
+        elif isinstance(value, bool):
+            options.append(flag_of(entry) if value else flag_of(entry).replace("--", "--no-", 1))
+        elif isinstance(value, tuple):
+            options += [flag_of(entry), ",".join(map(str, value))]
+        else:
+            options += [flag_of(entry), str(value)]
+    return shlex.join(["vlsuite", "data", "build", name, *inputs, *options])

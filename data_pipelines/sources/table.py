@@ -7,11 +7,20 @@ from typing import ClassVar
 
 from data_pipelines.errors import DataError
 from data_pipelines.images import load_image, skip_image, storable
+from data_pipelines.looks import holds
 from data_pipelines.options import option
 from data_pipelines.schema import Sample, make_uid
 from data_pipelines.skips import Skips
 from data_pipelines.sources.source import Source, sources
-from data_pipelines.table_rows import TableColumns, TableRow, WantedColumn, is_text, texts_of
+from data_pipelines.table_rows import (
+    TABLE_SUFFIXES,
+    TableColumns,
+    TableRow,
+    WantedColumn,
+    is_text,
+    texts_of,
+)
+from data_pipelines.video_lists.formats import is_of_videos
 
 #: What columns are called where the default is not there: those of Hugging Face's tables and of
 #: img2dataset's, whose pictures lie in jpg, png or webp.
@@ -30,13 +39,16 @@ class CaptionTable(Source):
         "themselves (Hugging Face's and img2dataset's Parquet)"
     )
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build table --table pairs.csv --image-column file --caption-column text "
+        "vlsuite data build table pairs.csv --image-column file --caption-column text "
         "--out data/pairs"
     )
 
     table: Path = option(
         "the table, a folder of Parquet tables, or a pattern; the suffix .csv, .tsv, .jsonl or "
-        ".parquet tells the format"
+        ".parquet tells the format",
+        positional=True,
+        metavar="TABLE",
+        formerly="--table",
     )
     image_column: str = option(
         "column of the image paths, or in Parquet of the pictures (where there is no 'path': the "
@@ -58,9 +70,19 @@ class CaptionTable(Source):
         "names of all columns, separated by commas, of a CSV or TSV whose first line is data",
         default=(),
     )
-    root: Path | None = option(
-        "folder that relative paths start from (default: the folder of the table)", default=None
+    images: Path | None = option(
+        "folder that relative paths start from (default: the folder of the table)",
+        default=None,
+        metavar="DIR",
+        formerly="--root",
     )
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        if path.is_dir():
+            return holds(path, (".parquet",))
+        return path.suffix.lower() in TABLE_SUFFIXES and not is_of_videos(path)
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """Pictures of the tables in order, a sample a row; then those that are files.
@@ -70,7 +92,7 @@ class CaptionTable(Source):
         captions: dict[Path, dict[str, None]] = {}
         keys: dict[Path, str] = {}
         for table in tables_of(self.table):
-            root = self.root or table.parent
+            folder = self.images or table.parent
             rows, skipped, used = f"rows of {table.name}", skips.total, 0
             read = skips.inputs.get(rows, 0)
             for row in self._rows(table, skips):
@@ -86,8 +108,8 @@ class CaptionTable(Source):
                     continue
                 assert picture is not None
                 used += 1
-                keys.setdefault(root / picture, picture)
-                captions.setdefault(root / picture, {}).update(dict.fromkeys(texts))
+                keys.setdefault(folder / picture, picture)
+                captions.setdefault(folder / picture, {}).update(dict.fromkeys(texts))
             assert skips.inputs.get(rows, 0) - read == used + skips.total - skipped
         if captions:
             skips.read("pictures named", len(captions))
@@ -154,12 +176,12 @@ def tables_of(place: Path) -> list[Path]:
     if place.is_dir():
         found = sorted(place.glob("*.parquet")) or sorted(place.glob("**/*.parquet"))
         if not found:
-            raise DataError(f"{place} holds no .parquet table; give --table FILE, or a pattern")
+            raise DataError(f"{place} holds no .parquet table; name a table, or a pattern")
         return found
     if not place.exists() and any(mark in place.name for mark in "*?["):
         found = sorted(place.parent.glob(place.name))
         if not found:
-            raise DataError(f"no table matches {place}; check --table")
+            raise DataError(f"no table matches {place}; check the pattern")
         return found
     return [place]
 

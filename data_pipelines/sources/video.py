@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.file_captions import CAPTIONS_FROM, FileCaptions, files_below
-from data_pipelines.options import option
+from data_pipelines.looks import holds
+from data_pipelines.options import flag_of, option
 from data_pipelines.schema import VIDEO_SUFFIXES, Sample
 from data_pipelines.shards.manifest import Manifest
 from data_pipelines.skips import Skips
@@ -17,6 +19,7 @@ from data_pipelines.video.sampler import SAMPLERS
 from data_pipelines.video_lists.chosen import names_in
 from data_pipelines.video_lists.didemo import read_didemo, read_didemo_moments
 from data_pipelines.video_lists.files import VideoFiles
+from data_pipelines.video_lists.formats import FORMATS, called, format_of, is_of_videos
 from data_pipelines.video_lists.listed import ListedVideo
 from data_pipelines.video_lists.lsmdc import read_lsmdc
 from data_pipelines.video_lists.msrvtt import SPLITS, read_msrvtt
@@ -26,17 +29,20 @@ from data_pipelines.video_lists.webvid import read_webvid
 from data_pipelines.video_shards.named import NamedVideo
 from data_pipelines.video_shards.packing import PROBES, STORES, Packer, Packing, Probe, Store
 
-#: What speaks of some forms only.
+_LISTS = tuple(name for name in FORMATS if name != "folder")
+
+#: What speaks of some formats only.
 _OF_FORMAT = {
+    "videos": _LISTS,
     "captions": ("folder",),
     "template": ("folder",),
-    "path_column": ("table",),
+    "video_column": ("table",),
     "caption_column": ("table",),
     "start_column": ("table",),
     "end_column": ("table",),
     "quoting": ("table",),
     "columns": ("table",),
-    "only": ("msr-vtt", "msvd", "didemo", "lsmdc", "webvid", "table"),
+    "only": _LISTS,
     "moments": ("didemo",),
 }
 _OF_FRAMES = ("frames", "side", "quality", "sampler")
@@ -51,30 +57,36 @@ class VideoSource(Source):
         "videos with captions: a folder, a table with times, WebVid, MSR-VTT, MSVD, DiDeMo, LSMDC"
     )
     EXAMPLE: ClassVar[str] = (
-        "vlsuite data build video --root clips --out data/clips\n"
-        "  vlsuite data build video --table spans.csv --root films --cut --out data/spans\n"
-        "  vlsuite data build video --msr-vtt MSRVTT_data.json --only MSRVTT_train.9k.csv \\\n"
-        "      --root MSRVTT/videos/all --out data/msrvtt-train"
+        "vlsuite data build video clips --out data/clips\n"
+        "  vlsuite data build video spans.csv --videos films --cut --out data/spans\n"
+        "  vlsuite data build video MSRVTT_data.json --only MSRVTT_train.9k.csv \\\n"
+        "      --videos MSRVTT/videos/all --out data/msrvtt-train"
     )
 
-    root: Path | None = option(
-        "folder of the videos, at any depth (default: the folder of the table or list)",
+    path: Path = option(
+        "folder of videos; table of paths, captions and, where given, times (rows of one video "
+        "become one sample); or a list as distributed: results_2M_train.csv of WebVid, "
+        "MSRVTT_data.json or MSRVTT_JSFUSION_test.csv, MSVD's train_list.txt beside "
+        "AllVideoDescriptions.txt, or that for all, DiDeMo's train_data.json (a paragraph a "
+        "video), LSMDC16_annos_training.csv",
+        positional=True,
+        metavar="FOLDER|TABLE|LIST",
+        formerly={
+            "--root": {"format": "folder"},
+            **{f"--{name}": {"format": name} for name in _LISTS},
+        },
+    )
+    format: str = option(
+        "what that is; auto decides by its looks, and says so",
+        default="auto",
+        choices=("auto", *FORMATS),
+    )
+    videos: Path | None = option(
+        "folder of the videos that a table or list speaks of, at any depth (default: its own)",
         default=None,
+        metavar="DIR",
+        formerly="--root",
     )
-    table: Path | None = option(
-        "CSV, TSV or Parquet of paths, captions and, where given, times; rows of one video become "
-        "one sample",
-        default=None,
-    )
-    webvid: Path | None = option("results_2M_train.csv; videos PAGE_DIR/ID.mp4", default=None)
-    msr_vtt: Path | None = option(
-        "MSRVTT_data.json, or the table of 1k-A, MSRVTT_JSFUSION_test.csv", default=None
-    )
-    msvd: Path | None = option(
-        "train_list.txt beside AllVideoDescriptions.txt, or that for all", default=None
-    )
-    didemo: Path | None = option("train_data.json; a paragraph a video", default=None)
-    lsmdc: Path | None = option("LSMDC16_annos_training.csv", default=None)
     only: str | None = option(
         "of the videos of a list those that a file names (a name a line, or a CSV with the column "
         "video_id, as MSRVTT_train.9k.csv); for MSR-VTT also train, validate or test",
@@ -89,12 +101,14 @@ class VideoSource(Source):
         choices=CAPTIONS_FROM,
     )
     template: str = option("caption of a class folder; {c} is the class", default="a video of {c}")
-    path_column: str = option("of the table", default="path")
-    caption_column: str = option("of the table", default="caption")
-    start_column: str = option(
-        "of the table, seconds or h:m:s; used where it is there", default="start"
+    video_column: str = option(
+        "column of the paths, of a table", default="path", formerly="--path-column"
     )
-    end_column: str = option("of the table, likewise", default="end")
+    caption_column: str = option("column of the captions, of a table", default="caption")
+    start_column: str = option(
+        "of a table, seconds or h:m:s; used where it is there", default="start"
+    )
+    end_column: str = option("of a table, likewise", default="end")
     quoting: str = option(
         "whether cells may be quoted: rfc4180, none, or auto (rfc4180 for .csv; none for .tsv)",
         default="auto",
@@ -125,44 +139,63 @@ class VideoSource(Source):
     sampler: str = option("that chooses them", default="segments", choices=SAMPLERS)
 
     def __post_init__(self) -> None:
-        form = self._form
-        if form == "folder":
+        if self._format == "folder":
             self._file_captions.check("video")
-        for entry in fields(self):
-            is_set = getattr(self, entry.name) != entry.default
-            flag = f"--{entry.name.replace('_', '-')}"
-            if is_set and form not in _OF_FORMAT.get(entry.name, (form,)):
-                raise ConfigError(f"{flag} says nothing about a {form}; drop it")
-            if is_set and entry.name in _OF_FRAMES and self.store != "frames":
+        for name, flag in self._changed.items():
+            if self._format not in _OF_FORMAT.get(name, FORMATS):
+                raise ConfigError(f"{flag} says nothing about {called(self._format)}; drop it")
+            if name in _OF_FRAMES and self.store != "frames":
                 raise ConfigError(f"{flag} is for --store frames; add that, or drop it")
-        if self.root is not None and not self.root.is_dir():
-            raise DataError(f"video folder {self.root} does not exist, or is a file; check --root")
+        if self.videos is not None and not self.videos.is_dir():
+            raise DataError(
+                f"video folder {self.videos} does not exist, or is a file; check --videos"
+            )
         self._packing  # noqa: B018  refuses settings that contradict one another
+
+    @classmethod
+    def fits(cls, path: Path) -> bool:
+        """See ``Source``."""
+        return holds(path, {f".{suffix}" for suffix in VIDEO_SUFFIXES}) or is_of_videos(path)
 
     def samples(self, skips: Skips) -> Iterator[Sample]:
         """In the order of the folder, table or list; the uid depends on name and content."""
-        with Packer(
-            "video" if self._form in ("folder", "table") else self._form, self._packing, skips
-        ) as packer:
+        source = "video" if self._format in ("folder", "table") else self._format
+        with Packer(source, self._packing, skips) as packer:
             for named in self._named(skips):
                 yield from packer.samples(named)
 
     def class_names(self) -> Sequence[str]:
         """Names of the sub-folders, where they are the classes."""
-        return self._file_captions.class_names() if self._form == "folder" else ()
+        return self._file_captions.class_names() if self._format == "folder" else ()
 
     def build(self, target: Target) -> Manifest:
         """See ``Source``; the manifest tells how videos are stored."""
         origin = replace(target.origin, details=target.origin.details | self._packing.details())
         return super().build(replace(target, origin=origin))
 
+    def taken_for(self) -> str:
+        """See ``Source``."""
+        if self.format != "auto":
+            return ""
+        return f"{self.path} is taken for {called(self._format)} (--format says otherwise)"
+
+    @cached_property
+    def _format(self) -> str:
+        """What the path is; of several that it may be, settings that speak of one decide."""
+        if self.format != "auto":
+            return self.format
+        spoken_of = (set(_OF_FORMAT.get(name, FORMATS)) for name in self._changed)
+        return format_of(
+            self.path,
+            of_table=() if self.columns else (self.video_column, self.caption_column),
+            among=set(FORMATS).intersection(*spoken_of),
+        )
+
     @property
-    def _form(self) -> str:
-        given = [name for name in _LISTS if getattr(self, name) is not None]
-        if len(given) > 1 or not (given or self.root):
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in _LISTS)
-            raise ConfigError(f"give --root for a folder, or one of {flags}")
-        return given[0].replace("_", "-") if given else "folder"
+    def _changed(self) -> dict[str, str]:
+        """Fields that are not as by default, and their flags."""
+        own = [entry for entry in fields(self) if getattr(self, entry.name) != entry.default]
+        return {entry.name: flag_of(entry) for entry in own}
 
     @property
     def _packing(self) -> Packing:
@@ -170,19 +203,17 @@ class VideoSource(Source):
 
     @property
     def _file_captions(self) -> FileCaptions:
-        assert self.root is not None
-        return FileCaptions(root=self.root, captions=self.captions, template=self.template)
+        return FileCaptions(root=self.path, captions=self.captions, template=self.template)
 
     def _named(self, skips: Skips) -> Iterator[NamedVideo]:
-        if self._form == "folder":
+        if self._format == "folder":
             yield from self._of_folder(skips)
             return
-        path = getattr(self, self._form.replace("-", "_"))
-        files = VideoFiles(self.root or path.parent)
+        files = VideoFiles(self.videos or self.path.parent)
         wanted = self._wanted()
         unseen = set(wanted or ())
         seen: set[str] = set()
-        for listed in _LISTS[self._form.replace("-", "_")](self, path, skips):
+        for listed in _READERS[self._format](self, self.path, skips):
             name = listed.name
             own = {name, Path(name).name, Path(name).stem}
             if wanted is not None and not own & wanted:
@@ -217,7 +248,7 @@ class VideoSource(Source):
 
     def _wanted(self) -> frozenset[str] | None:
         """Names that ``only`` asks for; None where it says nothing of names."""
-        if self.only is None or (self._form == "msr-vtt" and self.only in SPLITS):
+        if self.only is None or (self._format == "msr-vtt" and self.only in SPLITS):
             return None
         if not Path(self.only).is_file():
             raise DataError(f"--only {self.only}: no such file, and no split of this list")
@@ -227,7 +258,7 @@ class VideoSource(Source):
         columns = TableColumns(
             table=path,
             wanted=(
-                WantedColumn(self.path_column, "--path-column"),
+                WantedColumn(self.video_column, "--video-column"),
                 WantedColumn(self.caption_column, "--caption-column", is_text=True),
                 self._time_column("start"),
                 self._time_column("end"),
@@ -248,10 +279,10 @@ class VideoSource(Source):
         return (read_didemo_moments if self.moments else read_didemo)(path, skips)
 
 
-_LISTS: dict[str, Callable[[VideoSource, Path, Skips], Iterator[ListedVideo]]] = {
+_READERS: dict[str, Callable[[VideoSource, Path, Skips], Iterator[ListedVideo]]] = {
     "table": VideoSource._of_table,
     "webvid": lambda _, path, skips: read_webvid(path, skips),
-    "msr_vtt": VideoSource._of_msrvtt,
+    "msr-vtt": VideoSource._of_msrvtt,
     "msvd": lambda _, path, skips: read_msvd(path, skips),
     "didemo": VideoSource._of_didemo,
     "lsmdc": lambda _, path, skips: read_lsmdc(path, skips),

@@ -65,6 +65,11 @@ def chosen_rows(
     return np.sort(np.array(order[:max_images], dtype=np.int64))
 
 
+def chosen_images(dataset: EvalDataset, max_images: int, *, seed: int) -> EvalDataset:
+    """The data set with the images of ``chosen_rows`` alone."""
+    return subset(dataset, chosen_rows(dataset, max_images, seed=seed))
+
+
 def subset(dataset: EvalDataset, rows: Int64[np.ndarray, " images"]) -> EvalDataset:
     """The data set with these images alone; the data set itself where they are all of it.
 

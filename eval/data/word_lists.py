@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-
 from data_pipelines.text_lines import lines_of
 from eval.errors import EvaluationError
 
-_NAMED_CLASS_LISTS = {"imagenet": tuple(IMAGENET_CLASSNAMES)}
+#: Stands for open_clip's names of ImageNet's classes.
+IMAGENET = "imagenet"
 
 
 def read_class_names(source: str) -> tuple[str, ...]:
@@ -16,8 +15,10 @@ def read_class_names(source: str) -> tuple[str, ...]:
     Raises:
         EvaluationError: no such file, or an empty line among the names.
     """
-    if source in _NAMED_CLASS_LISTS and not Path(source).is_file():
-        return _NAMED_CLASS_LISTS[source]
+    if source == IMAGENET and not Path(source).is_file():
+        from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
+        return tuple(IMAGENET_CLASSNAMES)
     names = [line.strip() for line in lines_of(read_text(Path(source)))]
     while names and not names[-1]:
         names.pop()

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from data_pipelines.bounded_files import bounded_bytes
-from eval.contract import KnowsNames
 from eval.errors import EvaluationError
 
 _MOST_BYTES = 64 << 20
@@ -60,6 +59,8 @@ def names_of_model(model: Any) -> tuple[str, ...]:
     Raises:
         EvaluationError: it does not tell them.
     """
+    from eval.contract import KnowsNames
+
     if not isinstance(model, KnowsNames):
         raise EvaluationError(f"model {model.name} tells no names of its own; give names")
     return tuple(model.own_names)

@@ -11,7 +11,7 @@ from eval.capabilities import WRITES_CAPTIONS, lack_of
 from eval.contract import Captioner, Embedder, Need, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
 from eval.data.rows import CAPTIONED
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.errors import EvaluationError
 from eval.generation.spice import spice_missing, spice_values
 from eval.generation.written import Written, write_all
@@ -97,9 +97,9 @@ class Captioning:
         """
         if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        rows = chosen_rows(dataset, choices.of(CaptioningOptions).max_images, seed=choices.seed)
+        most = choices.of(CaptioningOptions).max_images
         return cls(
-            dataset=subset(dataset, rows),
+            dataset=chosen_images(dataset, most, seed=choices.seed),
             options=choices.of(CaptioningOptions),
             num_examples=choices.num_examples,
             seed=choices.seed,

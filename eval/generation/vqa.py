@@ -11,7 +11,7 @@ from eval.capabilities import ANSWERS, lack_of
 from eval.contract import Answerer, Embedder, Need, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
 from eval.data.rows import ASKED
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.errors import EvaluationError
 from eval.generation.written import write_all
 from eval.metrics.clustered import clustered_mean
@@ -84,9 +84,9 @@ class VisualQuestions:
         """
         if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
-        rows = chosen_rows(dataset, choices.of(VqaOptions).max_images, seed=choices.seed)
+        most = choices.of(VqaOptions).max_images
         return cls(
-            dataset=subset(dataset, rows),
+            dataset=chosen_images(dataset, most, seed=choices.seed),
             options=choices.of(VqaOptions),
             num_examples=choices.num_examples,
             seed=choices.seed,

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from data_pipelines.spacy_models import SpacyModelError, load_pipeline
 from eval.errors import EvaluationError
 from vlsuite.models.identity import identity
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 
@@ -91,7 +92,8 @@ def _loaded(
     check_model_folder(spec)
     try:
         first = preprocessor(spec, local_files_only=known_only)
-        second = model(spec, use_safetensors=True, local_files_only=known_only)
+        with quiet_loading():
+            second = model(spec, use_safetensors=True, local_files_only=known_only)
     except Exception as error:  # transformers raises all kinds for a folder of unknown make
         raise EvaluationError(_missing(spec, what, error)) from error
     return first, second.to(device).eval()

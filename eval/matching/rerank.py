@@ -18,13 +18,13 @@ from eval.capabilities import EMBEDS, MATCHES, lack_of
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.rows import CAPTIONED
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.embedding.pair_logits import Pairs, pair_logits, union_of
 from eval.errors import EvaluationError
 from eval.metrics.intervals import wilson_score
 from eval.metrics.mean_intervals import GAINS_AND_LOSSES
 from eval.metrics.paired import paired_means
-from eval.metrics.ranking import best_entries, full_precision
+from eval.metrics.ranking import full_precision
 from eval.metrics.reranking import reranked_places
 from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.task_choices import TaskChoices, task_options
@@ -32,8 +32,8 @@ from eval.tasks import NOT_OF_CLASSES, TaskFacts, registry
 from eval.zero_shot.retrieval import (
     RECALL_AT,
     Gallery,
-    cosine_places,
     gallery_of,
+    ranked_gallery,
     recall_chance,
     recall_interval,
     recall_score,
@@ -117,9 +117,8 @@ class RetrievalRerank:
         if (lack := cls.missing(dataset, choices)) is not None:
             raise EvaluationError(lack)
         options = choices.of(RerankOptions)
-        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         return cls(
-            dataset=subset(dataset, rows),
+            dataset=chosen_images(dataset, options.max_images, seed=choices.seed),
             options=options,
             captions_per_image=choices.captions_per_image,
             seed=choices.seed,
@@ -197,16 +196,13 @@ class RetrievalRerank:
         self, gallery: Gallery, model: EmbeddingModel, embedder: Embedder
     ) -> tuple[_Direction, _Direction]:
         count, owners = self.options.candidates, gallery.owners
-        of_images = best_entries(gallery.image_embeds, gallery.text_embeds, count=count)
-        of_captions = best_entries(gallery.text_embeds, gallery.image_embeds, count=count)
-        captions, images = of_images.cpu().numpy(), of_captions.cpu().numpy()
+        before, (captions, images) = ranked_gallery(gallery, count=count)
         pairs = union_of(captions, images)
         logits = pair_logits(
             model, embedder, self.dataset, gallery.image_rows, gallery.captions, pairs
         )
         scale = model.logit_scale if self.options.similarity == "logit" else 1.0
         scores = logits + scale * _cosines(gallery, pairs)
-        before = cosine_places(gallery)
         image_numbers, caption_numbers = np.arange(len(captions)), np.arange(len(images))
         own_images = np.broadcast_to(image_numbers[:, None], captions.shape)
         own_captions = np.broadcast_to(caption_numbers[:, None], images.shape)

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from scipy.stats import chi2, norm
 
+from data_pipelines.wilson import wilson_interval
 from eval.metrics.accuracy import mean_per_class_recall
 from eval.metrics.effective_trials import (
     CONFIDENCE,
@@ -75,13 +76,9 @@ def wilson_score(is_hit: Bool[np.ndarray, " trials"]) -> Score:
 
 def wilson_limits(hits: int, trials: int) -> Limits:
     """Wilson's interval, at its ends as in the module's description."""
-    z = float(norm.ppf(1 - TAIL))
-    share, below = hits / trials, 1 + z * z / trials
-    middle = (share + z * z / (2 * trials)) / below
-    half = z / below * math.sqrt(share * (1 - share) / trials + (z / trials) ** 2 / 4)
-    low = min(max(middle - half, 0.0) if hits else 0.0, _poisson_limit(hits) / trials)
-    misses = trials - hits
-    high = max(min(middle + half, 1.0) if misses else 1.0, 1 - _poisson_limit(misses) / trials)
+    low, high = wilson_interval(hits, trials, quantile=float(norm.ppf(1 - TAIL)))
+    low = min(low, _poisson_limit(hits) / trials)
+    high = max(high, 1 - _poisson_limit(trials - hits) / trials)
     method = WILSON_NAME if 0 < hits < trials else WILSON_AT_END
     return Limits(low, high, WILSON_FEW if trials <= _FEW_HITS else method)
 

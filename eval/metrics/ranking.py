@@ -7,7 +7,7 @@ score matrix, no sorting, and breaks every tie the same way on every machine.
 q = queries, g = gallery entries, d = embed_dim
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,6 +16,67 @@ from torch import Tensor
 
 #: Scores held at a time: 64 MiB as fp32.
 SCORES_AT_A_TIME = 2**24
+
+
+#: What is asked of scores [slice, g] of the queries from a number on: a row for each query.
+Answer = Callable[[int, Tensor], Tensor]
+
+
+def answers_of(
+    query_embeds: Float[Tensor, "queries embed_dim"],
+    gallery_embeds: Float[Tensor, "gallery embed_dim"],
+    *answers: Answer,
+    scores_at_a_time: int = SCORES_AT_A_TIME,
+) -> tuple[Tensor, ...]:
+    """Several answers from one pass: every score is computed once.
+
+    Args:
+        query_embeds: unit L2 norm.
+        gallery_embeds: unit L2 norm.
+        answers: ``to_targets``, ``to_best_own``, ``first_entries``, ``nearest_entry``.
+    Returns:
+        An answer each, a row for each query.
+    """
+    found: list[list[Tensor]] = [[] for _ in answers]
+    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
+        for parts, answer in zip(found, answers, strict=True):
+            parts.append(answer(start, scores))
+    return tuple(map(torch.cat, found))
+
+
+def to_targets(targets: Int64[Tensor, " queries"]) -> Answer:
+    """See ``places_of_targets``."""
+
+    def answer(start: int, scores: Tensor) -> Tensor:
+        return _places(scores, targets[start : start + len(scores)])
+
+    return answer
+
+
+def to_best_own(owners: Int64[Tensor, " gallery"]) -> Answer:
+    """See ``places_of_best_own``."""
+
+    def answer(start: int, scores: Tensor) -> Tensor:
+        queries = torch.arange(start, start + len(scores), device=scores.device)
+        is_own = owners[None, :] == queries[:, None]
+        own_scores = scores.masked_fill(~is_own, -torch.inf)
+        return _places(scores, _first_best(own_scores, is_own))
+
+    return answer
+
+
+def first_entries(count: int) -> Answer:
+    """See ``best_entries``."""
+
+    def answer(start: int, scores: Tensor) -> Tensor:
+        return torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :count]
+
+    return answer
+
+
+def nearest_entry(start: int, scores: Float[Tensor, "slice gallery"]) -> Int64[Tensor, " slice"]:
+    """The number of the nearest entry; of equally near ones the lowest. An ``Answer`` itself."""
+    return _first_best(scores, None)
 
 
 def places_of_targets(
@@ -34,10 +95,8 @@ def places_of_targets(
     Returns:
         Entries ahead of the target, in [0, g).
     """
-    places = []
-    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
-        places.append(_places(scores, targets[start : start + len(scores)]))
-    return torch.cat(places)
+    answer = to_targets(targets)
+    return answers_of(query_embeds, gallery_embeds, answer, scores_at_a_time=scores_at_a_time)[0]
 
 
 def places_of_best_own(
@@ -59,17 +118,8 @@ def places_of_best_own(
     Returns:
         Entries ahead of the best own one, in [0, g).
     """
-    places = []
-    for start, scores in score_slices(query_embeds, gallery_embeds, scores_at_a_time):
-        queries = torch.arange(start, start + len(scores), device=scores.device)
-        is_own = owners[None, :] == queries[:, None]
-        own_scores = scores.masked_fill(~is_own, -torch.inf)
-        is_best = own_scores == own_scores.amax(dim=1, keepdim=True)
-        # argmax of 0/1 values gives no promise on ties, the smallest number does.
-        numbers = torch.arange(scores.shape[1], device=scores.device)
-        best = torch.where(is_best & is_own, numbers, scores.shape[1]).amin(dim=1)
-        places.append(_places(scores, best))
-    return torch.cat(places)
+    answer = to_best_own(owners)
+    return answers_of(query_embeds, gallery_embeds, answer, scores_at_a_time=scores_at_a_time)[0]
 
 
 def best_entries(
@@ -82,11 +132,7 @@ def best_entries(
 
     Meant for a few queries: their rankings are sorted as a whole.
     """
-    order = [
-        torch.sort(scores, dim=1, descending=True, stable=True).indices[:, :count]
-        for _, scores in score_slices(query_embeds, gallery_embeds, SCORES_AT_A_TIME)
-    ]
-    return torch.cat(order)
+    return answers_of(query_embeds, gallery_embeds, first_entries(count))[0]
 
 
 def score_slices(
@@ -123,6 +169,16 @@ def _product(
     """Cosines in full fp32: training lets GPUs round factors to TF32, which swaps neighbours."""
     with full_precision():
         return query_embeds @ factors.T
+
+
+def _first_best(scores: Tensor, among: Tensor | None) -> Tensor:
+    """Lowest number of the entries with the greatest score, of those among which it is sought."""
+    is_best = scores == scores.amax(dim=1, keepdim=True)
+    if among is not None:
+        is_best &= among
+    # argmax of 0/1 values gives no promise on ties, the smallest number does.
+    numbers = torch.arange(scores.shape[1], device=scores.device)
+    return torch.where(is_best, numbers, scores.shape[1]).amin(dim=1)
 
 
 def _places(

@@ -14,30 +14,16 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from eval.contract import Embedder, EmbeddingModel, Need
-from eval.data.dataset import EvalDataset
+from eval.contract import Embedder, EmbeddingModel
 from eval.metrics.effective_trials import EFFECTIVE, effective_limits
 from eval.metrics.intervals import scored
 from eval.probes.embedded import Embedded, as_all_classes, embedded
-from eval.probes.linear_probe import (
-    SWEEP_TOLERANCE,
-    FitsProgress,
-    fits_progress,
-    needs_of,
-    settings_of,
-)
 from eval.probes.logistic import LogisticProblem, places
 from eval.probes.preconditioned import Stopping
+from eval.probes.probe import SWEEP_TOLERANCE, FitsProgress, Probe, fits_progress
 from eval.probes.sweep import MOST_FITS, labelled, sweep
-from eval.probes.training_pictures import (
-    Part,
-    ProbeOptions,
-    few_of_each,
-    missing_pictures,
-    open_pictures,
-)
+from eval.probes.training_pictures import Part, ProbeOptions, few_of_each
 from eval.results import EvalResult, Origin, PerUnit, Score, Settings
-from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
 
 _INTERVAL = f"95% {EFFECTIVE}, variances of the draws and of the pictures measured added up"
@@ -60,18 +46,17 @@ class _Drawn(NamedTuple):
 
 @registry.register("few_shot")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FewShotProbe:
+class FewShotProbe(Probe):
     """Accuracy of a linear classifier that is fitted on a few training pictures of each class.
 
     Scores: top1_K_shot for every number of shots, the mean over the draws.
 
     Args:
-        dataset: with labels and class names; measured, never learned from.
         train: pictures to draw from.
         validation: pictures to draw those from that choose the penalty; None draws them from
             ``train``, others than those that are learned from.
-        options: of the probe.
         seed: of the draws.
+        dataset, options: see ``Probe``.
     """
 
     facts: ClassVar[TaskFacts] = TaskFacts(
@@ -81,30 +66,6 @@ class FewShotProbe:
         score_titles={r"top1_(\d+)_shot": r"top-1, \1 a class"},
     )
 
-    dataset: EvalDataset
-    train: EvalDataset
-    validation: EvalDataset | None
-    options: ProbeOptions
-    seed: int = 0
-
-    @staticmethod
-    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
-        """See ``TaskKind``."""
-        return missing_pictures(dataset, choices)
-
-    @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "FewShotProbe":
-        """See ``TaskKind``."""
-        options = choices.of(ProbeOptions)
-        learned = open_pictures(dataset, options)
-        return cls(
-            dataset=dataset,
-            train=learned.train,
-            validation=learned.validation,
-            options=options,
-            seed=choices.seed,
-        )
-
     @property
     def name(self) -> str:
         """Of the task."""
@@ -112,16 +73,12 @@ class FewShotProbe:
 
     def settings(self) -> Settings:
         """What the result depends on besides model and data."""
-        return settings_of(self.train, self.validation) | {
+        return self.learned_from() | {
             "shots": list(self.options.shots),
             "draws": self.options.draws,
             "max_steps": self.options.max_steps,
             "seed": self.seed,
         }
-
-    def needs(self) -> tuple[Need, ...]:
-        """See ``Benchmark``."""
-        return needs_of(self.dataset, self.train, self.validation)
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed once, then draw, choose the penalty, fit and measure, for each draw anew."""
@@ -133,7 +90,6 @@ class FewShotProbe:
                 model, embedder, self.validation, measured=self.dataset, classes=train.classes
             )
         assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
         labels = self.dataset.labels[images.rows]
         num_fits = len(self.options.shots) * self.options.draws * MOST_FITS
         progress = fits_progress(f"few-shot probes of {self.dataset.title}", num_fits)
@@ -146,7 +102,7 @@ class FewShotProbe:
         }
         progress.close()
         hits = {shots: np.stack([one.hits for one in own]) for shots, own in draws.items()}
-        num_classes = len(self.dataset.layout.classes.names)
+        num_classes = len(self.class_names)
         left_out = self.dataset.left_out(images.num_skipped)
         return EvalResult(
             benchmark=self.name,
@@ -176,7 +132,6 @@ class FewShotProbe:
         draw: int,
         progress: FitsProgress,
     ) -> _Drawn:
-        assert self.dataset.layout.classes is not None
         classes, seed = train.classes, self.seed + draw
         chosen = min(shots, _VALIDATION_SHOTS)
         part = few_of_each(
@@ -200,12 +155,11 @@ class FewShotProbe:
             stopping=Stopping(tolerance=SWEEP_TOLERANCE, max_steps=self.options.max_steps),
             on_fit=progress.add_one,
         )
-        num_classes = len(self.dataset.layout.classes.names)
+        num_classes = len(self.class_names)
         weights = as_all_classes(swept.classifier.weights, classes, num_classes)
         return _Drawn(places(weights, embeds, labels) < 1, swept.l2, part)
 
     def _remarks(self, draws: dict[int, list[_Drawn]], train: Embedded) -> Settings:
-        assert self.dataset.layout.classes is not None
         fewest = {
             shots: int(np.bincount(train.labels[own[0].part.train])[train.classes].min())
             for shots, own in draws.items()
@@ -217,10 +171,8 @@ class FewShotProbe:
             },
             "fewest_pictures_of_a_class": {str(shots): few for shots, few in fewest.items()},
             "training": train.counts(),
-            "num_classes": len(self.dataset.layout.classes.names),
-            "classes_without_training_pictures": (
-                len(self.dataset.layout.classes.names) - len(train.classes)
-            ),
+            "num_classes": len(self.class_names),
+            "classes_without_training_pictures": (len(self.class_names) - len(train.classes)),
         }
 
 

@@ -13,29 +13,20 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eval.contract import Embedder, EmbeddingModel, Need
-from eval.data.dataset import EvalDataset
-from eval.metrics.intervals import RECALL_INTERVAL, WILSON, per_class_score, wilson_score
+from eval.contract import Embedder, EmbeddingModel
+from eval.metrics.intervals import RECALL_INTERVAL, WILSON
 from eval.probes.embedded import Embedded, as_all_classes, embedded
 from eval.probes.logistic import Classifier, LogisticProblem, places
 from eval.probes.preconditioned import Stopping
+from eval.probes.probe import SWEEP_TOLERANCE, Probe, fits_progress
 from eval.probes.sweep import MOST_FITS, Labelled, Swept, labelled, sweep
-from eval.probes.training_pictures import (
-    ProbeOptions,
-    missing_pictures,
-    open_pictures,
-    split_off,
-)
-from eval.process_group import ranks
-from eval.progress import Progress
-from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
-from eval.task_choices import TaskChoices
+from eval.probes.training_pictures import ProbeOptions, split_off
+from eval.results import EvalResult, Origin, Settings
 from eval.tasks import TaskFacts, registry
+from eval.zero_shot.class_scores import class_scores
 
-#: Largest coordinate of the gradient: of fits that are compared, and of the one that is measured.
-SWEEP_TOLERANCE, TOLERANCE = 1e-5, 1e-6
-
-_TOP_K = (1, 5)
+#: Largest coordinate of the gradient of the fit that is measured.
+TOLERANCE = 1e-6
 
 
 class _Probe(NamedTuple):
@@ -48,18 +39,16 @@ class _Probe(NamedTuple):
 
 @registry.register("linear_probe")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LinearProbe:
+class LinearProbe(Probe):
     """Accuracy of a linear classifier that is fitted on training pictures' embeddings.
 
     Scores: top1; top5 where there are at least 5 classes; mean_per_class_recall. The penalty is
     chosen on a validation part; then training and validation pictures are fitted together.
 
     Args:
-        dataset: with labels and class names; measured, never learned from.
-        train: pictures to learn from.
         validation: pictures that choose the penalty; None takes a share of ``train``.
-        options: of the probe.
         seed: of that share.
+        dataset, train, options: see ``Probe``.
     """
 
     facts: ClassVar[TaskFacts] = TaskFacts(
@@ -69,30 +58,6 @@ class LinearProbe:
         headlines=("top1",),
     )
 
-    dataset: EvalDataset
-    train: EvalDataset
-    validation: EvalDataset | None
-    options: ProbeOptions
-    seed: int = 0
-
-    @staticmethod
-    def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
-        """See ``TaskKind``."""
-        return missing_pictures(dataset, choices)
-
-    @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "LinearProbe":
-        """See ``TaskKind``."""
-        options = choices.of(ProbeOptions)
-        learned = open_pictures(dataset, options)
-        return cls(
-            dataset=dataset,
-            train=learned.train,
-            validation=learned.validation,
-            options=options,
-            seed=choices.seed,
-        )
-
     @property
     def name(self) -> str:
         """Of the task."""
@@ -100,30 +65,30 @@ class LinearProbe:
 
     def settings(self) -> Settings:
         """What the result depends on besides model and data."""
-        return settings_of(self.train, self.validation) | {
+        return self.learned_from() | {
             "validation_share": None if self.validation else self.options.validation_share,
             "max_steps": self.options.max_steps,
             "seed": self.seed,
         }
-
-    def needs(self) -> tuple[Need, ...]:
-        """See ``Benchmark``."""
-        return needs_of(self.dataset, self.train, self.validation)
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed, choose the penalty, fit, and measure."""
         images = embedder.images(model, self.dataset)
         probe = self._fitted(model, embedder)
         assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
         labels = self.dataset.labels[images.rows]
-        num_classes = len(self.dataset.layout.classes.names)
+        num_classes = len(self.class_names)
         weights = as_all_classes(probe.classifier.weights, probe.classes, num_classes)
         found = places(weights, images.embeds, labels)
-        ks = [k for k in _TOP_K if k <= len(probe.classes)]
-        scores: dict[str, Score] = {f"top{k}": wilson_score(found < k) for k in ks}
-        scores["mean_per_class_recall"] = per_class_score(found < 1, labels, seed=self.seed)
-        chance = {f"top{k}": k / num_classes for k in ks}
+        measured = class_scores(
+            found,
+            labels,
+            images.rows,
+            num_ranked=len(probe.classes),
+            num_classes=num_classes,
+            num_images=len(self.dataset),
+            seed=self.seed,
+        )
         left_out = self.dataset.left_out(images.num_skipped)
         return EvalResult(
             benchmark=self.name,
@@ -131,8 +96,8 @@ class LinearProbe:
             dataset=self.dataset.name,
             split=self.dataset.split,
             model=model.name,
-            scores=scores,
-            chance=chance | {"mean_per_class_recall": 1 / num_classes},
+            scores=measured.scores,
+            chance=measured.chance,
             num_samples=len(images.rows),
             num_skipped=sum(left_out.values()),
             origin=Origin(
@@ -142,12 +107,8 @@ class LinearProbe:
                 "pictures measured, the training pictures taken as given",
             ),
             details=self.settings() | self._remarks(probe) | self.dataset.remarks(left_out),
-            per_image={
-                f"top{k}": PerImage.pack(found < k, images.rows, len(self.dataset)) for k in ks
-            },
-            per_unit={
-                "mean_per_class_recall": PerUnit.of_class_recall(found < 1, labels, images.rows)
-            },
+            per_image=measured.per_image,
+            per_unit=measured.per_unit,
         )
 
     def _fitted(self, model: EmbeddingModel, embedder: Embedder) -> _Probe:
@@ -199,7 +160,6 @@ class LinearProbe:
         )
 
     def _remarks(self, probe: _Probe) -> Settings:
-        assert self.dataset.layout.classes is not None
         return {
             "l2": probe.swept.l2,
             "validation_accuracy": {f"{l2:.3g}": v for l2, v in probe.swept.accuracy.items()},
@@ -208,51 +168,9 @@ class LinearProbe:
             "sweep_fits_not_converged": probe.swept.not_converged,
             "training": probe.train.counts(),
             "validation_pictures": probe.num_validation,
-            "num_classes": len(self.dataset.layout.classes.names),
-            "classes_without_training_pictures": (
-                len(self.dataset.layout.classes.names) - len(probe.classes)
-            ),
+            "num_classes": len(self.class_names),
+            "classes_without_training_pictures": (len(self.class_names) - len(probe.classes)),
         }
-
-
-def settings_of(train: EvalDataset, validation: EvalDataset | None) -> Settings:
-    """What a probe learns from, for its settings."""
-    return {
-        "train": train.title,
-        "train_revision": train.revision,
-        "validation": validation.title if validation else "part of the training pictures",
-        "validation_revision": validation.revision if validation else None,
-    }
-
-
-def needs_of(
-    dataset: EvalDataset, train: EvalDataset, validation: EvalDataset | None
-) -> tuple[Need, ...]:
-    """All pictures of a probe."""
-    beside = (Need(validation),) if validation else ()
-    return (Need(dataset), Need(train), *beside)
-
-
-class FitsProgress:
-    """Fits that are done, told by process 0."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-
-    def add_one(self) -> None:
-        """One more."""
-        if self._progress:
-            self._progress.add(1)
-
-    def close(self) -> None:
-        """All are done."""
-        if self._progress:
-            self._progress.close()
-
-
-def fits_progress(what: str, total: int) -> FitsProgress:
-    """A progress line of process 0."""
-    return FitsProgress(None if ranks().rank else Progress(what, total=total, unit="fits"))
 
 
 def _problem(part: Labelled, num_classes: int) -> LogisticProblem:

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from eval.report.figures import COLOURS, INK, STYLE, Picture, as_picture, sentence
+from eval.report.figures import COLOURS, INK, NARROW, WIDE, Picture, in_both_widths, sentence
 
 
 def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
@@ -16,9 +15,11 @@ def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
     Args:
         diagrams: by title: "counts", "accuracy" and "confidence" of each bin, None where empty.
     """
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 3.6))
-        panels = np.atleast_1d(figure.subplots(1, len(diagrams), sharey=True))
+
+    def draw(is_narrow: bool) -> Figure:
+        shape = (len(diagrams), 1) if is_narrow else (1, len(diagrams))
+        figure = Figure(figsize=(NARROW, 2.9 * shape[0]) if is_narrow else (WIDE, 3.6))
+        panels = np.atleast_1d(figure.subplots(*shape, sharey=True))
         for axes, (title, bins), colour in zip(panels, diagrams.items(), COLOURS, strict=False):
             counts = np.array(bins["counts"], dtype=np.float64)
             edges = np.arange(len(counts)) / len(counts)
@@ -35,9 +36,12 @@ def reliability_figure(diagrams: Mapping[str, Any]) -> Picture:
             axes.set_xlabel("confidence, %")
             axes.set_xlim(0, 100)
             axes.set_ylim(0, 100)
-        panels[0].set_ylabel("accuracy, share of images; %")
+        for axes in panels if is_narrow else panels[:1]:
+            axes.set_ylabel("accuracy, share of images; %")
         panels[0].legend(loc="upper left", fontsize=8)
-        return as_picture(figure)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
@@ -52,8 +56,10 @@ def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
     table = np.array(
         [[100 * accuracy[name].get(level, np.nan) for level in levels] for name in names]
     )
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(min(9.4, 3.4 + 1.2 * len(levels)), 0.9 + 0.26 * len(names)))
+
+    def draw(is_narrow: bool) -> Figure:
+        width = NARROW if is_narrow else min(WIDE, 3.4 + 1.2 * len(levels))
+        figure = Figure(figsize=(width, 0.9 + 0.26 * len(names)))
         axes = figure.subplots()
         image = axes.imshow(table, aspect="auto", cmap="viridis", vmin=0)
         brightest = np.nanmax(table) if np.isfinite(table).any() else 1.0
@@ -68,8 +74,11 @@ def corruption_figure(accuracy: Mapping[str, Mapping[str, float]]) -> Picture:
         axes.set_xlabel("severity")
         axes.set_ylabel("corruption")
         axes.grid(visible=False)
-        figure.colorbar(image, ax=axes, label="top-1, %", pad=0.01)
-        return as_picture(figure)
+        if not is_narrow:  # the numbers stand in the cells
+            figure.colorbar(image, ax=axes, label="top-1, %", pad=0.01)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def _by_number(level: str) -> tuple[int, str]:

@@ -306,7 +306,8 @@ def _facts(record: RunRecord) -> dict[str, str]:
         speed = float(np.nanmedian(train["samples_per_s"]))
         seen = float(np.nanmax(train["samples_seen"]))
         facts["Trained"] = f"{seen:,.0f} samples in {train['step'][-1]:,.0f} steps"
-        facts["Last loss"] = _number(float(train["loss"][-1]))
+        last = -2 if figures.is_last_cut_short(train) else -1
+        facts["Last loss"] = _number(float(train["loss"][last]))
         facts["Median speed"] = f"{_number(speed)} samples/s"
         facts["Data wait"] = f"{100 * float(np.nanmean(train['data_wait_share'])):.1f} % of time"
         facts["Time in steps"] = duration(_seconds(train))

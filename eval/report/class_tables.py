@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from data_pipelines.texts import counted
 from eval.class_answers import ClassAnswers, of_details
 from eval.metrics.intervals import wilson_limits
-from eval.report.figures import INK, STYLE, Picture, as_picture
+from eval.report.figures import INK, NARROW, WIDE, Picture, in_both_widths
 from eval.results import EvalResult
 
-#: Classes of the largest confusion matrix that is drawn; of more a table names the worst pairs.
+#: Classes of the largest confusion matrix that is drawn; a table names the worst pairs of any.
 _MOST_DRAWN = 30
 _PAIRS_SHOWN = 50
 
@@ -41,7 +40,7 @@ def class_tables(results: Sequence[EvalResult]) -> Iterator[FoldedTable]:
             yield from _detected(result)
         elif (answers := of_details(result.details)) is not None:
             yield _named(result, answers)
-            if not _is_drawn(answers) and len(answers.confusions()):
+            if answers.confusions():
                 yield _pairs(result, answers)
 
 
@@ -50,19 +49,21 @@ def confusion_figure(answers: ClassAnswers) -> Picture | None:
 
     None where there are too many classes to read.
     """
-    if not _is_drawn(answers):
+    if not 1 < len(answers.names) <= _MOST_DRAWN:
         return None
     size = len(answers.names)
     counts = np.zeros((size, size))
     np.add.at(counts, (answers.right, answers.given), 1)
     of_class = counts.sum(axis=1, keepdims=True)
     shares = np.divide(100 * counts, of_class, out=np.full_like(counts, np.nan), where=of_class > 0)
-    with matplotlib.rc_context(STYLE):
+
+    def draw(is_narrow: bool) -> Figure:
         side = 2.2 + 0.3 * size
-        figure = Figure(figsize=(min(9.4, side + 1.2), side))
+        width = min(NARROW if is_narrow else WIDE, side + 1.2)
+        figure = Figure(figsize=(width, width + 0.6 if is_narrow else side))
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-        if size <= 20:
+        if size <= (10 if is_narrow else 20):
             for row, column in np.argwhere(shares >= 0.5):
                 value = shares[row, column]
                 axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7.5,
@@ -73,12 +74,14 @@ def confusion_figure(answers: ClassAnswers) -> Picture | None:
         axes.set_xlabel("given")
         axes.set_ylabel("right")
         axes.grid(visible=False)
-        figure.colorbar(image, ax=axes, label="share of the right class, %", shrink=0.7)
-        return as_picture(figure)
+        if is_narrow:
+            axes.tick_params(labelsize=8 if size <= 10 else 5)
+        place = "top" if is_narrow else "right"
+        label = "share of the right class, %"
+        figure.colorbar(image, ax=axes, label=label, shrink=0.7, location=place)
+        return figure
 
-
-def _is_drawn(answers: ClassAnswers) -> bool:
-    return 1 < len(answers.names) <= _MOST_DRAWN
+    return in_both_widths(draw)
 
 
 def _named(result: EvalResult, answers: ClassAnswers) -> FoldedTable:
@@ -126,10 +129,15 @@ def _pairs(result: EvalResult, answers: ClassAnswers) -> FoldedTable:
     )
     return FoldedTable(
         f"Confusions: {result.model} on {result.dataset} ({result.split})",
-        f"the {len(rows)} most frequent of {counted(len(pairs), 'confused pair')}",
+        _frequent(len(rows), len(pairs)),
         ("right class", "given", "images", "share of the right class, %"),
         rows,
     )
+
+
+def _frequent(shown: int, found: int) -> str:
+    told = f"{counted(found, 'confused pair')}, the most frequent first"
+    return told if shown == found else f"the {shown} most frequent of {found:,} confused pairs"
 
 
 def _detected(result: EvalResult) -> Iterator[FoldedTable]:

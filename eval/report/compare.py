@@ -11,8 +11,11 @@ from eval.influence_factors import INFLUENCES, UNKNOWN, differing_settings
 from eval.metrics.several_tests import HOLM, LEVEL
 from eval.report import compare_figures
 from eval.report.build import Plate
+from eval.report.class_comparison import compared_classes
 from eval.report.clip_costs import remarks_on_clips
+from eval.report.compare_text import TextRow, columns_here, scores_text
 from eval.report.disagreements import Disagreements, Pictures, disagreements
+from eval.report.headlines import place_of
 from eval.report.page import render_page
 from eval.report.sides import (
     Comparison,
@@ -74,7 +77,7 @@ def build_comparison(
         out: folder, made if need be.
         seed: kept with the data; of the pictures that are drawn.
         pictures: of the data sets, where they are at hand: those that models disagree on are
-            shown.
+            shown; without them what each model said of such a picture.
     Raises:
         EvaluationError: the models have no result in common.
         DataError: the folder cannot be written.
@@ -100,9 +103,11 @@ def _render(
         influences=_influences(sides),
         num_pairs=sum(1 for c in comparisons for pair in c.against_first if pair is not None),
         has_unknown=any(UNKNOWN in side.influences.values() for side in sides),
-        headlines=[_headline(one) for one in comparisons if _is_headline(one)],
+        headlines=[_headline(one) for one in _first_asked(comparisons) if _is_headline(one)],
         settings=differing(sides),
         galleries=galleries,
+        lacks_pictures=any(one.image is None for seen in galleries for one in seen.examples),
+        class_tables=list(compared_classes(sides)),
         blocks=list(_blocks(comparisons)),
         plates=_plates(sides, comparisons),
         pairs=[_pair_row(pair) for pair in pairs],
@@ -127,6 +132,10 @@ def _blocks(comparisons: Sequence[Comparison]) -> Iterator[_Block]:
             f"{dataset} ({split})",
             tuple(_row(comparison) for comparison in group),
         )
+
+
+def _first_asked(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    return sorted(comparisons, key=lambda one: place_of(one.subject.benchmark))
 
 
 def _is_headline(comparison: Comparison) -> bool:
@@ -276,10 +285,9 @@ def _difference(pair: Any) -> dict[str, Any]:
 
 
 def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
-    """A table of headline scores for the terminal; the page has all of them."""
-    header = ["benchmark", "data set", "score", *(side.name for side in sides)]
-    rows = [header]
-    for c in comparisons:
+    """Headline scores for the terminal; the page has all of them."""
+    rows = []
+    for c in _first_asked(comparisons):
         headlines = facts_named(c.subject.benchmark).headlines
         if headlines and c.subject.score not in headlines:
             continue
@@ -291,20 +299,16 @@ def _text(sides: Sequence[Side], comparisons: Sequence[Comparison]) -> str:
             cells.append(f"{cell.value}{mark} [{cell.interval}]{paired}" if cell else "-")
         some = next(score for score in c.scores if score is not None)
         where = f"{c.subject.dataset} ({c.subject.split})"
-        rows.append(
-            [c.subject.benchmark, where, titled(c.subject.score, some, c.subject.benchmark), *cells]
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-    lines.insert(1, "  ".join("-" * width for width in widths))
+        title = titled(c.subject.score, some, c.subject.benchmark)
+        rows.append(TextRow(c.subject.benchmark, where, title, tuple(cells)))
     notes = [
-        f"[95% interval], then, image by image, the difference from {sides[0].name} (its interval)",
-        f"* differs from {sides[0].name}: p of the paired difference at most {LEVEL:g} after "
+        "[95% interval], then, image by image, the difference from {first} (its interval)",
+        f"* differs from {{first}}: p of the paired difference at most {LEVEL:g} after "
         f"{HOLM} for all scores of the model",
         "~ only its own 95% interval excludes 0: of 20 such intervals of equal models one does",
         *remarks_on_clips(_all_results(sides)),
     ]
-    return "\n".join([line.rstrip() for line in lines] + ["", *notes])
+    return scores_text([side.name for side in sides], rows, notes, columns=columns_here())
 
 
 def _all_results(sides: Sequence[Side]) -> list[EvalResult]:

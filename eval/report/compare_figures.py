@@ -3,12 +3,20 @@
 from collections.abc import Sequence
 from itertools import cycle
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eval.report.figures import COLOURS, INK, MARKERS, STYLE, Picture, as_picture, sentence
+from eval.report.figures import (
+    COLOURS,
+    INK,
+    MARKERS,
+    NARROW,
+    WIDE,
+    Picture,
+    in_both_widths,
+    sentence,
+)
 from eval.report.model_labels import model_labels
 from eval.report.sides import Comparison
 from eval.report.tables import score_title, unit_sign
@@ -20,8 +28,10 @@ _PANELS_A_ROW = 3
 def models_figure(models: Sequence[str], comparisons: Sequence[Comparison]) -> Picture:
     """A panel for each score: the models below each other, with intervals."""
     labels = model_labels(models)
-    with matplotlib.rc_context(STYLE):
-        figure, panels = _grid(len(comparisons), height=0.9 + 0.32 * len(models))
+
+    def draw(is_narrow: bool) -> Figure:
+        height = 0.9 + 0.32 * len(models)
+        figure, panels = _grid(len(comparisons), height=height, is_narrow=is_narrow)
         for axes, comparison in zip(panels, comparisons, strict=True):
             for y, score in enumerate(reversed(comparison.scores)):
                 if score is not None:
@@ -31,9 +41,12 @@ def models_figure(models: Sequence[str], comparisons: Sequence[Comparison]) -> P
             if comparison.chance is not None:
                 axes.axvline(100 * comparison.chance, color=INK, linestyle="--", linewidth=1)
             axes.set_yticks(range(len(models)), list(reversed(labels)), color=INK)
+            axes.tick_params(labelleft=_is_first_in_row(axes))
             axes.set_ylim(-0.6, len(models) - 0.4)
             axes.grid(axis="y", visible=False)
-        return as_picture(figure)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def against_accuracy_figure(
@@ -45,8 +58,9 @@ def against_accuracy_figure(
     """A panel for each score: accuracy to the right, the score upwards, a colour a source."""
     labels = model_labels(models)
     colour_of = dict(zip(dict.fromkeys(sources), cycle(COLOURS), strict=False))
-    with matplotlib.rc_context(STYLE):
-        figure, panels = _grid(len(others), height=2.6)
+
+    def draw(is_narrow: bool) -> Figure:
+        figure, panels = _grid(len(others), height=2.6, is_narrow=is_narrow)
         for axes, other in zip(panels, others, strict=True):
             for i, (x, y) in enumerate(zip(accuracy.scores, other.scores, strict=True)):
                 if x is not None and y is not None:
@@ -64,18 +78,26 @@ def against_accuracy_figure(
             axes.set_ylabel(f"{other.subject.dataset}  {unit_sign(some.unit)}".strip())
             axes.set_ylim(bottom=_auroc_floor(other))
         handles, shown = panels[0].get_legend_handles_labels()
-        figure.legend(handles, shown, loc="outside lower center", ncols=min(3, len(shown)))
-        return as_picture(figure)
+        columns = 1 if is_narrow else min(3, len(shown))
+        figure.legend(handles, shown, loc="outside lower center", ncols=columns)
+        return figure
+
+    return in_both_widths(draw)
 
 
-def _grid(count: int, *, height: float) -> tuple[Figure, list[Axes]]:
-    columns = min(count, _PANELS_A_ROW)
+def _grid(count: int, *, height: float, is_narrow: bool) -> tuple[Figure, list[Axes]]:
+    columns = 1 if is_narrow else min(count, _PANELS_A_ROW)
     rows = -(-count // columns)
-    figure = Figure(figsize=(9.4, 0.3 + height * rows))
+    figure = Figure(figsize=(NARROW if is_narrow else WIDE, 0.3 + height * rows))
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
     for axes in grid[count:]:
         axes.set_visible(False)
     return figure, list(grid[:count])
+
+
+def _is_first_in_row(axes: Axes) -> bool:
+    place = axes.get_subplotspec()
+    return place is None or place.is_first_col()
 
 
 def _point(axes: Axes, score: Score, y: int, colour: str) -> None:

@@ -20,7 +20,7 @@ Pictures = Mapping[str, Callable[[int], bytes]]
 
 
 class Disagreement(NamedTuple):
-    """One picture: right class, and what the two models said."""
+    """One picture, None where it is not at hand: right class, and what the two models said."""
 
     image: str | None
     right: str
@@ -47,17 +47,16 @@ def disagreements(
 ) -> Iterator[Disagreements]:
     """Pictures that the first model and another name differently, one of them rightly.
 
-    Drawn at random from all of them. Data sets whose pictures are not at hand, and results from
-    before answers were kept, are passed over.
+    Drawn at random from all of them. Results from before answers were kept are passed over.
     """
     first = sides[0]
     for result in first.results:
         read = pictures.get(result.origin.data_revision)
         mine = of_details(result.details)
-        if read is None or mine is None:
+        if mine is None:
             continue
         for other in sides[1:]:
-            theirs = _answers(other, result)
+            theirs = answers_to_same(other, result)
             if theirs is None or theirs.names != mine.names:
                 continue
             _, one, two = np.intersect1d(mine.images, theirs.images, return_indices=True)
@@ -69,7 +68,7 @@ def disagreements(
                 chosen = _drawn(rows, seed)
                 examples = (
                     Disagreement(
-                        thumbnail(read(int(mine.images[one[row]]))),
+                        None if read is None else thumbnail(read(int(mine.images[one[row]]))),
                         mine.names[mine.right[one[row]]],
                         mine.names[mine.given[one[row]]],
                         mine.names[theirs.given[two[row]]],
@@ -83,8 +82,8 @@ def disagreements(
                 )
 
 
-def _answers(side: Side, like: EvalResult) -> ClassAnswers | None:
-    """Those of another model to the same questions."""
+def answers_to_same(side: Side, like: EvalResult) -> ClassAnswers | None:
+    """Those of another model to the same questions, None where it was not asked them."""
     for result in side.results:
         if (
             result.benchmark == like.benchmark

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple
 
@@ -60,12 +60,32 @@ _CHANCE_LABEL = "chance"
 _MOST_BARS = 6  # pairs of bars whose names can be read side by side
 
 
+#: Inches of a plot on a desk and on a phone.
+WIDE, NARROW = 9.4, 4.4
+
+
 class Picture(NamedTuple):
-    """A plot ready for an ``img`` element: its ``data:`` address and its size in pixels."""
+    """A plot ready for an ``img`` element: its ``data:`` address and its size in pixels.
+
+    Attributes:
+        narrow: address of the same drawn for a phone; empty where it is not.
+    """
 
     address: str
     width: int
     height: int
+    narrow: str = ""
+
+
+def in_both_widths(draw: Callable[[bool], Figure]) -> Picture:
+    """A plot for wide pages that is another one on a phone.
+
+    Args:
+        draw: told whether the plot is for a phone.
+    """
+    with matplotlib.rc_context(STYLE):
+        picture = as_picture(draw(False))
+        return picture._replace(narrow=as_picture(draw(True)).address)
 
 
 def training_figure(train: TrainCurves) -> Picture:
@@ -81,9 +101,12 @@ def training_figure(train: TrainCurves) -> Picture:
     }
     if "logit_scale" in panels:
         panels["logit_scale"] = ("Logit scale", "multiplier")
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 5.0))
-        grid = figure.subplots(2, -(-len(panels) // 2), sharex=True)
+
+    def draw(is_narrow: bool) -> Figure:
+        columns = 1 if is_narrow else -(-len(panels) // 2)
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(NARROW, 0.5 + 1.6 * rows) if is_narrow else (WIDE, 5.0))
+        grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for axes, (column, (title, unit)) in zip(grid.flat, panels.items(), strict=False):
@@ -92,18 +115,22 @@ def training_figure(train: TrainCurves) -> Picture:
             axes.set_ylabel(unit or title.lower())
             if column == "samples_per_s":
                 axes.set_ylim(bottom=0)
-        for above, below in zip(*grid, strict=True):
-            lowest = below if below.get_visible() else above
+        for column in grid.T:
+            lowest = [axes for axes in column if axes.get_visible()][-1]
             lowest.set_xlabel("samples seen")
             lowest.tick_params(labelbottom=True)
-        return as_picture(figure)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Picture:
     """Chosen scores over samples seen, one panel a score and one line a data set."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 3.3))
-        panels = np.atleast_1d(figure.subplots(1, len(scores), sharey=True))
+
+    def draw(is_narrow: bool) -> Figure:
+        shape = (len(scores), 1) if is_narrow else (1, len(scores))
+        figure = Figure(figsize=(NARROW, 0.9 + 2.3 * shape[0]) if is_narrow else (WIDE, 3.3))
+        panels = np.atleast_1d(figure.subplots(*shape, sharey=True))
         for axes, score in zip(panels, scores, strict=True):
             for (label, lines), colour, marker in zip(
                 _lines(evals, score).items(), cycle(COLOURS), cycle(MARKERS), strict=False
@@ -116,18 +143,25 @@ def evaluation_figure(evals: Sequence[EvalPoint], scores: Sequence[str]) -> Pict
             axes.set_title(sentence(score_title(score)))
             axes.set_xlabel("samples seen")
             _count_axis(axes)
-        panels[0].set_ylabel("score, %")
+        for axes in panels if is_narrow else panels[:1]:
+            axes.set_ylabel("score, %")
         panels[0].set_ylim(bottom=0)
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-        return as_picture(figure)
+        columns = 1 if is_narrow else min(4, len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Picture:
     """One row a data set: each score as a point with its interval, chance as a tick."""
     rows = [r for r in results if any(score in r.scores for score in scores)]
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 0.9 + 0.5 * len(rows)))
+
+    def draw(is_narrow: bool) -> Figure:
+        legend = 0.2 * len(scores) if is_narrow else 0.0
+        width = NARROW if is_narrow else WIDE
+        figure = Figure(figsize=(width, 0.9 + legend + 0.5 * len(rows)))
         axes = figure.subplots()
         offsets = np.linspace(0.16, -0.16, len(scores)) if len(scores) > 1 else [0.0]
         for score, offset, colour, marker in zip(scores, offsets, COLOURS, MARKERS, strict=False):
@@ -148,8 +182,10 @@ def overview_figure(results: Sequence[EvalResult], scores: Sequence[str]) -> Pic
         axes.set_xlim(left=0)
         axes.set_xlabel("score, %")
         axes.grid(axis="y", visible=False)
-        _legend_with_chance(axes, figure)
-        return as_picture(figure)
+        _legend_with_chance(axes, figure, is_narrow=is_narrow)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def shifted_scores(base: EvalResult, shifted: EvalResult) -> list[str]:
@@ -172,8 +208,9 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
         base, shifted: results of one task that share some of ``shifted_scores``.
     """
     names = shifted_scores(base, shifted)
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.4, 3.4))
+
+    def draw(is_narrow: bool) -> Figure:
+        figure = Figure(figsize=(NARROW, 3.6) if is_narrow else (WIDE, 3.4))
         axes = figure.subplots()
         width = 0.38
         for side, result, colour, hatch in (
@@ -194,15 +231,22 @@ def shift_figure(base: EvalResult, shifted: EvalResult) -> Picture:
                 level = 100 * result.chance.get(name, math.nan)
                 axes.hlines(level, x - width / 2, x + width / 2, colors=INK, linestyles="--", lw=1)
         axes.set_xticks(range(len(names)), [sentence(score_title(n)) for n in names], color=INK)
+        if is_narrow:
+            axes.tick_params(axis="x", rotation=90)
         axes.set_ylabel("score, %")
         axes.grid(axis="x", visible=False)
         axes.set_ylim(bottom=0)
         dashes = Line2D([], [], color=INK, linestyle="--", linewidth=1)
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(
-            [*handles, dashes], [*labels, _CHANCE_LABEL], loc="outside lower center", ncols=3
+            [*handles, dashes],
+            [*labels, _CHANCE_LABEL],
+            loc="outside lower center",
+            ncols=1 if is_narrow else 3,
         )
-        return as_picture(figure)
+        return figure
+
+    return in_both_widths(draw)
 
 
 def _lines(
@@ -277,14 +321,14 @@ def _chance_tick(axes: Axes, level: float, y: float) -> None:
         axes.plot([level, level], [y - 0.12, y + 0.12], color=INK, linewidth=1.4)
 
 
-def _legend_with_chance(axes: Axes, figure: Figure) -> None:
+def _legend_with_chance(axes: Axes, figure: Figure, *, is_narrow: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
     tick = Line2D([], [], color=INK, marker="|", markersize=11, mew=1.4, linestyle="")
     figure.legend(
         [*handles, tick],
         [*labels, _CHANCE_LABEL],
         loc="outside lower center",
-        ncols=len(labels) + 1,
+        ncols=1 if is_narrow else len(labels) + 1,
     )
 
 
@@ -294,7 +338,8 @@ def dataset_label(result: EvalResult) -> str:
 
 
 def sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """With a capital at its start, unless it is a name such as mCE."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def as_picture(figure: Figure) -> Picture:

@@ -9,7 +9,7 @@ from eval.report.tabulate import benchmark_title
 from eval.results import EvalResult
 from eval.tasks import facts_named
 
-_FIRST = {"zero_shot": 0, "retrieval": 1}
+_FIRST = ("zero_shot", "retrieval")
 
 
 class Headline(NamedTuple):
@@ -30,7 +30,7 @@ def headlines(results: Sequence[EvalResult]) -> Iterator[Headline]:
 
     What most people ask first comes first: zero-shot classification and retrieval.
     """
-    for result in sorted(results, key=lambda one: _FIRST.get(one.benchmark, len(_FIRST))):
+    for result in sorted(results, key=lambda one: place_of(one.benchmark)):
         names = [name for name in facts_named(result.benchmark).headlines if name in result.scores]
         name = next(iter(names or result.scores), None)
         if name is None:
@@ -46,3 +46,8 @@ def headlines(results: Sequence[EvalResult]) -> Iterator[Headline]:
             "" if chance is None else percent(chance),
             f"{score.n:,}",
         )
+
+
+def place_of(benchmark: str) -> int:
+    """Where a task stands among headlines."""
+    return _FIRST.index(benchmark) if benchmark in _FIRST else len(_FIRST)

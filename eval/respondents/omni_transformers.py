@@ -27,6 +27,7 @@ from eval.respondents.question import Prompted
 from eval.respondents.response import Response
 from eval.respondents.sound import heard
 from vlsuite.errors import UserError
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 #: Samples a second that the models' audio encoders take.
@@ -239,9 +240,10 @@ def load_omni(config: OmniConfig) -> OmniTransformers:
                 f"{config.model} is of type {found.model_type}; models that are run here: "
                 f"{', '.join(THINKERS)}; serve others behind an endpoint and give URL#MODEL"
             )
-        model = getattr(transformers, thinker).from_pretrained(
-            config.model, use_safetensors=True, trust_remote_code=False, dtype="auto"
-        )
+        with quiet_loading():
+            model = getattr(transformers, thinker).from_pretrained(
+                config.model, use_safetensors=True, trust_remote_code=False, dtype="auto"
+            )
         processor = AutoProcessor.from_pretrained(config.model, trust_remote_code=False)
     except UserError:
         raise

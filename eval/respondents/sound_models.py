@@ -22,6 +22,7 @@ from eval.contract import EmbeddingModel
 from eval.errors import EvaluationError
 from eval.respondents.sound import decode
 from vlsuite.models.opening import openers
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 CLAP_PREFIX = "clap:"
@@ -201,7 +202,8 @@ def load_clap(name: str, *, device: torch.device) -> Clap:
 
     check_model_folder(name)
     try:
-        model = ClapModel.from_pretrained(name, weights_only=True)
+        with quiet_loading():
+            model = ClapModel.from_pretrained(name, weights_only=True)
         processor = AutoFeatureExtractor.from_pretrained(name)
         tokenizer = AutoTokenizer.from_pretrained(name)
     except Exception as error:  # transformers raises all kinds for a folder of unknown make

@@ -20,7 +20,7 @@ from torch import Tensor
 from eval.capabilities import EMBEDS, GIVES_GRADIENTS, lack_of
 from eval.contract import DifferentiableModel, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.embedding.embedder import refuse_all_broken
 from eval.errors import EvaluationError
 from eval.metrics.intervals import WILSON, wilson_score
@@ -108,9 +108,9 @@ class Adversarial:
     @classmethod
     def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Adversarial":
         """See ``TaskKind``."""
-        rows = chosen_rows(dataset, choices.of(AttackOptions).max_images, seed=choices.seed)
+        most = choices.of(AttackOptions).max_images
         return cls(
-            dataset=subset(dataset, rows),
+            dataset=chosen_images(dataset, most, seed=choices.seed),
             templates=templates_for(dataset, choices),
             options=choices.of(AttackOptions),
             seed=choices.seed,

@@ -12,7 +12,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -34,15 +34,15 @@ from eval.corruptions.severities import (
 from eval.data.dataset import EvalDataset
 from eval.data.imagenet_layouts import imagenet_classes
 from eval.data.raw_image import RawImage
-from eval.data.subset import chosen_rows, subset
-from eval.data.views import CropFrame, FrameView, View
-from eval.embedding.nearest_class import top1_hits
+from eval.data.subset import chosen_images
+from eval.data.views import CropFrame, FrameView
 from eval.metrics.intervals import CLUSTERED, WILSON, wilson_score
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.robustness.cell_scores import ERROR_TITLES, Cells
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from ImageNet-C's files"
 
@@ -120,7 +120,7 @@ class CorruptionOptions:
 
 @registry.register("corruptions")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Corruptions:
+class Corruptions(PromptedTask):
     """Accuracy under corruptions made in memory; mCE where all 75 cells are asked for.
 
     Args:
@@ -141,13 +141,10 @@ class Corruptions:
         headlines=("mean_corrupted_top1", "mean_corruption_error"),
     )
 
-    dataset: EvalDataset
-    templates: tuple[str, ...]
     kinds: tuple[str, ...]
     severities: tuple[int, ...]
     constants: ConstantSet
     frost_dir: str
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -155,19 +152,16 @@ class Corruptions:
         return no_classes(dataset) or _problem(choices.of(CorruptionOptions))
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Corruptions":
-        """See ``TaskKind``."""
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``."""
         options = choices.of(CorruptionOptions)
-        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
-        return cls(
-            dataset=subset(dataset, rows),
-            templates=templates_for(dataset, choices),
-            kinds=kinds_of(options.kinds),
-            severities=tuple(sorted(set(options.severities))),
-            constants=constants_for(dataset, options.constants),
-            frost_dir=options.frost_dir,
-            seed=choices.seed,
-        )
+        return {
+            "dataset": chosen_images(dataset, options.max_images, seed=choices.seed),
+            "kinds": kinds_of(options.kinds),
+            "severities": tuple(sorted(set(options.severities))),
+            "constants": constants_for(dataset, options.constants),
+            "frost_dir": options.frost_dir,
+        }
 
     @property
     def name(self) -> str:
@@ -193,13 +187,11 @@ class Corruptions:
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes for every picture in every cell."""
-        assert self.dataset.layout.classes is not None
-        names = self.dataset.layout.classes.names
-        clean_rows, clean = self._hits(model, embedder, self._clean_view())
+        clean_rows, clean = self.viewed_hits(model, embedder, self._clean_view())
         hits, cells, sources = [], [], []
         per_image = {"top1_clean": PerImage.pack(clean, clean_rows, len(self.dataset))}
         for view, kind, severity in self._cells():
-            rows, own = self._hits(model, embedder, view)
+            rows, own = self.viewed_hits(model, embedder, view)
             hits.append(own)
             sources.append(rows)
             cells.append(np.tile([ALL_CORRUPTIONS.index(kind), severity], (len(rows), 1)))
@@ -216,7 +208,7 @@ class Corruptions:
             model=model.name,
             scores=scores,
             chance={
-                name: 1 / len(names)
+                name: 1 / len(self.class_names)
                 for name in scores
                 if "top1" in name and scores[name].unit == "share"
             },
@@ -247,21 +239,8 @@ class Corruptions:
     @property
     def is_comparable(self) -> bool:
         """Whether these are ImageNet's classes and constants, as AlexNet's errors are."""
-        classes = self.dataset.layout.classes
-        assert classes is not None
-        known = imagenet_classes(classes.names)
+        known = imagenet_classes(self.class_names)
         return self.constants == "imagenet-c" and known is not None and len(known) == 1000
-
-    def _hits(
-        self, model: EmbeddingModel, embedder: Embedder, view: View
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the pictures that could be made, and whether each is right."""
-        assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
-        prototypes = embedder.class_embeds(model, self.dataset.layout.classes.names, self.templates)
-        images = embedder.images(model, self.dataset, view)
-        labels = self.dataset.labels[images.rows]
-        return images.rows, top1_hits(images.embeds, prototypes, labels, device=model.device)
 
     def _clean_view(self) -> FrameView:
         return FrameView(frame_of(self.constants), needs_transform=True)

@@ -7,7 +7,7 @@ measured on any set; the others count the pictures without a depth map as left o
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,9 +22,8 @@ from eval.corruptions.depth import CORRUPTIONS_3D, NEEDS_DEPTH, corrupt_3d
 from eval.corruptions.severities import SEVERITIES
 from eval.data.dataset import EvalDataset
 from eval.data.raw_image import RawImage
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.data.views import CropFrame, FrameView, ImageTransform, centre_crop, shorter_side
-from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
 from eval.metrics.intervals import (
     CLUSTERED,
@@ -36,7 +35,8 @@ from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.robustness.corruptions import CorruptionOptions
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 NOT_TO_BE_MIXED = "made in memory: never to be mixed with figures from the ImageNet-3DCC files"
 
@@ -90,7 +90,7 @@ class DepthFrame:
 
 @registry.register("corruptions_3d")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DepthCorruptions:
+class DepthCorruptions(PromptedTask):
     """Accuracy under fog, focus, motion, light and sensor noise that follow the depth of the scene.
 
     Args:
@@ -107,11 +107,8 @@ class DepthCorruptions:
         title="Corruptions in depth",
     )
 
-    dataset: EvalDataset
-    templates: tuple[str, ...]
     kinds: tuple[str, ...]
     severities: tuple[int, ...]
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -131,17 +128,14 @@ class DepthCorruptions:
         )
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "DepthCorruptions":
-        """See ``TaskKind``; severities and number of images are those of ``corruptions``."""
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``; severities and number of images are those of ``corruptions``."""
         options = choices.of(CorruptionOptions)
-        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
-        return cls(
-            dataset=subset(dataset, rows),
-            templates=templates_for(dataset, choices),
-            kinds=tuple(CORRUPTIONS_3D),
-            severities=tuple(sorted(set(options.severities))),
-            seed=choices.seed,
-        )
+        return {
+            "dataset": chosen_images(dataset, options.max_images, seed=choices.seed),
+            "kinds": tuple(CORRUPTIONS_3D),
+            "severities": tuple(sorted(set(options.severities))),
+        }
 
     @property
     def name(self) -> str:
@@ -165,14 +159,14 @@ class DepthCorruptions:
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes for every picture in every cell."""
-        rows, clean = self._hits(model, embedder, _CLEAN)
+        rows, clean = self.viewed_hits(model, embedder, _CLEAN)
         scores: dict[str, Score] = {"top1_clean": wilson_score(clean)}
         per_image = {"top1_clean": PerImage.pack(clean, rows, len(self.dataset))}
         accuracy: dict[str, JsonValue] = {}
         per_unit: dict[str, PerUnit] = {}
         for kind in self.kinds:
             cells = [
-                self._hits(model, embedder, self._view(kind, severity))
+                self.viewed_hits(model, embedder, self._view(kind, severity))
                 for severity in self.severities
             ]
             hits = np.concatenate([own for _, own in cells])
@@ -185,8 +179,6 @@ class DepthCorruptions:
                 packed = PerImage.pack(own, own_rows, len(self.dataset))
                 per_image[f"top1_{kind}_{severity}"] = packed
             accuracy[kind] = by_severity
-        assert self.dataset.layout.classes is not None
-        num_classes = len(self.dataset.layout.classes.names)
         left_out = self.dataset.left_out(len(self.dataset) - len(rows))
         remarks: Settings = {"accuracy": accuracy, "note": NOT_TO_BE_MIXED}
         return EvalResult(
@@ -196,7 +188,7 @@ class DepthCorruptions:
             split=self.dataset.split,
             model=model.name,
             scores=scores,
-            chance=dict.fromkeys(scores, 1 / num_classes),
+            chance=dict.fromkeys(scores, 1 / len(self.class_names)),
             num_samples=len(rows),
             num_skipped=sum(left_out.values()),
             origin=Origin(
@@ -208,17 +200,6 @@ class DepthCorruptions:
             per_image=per_image,
             per_unit=per_unit,
         )
-
-    def _hits(
-        self, model: EmbeddingModel, embedder: Embedder, view: FrameView
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of the pictures that could be made, and whether each is right."""
-        assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
-        prototypes = embedder.class_embeds(model, self.dataset.layout.classes.names, self.templates)
-        images = embedder.images(model, self.dataset, view)
-        labels = self.dataset.labels[images.rows]
-        return images.rows, top1_hits(images.embeds, prototypes, labels, device=model.device)
 
     def _view(self, kind: str, severity: int) -> FrameView:
         return FrameView(DepthFrame(kind, severity, self.seed), needs_transform=True)

@@ -7,7 +7,7 @@ The score of an edit is the drop of top-1 accuracy it causes on the same picture
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -19,7 +19,6 @@ from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
 from eval.data.raw_image import RawImage
 from eval.data.views import FrameView
-from eval.embedding.nearest_class import top1_hits
 from eval.metrics.intervals import WILSON, wilson_score
 from eval.metrics.mean_intervals import GAINS_AND_LOSSES
 from eval.metrics.paired import paired_means, paired_shares
@@ -35,7 +34,8 @@ from eval.robustness.edit_frames import (
 )
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 REFERENCE = EditFrame()
 SCALES = (1.0, 0.8, 0.4, 0.2, 0.1)
@@ -62,7 +62,7 @@ class _Hits(NamedTuple):
 
 @registry.register("edits")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ObjectEdits:
+class ObjectEdits(PromptedTask):
     """Drops of top-1 accuracy by edit, and their means by group.
 
     Args:
@@ -77,10 +77,7 @@ class ObjectEdits:
         title="Edits of background, size, position and direction",
     )
 
-    dataset: EvalDataset
     edits: tuple[Edit, ...]
-    templates: tuple[str, ...]
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -95,15 +92,10 @@ class ObjectEdits:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ObjectEdits":
-        """See ``TaskKind``."""
-        edits = edits_for(choices.companions.backgrounds, own_background=_has_masks(dataset))
-        return cls(
-            dataset=dataset,
-            edits=edits,
-            templates=templates_for(dataset, choices),
-            seed=choices.seed,
-        )
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``."""
+        backgrounds = choices.companions.backgrounds
+        return {"edits": edits_for(backgrounds, own_background=_has_masks(dataset))}
 
     @property
     def name(self) -> str:
@@ -175,13 +167,7 @@ class ObjectEdits:
         )
 
     def _hits(self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings) -> _Hits:
-        assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
-        names = self.dataset.layout.classes.names
-        prototypes = embedder.class_embeds(model, names, self.templates)
-        labels = self.dataset.labels[images.rows]
-        hits = top1_hits(images.embeds, prototypes, labels, device=model.device)
-        return _Hits(images.rows, hits)
+        return _Hits(images.rows, self.top1_hits(model, embedder, images))
 
     def _packed(self, found: _Hits) -> PerImage:
         return PerImage.pack(found.hits, found.rows, len(self.dataset))

@@ -8,15 +8,14 @@ al. 2023, arXiv 2308.03977), its best and worst level and how far they lie apart
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Embedder, EmbeddingModel, Need
+from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
-from eval.embedding.nearest_class import top1_hits
 from eval.errors import EvaluationError
 from eval.metrics.factors import factor_scores, level_scores, worst_factor
 from eval.metrics.intervals import WILSON, wilson_score
@@ -24,12 +23,13 @@ from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, Settings
 from eval.robustness.factor_annotations import Annotations, annotations_for
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 
 @registry.register("factors")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FactorAccuracy:
+class FactorAccuracy(PromptedTask):
     """Accuracy where each factor is active, and its error over that of all annotated images.
 
     Args:
@@ -44,10 +44,7 @@ class FactorAccuracy:
         title="Visual factors",
     )
 
-    dataset: EvalDataset
     annotations: Annotations
-    templates: tuple[str, ...]
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -61,14 +58,9 @@ class FactorAccuracy:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "FactorAccuracy":
-        """See ``TaskKind``."""
-        return cls(
-            dataset=dataset,
-            annotations=annotations_for(dataset, choices.factors_file),
-            templates=templates_for(dataset, choices),
-            seed=choices.seed,
-        )
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``."""
+        return {"annotations": annotations_for(dataset, choices.factors_file)}
 
     @property
     def name(self) -> str:
@@ -86,19 +78,10 @@ class FactorAccuracy:
             "annotations_revision": digest.hexdigest(),
         }
 
-    def needs(self) -> tuple[Need, ...]:
-        """See ``Benchmark``."""
-        return (Need(self.dataset),)
-
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes for the annotated images and split the hits by factor."""
         images = embedder.images(model, self.dataset)
-        assert self.dataset.labels is not None
-        assert self.dataset.layout.classes is not None
-        names = self.dataset.layout.classes.names
-        prototypes = embedder.class_embeds(model, names, self.templates)
-        labels = self.dataset.labels[images.rows]
-        hits = top1_hits(images.embeds, prototypes, labels, device=model.device)
+        hits = self.top1_hits(model, embedder, images)
         is_annotated = np.isin(self.annotations.rows, images.rows)
         rows = self.annotations.rows[is_annotated]
         if not len(rows):
@@ -124,7 +107,7 @@ class FactorAccuracy:
             split=self.dataset.split,
             model=model.name,
             scores=scores,
-            chance={"top1": 1 / len(names)},
+            chance={"top1": 1 / len(self.class_names)},
             num_samples=len(rows),
             num_skipped=sum(left_out.values()),
             origin=Origin(

@@ -9,7 +9,7 @@ with the unchanged picture in the middle where a sequence has it.
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from data_pipelines.texts import listed
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.data.views import View
 from eval.errors import EvaluationError
 from eval.metrics.effective_trials import SHARE
@@ -31,7 +31,8 @@ from eval.robustness.corruptions import constants_for
 from eval.robustness.perturbation_frames import NOISE, SWEEPS, PerturbationSet, view_of
 from eval.task_choices import TaskChoices, task_options
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 _TOP = 5
 #: Of the top-5 distance: all five classes left the first five.
@@ -61,7 +62,7 @@ class PerturbationOptions:
 
 @registry.register("perturbations")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Perturbations:
+class Perturbations(PromptedTask):
     """Flip probability and top-5 distance under ImageNet-P's ten perturbations.
 
     Args:
@@ -80,12 +81,9 @@ class Perturbations:
         headlines=("mean_flip_probability",),
     )
 
-    dataset: EvalDataset
-    templates: tuple[str, ...]
     kinds: tuple[str, ...]
     num_frames: int
     constants: PerturbationSet
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -93,19 +91,16 @@ class Perturbations:
         return no_classes(dataset) or _problem(choices.of(PerturbationOptions))
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Perturbations":
-        """See ``TaskKind``; small pictures take the constants of CIFAR-10-P."""
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``; small pictures take the constants of CIFAR-10-P."""
         options = choices.of(PerturbationOptions)
-        rows = chosen_rows(dataset, options.max_images, seed=choices.seed)
         is_small = constants_for(dataset, "auto") == "cifar-c"
-        return cls(
-            dataset=subset(dataset, rows),
-            templates=templates_for(dataset, choices),
-            kinds=kinds_of(options.kinds),
-            num_frames=options.num_frames,
-            constants="cifar-p" if is_small else "imagenet-p",
-            seed=choices.seed,
-        )
+        return {
+            "dataset": chosen_images(dataset, options.max_images, seed=choices.seed),
+            "kinds": kinds_of(options.kinds),
+            "num_frames": options.num_frames,
+            "constants": "cifar-p" if is_small else "imagenet-p",
+        }
 
     @property
     def name(self) -> str:
@@ -130,15 +125,13 @@ class Perturbations:
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes in every frame, and compare frames."""
-        assert self.dataset.layout.classes is not None
-        names = self.dataset.layout.classes.names
-        prototypes = embedder.class_embeds(model, names, self.templates).to(model.device)
+        prototypes = self.class_embeds(model, embedder).to(model.device)
         rows, top_classes = self._top_classes(model, embedder, prototypes)
         flipped: dict[str, np.ndarray] = {}
         for kind, best in top_classes.items():
             is_changed = _is_changed(best[..., 0], is_noise=kind in NOISE)
             flipped[f"flip_probability_{kind}"] = is_changed.mean(axis=1)
-        scores = self._scores(top_classes, has_top5=len(names) >= _TOP)
+        scores = self._scores(top_classes, has_top5=len(self.class_names) >= _TOP)
         left_out = self.dataset.left_out(len(self.dataset) - len(rows))
         return EvalResult(
             benchmark=self.name,

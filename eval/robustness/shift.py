@@ -7,11 +7,11 @@ how far above that line the model lies.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
+from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
 from eval.data.shifted_sets import base_of, baseline_of, is_imagenet, matching_classes
 from eval.embedding.nearest_class import top1_hits
@@ -22,12 +22,13 @@ from eval.metrics.unpaired import NEWCOMBE, independent_difference
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 
 @registry.register("shift")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NaturalShift:
+class NaturalShift(PromptedTask):
     """Accuracy with and without the shift, their difference, and effective robustness.
 
     Args:
@@ -43,10 +44,7 @@ class NaturalShift:
         headlines=("drop_under_shift", "effective_robustness"),
     )
 
-    dataset: EvalDataset
     base: EvalDataset
-    templates: tuple[str, ...]
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -59,16 +57,11 @@ class NaturalShift:
         return f"{dataset.title} has no base to be compared with; give {named} with --base PATH"
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "NaturalShift":
-        """See ``TaskKind``."""
+    def chosen(cls, dataset: EvalDataset, choices: TaskChoices) -> dict[str, Any]:
+        """See ``PromptedTask``."""
         base = base_of(dataset, choices.companions.bases)
         assert base is not None
-        return cls(
-            dataset=dataset,
-            base=base,
-            templates=templates_for(dataset, choices),
-            seed=choices.seed,
-        )
+        return {"base": base}
 
     @property
     def name(self) -> str:
@@ -90,7 +83,7 @@ class NaturalShift:
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes on both sets."""
         images = embedder.images(model, self.dataset)
-        shifted = self._shifted_hits(model, embedder, images)
+        shifted = self.top1_hits(model, embedder, images)
         unshifted, num_base_classes = self._base_hits(model, embedder)
         top1, base_top1 = wilson_score(shifted), wilson_score(unshifted)
         drop = replace(independent_difference(base_top1, top1), lower_is_better=True)
@@ -98,7 +91,6 @@ class NaturalShift:
         fit = self._fit()
         if fit is not None and fit.is_trusted and 0 < base_top1.value < 1:
             scores["effective_robustness"] = _rho(fit, base_top1, top1)
-        assert self.dataset.layout.classes is not None
         left_out = self.dataset.left_out(images.num_skipped)
         return EvalResult(
             benchmark=self.name,
@@ -108,7 +100,7 @@ class NaturalShift:
             model=model.name,
             scores=scores,
             chance={
-                "top1": 1 / len(self.dataset.layout.classes.names),
+                "top1": 1 / len(self.class_names),
                 "base_top1": 1 / num_base_classes,
             },
             num_samples=len(images.rows),
@@ -124,16 +116,6 @@ class NaturalShift:
             | self.dataset.remarks(left_out),
             per_image={"top1": PerImage.pack(shifted, images.rows, len(self.dataset))},
         )
-
-    def _shifted_hits(
-        self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings
-    ) -> np.ndarray:
-        assert self.dataset.layout.classes is not None
-        assert self.dataset.labels is not None
-        names = self.dataset.layout.classes.names
-        prototypes = embedder.class_embeds(model, names, self.templates)
-        labels = self.dataset.labels[images.rows]
-        return top1_hits(images.embeds, prototypes, labels, device=model.device)
 
     def _base_hits(self, model: EmbeddingModel, embedder: Embedder) -> tuple[np.ndarray, int]:
         """Hits of the base images that show the classes, only these ranked, and their number."""

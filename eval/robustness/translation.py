@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
-from eval.data.subset import chosen_rows, subset
+from eval.data.subset import chosen_images
 from eval.data.views import Frame, FrameView, View
 from eval.embedding.cosines import cosine_slices
 from eval.embedding.unusable import unusable_by_reason
@@ -110,9 +110,9 @@ class TranslationConsistency:
     @classmethod
     def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "TranslationConsistency":
         """See ``TaskKind``."""
-        rows = chosen_rows(dataset, choices.of(TranslationOptions).max_images, seed=choices.seed)
+        most = choices.of(TranslationOptions).max_images
         return cls(
-            dataset=subset(dataset, rows),
+            dataset=chosen_images(dataset, most, seed=choices.seed),
             templates=templates_for(dataset, choices),
             rics_side=choices.of(TranslationOptions).rics_side,
             seed=choices.seed,

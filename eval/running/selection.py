@@ -14,10 +14,8 @@ from eval.errors import EvaluationError
 from eval.running.opened import OpenedData
 from eval.running.unused import refuse_unused
 from eval.task_choices import TaskChoices
+from eval.task_registry import ALL, AUTO
 from eval.tasks import OfFiles, TaskKind, facts_of, registry
-
-AUTO = "auto"
-ALL = "all"
 
 _PURPOSES = {"zero_shot": "classification", "multilabel": "classification"}
 

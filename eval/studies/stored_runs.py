@@ -29,9 +29,11 @@ def read_result(path: Path, *, study: str) -> dict[str, Any]:
 
 
 @contextmanager
-def refusing_damage(folder: Path) -> Iterator[None]:
+def refusing_damage(folder: Path, *, run: str = "run") -> Iterator[None]:
     """Whatever damaged files of a run raise becomes one line.
 
+    Args:
+        run: what the study calls one, for the message.
     Raises:
         EvaluationError: something of that kind was raised.
     """
@@ -51,5 +53,5 @@ def refusing_damage(folder: Path) -> Iterator[None]:
     ) as error:
         raise EvaluationError(
             f"{folder} is damaged ({type(error).__name__}: {error}); delete it and run the "
-            "study again, which repeats this run only"
+            f"study again, which repeats this {run} only"
         ) from error

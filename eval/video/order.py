@@ -7,14 +7,14 @@ arXiv 2410.02763); ``eval.metrics.pair_scores`` says what its three scores are.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
 
 from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
-from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
+from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
 from eval.data.rows import PICTURES
 from eval.errors import EvaluationError
@@ -33,6 +33,7 @@ from eval.video.clip_set import ChoiceQuestion, ClipSet, clips_of, cluster_numbe
 from eval.video.embedding import beside, embed_clips
 from eval.video.options import VideoOptions
 from eval.video.scored import Answered, rows_by_kind
+from eval.video.task import VideoTask
 
 _TITLES = {
     r"mean_pooled_accuracy": "mean-pooled image tower, accuracy",
@@ -48,7 +49,7 @@ _TITLES = {
 
 @registry.register("video_order")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VideoOrder:
+class VideoOrder(VideoTask):
     """Tell what happened from what would have shown the same frames.
 
     Scores: ``accuracy`` of questions with options, ``accuracy_KIND`` and, where the set has groups
@@ -76,11 +77,7 @@ class VideoOrder:
         headlines=("accuracy", "group_score"),
     )
 
-    dataset: EvalDataset
     options: VideoOptions
-    num_frames: int | None = None
-    named_frames: bool = False
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -101,30 +98,9 @@ class VideoOrder:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> Benchmark:
-        """The first number of frames; see ``TaskKind``."""
-        return cls.build_each(dataset, choices)[0]
-
-    @classmethod
-    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
-        """One benchmark a number of frames.
-
-        Raises:
-            EvaluationError: what ``missing`` says.
-        """
-        if (lack := cls.missing(dataset, choices)) is not None:
-            raise EvaluationError(lack)
-        options = choices.of(VideoOptions)
-        return [
-            cls(
-                dataset=dataset,
-                options=options,
-                num_frames=number,
-                named_frames=len(options.frames) > 1,
-                seed=choices.seed,
-            )
-            for number in options.frames or (None,)
-        ]
+    def chosen(cls, choices: TaskChoices) -> dict[str, Any]:
+        """See ``VideoTask``."""
+        return {"options": choices.of(VideoOptions)}
 
     @property
     def name(self) -> str:
@@ -143,10 +119,6 @@ class VideoOrder:
             "question": self.options.question,
             "seed": self.seed,
         } | self.options.changes()
-
-    def needs(self) -> tuple[Need, ...]:
-        """No pictures: videos are embedded by the task."""
-        return ()
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed videos and sentences, then compare.

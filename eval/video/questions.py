@@ -10,13 +10,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from data_pipelines.printable import printable
 from data_pipelines.schema import JsonValue
 from data_pipelines.video.sampler import FrameSampling, Sampler
 from eval.capabilities import ANSWERS_CLIPS
-from eval.contract import Benchmark, Embedder, Model, Need
+from eval.contract import Embedder, Model
 from eval.data.dataset import EvalDataset
 from eval.data.rows import PICTURES
 from eval.errors import EvaluationError
@@ -35,6 +35,7 @@ from eval.video.packed import PackedFrames
 from eval.video.reduction import as_reduced
 from eval.video.scored import rows_by_kind
 from eval.video.showing import MODEL, asker_of, frames_of
+from eval.video.task import VideoTask
 from eval.video.wording import worded_set
 
 _TITLES = {
@@ -47,7 +48,7 @@ _TITLES = {
 
 @registry.register("video_questions")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VideoQuestions:
+class VideoQuestions(VideoTask):
     """Questions about videos, asked of a model that answers in words.
 
     Scores: ``accuracy`` of questions with options or of yes and no, by kind and by length of the
@@ -77,13 +78,9 @@ class VideoQuestions:
         headlines=("accuracy", "group_score"),
     )
 
-    dataset: EvalDataset
     options: AskingOptions
     video: VideoOptions
-    num_frames: int | None = None
-    named_frames: bool = False
     num_examples: int = 0
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -104,32 +101,13 @@ class VideoQuestions:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> Benchmark:
-        """The first number of frames; see ``TaskKind``."""
-        return cls.build_each(dataset, choices)[0]
-
-    @classmethod
-    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
-        """One benchmark a number of frames.
-
-        Raises:
-            EvaluationError: what ``missing`` says.
-        """
-        if (lack := cls.missing(dataset, choices)) is not None:
-            raise EvaluationError(lack)
-        video = choices.of(VideoOptions)
-        return [
-            cls(
-                dataset=dataset,
-                options=choices.of(AskingOptions),
-                video=video,
-                num_frames=number,
-                named_frames=len(video.frames) > 1,
-                num_examples=choices.num_examples,
-                seed=choices.seed,
-            )
-            for number in video.frames or (None,)
-        ]
+    def chosen(cls, choices: TaskChoices) -> dict[str, Any]:
+        """See ``VideoTask``."""
+        return {
+            "options": choices.of(AskingOptions),
+            "video": choices.of(VideoOptions),
+            "num_examples": choices.num_examples,
+        }
 
     @property
     def name(self) -> str:
@@ -152,10 +130,6 @@ class VideoQuestions:
             "num_examples": self.num_examples,
             "seed": self.seed,
         } | self.video.reduction()
-
-    def needs(self) -> tuple[Need, ...]:
-        """No pictures: videos are shown by the task."""
-        return ()
 
     def run(self, model: Model, embedder: Embedder) -> EvalResult:
         """Ask every question and read the answers; processes share the questions.

@@ -8,7 +8,7 @@ reports; here nothing is selected.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -17,10 +17,9 @@ from torch import Tensor
 
 from data_pipelines.video.sampler import Sampler
 from eval.capabilities import EMBEDS_CLIPS
-from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
+from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
 from eval.data.rows import PICTURES
-from eval.errors import EvaluationError
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.effective_trials import no_limits
 from eval.metrics.expected_ranking import LevelEntries, level_entries
@@ -33,6 +32,7 @@ from eval.video.clip_set import ClipSet, clips_of, cluster_numbers
 from eval.video.embedding import ClipEmbeddings, beside, embed_clips
 from eval.video.examples import best_and_worst
 from eval.video.options import VideoOptions
+from eval.video.task import VideoTask
 
 RECALL_AT = (1, 5, 10)
 
@@ -60,7 +60,7 @@ class _Captions(NamedTuple):
 
 @registry.register("video_retrieval")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VideoRetrieval:
+class VideoRetrieval(VideoTask):
     """Find the video of a caption, and a caption of a video.
 
     Scores: text_to_video_recall_at_k, video_to_text_recall_at_k for k = 1, 5, 10 and the median
@@ -90,13 +90,9 @@ class VideoRetrieval:
         headlines=("text_to_video_recall_at_1", "video_to_text_recall_at_1"),
     )
 
-    dataset: EvalDataset
     options: VideoOptions
-    num_frames: int | None = None
-    named_frames: bool = False
     captions_per_video: int | None = None
     num_examples: int = 0
-    seed: int = 0
 
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
@@ -109,32 +105,13 @@ class VideoRetrieval:
         return None
 
     @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> Benchmark:
-        """The first number of frames; see ``TaskKind``."""
-        return cls.build_each(dataset, choices)[0]
-
-    @classmethod
-    def build_each(cls, dataset: EvalDataset, choices: TaskChoices) -> Sequence[Benchmark]:
-        """One benchmark a number of frames.
-
-        Raises:
-            EvaluationError: what ``missing`` says.
-        """
-        if (lack := cls.missing(dataset, choices)) is not None:
-            raise EvaluationError(lack)
-        options = choices.of(VideoOptions)
-        return [
-            cls(
-                dataset=dataset,
-                options=options,
-                num_frames=number,
-                named_frames=len(options.frames) > 1,
-                captions_per_video=choices.captions_per_image,
-                num_examples=choices.num_examples,
-                seed=choices.seed,
-            )
-            for number in options.frames or (None,)
-        ]
+    def chosen(cls, choices: TaskChoices) -> dict[str, Any]:
+        """See ``VideoTask``."""
+        return {
+            "options": choices.of(VideoOptions),
+            "captions_per_video": choices.captions_per_image,
+            "num_examples": choices.num_examples,
+        }
 
     @property
     def name(self) -> str:
@@ -154,10 +131,6 @@ class VideoRetrieval:
             "num_examples": self.num_examples,
             "seed": self.seed,
         } | self.options.changes()
-
-    def needs(self) -> tuple[Need, ...]:
-        """No pictures: videos are embedded by the task."""
-        return ()
 
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Embed videos and captions, then rank each against the other."""

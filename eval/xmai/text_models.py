@@ -20,6 +20,7 @@ from data_pipelines.bounded_json import read_object
 from eval.errors import EvaluationError
 from eval.hub.loading import load_encoder, load_masked_lm
 from eval.metrics.greedy_matching import greedy_matching
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 _TEXTS_AT_A_TIME = 64
@@ -155,7 +156,8 @@ def _load_causal(spec: str, *, device: str) -> tuple[Any, Any]:
     check_model_folder(spec)
     try:
         tokenizer = AutoTokenizer.from_pretrained(spec)
-        model: Any = AutoModelForCausalLM.from_pretrained(spec, use_safetensors=True)
+        with quiet_loading():
+            model: Any = AutoModelForCausalLM.from_pretrained(spec, use_safetensors=True)
     except Exception as error:  # transformers raises all kinds for a folder of unknown make
         raise EvaluationError(_no_model(spec, error)) from error
     return tokenizer, model.to(device).eval()

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from eval.contract import Embedder, EmbeddingModel, Need
+from eval.contract import Embedder, EmbeddingModel
 from eval.data.dataset import EvalDataset
 from eval.data.rows import ATTRIBUTED
 from eval.embedding.cosines import cosine_slices
@@ -23,12 +23,12 @@ from eval.metrics.average_precision import (
 from eval.results import EvalResult, Origin, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import templates_for
+from eval.zero_shot.prompted import PromptedTask
 
 
 @registry.register("multilabel")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ZeroShotMultilabel:
+class ZeroShotMultilabel(PromptedTask):
     """Mean average precision over the classes.
 
     Args:
@@ -46,10 +46,6 @@ class ZeroShotMultilabel:
         headlines=("mean_average_precision",),
     )
 
-    dataset: EvalDataset
-    templates: tuple[str, ...]
-    seed: int = 0
-
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
@@ -60,34 +56,19 @@ class ZeroShotMultilabel:
             "'multilabel' in dataset_type.txt and hold npy members of 0 and 1, one a class"
         )
 
-    @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "ZeroShotMultilabel":
-        """See ``TaskKind``."""
-        return cls(dataset=dataset, templates=templates_for(dataset, choices), seed=choices.seed)
-
     @property
     def name(self) -> str:
         """Of the task."""
         return "multilabel"
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Line i names number i of the npy members."""
-        assert self.dataset.layout.classes is not None
-        return self.dataset.layout.classes.names
-
     def settings(self) -> Settings:
         """What the result depends on besides model and data."""
         return {"templates": list(self.templates), "seed": self.seed}
 
-    def needs(self) -> tuple[Need, ...]:
-        """See ``Benchmark``."""
-        return (Need(self.dataset),)
-
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Cosines of all images to all classes, ranked class by class."""
         images = embedder.images(model, self.dataset)
-        prototypes = embedder.class_embeds(model, self.class_names, self.templates)
+        prototypes = self.class_embeds(model, embedder)
         slices = cosine_slices(images.embeds, prototypes.to(model.device))
         cosines = torch.cat([part.cosines.cpu() for part in slices])
         assert self.dataset.attributes is not None

@@ -23,7 +23,7 @@ from eval.metrics.intervals import (
     cluster_bootstrap_score,
     wilson_score,
 )
-from eval.metrics.ranking import places_of_best_own, places_of_targets
+from eval.metrics.ranking import Answer, answers_of, first_entries, to_best_own, to_targets
 from eval.report.examples import Side, draw_examples
 from eval.report.thumbnails import thumbnail
 from eval.results import EvalResult, Example, Origin, Panel, PerImage, PerUnit, Score, Settings
@@ -48,6 +48,20 @@ class CosinePlaces(NamedTuple):
 
     image_to_text: Int64[np.ndarray, " images"]
     text_to_image: Int64[np.ndarray, " captions"]
+
+
+class BestEntries(NamedTuple):
+    """Numbers of what each query of a direction ranks first, in order."""
+
+    image_to_text: Int64[np.ndarray, "images count"]
+    text_to_image: Int64[np.ndarray, "captions count"]
+
+
+class RankedGallery(NamedTuple):
+    """A gallery ranked by cosine."""
+
+    places: CosinePlaces
+    best: BestEntries
 
 
 @registry.register("retrieval")
@@ -240,10 +254,23 @@ def recall_score(
 
 def cosine_places(gallery: Gallery) -> CosinePlaces:
     """Places of the right answers by cosine alone, in both directions."""
-    owners = torch.from_numpy(gallery.owners).to(gallery.text_embeds.device)
-    caption_places = places_of_best_own(gallery.image_embeds, gallery.text_embeds, owners)
-    image_places = places_of_targets(gallery.text_embeds, gallery.image_embeds, owners)
-    return CosinePlaces(caption_places.cpu().numpy(), image_places.cpu().numpy())
+    images, captions = _ranked(gallery)
+    return CosinePlaces(images[0], captions[0])
+
+
+def ranked_gallery(gallery: Gallery, *, count: int) -> RankedGallery:
+    """The same, and the best ``count`` of all for each query (fewer if there are fewer)."""
+    images, captions = _ranked(gallery, first_entries(count))
+    return RankedGallery(CosinePlaces(images[0], captions[0]), BestEntries(images[1], captions[1]))
+
+
+def _ranked(gallery: Gallery, *more: Answer) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Places and what is asked besides, of images and of captions."""
+    images, captions = gallery.image_embeds, gallery.text_embeds
+    owners = torch.from_numpy(gallery.owners).to(captions.device)
+    of_images = answers_of(images, captions, to_best_own(owners), *more)
+    of_captions = answers_of(captions, images, to_targets(owners), *more)
+    return [one.cpu().numpy() for one in of_images], [one.cpu().numpy() for one in of_captions]
 
 
 def one_caption_each(owners: Int64[np.ndarray, " captions"]) -> bool:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64
 
 from data_pipelines.schema import JsonValue
-from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
+from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings
 from eval.data.dataset import EvalDataset
 from eval.data.dataset_names import canonical_name
 from eval.metrics.effective_trials import EFFECTIVE
@@ -25,7 +25,8 @@ from eval.metrics.resampling import BOOTSTRAP_ERROR
 from eval.results import EvalResult, Origin, PerImage, Score, Settings
 from eval.task_choices import TaskChoices
 from eval.tasks import TaskFacts, registry
-from eval.zero_shot.templates import no_classes, templates_for
+from eval.zero_shot.prompted import PromptedTask
+from eval.zero_shot.templates import no_classes
 
 _IMAGES_AT_A_TIME = 4096
 
@@ -53,7 +54,7 @@ GROUPED_SETS = {
 
 @registry.register("worst_group")
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorstGroup:
+class WorstGroup(PromptedTask):
     """Accuracy of the worst group, and macro F1.
 
     Args:
@@ -66,10 +67,6 @@ class WorstGroup:
         uses=("classes",),
     )
 
-    dataset: EvalDataset
-    templates: tuple[str, ...]
-    seed: int = 0
-
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
@@ -81,11 +78,6 @@ class WorstGroup:
             return f"{dataset.title} has no npy members with the groups of its images"
         return None
 
-    @classmethod
-    def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "WorstGroup":
-        """See ``TaskKind``."""
-        return cls(dataset=dataset, templates=templates_for(dataset, choices), seed=choices.seed)
-
     @property
     def name(self) -> str:
         """Of the task."""
@@ -95,17 +87,12 @@ class WorstGroup:
         """What the result depends on besides model and data."""
         return {"templates": list(self.templates), "seed": self.seed}
 
-    def needs(self) -> tuple[Need, ...]:
-        """See ``Benchmark``."""
-        return (Need(self.dataset),)
-
     def run(self, model: EmbeddingModel, embedder: Embedder) -> EvalResult:
         """Rank the classes and count by group."""
         images = embedder.images(model, self.dataset)
-        assert self.dataset.labels is not None
         assert self.dataset.attributes is not None
         known = GROUPED_SETS[canonical_name(self.dataset.name)]
-        labels = self.dataset.labels[images.rows]
+        labels = self.labels_of(images)
         groups = self.dataset.attributes[images.rows, 0]
         best = self._best(model, embedder, images, known.top_k)
         hits = (best == labels[:, None]).any(axis=1)
@@ -142,9 +129,7 @@ class WorstGroup:
         self, model: EmbeddingModel, embedder: Embedder, images: ImageEmbeddings, count: int
     ) -> Int64[np.ndarray, "images count"]:
         """The nearest classes of each image, nearest first."""
-        assert self.dataset.layout.classes is not None
-        names = self.dataset.layout.classes.names
-        prototypes = embedder.class_embeds(model, names, self.templates).to(model.device)
+        prototypes = self.class_embeds(model, embedder).to(model.device)
         parts = [
             best_entries(part.to(model.device), prototypes, count=count).cpu()
             for part in images.embeds.split(_IMAGES_AT_A_TIME)

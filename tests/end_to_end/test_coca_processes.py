@@ -1,8 +1,7 @@
 """CoCa trained by two processes, in micro-batches, interrupted, opened, and asked for captions."""
 
-import json
-import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import open_clip
@@ -12,7 +11,7 @@ from safetensors.torch import load_file
 
 from eval.contract import Captioner
 from tests.support.coca_models import NAME
-from tests.support.runs import make_shards, run_to_end, small_config
+from tests.support.runs import logged, make_shards, run_to_end, small_config, train_stages
 from tests.support.warm_processes import exit_codes, start_ranks
 from vlsuite.api.evaluation import evaluate
 from vlsuite.cli.main import main
@@ -32,25 +31,7 @@ def config(shards: Path, *overrides: str) -> TrainConfig:
 
 
 def worker(shards: Path, root: Path) -> None:
-    from vlsuite.engine.distributed import start_distributed
-    from vlsuite.engine.run_folder import RunFolder
-    from vlsuite.engine.train_loop import train
-
-    ctx = start_distributed(threads=1)
-    for stage in STAGES:
-        folder = RunFolder(root / f"zero{stage}")
-        # two micro-batches a process under stage 2
-        micro = ["micro_batch_size=4"] if stage == 2 else []
-        settings = config(shards, f"deepspeed=zero{stage}", *micro)
-        if os.environ["RANK"] == "0":
-            folder.create("test", settings)
-        ctx.barrier()
-        train(settings, ctx, folder)
-
-
-def logged(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "train"]
+    train_stages(partial(config, shards), root, STAGES, micro=4)
 
 
 @pytest.fixture(scope="module")

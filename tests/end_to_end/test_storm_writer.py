@@ -1,9 +1,8 @@
 """STORM with a language model: one process, two, killed, continued, exported, asked."""
 
 import io
-import json
-import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from safetensors.torch import load_file
 
 from eval.contract import Captioner, ClipAnswerer
 from tests.support.clip_shards import moving_square, write_pictures
-from tests.support.runs import run_to_end, small_config
+from tests.support.runs import logged, run_to_end, small_config, train_stages
 from tests.support.storm_writers import (
     OPTIONS,
     QUESTION,
@@ -56,24 +55,11 @@ def config(root: Path, *overrides: str) -> TrainConfig:
 
 
 def worker(root: Path) -> None:
-    from vlsuite.engine.distributed import start_distributed
-    from vlsuite.engine.run_folder import RunFolder
-    from vlsuite.engine.train_loop import train
-
-    ctx = start_distributed(threads=1)
-    for stage in STAGES:
-        folder = RunFolder(root / f"zero{stage}")
-        micro = ["micro_batch_size=4"] if stage == 2 else []
-        settings = config(root, f"deepspeed=zero{stage}", *micro)
-        if os.environ["RANK"] == "0":
-            folder.create("test", settings)
-        ctx.barrier()
-        train(settings, ctx, folder)
+    train_stages(partial(config, root), root, STAGES, micro=4)
 
 
-def logged(run: Path) -> list[float]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line["loss"] for line in lines if line["kind"] == "train"]
+def losses_of(run: Path) -> list[float]:
+    return [line["loss"] for line in logged(run)]
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -98,7 +84,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def assert_same_run(ours: Path, reference: Path) -> None:
-    assert logged(ours) == pytest.approx(logged(reference), abs=LOSS)
+    assert losses_of(ours) == pytest.approx(losses_of(reference), abs=LOSS)
     own = weights(ours)
     for name, value in weights(reference).items():
         torch.testing.assert_close(own[name], value, rtol=0, atol=WEIGHT, msg=name)

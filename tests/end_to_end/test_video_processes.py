@@ -1,11 +1,10 @@
 """Clips and pictures in one run, by one process and by two; killed, continued, written, opened."""
 
-import json
 import math
-import os
 import re
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 from data_pipelines.video.process import shared_process
 from eval.contract import ClipEmbeddingModel
 from tests.support.clip_shards import write_clips, write_pictures
-from tests.support.runs import run_to_end, small_config
+from tests.support.runs import logged, run_to_end, small_config, train_stages
 from tests.support.shards import write_tar
 from tests.support.warm_processes import exit_codes, start_ranks
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
@@ -52,24 +51,7 @@ def config(root: Path, *overrides: str) -> TrainConfig:
 
 
 def worker(root: Path) -> None:
-    from vlsuite.engine.distributed import start_distributed
-    from vlsuite.engine.run_folder import RunFolder
-    from vlsuite.engine.train_loop import train
-
-    ctx = start_distributed(threads=1)
-    for stage in STAGES:
-        folder = RunFolder(root / f"zero{stage}")
-        micro = ["micro_batch_size=4"] if stage == 2 else []
-        settings = config(root, f"deepspeed=zero{stage}", *micro)
-        if os.environ["RANK"] == "0":
-            folder.create("test", settings)
-        ctx.barrier()
-        train(settings, ctx, folder)
-
-
-def logged(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "train"]
+    train_stages(partial(config, root), root, STAGES, micro=4)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

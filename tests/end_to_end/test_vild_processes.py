@@ -1,9 +1,8 @@
 """A detector from localizer to ensemble: one process, two, micro-batches; stopped, opened."""
 
 import dataclasses
-import json
-import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from tests.support.detectors import (
     tiny_config,
     tiny_network,
 )
-from tests.support.runs import run_to_end
+from tests.support.runs import logged, run_to_end, train_stages
 from tests.support.warm_processes import exit_codes, start_ranks
 from vlsuite.cli.main import main
 from vlsuite.engine.checkpoint import list_checkpoints
@@ -45,24 +44,7 @@ def config(root: Path, *overrides: str, mode: str = "ensemble") -> TrainConfig:
 
 
 def worker(root: Path) -> None:
-    from vlsuite.engine.distributed import start_distributed
-    from vlsuite.engine.run_folder import RunFolder
-    from vlsuite.engine.train_loop import train
-
-    ctx = start_distributed(threads=1)
-    for stage in STAGES:
-        folder = RunFolder(root / f"zero{stage}")
-        micro = ["micro_batch_size=2"] if stage == 2 else []
-        settings = config(root, f"deepspeed=zero{stage}", *micro)
-        if os.environ["RANK"] == "0":
-            folder.create("test", settings)
-        ctx.barrier()
-        train(settings, ctx, folder)
-
-
-def logged(run: Path) -> list[dict]:
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line for line in lines if line["kind"] == "train"]
+    train_stages(partial(config, root), root, STAGES, micro=2)
 
 
 @pytest.fixture(scope="module")

@@ -49,5 +49,5 @@ def test_the_commands_work_as_written(tmp_path, monkeypatch, capsys):
     found = json.loads((tmp_path / "found" / "detections.json").read_text())
     assert [one["name"] for one in found["categories"]] == ["a red car", "a dog"]
     assert len(found["annotations"]) == 12
-    again = ["data", "build", "detection", "--annotations", "found/detections.json"]
+    again = ["data", "build", "detection", "found/detections.json"]
     assert main([*again, "--images", "photos", "--out", "data/found"]) == 0

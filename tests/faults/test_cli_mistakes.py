@@ -66,8 +66,8 @@ def test_tables_and_pictures_where_shards_belong(capsys, tmp_path):
     (tmp_path / "photos" / "cats").mkdir(parents=True)
     (tmp_path / "photos" / "cats" / "a.JPG").write_bytes(b"")
     for path, command in (
-        (table, f"vlsuite data build table --table {table} --out DIR"),
-        (tmp_path / "photos", f"data build image-folder --root {tmp_path / 'photos'} --out DIR"),
+        (table, f"vlsuite data build table {table} --out DIR"),
+        (tmp_path / "photos", f"data build image-folder {tmp_path / 'photos'} --out DIR"),
     ):
         assert command in _mistake(capsys, "train", "cifar10", "--set", f"data.train={path}")
         assert command in _mistake(capsys, "data", "validate", path)
@@ -260,7 +260,7 @@ def evaluation(small_sets, tmp_path, capsys, monkeypatch):
     ("model", "hint"),
     [
         ("ViT-B-33:openai", "closest: ViT-B-32"),
-        ("nosuchmodel", "unknown architecture 'nosuchmodel'; closest: "),
+        ("nosuchmodel", "there is no folder 'nosuchmodel' here, and unknown architecture"),
         ("ViT-B-32", "has no weights; name them as ViT-B-32:TAG"),
         ("runs/gone", "no such folder: runs/gone"),
         (".", "looked for frozen_in_time_config.json, nevlp_config.json"),

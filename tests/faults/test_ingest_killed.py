@@ -87,7 +87,22 @@ def test_interrupted_in_one_line(place):
     os.kill(process.pid, signal.SIGINT)
     assert exit_codes([process], timeout=60) == [130]
     told = (folder / "log").read_text()
-    assert [line for line in told.splitlines() if "rows" not in line] == ["interrupted"]
+    how, line = [line for line in told.splitlines() if " rows" not in line]
+    assert how.endswith("/out: the same command goes on there")
+    assert line == "interrupted"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_asked_to_stop_it_says_how_to_go_on(place, workers):
+    folder, _ = place
+    process = _started(folder, "--workers", workers, host_rate="4")
+    _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
+    os.kill(process.pid, signal.SIGTERM)
+    assert exit_codes([process], timeout=60) == [75]
+    told = (folder / "log").read_text()
+    (line,) = [line for line in told.splitlines() if " rows" not in line]
+    assert line.startswith("error: stopped by SIGTERM; shards that are whole stay in ")
+    assert line.endswith("/out: the same command goes on there")
 
 
 def test_a_shard_whose_table_is_missing_is_made_again(place, monkeypatch):

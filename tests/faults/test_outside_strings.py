@@ -48,7 +48,7 @@ COMMANDS = {
     "validate": ["data", "validate", "SHARD"],
     "inspect": ["data", "inspect", "SHARD", "--contact-sheet", "OUT/sheet.png"],
     "index": ["data", "index", "SHARD"],
-    "build": ["data", "build", "shards", "--shards", "SHARD", "--out", "OUT/set"],
+    "build": ["data", "build", "shards", "SHARD", "--out", "OUT/set"],
     "noise": ["data", "noise", "SHARD", "--mismatched", "0.5", "--out", "OUT/noise"],
     "tokenizer": ["data", "tokenizer", "SHARD", "--vocab-size", "300", "--out", "OUT/tokens"],
     "retrieval": ["eval", "MODEL", "--data", "SHARD", "--task", "retrieval", "--out", "OUT/r",
@@ -62,7 +62,7 @@ COMMANDS = {
     "no flag": ["data", "validate", f"--{OBEYED}"],
     "no source": ["data", "build", OBEYED],
     "no report": ["report", OBEYED],
-    "no table": ["data", "build", "table", "--table", f"{OBEYED}.csv", "--out", "OUT/t"],
+    "no table": ["data", "build", "table", f"{OBEYED}.csv", "--out", "OUT/t"],
 }  # fmt: skip
 
 

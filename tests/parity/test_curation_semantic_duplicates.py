@@ -10,12 +10,13 @@ from data_pipelines.curation import close_vectors as close_vectors_module
 from data_pipelines.curation import vector_cells
 from data_pipelines.curation.close_vectors import VectorsByCell, close_vectors
 from data_pipelines.curation.filters.semantic_duplicates import SemanticDuplicates
-from data_pipelines.curation.recall import interval, nearest_earlier, recall_by_band
+from data_pipelines.curation.recall import nearest_earlier, recall_by_band
 from data_pipelines.curation.recipe import load_recipe
 from data_pipelines.curation.run import run_recipe
 from data_pipelines.curation.stages import Stages
 from data_pipelines.curation.vector_cells import Cells, cells_of, working
 from data_pipelines.errors import ConfigError, DataError
+from data_pipelines.wilson import wilson_interval
 from tests.support.curation import add_vectors, files_of, table_of
 
 
@@ -130,9 +131,10 @@ def test_recall_is_the_share_of_nearest_earlier_ones_that_meet(monkeypatch):
 
 def test_the_interval_is_wilsons():
     """Brown, Cai and DasGupta 2001: limits are roots of (p - share)^2 = z^2 p (1 - p) / n."""
-    for limit in interval(7, 20):
+    for limit in wilson_interval(7, 20, quantile=1.96):
         assert (limit - 7 / 20) ** 2 == pytest.approx(1.96**2 * limit * (1 - limit) / 20)
-    assert interval(5, 5)[1] == 1.0
+    assert wilson_interval(5, 5, quantile=1.96).high == 1.0
+    assert wilson_interval(0, 5, quantile=1.96).low == 0.0
 
 
 def test_runs_are_the_same_for_any_number_of_threads(tmp_path, monkeypatch):

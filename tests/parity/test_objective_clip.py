@@ -110,28 +110,6 @@ def test_backward_scales_with_the_incoming_gradient():
     assert_equal_to(list(tripled), [3 * gradient for gradient in once], tolerance=1e-7)
 
 
-@pytest.mark.parametrize("frozen", [0, 1])
-def test_a_frozen_tower_leaves_the_other_gradients_unchanged(frozen):
-    pairs = random_pairs(11, 4, seed=6)
-    objective = ClipConfig(tile_size=4).build()
-    expected = value_and_gradients(objective, pairs)
-    half = Pairs(*(v.detach() if k == frozen else v for k, v in enumerate(pairs)))
-    wanted = [half[1 - frozen], objective.log_logit_scale]
-    actual = torch.autograd.grad(objective(*half).total, wanted)
-    assert_equal_to(list(actual), [expected[2 - frozen], expected[3]], tolerance=1e-6)
-
-
-def test_loss_without_gradients_is_the_same_loss():
-    pairs = random_pairs(11, 4, seed=7)
-    objective = ClipConfig(tile_size=4).build()
-    expected = objective(*pairs).total.detach()
-    with torch.no_grad():
-        losses = objective(*pairs)
-    assert not losses.total.requires_grad
-    assert torch.equal(losses.total, expected)
-    assert torch.equal(losses.terms["clip"], expected)
-
-
 def test_half_precision_input_is_computed_in_fp32():
     pairs = Pairs(*(v.detach().bfloat16().requires_grad_() for v in random_pairs(20, 8, seed=8)))
     exact = Pairs(*(value.detach().float().requires_grad_() for value in pairs))

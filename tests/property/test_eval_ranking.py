@@ -6,7 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from eval.metrics.ranking import best_entries, places_of_best_own, places_of_targets
+from eval.metrics import ranking
+from eval.metrics.ranking import (
+    answers_of,
+    best_entries,
+    first_entries,
+    nearest_entry,
+    places_of_best_own,
+    places_of_targets,
+    to_targets,
+)
 
 # Small integers: dot products are exact, and ties are common.
 _coordinates = st.integers(-2, 2).map(float)
@@ -65,3 +74,29 @@ def test_best_entries(case, count: int) -> None:
     best = best_entries(query_embeds, gallery_embeds, count=count)
     order = _order(query_embeds @ gallery_embeds.T)
     assert best.tolist() == [row[:count] for row in order]
+
+
+@settings(max_examples=30, deadline=None)
+@given(_galleries(), st.integers(1, 80), st.integers(1, 15))
+def test_several_answers_are_those_of_one_pass_each(case, scores_at_a_time: int, count) -> None:
+    query_embeds, gallery_embeds, targets = case
+    places, nearest, best = answers_of(
+        query_embeds,
+        gallery_embeds,
+        to_targets(targets),
+        nearest_entry,
+        first_entries(count),
+        scores_at_a_time=scores_at_a_time,
+    )
+    assert torch.equal(places, places_of_targets(query_embeds, gallery_embeds, targets))
+    assert torch.equal(nearest, best[:, 0])
+    assert torch.equal(best, best_entries(query_embeds, gallery_embeds, count=count))
+
+
+def test_one_pass_multiplies_once(monkeypatch) -> None:
+    calls = []
+    product = ranking._product
+    monkeypatch.setattr(ranking, "_product", lambda *own: calls.append(1) or product(*own))
+    embeds = torch.eye(6)
+    answers_of(embeds, embeds, to_targets(torch.arange(6)), nearest_entry, scores_at_a_time=12)
+    assert len(calls) == 3

@@ -1,7 +1,12 @@
 """Results as an evaluation would have written them."""
 
+from typing import Any
+
+import numpy as np
+
+from eval.metrics.intervals import wilson_score
 from eval.report.thumbnails import thumbnail
-from eval.results import EvalResult, Example, Origin, Panel, Score, Settings
+from eval.results import EvalResult, Example, Origin, Panel, PerImage, Score, Settings
 from eval.zero_shot.retrieval import RECALL_AT
 from tests.support.evaluation_data import noise_png
 
@@ -35,6 +40,32 @@ def example_result(
         ),
         details=details,
         examples=examples,
+    )
+
+
+def zero_shot_result(
+    model: str, hits: np.ndarray, *, chance: float, revision: str = "r", **more: Any
+) -> EvalResult:
+    """Of classification, every picture of the data set scored.
+
+    Args:
+        hits: of each picture.
+        more: other fields of the result.
+    """
+    rows = np.arange(len(hits), dtype=np.int64)
+    return EvalResult(
+        benchmark="zero_shot",
+        family="zero_shot",
+        dataset="birds",
+        split="test",
+        model=model,
+        scores={"top1": wilson_score(hits)},
+        chance={"top1": chance},
+        num_samples=len(hits),
+        num_skipped=0,
+        origin=Origin(seed=0, data_revision=revision, interval="Wilson"),
+        per_image={"top1": PerImage.pack(hits, rows, len(hits))},
+        **more,
     )
 
 

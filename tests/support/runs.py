@@ -1,7 +1,10 @@
-"""Small real training runs in this process: drawn shapes, a two-tower ViT, DeepSpeed on CPU."""
+"""Small real training runs: drawn shapes, a two-tower ViT, DeepSpeed on CPU."""
 
 import json
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_pipelines.settings import apply_overrides
 from data_pipelines.sources.source import Target
@@ -50,5 +53,30 @@ def run_to_end(config: TrainConfig, path: Path) -> tuple[TrainState, list[float]
     if not folder.config.exists():
         folder.create("test", config)
     state = train(config, ctx, folder)
-    lines = [json.loads(line) for line in folder.metrics.read_text().splitlines()]
-    return state, [line["loss"] for line in lines if line["kind"] == "train"]
+    return state, [line["loss"] for line in logged(path)]
+
+
+def train_stages(
+    config: Callable[..., TrainConfig], root: Path, stages: Sequence[int], *, micro: int
+) -> None:
+    """What each of several processes does: a run "zeroN" in the folder for each ZeRO stage.
+
+    Args:
+        config: of overrides.
+        micro: samples of a micro-batch under stage 2, two of them a process.
+    """
+    ctx = start_distributed(threads=1)
+    for stage in stages:
+        folder = RunFolder(root / f"zero{stage}")
+        more = [f"micro_batch_size={micro}"] if stage == 2 else []
+        settings = config(f"deepspeed=zero{stage}", *more)
+        if os.environ["RANK"] == "0":
+            folder.create("test", settings)
+        ctx.barrier()
+        train(settings, ctx, folder)
+
+
+def logged(run: Path) -> list[dict[str, Any]]:
+    """What a run has logged of its steps."""
+    lines = [json.loads(line) for line in RunFolder(run).metrics.read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "train"]

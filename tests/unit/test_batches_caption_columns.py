@@ -14,19 +14,16 @@ from data_pipelines.shards.stored_sample import MAX_CAPTIONS, StoredSample
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
 from data_pipelines.subsets.subset import ShardIdentity
+from tests.support.pair_streams import BATCH, pair_stream
 from tests.support.shards import picture, write_tar
 from tests.support.words import word_tokenizer
 from vlsuite.batches.caption_columns import ONLY_OWN, CaptionColumns, column_of
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.pair_shards import PairShards
-from vlsuite.batches.pairs import PairReader
-from vlsuite.batches.stream import Place, TrainStream
-from vlsuite.batches.transforms import AugmentConfig, TrainTransform
 from vlsuite.engine.stream_counts import StreamCounts
 from vlsuite.errors import ConfigError, DataError
 
-NUM_SAMPLES, BATCH = 60, 8
+NUM_SAMPLES = 60
 
 
 @pytest.fixture(autouse=True)
@@ -52,29 +49,6 @@ def column(folder, path, name, text=lambda shard, row: f"{shard} {row}"):
     return str(path)
 
 
-def stream(*folders, rank=0, world_size=1, workers=0, **data):
-    config = DataConfig(train=tuple(map(str, folders)), num_workers=workers, **data)
-    augment = AugmentConfig(crop_scale=(0.3, 1.0), flip_probability=0.5)
-    return TrainStream(
-        config,
-        PairShards.open(config),
-        place=Place(
-            rank=rank,
-            world_size=world_size,
-            global_batch_size=BATCH,
-            micro_batch_size=BATCH // world_size,
-        ),
-        reader=PairReader(
-            transform=TrainTransform(augment, size=(16, 16), interpolation="bicubic"),
-            tokenizer=word_tokenizer(),
-            end_of_text=EndOfText(),
-            caption=config.caption,
-        ),
-        seed=3,
-        pin_memory=False,
-    )
-
-
 def batches(made, start, count):
     source = made.from_position(start)
     return [batch for _ in range(count) for batch in next(source)]
@@ -95,12 +69,12 @@ def test_columns_are_drawn_by_weight_the_same_for_any_processes_and_restart(fold
         "captions": ("own", *paths),
         "caption_weights": (1.0, 3.0, 0.0),
     }
-    whole = shown(stream(folder, **columns), 0, 40)
+    whole = shown(pair_stream(folder, **columns), 0, 40)
     assert {number // MAX_CAPTIONS for _, number in whole} == {0, 1}
     share = np.mean([number >= MAX_CAPTIONS for _, number in whole])
     assert share == pytest.approx(0.75, abs=0.1)  # 320 draws: standard deviation 0.024
-    assert shown(stream(folder, workers=2, **columns), 30 * BATCH, 10) == whole[30 * BATCH :]
-    halves = [shown(stream(folder, rank=r, world_size=2, **columns), 0, 40) for r in range(2)]
+    assert shown(pair_stream(folder, workers=2, **columns), 30 * BATCH, 10) == whole[30 * BATCH :]
+    halves = [shown(pair_stream(folder, rank=r, world_size=2, **columns), 0, 40) for r in range(2)]
     half = BATCH // 2
     joined = [
         pair
@@ -113,8 +87,8 @@ def test_columns_are_drawn_by_weight_the_same_for_any_processes_and_restart(fold
 
 def test_the_text_is_that_of_the_row_and_pictures_stay_as_they_are(folder, tmp_path):
     path = column(folder, tmp_path / "a", "a", lambda shard, row: f"red {shard}")
-    plain = batches(stream(folder, caption="first"), 0, 8)
-    other = batches(stream(folder, caption="first", captions=(path,)), 0, 8)
+    plain = batches(pair_stream(folder, caption="first"), 0, 8)
+    other = batches(pair_stream(folder, caption="first", captions=(path,)), 0, 8)
     tokenizer = word_tokenizer()
     shard_of = {
         key: number
@@ -131,12 +105,12 @@ def test_the_text_is_that_of_the_row_and_pictures_stay_as_they_are(folder, tmp_p
 def test_samples_without_a_text_take_what_they_have(folder, tmp_path):
     half = column(folder, tmp_path / "h", "half", lambda _, row: "half" if row % 2 else None)
     full = column(folder, tmp_path / "f", "full")
-    made = stream(folder, captions=("own", half, full), caption_weights=(0.0, 1.0, 1.0))
+    made = pair_stream(folder, captions=("own", half, full), caption_weights=(0.0, 1.0, 1.0))
     numbers = [number for _, number in shown(made, 0, 60)]
     counts = Counter(number // MAX_CAPTIONS for number in numbers)
     assert counts[0] == 0
     assert counts[1] / len(numbers) == pytest.approx(0.25, abs=0.07)
-    made = stream(folder, captions=("own", half), caption_weights=(0.0, 1.0))
+    made = pair_stream(folder, captions=("own", half), caption_weights=(0.0, 1.0))
     told = batches(made, 0, 30)
     lacking = sum(note == ONLY_OWN for batch in told for note in batch.mended)
     assert lacking == sum(n < MAX_CAPTIONS for batch in told for n in batch.caption_numbers) > 0

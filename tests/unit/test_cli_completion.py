@@ -38,6 +38,11 @@ def test_scripts_know_commands_and_options(scripts, shell):
         (["vlsuite", "train", "--auto"], {"--auto-resume"}),
         (["vlsuite", "curate", "run", "--qui"], {"--quiet"}),
         (["vlsuite", "completion", "f"], {"fish"}),
+        (["vlsuite", "data", "build", "table", "pai"], {"pairs.csv"}),
+        (["vlsuite", "data", "build", "shards", "pairs.csv", "mo"], {"more"}),
+        (["vlsuite", "data", "build", "image-folder", "mo"], {"more"}),
+        (["vlsuite", "data", "build", "video", "pai"], {"pairs.csv"}),
+        (["vlsuite", "data", "build", "coco", "--anno"], set()),
     ],
 )
 def test_bash_completes(scripts, tmp_path, words, wanted):
@@ -48,6 +53,8 @@ def test_bash_completes(scripts, tmp_path, words, wanted):
         f"\nCOMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}\n"
         "_shtab_vlsuite\nprintf '%s\\n' \"${COMPREPLY[@]}\"\n"
     ))  # fmt: skip
-    done = subprocess.run(["bash", path], capture_output=True, text=True, check=False)
+    (tmp_path / "pairs.csv").write_text("")
+    (tmp_path / "more").mkdir()
+    done = subprocess.run(["bash", path], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.stderr == ""
     assert set(done.stdout.split()) == wanted

@@ -51,8 +51,6 @@ def test_cleaned_captions_are_a_column(shards, tmp_path, capsys):
     ("words", "said"),
     [
         (["curate", "score"], "name the shards of the table and --model"),
-        (["curate", "score", "S", "--model", "m", "--scorer", "clop"], "unknown scorer 'clop'"),
-        (["curate", "score", "S", "--model", "m", "--set", "size=3"], "unknown setting"),
         (["curate", "score", "S", "--model", "m", "--scorer", "linear-head"], "no shard"),
         (["curate", "clean", "S", "--out", "O"], "no finished table"),
     ],
@@ -60,6 +58,22 @@ def test_cleaned_captions_are_a_column(shards, tmp_path, capsys):
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, words, said):
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--scorer", "clop", "--model", "m"], "unknown scorer 'clop'"),
+        (["--model", "RN50:openai", "--set", "size=3"], "unknown setting"),
+        (["--model", "m"], "there is no folder 'm' here"),
+    ],
+)
+def test_scorers_and_settings_that_are_not_there(shards, capsys, words, said):
+    capsys.readouterr()
+    assert main(["curate", "score", str(shards), *words]) == 2
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1

@@ -23,7 +23,7 @@ def test_eval_prints_a_table_and_the_result_files(
         tmp_path / "classes", labelled(6, num_classes=3), class_names=("cat", "dog", "boat")
     )
     pairs = write_evaluation_folder(tmp_path / "pairs", captioned([["a"], ["b"], ["c"]]))
-    arguments = ["eval", "first", "--data", str(classes), "--data", str(pairs)]
+    arguments = ["eval", "RN50:openai", "--data", str(classes), "--data", str(pairs)]
     arguments += ["--templates", "simple", "--out", str(tmp_path / "out")]
 
     assert main(arguments) == 0
@@ -44,7 +44,16 @@ def test_eval_prints_a_table_and_the_result_files(
     assert told["results"][0]["scores"]["top1"]["n"] == 6
 
     out = tmp_path / "comparison"
-    compare = ["eval", "compare", "first", "second", "--data", str(classes), "--out", str(out)]
+    compare = [
+        "eval",
+        "compare",
+        "RN50:openai",
+        "ViT-B-32:openai",
+        "--data",
+        str(classes),
+        "--out",
+        str(out),
+    ]
     assert main([*compare, "--json", "--quiet"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["report"] == str(next(out.glob("*.html")))

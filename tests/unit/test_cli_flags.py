@@ -33,9 +33,18 @@ def _lines(parser: argparse.ArgumentParser, where: str) -> Iterator[str]:
         yield from _lines(inner, f"{where} {name}")
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction | argparse._SubParsersAction):
-            is_required = action.required and action.nargs not in ("*", "?")
-            told = "required" if is_required else f"= {_shown(action.default)}".strip()
+            told = _told(action)
             yield f"{where}: {', '.join(action.option_strings) or action.dest} {told}"
+
+
+def _told(action: argparse.Action) -> str:
+    if action.dest.startswith("-"):
+        return "formerly"
+    # a word that a former flag may stand for is required by who reads the options
+    is_needed = action.required or action.default is argparse.SUPPRESS
+    if is_needed and action.nargs not in ("*", "?"):
+        return "required"
+    return f"= {_shown(action.default)}".strip()
 
 
 def _subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

@@ -68,6 +68,21 @@ class Told:
     pair: Any = option("two words", default=None, reader=lambda text: text.split("+"))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Renamed:
+    """Fields that were called otherwise."""
+
+    table: Path = option(
+        "",
+        positional=True,
+        metavar="TABLE",
+        formerly={"--folder": {"kind": "folder"}, "--csv": {"kind": "csv"}},
+    )
+    kind: str = "any"
+    pictures: Path | None = option("", default=None, formerly="--folder")
+    sizes: tuple[int, ...] = option("of it", default=(8,), formerly="--widths")
+
+
 @pytest.fixture
 def parser():
     return argparse.ArgumentParser(prog="camera", exit_on_error=False)
@@ -183,6 +198,42 @@ def test_an_unknown_type_needs_a_reader(parser):
 
     with pytest.raises(TypeError, match=r"field 'table' .* needs a reader"):
         add_options(parser, Odd)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("a", Renamed(table=Path("a"))),
+        ("--csv a", Renamed(table=Path("a"), kind="csv")),
+        ("--folder a", Renamed(table=Path("a"), kind="folder")),
+        ("--folder b --csv a", Renamed(table=Path("a"), kind="csv", pictures=Path("b"))),
+        ("--folder b a", Renamed(table=Path("a"), pictures=Path("b"))),
+        ("--widths 1,2 a", Renamed(table=Path("a"), sizes=(1, 2))),
+        ("--csv a --kind csv", Renamed(table=Path("a"), kind="csv")),
+    ],
+)
+def test_a_former_flag_fills_the_first_field_that_nothing_else_gives(parser, words, expected):
+    assert _read(parser, Renamed, *words.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "missing: TABLE"),
+        ("a --csv b", "--csv is a former spelling of TABLE, which is given too; drop --csv"),
+        ("--csv a --kind odd", "--csv is a former spelling of --kind"),
+        ("a --folder b --pictures c", "--folder is a former spelling of --pictures"),
+        ("a --sizes 1 --widths 2", "--widths is a former spelling of --sizes"),
+    ],
+)
+def test_a_field_given_twice_or_not_at_all(parser, words, message):
+    with pytest.raises(ConfigError, match=message):
+        _read(parser, Renamed, *words.split())
+
+
+def test_former_flags_are_hidden(parser):
+    add_options(parser, Renamed)
+    assert not {"--folder", "--csv", "--widths"} & set(parser.format_help().split())
 
 
 def test_descriptions_are_inherited():

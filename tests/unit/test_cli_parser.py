@@ -41,7 +41,8 @@ _SAMPLES = {
         ("train emoji --batch-size 8", "write --set global_batch_size=8"),
         ("train emoji --epochs 3", "write --set duration=3epochs"),
         ("train emoji --output-dir runs/a", "write --out runs/a"),
-        ("train emoji --resum --rezume", "unknown option --rezume; did you mean --resume?"),
+        ("train emoji --resum", "unknown option --resum; did you mean --resume?"),
+        ("data ingest l.txt --out o --time 3", "unknown option --time; did you mean --timeout?"),
         ("train emoji --zzz", "settings are changed with --set KEY=VALUE"),
         ("train emoji more", "vlsuite train: too many words: more"),
         ("eval runs/a --dataset d", "vlsuite eval: unknown option --dataset; write --data d"),
@@ -79,6 +80,15 @@ def test_every_parser_speaks_so(command):
     parsers = list(_all(program.build_parser(command)))
     assert len(parsers) > 1
     assert all(isinstance(parser, CommandParser) for parser in parsers)
+    assert not any(parser.allow_abbrev for parser in parsers)
+
+
+@pytest.mark.parametrize("command", program.COMMANDS)
+def test_the_help_of_a_switch_that_is_on_says_so(command):
+    for parser in _all(program.build_parser(command)):
+        for action in parser._actions:
+            if isinstance(action, argparse.BooleanOptionalAction) and action.default:
+                assert "default:" in str(action.help), f"{parser.prog} {action.option_strings}"
 
 
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:

@@ -167,7 +167,8 @@ def test_outputs_are_tried_before_work(tmp_path, capsys, data):
 
 
 def test_outputs_in_folders_that_are_missing_leave_no_trace(tmp_path):
-    refuse_unwritable(tmp_path / "a" / "b" / "c.html", is_folder=False)
+    with pytest.raises(ConfigError, match=r"there is no folder .*b; make it, or choose another"):
+        refuse_unwritable(tmp_path / "a" / "b" / "c.html", is_folder=False)
     refuse_unwritable(tmp_path / "a" / "b")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match=r"--out .* is a folder; give a file"):

@@ -10,6 +10,15 @@ from tests.support.noise_cells import places, write_cell
 from vlsuite.cli.main import main
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folders of the names that the commands are given as shards."""
+    here = tmp_path_factory.mktemp("here")
+    for name in ("shards", "a", "b"):
+        (here / name).mkdir()
+    monkeypatch.chdir(here)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -20,7 +29,7 @@ from vlsuite.cli.main import main
         (["shards", "--out", "OUT", "--rates", "1.5"], "[0, 1)"),
         (["shards", "--out", "OUT", "--set", "lrr=1"], "lrr"),
         (["shards", "--out", "OUT", "--epochs", "many"], "epochs"),
-        (["--out", "OUT", "--report-only"], "no finished run"),
+        (["--out", "OUT", "--report-only"], "out does not exist"),
     ],
 )
 def test_mistakes(tmp_path: Path, capsys, arguments: list[str], said: str):
@@ -91,7 +100,7 @@ def test_a_chosen_grid_with_settings(tmp_path: Path, asked: list):
         (["--out", "OUT", "--modes", "magic"], "no mode 'magic'"),
         (["--out", "OUT", "--set", "trainn=1"], "trainn"),
         (["--out", "OUT", "--set", "side=100"], "multiple of 32"),
-        (["--out", "OUT", "--report-only"], "no finished head"),
+        (["--out", "OUT", "--report-only"], "out does not exist"),
     ],
 )
 def test_mistakes_of_a_detection_study(tmp_path: Path, capsys, arguments: list[str], said: str):

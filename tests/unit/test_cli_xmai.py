@@ -30,7 +30,7 @@ def data(tmp_path: Path) -> Path:
 
 def _detect(data: Path, *more: str) -> Path:
     out = data.parent / "seen.jsonl"
-    arguments = ["xmai", "detect", str(data), "--tagger", "small", "--out", str(out)]
+    arguments = ["xmai", "detect", str(data), "--tagger", "RN50:openai", "--out", str(out)]
     assert main([*arguments, "--min-attribute", "0", *more]) == 0
     return out
 
@@ -46,14 +46,14 @@ def test_from_pictures_to_perturbed_captions(
     seen = _detect(data)
     names = {one.name for own in read_detections(seen).values() for one in own}
     assert names == {"dog", "grass", "house", "women", "car"}
-    more = ("--detections", str(seen), "--scorer", "first", "--confidence", "0")
+    more = ("--detections", str(seen), "--scorer", "ViT-B-32:openai", "--confidence", "0")
     assert _perturb(data, tmp_path / "out", *more) == 0
     printed = capsys.readouterr().out
     assert "of 4 captions changed" in printed
     found = read_perturbed(tmp_path / "out" / "perturbed.jsonl")
     assert [caption.original for caption in found.captions] == _FLAT
     assert all(caption.restored() == caption.original for caption in found.captions)
-    assert found.header["models"]["scorer"]["name"] == "first"
+    assert found.header["models"]["scorer"]["name"] == "ViT-B-32:openai"
     assert found.header["settings"]["weights"] == "paper"
     assert not [i for i in found.captions[3].insertions if "skin" in i.word]
 
@@ -61,8 +61,8 @@ def test_from_pictures_to_perturbed_captions(
 def test_language_model_and_published_behaviour(data: Path, tmp_path: Path) -> None:
     seen = _detect(data)
     model = random_masked_lm(tmp_path / "bert", _FLAT)
-    more = ("--detections", str(seen), "--scorer", "s", "--masked-lm", str(model))
-    corrected = (*more, "--truth", "clip", "--tagger", "s", "--support", "0")
+    more = ("--detections", str(seen), "--scorer", "RN50:openai", "--masked-lm", str(model))
+    corrected = (*more, "--truth", "clip", "--tagger", "RN50:openai", "--support", "0")
     assert _perturb(data, tmp_path / "a", *corrected) == 0
     assert _perturb(data, tmp_path / "b", *more, "--compat", "upstream", "--matching", "sim") == 0
     found = read_perturbed(tmp_path / "b" / "perturbed.jsonl")

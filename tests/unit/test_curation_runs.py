@@ -140,6 +140,43 @@ def test_why_reads_one_of_many_files(tmp_path, recipe, monkeypatch):
         why("nobody", tmp_path)
 
 
+@pytest.fixture
+def named_run(tmp_path, recipe, monkeypatch):
+    """A run over uids of words, in several files and groups of rows."""
+    monkeypatch.setattr(running, "LINEAGE_ROWS", 3)
+    monkeypatch.setattr(running, "GROUP_ROWS", 2)
+    uids = [*(f"aaaabbbb{n:02}" for n in range(7)), "aaaacccc00", "zzzzzzzz-only-one", "short"]
+    row = {"caption_chars": 30, "caption_words": 4, "width": 10, "height": 6}
+    table = table_of(tmp_path / "named", [[{"uid": uid, **row} for uid in uids]])
+    run_recipe(load_recipe(recipe), table, tmp_path / "run", threads=1)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("uid", ["zzzzzzzz", "zzzzzzzz-only", "aaaacccc", "aaaacccc0"])
+def test_a_beginning_is_enough_where_no_other_uid_has_it(named_run, uid):
+    (fate,) = why(uid, named_run)
+    assert fate.uid.startswith(uid)
+
+
+@pytest.mark.parametrize(
+    ("uid", "told"),
+    [
+        ("aaaabbbb", "aaaabbbb00, aaaabbbb01, aaaabbbb02, aaaabbbb03, aaaabbbb04 and 2 more begin "
+         "so; give more of it"),
+        ("aaaac", "aaaacccc00 begins so; give 8 letters or all"),
+        ("aaaabbbb99", "; near it: aaaabbbb00, aaaabbbb01, aaaabbbb02, aaaabbbb03, aaaabbbb04;"),
+        ("zzzz????", "; near it: zzzzzzzz-only-one; check it (whole, or 8 letters"),
+        ("nobody", "; check it (whole, or 8 letters"),
+        ("", "; check it (whole, or 8 letters"),
+    ],
+)  # fmt: skip
+def test_a_uid_that_is_not_there_shows_those_near_it(named_run, uid, told):
+    with pytest.raises(DataError) as refused:
+        why(uid, named_run)
+    assert told in str(refused.value)
+    assert str(refused.value).startswith(f"no sample '{uid}' in ")
+
+
 def test_samples_that_share_a_uid_each_have_a_fate(tmp_path, recipe, monkeypatch):
     monkeypatch.setattr(running, "LINEAGE_ROWS", 2)
     monkeypatch.setattr(running, "GROUP_ROWS", 2)

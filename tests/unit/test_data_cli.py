@@ -17,8 +17,8 @@ def photos(tmp_path):
 
 
 def _build(photos, out, *more):
-    options = ["--root", str(photos), "--captions", "name", "--out", str(out)]
-    return main(["data", "build", "image-folder", *options, *more])
+    options = ["--captions", "name", "--out", str(out)]
+    return main(["data", "build", "image-folder", str(photos), *options, *more])
 
 
 def test_build_validate_inspect(photos, tmp_path, capsys):
@@ -52,8 +52,8 @@ def test_benchmark_layout_by_option(photos, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build", "image-folder", "--root", "absent", "--out", "x"], "check --root"),
-        (["build", "table", "--table", "absent.csv", "--out", "x"], "check --table"),
+        (["build", "image-folder", "absent", "--out", "x"], "check the path"),
+        (["build", "table", "absent.csv", "--out", "x"], "check the path"),
         (["validate", "absent.tar"], "no shard (.tar) at absent.tar"),
         (["inspect", "absent-{0..1}.tar"], "does not exist"),
     ],

@@ -60,7 +60,7 @@ def test_each_format_is_taken_everywhere(tmp_path, suffix):
     folder.mkdir(parents=True)
     (folder / f"a.{suffix}").write_bytes(data)
     assert len(open_dataset(str(folder.parent))) == 1
-    assert len([*ImageFolder(root=folder.parent, captions="folder").samples(Skips())]) == 1
+    assert len([*ImageFolder(folder=folder.parent, captions="folder").samples(Skips())]) == 1
 
 
 def test_a_usual_format_goes_before_the_others():

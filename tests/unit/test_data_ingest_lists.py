@@ -11,7 +11,7 @@ from data_pipelines.errors import ConfigError, DataError
 from data_pipelines.ingest.json_array import array_objects
 from data_pipelines.ingest.list_parts import cut, list_part
 from data_pipelines.ingest.rows_table import read_list_part
-from data_pipelines.ingest.settings import ListSettings, list_paths
+from data_pipelines.ingest.settings import FetchSettings, ListSettings, list_paths
 from data_pipelines.ingest.url_rows import url_rows
 from data_pipelines.skips import Skips
 
@@ -141,3 +141,20 @@ def test_wrong_columns_and_paths_in_one_line(tmp_path):
     with pytest.raises(ConfigError, match="no list at"):
         list_paths((str(tmp_path / "gone.txt"),))
     assert list_paths((str(tmp_path),)) == [tmp_path / "cut.txt.gz", path]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"timeout": 0.0}, "--timeout 0: give seconds, more than 0"),
+        ({"timeout": float("nan")}, "--timeout nan: give seconds"),
+        ({"retries": -1}, "--retries -1: give 0 or more"),
+        ({"max_wait": -0.5}, "--max-wait -0.5: give 0 or more"),
+        ({"host_rate": float("nan")}, "--host-rate nan: give 0 or more"),
+    ],
+)
+def test_the_setting_that_is_wrong_is_named(settings, told):
+    with pytest.raises(ConfigError) as refused:
+        FetchSettings(**settings)
+    assert str(refused.value).startswith(told)
+    assert str(refused.value).count("--") == 1

@@ -107,7 +107,7 @@ def test_metadata_of_an_image_folder(tmp_path):
     (tmp_path / "metadata.csv").write_text("\n".join(lines))
     told = [{"file_name": "b.png", "caption": "two"}, {"file_name": "b.png", "caption": None}]
     (tmp_path / "sub" / "metadata.jsonl").write_text("\n".join([*map(json.dumps, told), "{"]))
-    found, skips = _read(ImageFolder(root=tmp_path))
+    found, skips = _read(ImageFolder(folder=tmp_path))
     assert [(s.provenance["key"], s.captions) for s in found] == [
         ("a.png", ("one", "uno")),
         ("sub/b.png", ("two",)),
@@ -122,7 +122,7 @@ def test_metadata_of_an_image_folder(tmp_path):
     }
     (tmp_path / "metadata.csv").write_text("name\na.png\n")
     with pytest.raises(DataError, match=r"no column 'file_name'; columns: name"):
-        _read(ImageFolder(root=tmp_path))
+        _read(ImageFolder(folder=tmp_path))
 
 
 def test_local_tables_are_found_by_split_without_the_hub(tmp_path):
@@ -130,7 +130,7 @@ def test_local_tables_are_found_by_split_without_the_hub(tmp_path):
         _write(tmp_path / f"{name}.parquet", {"x": [1]})
     assert [p.name for p in local_tables(tmp_path, "train")] == ["train-00000-of-00001.parquet"]
     assert [p.name for p in local_tables(tmp_path, "validation")] == ["0.parquet"]
-    with pytest.raises(DataError, match="splits: test, train, validation; choose by --subset"):
+    with pytest.raises(DataError, match="splits: test, train, validation; choose by --split"):
         local_tables(tmp_path, "extra")
     with pytest.raises(DataError, match="does not exist"):
         local_tables(tmp_path / "absent", "train")
@@ -176,7 +176,7 @@ def test_holdout_divides_by_content_and_keeps_twins_together(tmp_path, capsys):
     cells = [picture(number % 30) for number in range(60)]
     names = [f"caption {number}" for number in range(60)]
     table = _write(tmp_path / "t.parquet", {"image": cells, "text": names})
-    words = ["data", "build", "table", "--table", str(table), "--holdout", "0.25"]
+    words = ["data", "build", "table", str(table), "--holdout", "0.25"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     assert "validation.data=" in capsys.readouterr().out
     train, held = tmp_path / "out" / "train", tmp_path / "out" / "holdout"
@@ -199,8 +199,8 @@ def test_holdout_divides_by_content_and_keeps_twins_together(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["table", "--table", "t.csv", "--holdout", "1.5"], "no share"),
-        (["table", "--table", "t.csv", "--holdout", "0.1", "--layout", "benchmark"], "benchmark"),
+        (["table", "t.csv", "--holdout", "1.5"], "no share"),
+        (["table", "t.csv", "--holdout", "0.1", "--layout", "benchmark"], "benchmark"),
         (["emoji", "--holdout", "0.1"], "--holdout"),
     ],
 )

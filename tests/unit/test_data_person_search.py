@@ -48,7 +48,7 @@ def _write(root, name, change=None):
 
 def _read(name, root, split="train"):
     skips = Skips()
-    return list(sources.get(name)(root=root, split=split).samples(skips)), skips
+    return list(sources.get(name)(folder=root, split=split).samples(skips)), skips
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -125,9 +125,9 @@ def test_wrong_fields_are_one_line(tmp_path, change, message):
 
 
 def test_missing_parts_are_one_line(tmp_path):
-    with pytest.raises(DataError, match="does not exist, or is a file; check --root"):
+    with pytest.raises(DataError, match="does not exist, or is a file; check the path"):
         _read("rstp-reid", tmp_path / "absent")
-    with pytest.raises(DataError, match=r"has no data_captions\.json; check --root"):
+    with pytest.raises(DataError, match=r"has no data_captions\.json; check the path"):
         _read("rstp-reid", tmp_path)
     (tmp_path / "data_captions.json").write_text("{}")
     with pytest.raises(DataError, match="has no folder 'imgs'"):
@@ -145,7 +145,7 @@ def test_missing_parts_are_one_line(tmp_path):
 
 def test_command_builds_training_and_evaluation_sets(tmp_path, capsys):
     root = _write(tmp_path / "CUHK-PEDES", "cuhk-pedes")
-    build = ["data", "build", "cuhk-pedes", "--root", str(root)]
+    build = ["data", "build", "cuhk-pedes", str(root)]
     assert main([*build, "--split", "train", "--out", str(tmp_path / "train")]) == 0
     assert "4 samples" in capsys.readouterr().out
     row = ShardIndex.open(tmp_path / "train" / "shard-000000.tar").read(3)

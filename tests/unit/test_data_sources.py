@@ -18,6 +18,7 @@ from data_pipelines.sources.shards import ExistingShards
 from data_pipelines.sources.source import Target, command_line, sources
 from data_pipelines.sources.table import CaptionTable
 from tests.support.shards import SHARED_DATA, needs_shared_data, picture, write_tar
+from vlsuite.cli.main import main
 
 
 def _read(source):
@@ -57,7 +58,7 @@ def test_image_folder_with_caption_files(tmp_path):
     (root / "cut.txt").write_text("cut")
     (root / "movie.mp4").write_bytes(b"")
     (root / ".hidden.png").write_bytes(b"")
-    found, skips = _read(ImageFolder(root=root))
+    found, skips = _read(ImageFolder(folder=root))
     assert [(s.provenance["key"], s.captions) for s in found] == [
         ("a.png", ("a cat", "a pet")),
         ("b/2.png", ("two",)),
@@ -74,7 +75,7 @@ def test_image_folder_with_caption_files(tmp_path):
 
 def test_image_folder_of_classes_makes_a_benchmark(tmp_path):
     root = _images(tmp_path / "in", ["dog/1.png", "red_cat/1.png", "red_cat/2.png", "loose.png"])
-    source = ImageFolder(root=root, captions="folder", template="one {c}")
+    source = ImageFolder(folder=root, captions="folder", template="one {c}")
     target = Target(out_dir=tmp_path / "out", layout="benchmark", split="val")
     manifest = source.build(target)
     assert manifest.details["kind"] == "classification"
@@ -88,7 +89,7 @@ def test_image_folder_of_classes_makes_a_benchmark(tmp_path):
 def test_file_names_as_captions_and_converted_formats(tmp_path):
     (tmp_path / "big_red-bus.bmp").write_bytes(picture(0, format="BMP"))
     (tmp_path / "photo.PNG").write_bytes(picture(1, format="JPEG"))
-    found, skips = _read(ImageFolder(root=tmp_path, captions="name"))
+    found, skips = _read(ImageFolder(folder=tmp_path, captions="name"))
     assert [(s.captions, s.image_suffix) for s in found] == [
         (("big red bus",), "png"),
         (("photo",), "jpg"),
@@ -102,7 +103,7 @@ def test_pixel_bombs_are_refused_before_decoding(tmp_path):
     assert side * side > MAX_PIXELS
     header = picture(0)[:16] + side.to_bytes(4, "big") * 2 + picture(0)[24:]
     (tmp_path / "bomb.png").write_bytes(header)
-    found, skips = _read(ImageFolder(root=tmp_path, captions="name"))
+    found, skips = _read(ImageFolder(folder=tmp_path, captions="name"))
     assert not found
     assert set(skips.counts) <= {"too many pixels", "broken image", "not an image"}
     assert skips.total == 1
@@ -155,7 +156,7 @@ def test_parquet_tables_with_lists_and_nulls(tmp_path):
             table=table,
             image_column="file",
             caption_column="texts",
-            root=tmp_path / "pictures",
+            images=tmp_path / "pictures",
         )
     )
     assert [s.captions for s in found] == [("a", "b")]
@@ -265,7 +266,7 @@ def test_existing_shards_keep_permanent_uids_and_make_missing_ones(tmp_path):
 
 def test_uids_survive_resharding(tmp_path):
     _images(tmp_path / "in", [f"{i}.png" for i in range(7)])
-    ImageFolder(root=tmp_path / "in", captions="name").build(Target(out_dir=tmp_path / "once"))
+    ImageFolder(folder=tmp_path / "in", captions="name").build(Target(out_dir=tmp_path / "once"))
     again = ExistingShards(shards=(str(tmp_path / "once"),))
     again.build(Target(out_dir=tmp_path / "twice", max_samples=2))
 
@@ -304,8 +305,26 @@ def test_hugging_face_data_set_from_disk(tmp_path):
         _read(kind(dataset=str(tmp_path / "absent"), caption_column="text"))
 
 
+@pytest.mark.parametrize("flag", ["--split", "--subset"])
+def test_the_split_that_is_read_names_the_one_that_is_written(tmp_path, flag):
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'huggingface'")
+    features = datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")})
+    splits = {
+        name: datasets.Dataset.from_dict(
+            {"image": [{"bytes": picture(number), "path": None}], "text": [name]}, features=features
+        )
+        for number, name in enumerate(("train", "val"))
+    }
+    datasets.DatasetDict(splits).save_to_disk(str(tmp_path / "saved"))
+    words = ["data", "build", "huggingface", str(tmp_path / "saved"), "--caption-column", "text"]
+    out = tmp_path / "out"
+    assert main([*words, flag, "val", "--layout", "benchmark", "--out", str(out)]) == 0
+    assert [path.name for path in out.iterdir() if path.is_dir()] == ["val"]
+    assert ShardIndex.open(out / "val" / "0.tar").read(0)["txt"] == b"val"
+
+
 def test_overwriting_replaces_only_when_asked(tmp_path):
-    source = ImageFolder(root=_images(tmp_path / "in", ["a.png"]), captions="name")
+    source = ImageFolder(folder=_images(tmp_path / "in", ["a.png"]), captions="name")
     source.build(Target(out_dir=tmp_path / "out"))
     with pytest.raises(DataError, match="--overwrite"):
         source.build(Target(out_dir=tmp_path / "out"))
@@ -323,9 +342,9 @@ def test_skips_keep_few_examples_and_all_counts():
 def test_recorded_command_names_settings_that_differ(tmp_path):
     source = CaptionTable(table=tmp_path / "t.csv", caption_column="text")
     assert command_line("table", source) == (
-        f"vlsuite data build table --table {tmp_path / 't.csv'} --caption-column text"
+        f"vlsuite data build table {tmp_path / 't.csv'} --caption-column text"
     )
-    assert command_line("shards", ExistingShards(shards=("a", "b"))).endswith("--shards a,b")
+    assert command_line("shards", ExistingShards(shards=("a", "b"))).endswith("build shards a b")
 
 
 @needs_shared_data

@@ -160,7 +160,7 @@ def test_only_line_ends_end_lines():
 def test_caption_files_and_class_names_keep_other_separators(tmp_path):
     (tmp_path / "a.png").write_bytes(picture(1))
     (tmp_path / "a.txt").write_bytes("\ufeffone\u2028still one\r\ntwo".encode())
-    (sample,) = ImageFolder(root=tmp_path).samples(Skips())
+    (sample,) = ImageFolder(folder=tmp_path).samples(Skips())
     assert sample.captions == ("one\u2028still one", "two")
     names = tmp_path / "names"
     names.write_bytes("cat\x85dog\nbird\n".encode())

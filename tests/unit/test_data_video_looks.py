@@ -26,8 +26,8 @@ def built(tmp_path_factory):
     (root / "two.avi").write_bytes(encoded("avi", "mpeg4", num_frames=50))
     table = root / "t.csv"
     table.write_text("path,caption,start,end\none.mp4,a b,0,0.5\none.mp4,c,1,\ntwo.avi,d,,\n")
-    VideoSource(table=table, probe="index").build(Target(out_dir=root / "videos"))
-    VideoSource(table=table, store="frames", frames=4).build(Target(out_dir=root / "frames"))
+    VideoSource(path=table, probe="index").build(Target(out_dir=root / "videos"))
+    VideoSource(path=table, store="frames", frames=4).build(Target(out_dir=root / "frames"))
     return root
 
 

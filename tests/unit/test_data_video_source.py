@@ -2,6 +2,7 @@
 
 import io
 import json
+from pathlib import Path
 
 import av
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_folder_keeps_the_files_as_they_are(videos, tmp_path):
         own.write_bytes(path.read_bytes())
         own.with_suffix(".txt").write_text("first\n\n second \n")
     (root / "readme.md").write_text("x")
-    found, skips = _read(VideoSource(root=root))
+    found, skips = _read(VideoSource(path=root))
     data = (root / "a" / "one.mp4").read_bytes()
     assert [sample.image_suffix for sample in found] == ["avi", "mp4"]
     assert found[1].image == data
@@ -81,12 +82,12 @@ def test_a_folder_keeps_the_files_as_they_are(videos, tmp_path):
         "truncated video": 1,
         "zero bytes": 1,
     }
-    unseen, _ = _read(VideoSource(root=root, probe="none"))
+    unseen, _ = _read(VideoSource(path=root, probe="none"))
     assert len(unseen) == 4
 
 
 def test_class_folders_are_labels(videos):
-    source = VideoSource(root=videos, captions="folder", template="people who {c}")
+    source = VideoSource(path=videos, captions="folder", template="people who {c}")
     found, skips = _read(source)
     assert [(one.captions, one.label) for one in found] == [(("people who a",), 0)]
     assert source.class_names() == ["a"]
@@ -107,7 +108,7 @@ def test_spans_refer_to_one_video(videos, tmp_path):
         "two.AVI,when,soon,1",
         "two.AVI,,1,2",
     )
-    found, skips = _read(VideoSource(table=table, root=videos))
+    found, skips = _read(VideoSource(path=table, videos=videos))
     clips = [_stored(sample).clips for sample in found]
     assert [[(c.start, c.end, c.caption) for c in own] for own in clips] == [
         [
@@ -130,14 +131,14 @@ def test_spans_refer_to_one_video(videos, tmp_path):
 def test_cut_clips_hold_the_frames_of_their_spans(videos, tmp_path):
     """Exact: the frames show their numbers; the times are those of the original."""
     table = _table(tmp_path, "a/one.mp4,x,0.4,0.8", "a/one.mp4,y,0.4,0.8", "a/one.mp4,z,1.2,")
-    found, _ = _read(VideoSource(table=table, root=videos, cut=True))
+    found, _ = _read(VideoSource(path=table, videos=videos, cut=True))
     assert [sample.captions for sample in found] == [("x", "y"), ("z",)]
     for sample, numbers in zip(found, (range(10, 20), range(30, 40)), strict=True):
         with VideoReader.open(sample.image) as reader:
             frames = reader.frames(range(len(reader)))
             np.testing.assert_allclose(reader.starts, np.arange(10) / 25, atol=1e-4)
         assert [number_shown(frame) for frame in frames] == list(numbers)
-    again, _ = _read(VideoSource(table=table, root=videos, cut=True))
+    again, _ = _read(VideoSource(path=table, videos=videos, cut=True))
     assert [one.image for one in again] == [one.image for one in found]
 
 
@@ -146,7 +147,7 @@ def test_uneven_times_and_odd_sides_are_kept_when_cut(tmp_path):
     data = encoded("matroska", "ffv1", num_frames=7, times=times, pix_fmt="bgr0")
     (tmp_path / "v.mkv").write_bytes(data)
     table = _table(tmp_path, "v.mkv,x,0.2,0.95")
-    (sample,), _ = _read(VideoSource(table=table, cut=True))
+    (sample,), _ = _read(VideoSource(path=table, cut=True))
     with VideoReader.open(sample.image) as reader:
         assert [number_shown(frame) for frame in reader.frames(range(len(reader)))] == [2, 3, 4, 5]
         np.testing.assert_allclose(reader.starts, [0, 0.04, 0.7, 0.74], atol=1e-4)
@@ -154,7 +155,7 @@ def test_uneven_times_and_odd_sides_are_kept_when_cut(tmp_path):
 
 def test_pictures_of_a_span_are_those_of_the_sampler(videos, tmp_path):
     table = _table(tmp_path, "a/one.mp4,x,0.4,0.8", "two.AVI,y,,")
-    source = VideoSource(table=table, root=videos, store="frames", frames=4, side=24, quality=95)
+    source = VideoSource(path=table, videos=videos, store="frames", frames=4, side=24, quality=95)
     found, _ = _read(source)
     frames = _stored(found[0]).frames
     assert frames is not None
@@ -177,7 +178,7 @@ def test_pictures_of_a_span_are_those_of_the_sampler(videos, tmp_path):
 
 def test_an_index_lies_beside_the_video_and_reaches_the_clip(videos, tmp_path):
     table = _table(tmp_path, "a/one.mp4,x,0.4,0.8", "a/one.mp4,y,,")
-    (sample,), _ = _read(VideoSource(table=table, root=videos, probe="index"))
+    (sample,), _ = _read(VideoSource(path=table, videos=videos, probe="index"))
     for clip in _stored(sample).clips:
         assert len(FrameIndex.from_bytes(clip.index).table) == 40
         with VideoReader.open(clip.data, index=clip.index) as reader:
@@ -188,7 +189,7 @@ def test_an_index_lies_beside_the_video_and_reaches_the_clip(videos, tmp_path):
 def test_a_build_is_the_same_twice_and_says_how_videos_are_stored(videos, tmp_path):
     table = _table(tmp_path, "a/one.mp4,x,0.4,0.8", "two.AVI,y,,")
     for name in ("first", "second"):
-        source = VideoSource(table=table, root=videos, store="frames", frames=2)
+        source = VideoSource(path=table, videos=videos, store="frames", frames=2)
         manifest = source.build(Target(out_dir=tmp_path / name))
     first, second = (
         (tmp_path / name / "shard-000000.tar").read_bytes() for name in ("first", "second")
@@ -206,34 +207,37 @@ def test_no_decoder_is_one_line_before_anything_is_written(videos, tmp_path, mon
 
     monkeypatch.setattr(VideoProcess, "check", missing)
     with pytest.raises(MissingDecoderError):
-        VideoSource(root=videos, captions="name").build(Target(out_dir=tmp_path / "out"))
+        VideoSource(path=videos, captions="name").build(Target(out_dir=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "give --root"),
         ({"frames": 4}, "--store frames"),
         ({"store": "frames", "cut": True}, "drop --cut"),
         ({"cut": True, "probe": "none"}, "drop --probe"),
-        ({"moments": True}, "--moments says nothing about a folder"),
-        ({"path_column": "x"}, "--path-column says nothing"),
+        ({"moments": True}, "--moments says nothing about a folder of videos; drop it"),
+        ({"video_column": "x"}, "--video-column says nothing"),
+        ({"videos": Path(".")}, "--videos says nothing"),
         ({"only": "train"}, "--only says nothing"),
         ({"store": "frames", "quality": 99}, "--quality"),
     ],
 )
 def test_settings_that_contradict_one_another(tmp_path, settings, message):
-    root = {"root": tmp_path} if settings else {}
     with pytest.raises(ConfigError, match=message):
-        VideoSource(**root, **settings)
+        VideoSource(path=tmp_path, **settings)
 
 
 def test_paths_that_are_not_there(tmp_path):
-    with pytest.raises(DataError, match="check --root"):
-        VideoSource(root=tmp_path / "gone")
-    with pytest.raises(DataError, match="does not exist"):
-        _read(VideoSource(table=tmp_path / "gone.csv"))
+    for path in (tmp_path / "gone", tmp_path / "gone.csv"):
+        with pytest.raises(DataError, match=r"gone.* does not exist; check the path"):
+            VideoSource(path=path)
+    with pytest.raises(DataError, match="gone does not exist, or is a file; check the path"):
+        VideoSource(path=tmp_path / "gone", format="folder")
+    table = _table(tmp_path, "a.mp4,x,,")
+    with pytest.raises(DataError, match="check --videos"):
+        VideoSource(path=table, videos=tmp_path / "gone")
 
 
 def test_sound_stays_in_a_whole_video_and_is_dropped_when_cut(tmp_path):
@@ -254,7 +258,7 @@ def test_sound_stays_in_a_whole_video_and_is_dropped_when_cut(tmp_path):
     table = _table(tmp_path, "v.mp4,x,0.5,1")
     kinds = []
     for cut in (False, True):
-        (sample,), _ = _read(VideoSource(table=table, cut=cut))
+        (sample,), _ = _read(VideoSource(path=table, cut=cut))
         with av.open(io.BytesIO(sample.image)) as container:
             kinds.append([one.type for one in container.streams])
     assert kinds == [["video", "audio"], ["video"]]

@@ -244,7 +244,7 @@ def test_poses_keep_their_size_and_turn_a_little():
 
 
 def test_a_build_from_a_folder_of_art(tmp_path):
-    source = DetectionScenesSource(sprites=(str(_folder(tmp_path)),), **_SMALL)
+    source = DetectionScenesSource(cut_outs=(str(_folder(tmp_path)),), **_SMALL)
     manifest = source.build(Target(out_dir=tmp_path / "out"))
     assert manifest.skipped == {"name is not plain": 1, "picture is not cut out": 1}
     details = manifest.origin.details
@@ -266,7 +266,7 @@ def test_a_build_from_a_folder_of_art(tmp_path):
 def test_validation_and_test_are_the_same_for_every_seed(tmp_path):
     art = str(_folder(tmp_path))
     digests = [
-        DetectionScenesSource(sprites=(art,), seed=seed, **_SMALL)
+        DetectionScenesSource(cut_outs=(art,), seed=seed, **_SMALL)
         .build(Target(out_dir=tmp_path / str(seed)))
         .origin.details["digests"]
         for seed in (0, 1)

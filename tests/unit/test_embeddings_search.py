@@ -123,6 +123,22 @@ def test_without_texts_the_questions_are_put_in_last(clustered, tmp_path, name):
     assert found.cosines[:, 0].min() > 0.9
 
 
+@pytest.mark.parametrize("name", ["ivf", "hnsw"])
+def test_captions_that_repeat_are_as_near_as_each_other(tmp_path, name):
+    """Of 40 equal texts any 10 are the nearest: a recall by number would find too few of them."""
+    rng = np.random.default_rng(0)
+    texts = np.tile(_unit(rng, 15, 16), (40, 1))
+    images = _unit(rng, len(texts), 16)
+    folder = _stored(tmp_path / "e", {"images": images, "texts": texts})
+    choice = IndexChoice(kind="texts", name=name, recall=0.98)
+    index = build_index(folder, choice, tmp_path / "i")
+    assert index.recall.share >= 0.98
+    found = index.nearest(folder, images[:20], 10)
+    whole = nearest(folder.vectors("texts"), images[:20], 10)
+    np.testing.assert_allclose(found.cosines, whole.cosines, atol=2e-3)
+    assert all(len(set(rows)) == 10 for rows in found.rows.tolist())
+
+
 def test_memory_is_asked_for_before_it_is_taken(clustered, tmp_path, monkeypatch):
     monkeypatch.setattr(approximate, "memory_free", lambda: 1000)
     with pytest.raises(ConfigError, match=r"needs 0\.\d GB of memory and 0.0 GB are free"):

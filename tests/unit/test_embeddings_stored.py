@@ -18,7 +18,8 @@ from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture
 from vlsuite.api.embeddings import EmbedRequest, embed_data
 from vlsuite.cli.main import main
-from vlsuite.models.embed_parts import Embedding, embed_part
+from vlsuite.models.embed_parts import embed_part
+from vlsuite.models.embedding import Embedding
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +266,7 @@ def test_nan_is_refused_and_names_the_model(folder, tmp_path):
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ("nowhere", "no shard (.tar) at"),
+        ("nowhere", "nowhere does not exist"),
         ("empty", "has neither tars, pictures nor Parquet files in it"),
         ("a.pdf", "'.pdf' is none of .tar, .txt"),
         ("names.csv", "has no column that is known to hold images (a, b); name it by"),
@@ -279,7 +280,14 @@ def test_inputs_that_are_none_end_in_one_line(tmp_path, capsys, data, said):
     (tmp_path / "no.txt").write_text("")
     (tmp_path / "names.csv").write_text("a,b\n1,2\n")
     (tmp_path / "bad.parquet").write_bytes(b"no")
-    words = ["embed", str(tmp_path / data), "--model", "nothing", "--out", str(tmp_path / "out")]
+    words = [
+        "embed",
+        str(tmp_path / data),
+        "--model",
+        "RN50:openai",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main(words) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -289,13 +297,22 @@ def test_inputs_that_are_none_end_in_one_line(tmp_path, capsys, data, said):
 
 def test_command_line(clip, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("vlsuite.api.embeddings.load_model", lambda name, device: clip)
-    words = ["embed", str(folder), "--model", "m", "--out", str(tmp_path / "out"), "--workers", "1"]
+    words = [
+        "embed",
+        str(folder),
+        "--model",
+        "RN50:openai",
+        "--out",
+        str(tmp_path / "out"),
+        "--workers",
+        "1",
+    ]
     assert main(words) == 0
     assert "7 samples embedded (images, 16 numbers, fp16)" in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["rows"], told["stored"], told["embed_dim"]) == (9, 7, 16)
-    assert open_embeddings(tmp_path / "out").model == "m"
+    assert open_embeddings(tmp_path / "out").model == "RN50:openai"
 
 
 def test_python_door(clip, folder, tmp_path):

@@ -10,17 +10,18 @@ from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
 from eval.class_answers import (
     ClassAnswers,
-    first_classes,
     of_details,
     without_answers,
 )
 from eval.errors import EvaluationError
-from eval.metrics.intervals import wilson_score
+from eval.metrics.ranking import answers_of, nearest_entry
+from eval.report.class_comparison import compared_classes
 from eval.report.class_tables import class_tables, confusion_figure
 from eval.report.compare import build_comparison
 from eval.report.disagreements import disagreements
 from eval.report.sides import Side, differing
-from eval.results import EvalResult, Origin, PerImage
+from eval.results import EvalResult
+from tests.support.eval_results import zero_shot_result
 from tests.support.evaluation_data import noise_png
 
 NAMES = ("cat", "dog", "<b>boat</b>", "tree")
@@ -33,20 +34,8 @@ def _answers(given: list[int], right: list[int]) -> ClassAnswers:
 def _result(model: str, given: list[int], right: list[int], *, revision: str = "r") -> EvalResult:
     answers = _answers(given, right)
     hits = answers.given == answers.right
-    return EvalResult(
-        benchmark="zero_shot",
-        family="zero_shot",
-        dataset="things",
-        split="test",
-        model=model,
-        scores={"top1": wilson_score(hits)},
-        chance={"top1": 0.25},
-        num_samples=len(hits),
-        num_skipped=0,
-        origin=Origin(seed=0, data_revision=revision, interval="Wilson"),
-        details=answers.to_details(),
-        per_image={"top1": PerImage.pack(hits, answers.images, len(hits))},
-    )
+    details = answers.to_details()
+    return zero_shot_result(model, hits, chance=0.25, revision=revision, details=details)
 
 
 def test_answers_survive_json() -> None:
@@ -74,14 +63,15 @@ def test_the_first_class_is_the_nearest_and_of_equals_the_lowest() -> None:
     prototypes[4] = prototypes[1]
     scores = embeds.double().numpy() @ prototypes.double().numpy().T
     scores[:, 4] = scores[:, 1]
-    np.testing.assert_array_equal(first_classes(embeds, prototypes), scores.argmax(axis=1))
+    (nearest,) = answers_of(embeds, prototypes, nearest_entry)
+    np.testing.assert_array_equal(nearest.numpy(), scores.argmax(axis=1))
 
 
 def test_class_table_agrees_with_scikit_learn() -> None:
     generator = np.random.default_rng(0)
     right, given = (generator.integers(0, 4, size=200).tolist() for _ in range(2))
     result = _result("m", given, right)
-    (table,) = class_tables([result])
+    table, pairs = class_tables([result])
     recall = recall_score(right, given, average=None)
     precision = precision_score(right, given, average=None)
     for row in table.rows:
@@ -93,11 +83,22 @@ def test_class_table_agrees_with_scikit_learn() -> None:
     matrix = confusion_matrix(right, given)
     for one, other, number in _answers(given, right).confusions():
         assert matrix[one, other] == number
+    assert [int(row[2]) for row in pairs.rows] == sorted(
+        (n for i, line in enumerate(matrix.tolist()) for j, n in enumerate(line) if i != j and n),
+        reverse=True,
+    )
 
 
-def test_many_classes_are_pairs_in_a_table_and_few_a_picture() -> None:
-    few = _answers([0, 1], [0, 2])
+def test_confusions_are_a_table_and_of_few_classes_a_picture_too() -> None:
+    few = _answers([0, 1, 1, 3], [0, 2, 2, 1])
     assert confusion_figure(few) is not None
+    _, pairs = class_tables([_result("m", few.given.tolist(), few.right.tolist())])
+    assert pairs.rows == (
+        ("<b>boat</b>", "dog", "2", "100.0"),
+        ("dog", "tree", "1", "100.0"),
+    )
+    assert pairs.summary == "2 confused pairs, the most frequent first"
+    assert len(list(class_tables([_result("m", [0, 1], [0, 1])]))) == 1
     names = tuple(f"class {i}" for i in range(40))
     many = ClassAnswers(names, np.arange(40), np.zeros(40, dtype=np.int64), np.arange(40))
     assert confusion_figure(many) is None
@@ -123,11 +124,44 @@ def test_disagreements_are_pictures_that_one_names_rightly(tmp_path) -> None:
     assert [len(one.examples) for one in found] == [1, 1]
     assert found[0].examples[0][1:] == ("dog", "dog", "cat")
     assert found[1].examples[0][1:] == ("tree", "cat", "tree")
-    assert list(disagreements([first, second], {"other": read}, seed=0)) == []
+    unseen = list(disagreements([first, second], {"other": read}, seed=0))
+    assert [one.examples[0] for one in unseen] == [
+        one.examples[0]._replace(image=None) for one in found
+    ]
     assert differing([first, second]) == {"lr": ["1", "2"]}
     page = build_comparison([first, second], tmp_path, pictures={"r": read}).page.read_text()
     assert "What was set differently" in page
     assert "a is right, b is not" in page
     assert "<b>boat</b>" not in page
     assert page.count("data:image/jpeg") == 2
+    assert "do not hold the pictures" not in page
+    without = build_comparison([first, second], tmp_path).page.read_text()
+    assert "a is right, b is not" in without
+    assert "do not hold the pictures" in without
+    assert "data:image/jpeg" not in without
     assert "Every axis against accuracy" not in page
+
+
+def test_classes_of_several_models_stand_side_by_side() -> None:
+    generator = np.random.default_rng(1)
+    right = generator.integers(0, 3, size=90).tolist()
+    given = {name: generator.integers(0, 4, size=90).tolist() for name in ("a", "b")}
+    sides = [Side(name, (_result(name, own, right),), ()) for name, own in given.items()]
+    other = Side("c", (_result("c", right, right, revision="another"),), ())
+    (table,) = compared_classes([*sides, other])
+    assert table.columns == ("class", "images", "a: right, %", "b: right, %", "apart, points")
+    assert sorted(row[0] for row in table.rows) == sorted(NAMES[:3])
+    recalls = {
+        name: recall_score(right, own, average=None, labels=[0, 1, 2])
+        for name, own in given.items()
+    }
+    apart = []
+    for row in table.rows:
+        i = NAMES.index(row[0])
+        assert row[1] == str(right.count(i))
+        shown = [f"{100 * recalls[name][i]:.1f} (" for name in ("a", "b")]
+        assert [row[2].startswith(shown[0]), row[3].startswith(shown[1])] == [True, True]
+        apart.append(abs(recalls["a"][i] - recalls["b"][i]))
+        assert row[4] == f"{100 * apart[-1]:.1f}"
+    assert apart == sorted(apart, reverse=True)
+    assert list(compared_classes([sides[0], other])) == []

@@ -14,27 +14,15 @@ from eval.report.compare import build_comparison
 from eval.report.compare_figures import against_accuracy_figure, models_figure
 from eval.report.model_labels import model_labels
 from eval.report.sides import Side, compare, controlled, excludes_zero, read_side
-from eval.results import EvalResult, Origin, PerImage, PerUnit, Score, save_result
+from eval.results import EvalResult, PerImage, PerUnit, Score, save_result
+from tests.support.eval_results import zero_shot_result
 
 KNOWN = dict.fromkeys(INFLUENCES, "same")
 
 
 def _result(model: str, hits: np.ndarray, *, revision: str = "r1", **influences: str) -> EvalResult:
-    rows = np.arange(len(hits), dtype=np.int64)
-    return EvalResult(
-        benchmark="zero_shot",
-        family="zero_shot",
-        dataset="birds",
-        split="test",
-        model=model,
-        scores={"top1": wilson_score(hits)},
-        chance={"top1": 0.1},
-        num_samples=len(hits),
-        num_skipped=0,
-        origin=Origin(seed=0, data_revision=revision, interval="Wilson"),
-        per_image={"top1": PerImage.pack(hits, rows, len(hits))},
-        influences=KNOWN | influences,
-    )
+    told = KNOWN | influences
+    return zero_shot_result(model, hits, chance=0.1, revision=revision, influences=told)
 
 
 def _side(name: str, hits: np.ndarray, **changes: str) -> Side:

@@ -16,6 +16,7 @@ from eval.studies.detection.measures import (
     read_measures,
     write_measures,
 )
+from eval.studies.detection.records import load_heads
 from eval.studies.detection.run import refuse_other_study
 from eval.studies.detection.settings import Cell, DetectionStudyConfig, cells_of
 from eval.studies.detection.statistics import Statistics
@@ -144,3 +145,25 @@ class TestSettings:
         refuse_other_study(folders, dataclasses.replace(config, lr=0.5))
         with pytest.raises(EvaluationError, match=r"other settings \(train\)"):
             refuse_other_study(folders, dataclasses.replace(config, train=7))
+
+
+def test_heads_are_read_back_and_damaged_ones_refused(tmp_path: Path) -> None:
+    folders = StudyFolders(tmp_path)
+    cell = Cell("image", 3)
+    folder = folders.cell(cell)
+    folder.mkdir(parents=True)
+    result = {**cell._asdict(), "digest": "d"}
+    with pytest.raises(EvaluationError, match="no finished head of a detection study"):
+        load_heads(folders)
+    write_json(folder / "test.json", result)
+    with pytest.raises(EvaluationError, match=r"is damaged .* which repeats this head only"):
+        load_heads(folders)
+    (folder / "test.npz").write_bytes(b"PK")
+    with pytest.raises(EvaluationError, match="is damaged"):
+        load_heads(folders)
+    write_json(folder / "test.json", cell._asdict())
+    with pytest.raises(EvaluationError, match="no result of a detection study"):
+        load_heads(folders)
+    (folder / "test.json").write_text("{")
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        load_heads(folders)

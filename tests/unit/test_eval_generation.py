@@ -227,18 +227,18 @@ def test_spice_says_what_it_lacks_or_runs() -> None:
 def test_command_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models = {"plain": SmallClip, "able": SmallReader}
+    models = {"ViT-B-32:openai": SmallClip, "RN50:openai": SmallReader}
     monkeypatch.setattr(
         "eval.opening.open_model", lambda spec, *, device, settings=(): models[spec](name=spec)
     )
     arguments = ["--data", _pairs(tmp_path / "d"), "--no-cache", "--out", str(tmp_path / "out")]
     chosen = ["--task", "captioning", "--task", "retrieval_rerank"]
     settings = ["--set", "captioning.num_beams=1", "--set", "retrieval_rerank.candidates=3"]
-    assert main(["eval", "able", *arguments, *chosen, *settings]) == 0
+    assert main(["eval", "RN50:openai", *arguments, *chosen, *settings]) == 0
     printed = capsys.readouterr().out
     for part in ("CIDEr-D", "BLEU 4", "image to text R@1 gain, points"):
         assert part in printed
-    assert main(["eval", "plain", *arguments, *chosen]) == 2
+    assert main(["eval", "ViT-B-32:openai", *arguments, *chosen]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("error: model plain writes no captions; leave captioning out")
+    assert error.startswith("error: model ViT-B-32:openai writes no captions; leave captioning out")
     assert main(["report", str(tmp_path / "out")]) == 0

@@ -43,7 +43,7 @@ def _shard(path: Path, *, boxes: int = 1) -> Path:
 
 def _evaluate(tmp_path: Path, shard: Path, *arguments: str, out: str = "out") -> int:
     where = ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / out)]
-    command = ["eval", "first", "--import", str(TASK), "--data", str(shard)]
+    command = ["eval", "RN50:openai", "--import", str(TASK), "--data", str(shard)]
     return main([*command, *where, *arguments])
 
 
@@ -54,7 +54,7 @@ def test_it_is_measured_listed_and_titled(
     settings = ["--set", "counting.largest=3", "--set", "counting.prompt={n} stains"]
     assert _evaluate(tmp_path, shard, "--task", "counting", *settings) == 0
     assert "numbers told, %" in capsys.readouterr().out
-    result = load_result(tmp_path / "out" / "first__boxes__all__counting.json")
+    result = load_result(tmp_path / "out" / "RN50-openai__boxes__all__counting.json")
     assert result.num_samples == 6
     assert result.details["left_out"] == {"no boxes": 3}
     assert result.details["prompt"] == "{n} stains"
@@ -69,11 +69,11 @@ def test_its_neighbours_keep_their_rows_and_revision(tmp_path: Path) -> None:
     shard = _shard(tmp_path / "boxes.tar")
     assert _evaluate(tmp_path, shard, "--task", "retrieval", out="alone") == 0
     assert _evaluate(tmp_path, shard, "--task", "counting", "--task", "retrieval") == 0
-    name = "first__boxes__all__retrieval.json"
+    name = "RN50-openai__boxes__all__retrieval.json"
     alone, beside = load_result(tmp_path / "alone" / name), load_result(tmp_path / "out" / name)
     assert alone.scores == beside.scores
     assert alone.origin.config_hash == beside.origin.config_hash
-    counted = load_result(tmp_path / "out" / "first__boxes__all__counting.json")
+    counted = load_result(tmp_path / "out" / "RN50-openai__boxes__all__counting.json")
     assert counted.origin.data_revision != beside.origin.data_revision
 
 
@@ -82,7 +82,7 @@ def test_its_annotation_is_part_of_the_revision_but_not_of_the_embeddings(tmp_pa
         shard = _shard(tmp_path / str(number) / "boxes.tar", boxes=number)
         out = f"out{number}"
         assert _evaluate(tmp_path, shard, "--task", "counting", "--task", "all", out=out) == 0
-    name = "first__boxes__all__counting.json"
+    name = "RN50-openai__boxes__all__counting.json"
     first, second = (load_result(tmp_path / out / name) for out in ("out1", "out2"))
     assert first.origin.data_revision != second.origin.data_revision
     (model,) = (tmp_path / "cache").iterdir()

@@ -149,7 +149,7 @@ def test_what_data_build_video_packs_is_evaluated(tmp_path, capsys):
         (videos / f"{number}.mp4").write_bytes(clip.image)
         (videos / f"{number}.txt").write_text(f"{clip.captions[0]}\n")
     out = tmp_path / "packed"
-    built = ["data", "build", "video", "--root", str(videos), "--out", str(out)]
+    built = ["data", "build", "video", str(videos), "--out", str(out)]
     assert main([*built, "--store", "frames", "--frames", "4"]) == 0
     capsys.readouterr()
     result = _run(out, "auto", SmallClip(), frames=(8,))

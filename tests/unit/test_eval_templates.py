@@ -62,7 +62,7 @@ def _class_folders(root, names):
 def test_the_same_data_gets_the_same_prompts_whatever_its_form(tmp_path, folders, count):
     """Class folders, a built set, a set built without templates, and plain shards with names."""
     root = _class_folders(tmp_path / "photos", folders)
-    source = ImageFolder(root=root, captions="folder")
+    source = ImageFolder(folder=root, captions="folder")
     source.build(Target(out_dir=tmp_path / "built", layout="benchmark"))
     source.build(Target(out_dir=tmp_path / "plain"))
     bare = shutil.copytree(tmp_path / "built", tmp_path / "bare")

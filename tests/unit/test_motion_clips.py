@@ -158,7 +158,7 @@ def _emoji_once():
 def built(tmp_path_factory):
     folder = tmp_path_factory.mktemp("motion")
     for name in ("one", "two"):
-        source = MotionSource(clips=44, validation=22, test=22, frames=8, side=32)
+        source = MotionSource(train=44, validation=22, test=22, frames=8, side=32)
         source.build(Target(out_dir=folder / name))
     return folder
 
@@ -187,7 +187,7 @@ def test_no_sprite_of_the_test_is_in_training(built):
 
 
 def test_the_tests_are_the_same_for_every_seed_and_size(built, tmp_path):
-    source = MotionSource(clips=2, validation=2, test=22, frames=8, side=32, seed=3)
+    source = MotionSource(train=2, validation=2, test=22, frames=8, side=32, seed=3)
     source.build(Target(out_dir=tmp_path / "other"))
     for split, is_same in (("test", True), ("test_known", True), ("train", False)):
         one, other = (_samples(at / split) for at in (built / "one", tmp_path / "other"))
@@ -204,7 +204,7 @@ def test_stored_clips_are_read_by_their_roles(built):
 @pytest.mark.parametrize("most", [-1, 0, 1, 3])
 def test_too_few_sprites_are_one_line(tmp_path, most):
     with pytest.raises(ConfigError, match=rf"--sprites {most}: take at least 4"):
-        MotionSource(clips=2, validation=2, test=2, sprites=most).build(
+        MotionSource(train=2, validation=2, test=2, sprites=most).build(
             Target(out_dir=tmp_path / "out")
         )
     assert not (tmp_path / "out").exists()
@@ -218,7 +218,7 @@ def test_sprites_of_shards_need_pictures_that_are_cut_out(tmp_path):
 
 def test_odd_numbers_of_clips_are_refused():
     with pytest.raises(ConfigError, match="even number"):
-        MotionSource(clips=3)
+        MotionSource(train=3)
 
 
 def test_clips_are_validated_inspected_and_shown(built, tmp_path):

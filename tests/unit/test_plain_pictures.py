@@ -62,7 +62,7 @@ def test_probabilities_are_those_of_the_published_rule(photos, clip):
 def test_a_csv_of_names(photos, clip, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("vlsuite.api.embeddings.load_model", lambda name, device: clip)
     (tmp_path / "names.txt").write_text("a car\n")
-    words = ["classify", str(photos), "--model", "m", "--names", "cat,dog"]
+    words = ["classify", str(photos), "--model", "RN50:openai", "--names", "cat,dog"]
     words += ["--names-from", str(tmp_path / "names.txt"), "--out", str(tmp_path / "n.csv")]
     assert main([*words, "--top", "2"]) == 0
     assert "not read 1: " in capsys.readouterr().out
@@ -102,7 +102,7 @@ def test_captions_are_the_models(photos, tmp_path, monkeypatch, capsys):
             assert one.caption == f'{int(pixels.float().mean())}, "6"\n2'
     assert len(found) == 5
     monkeypatch.setattr("vlsuite.api.plain_pictures.load_model", lambda *_, **__: model)
-    words = ["caption", str(photos), "--model", "m", "--out", str(tmp_path / "c.csv")]
+    words = ["caption", str(photos), "--model", "RN50:openai", "--out", str(tmp_path / "c.csv")]
     assert main([*words, "--num-beams", "2", "--max-tokens", "6"]) == 0
     assert "4 captions -> " in capsys.readouterr().out
     lines = _lines(tmp_path / "c.csv")

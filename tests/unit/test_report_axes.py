@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from eval.class_answers import ClassAnswers
 from eval.metrics.intervals import wilson_score
-from eval.report import axis_figures, figures
+from eval.report import axis_figures, class_tables, compare_figures, figures
+from eval.report.record import EvalPoint
+from eval.report.sides import Comparison, Subject
 from eval.results import Score
 from tests.support.eval_results import example_result
 
@@ -15,9 +18,8 @@ from tests.support.eval_results import example_result
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     found: list[Figure] = []
-    for module in (figures, axis_figures):
-        kept = module.as_picture
-        monkeypatch.setattr(module, "as_picture", lambda f, k=kept: (found.append(f), k(f))[1])
+    kept = figures.as_picture
+    monkeypatch.setattr(figures, "as_picture", lambda f: (found.append(f), kept(f))[1])
     return found
 
 
@@ -93,3 +95,55 @@ def test_a_shift_is_drawn_of_shares_alone(drawn: list[Figure]) -> None:
     many = {"mean_corrupted_top1": share} | {f"top1_{i}": share for i in range(20)}
     corruptions = dataclasses.replace(base, benchmark="corruptions", scores=many)
     assert figures.shifted_scores(corruptions, corruptions) == ["mean_corrupted_top1"]
+
+
+def _comparisons(count: int) -> list[Comparison]:
+    score = wilson_score(np.arange(20) % 3 == 0)
+    subjects = [
+        Subject("retrieval", "line_art_colour", "test", f"image_to_text_recall_at_{k}")
+        for k in range(1, count + 1)
+    ]
+    return [Comparison(subject, (score, score), 0.1, (None, None)) for subject in subjects]
+
+
+def _draw_everything() -> list[figures.Picture]:
+    names = ("samples_seen", "loss", "learning_rate", "samples_per_s", "logit_scale", "logit_bias")
+    result, shifted = example_result(value=0.5), example_result(dataset="line_art_colour")
+    recalls = ["image_to_text_recall_at_5", "text_to_image_recall_at_5"]
+    rounds = [EvalPoint(step, 64 * step, (result, shifted)) for step in (10, 20)]
+    bins = {"counts": [1, 3], "accuracy": [0.5, 0.7], "confidence": [0.3, 0.8]}
+    levels = {str(level): 0.7 - 0.1 * level for level in range(1, 6)}
+    classes = ClassAnswers(
+        tuple(f"class {i}" for i in range(10)), np.arange(10), np.arange(10), np.arange(10)
+    )
+    confusion = class_tables.confusion_figure(classes)
+    assert confusion is not None
+    models = ["runs/a_first_model_with_a_name", "runs/another_model_with_a_name"]
+    return [
+        figures.training_figure({name: np.arange(1.0, 5.0) for name in names}),
+        figures.evaluation_figure(rounds, recalls),
+        figures.overview_figure([result, shifted], recalls),
+        figures.shift_figure(result, shifted),
+        axis_figures.reliability_figure({"raw": bins, "scaled": bins}),
+        axis_figures.corruption_figure({"elastic_transform": levels, "jpeg_compression": levels}),
+        confusion,
+        compare_figures.models_figure(models, _comparisons(4)),
+        compare_figures.against_accuracy_figure(
+            models, ["a", "b"], _comparisons(1)[0], _comparisons(4)
+        ),
+    ]
+
+
+def test_no_plot_is_cut_off_on_a_desk_or_a_phone(drawn: list[Figure]) -> None:
+    pictures = _draw_everything()
+    assert all(picture.narrow for picture in pictures)
+    assert len(drawn) == 2 * len(pictures)
+    for wide, narrow in zip(drawn[::2], drawn[1::2], strict=True):
+        assert narrow.get_figwidth() <= figures.NARROW
+        assert wide.get_figwidth() <= figures.WIDE
+    cut = []
+    for number, figure in enumerate(drawn):
+        box, size = figure.get_tightbbox(), figure.get_size_inches()
+        if min(box.x0, box.y0) < -0.02 or box.x1 > size[0] + 0.02 or box.y1 > size[1] + 0.02:
+            cut.append((number, np.round(box.extents, 2).tolist(), size.tolist()))
+    assert cut == []

@@ -1,6 +1,7 @@
 """Training on a subset: each chosen uid once an epoch, however many processes read it."""
 
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,18 +12,13 @@ from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.sources.source import Target
 from data_pipelines.sources.synthetic import SyntheticSource
-from tests.support.words import word_tokenizer
+from tests.support.pair_streams import BATCH, pair_stream
 from vlsuite.batches.data_config import DataConfig
-from vlsuite.batches.end_of_text import EndOfText
 from vlsuite.batches.pair_shards import PairShards
-from vlsuite.batches.pairs import PairReader
-from vlsuite.batches.stream import Place, TrainStream
-from vlsuite.batches.transforms import AugmentConfig, TrainTransform
 from vlsuite.cli.main import main
 from vlsuite.errors import ConfigError, DataError
 
 NUM_SAMPLES = 120
-BATCH = 8
 
 
 @pytest.fixture(autouse=True)
@@ -65,27 +61,7 @@ def _chosen(folder, share, seed=0):
     return [row for row, kept in zip(rows, is_kept, strict=True) if kept]
 
 
-def _stream(*folders, rank=0, world_size=1, workers=0, **data):
-    config = DataConfig(train=tuple(map(str, folders)), num_workers=workers, **data)
-    augment = AugmentConfig(crop_scale=(0.3, 1.0), flip_probability=0.5, color_jitter=0.4)
-    return TrainStream(
-        config,
-        PairShards.open(config),
-        place=Place(
-            rank=rank,
-            world_size=world_size,
-            global_batch_size=BATCH,
-            micro_batch_size=BATCH // world_size,
-        ),
-        reader=PairReader(
-            transform=TrainTransform(augment, size=(16, 16), interpolation="bicubic"),
-            tokenizer=word_tokenizer(),
-            end_of_text=EndOfText(),
-            caption=config.caption,
-        ),
-        seed=3,
-        pin_memory=False,
-    )
+_stream = partial(pair_stream, color_jitter=0.4)
 
 
 def _steps(stream, start, count):

@@ -65,7 +65,7 @@ def test_detector_nouns_similarity_and_proposer(data, tmp_path, monkeypatch):
         "eval.opening.open_model", lambda spec, *, device, settings=(): SmallClip(name=spec)
     )
     seen = tmp_path / "seen.jsonl"
-    detect = ["xmai", "detect", str(data), "--tagger", "small", "--detector", "whole:house"]
+    detect = ["xmai", "detect", str(data), "--tagger", "RN50:openai", "--detector", "whole:house"]
     detect += ["--min-attribute", "0", "--out", str(seen), "--import", str(OUTSIDE)]
     assert main(detect) == 0
     assert {json.loads(line)["name"] for line in seen.read_text().splitlines()} == {"house"}

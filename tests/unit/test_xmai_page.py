@@ -128,15 +128,18 @@ def test_commands(
     path = tmp_path / "x.jsonl"
     write_perturbed(path, {"method": "xmai"}, _perturbed(folder))
     data = ("--data", str(folder))
-    page = ("--model", "small", "--out", str(tmp_path / "page.html"))
+    page = ("--model", "RN50:openai", "--out", str(tmp_path / "page.html"))
     assert main(["xmai", "page", str(path), *data, *page]) == 0
     assert "rank " in (tmp_path / "page.html").read_text()
     figures = tmp_path / "q.json"
-    assert main(["xmai", "quality", str(path), "--clip", "s", *data, "--out", str(figures)]) == 0
+    assert (
+        main(["xmai", "quality", str(path), "--clip", "RN50:openai", *data, "--out", str(figures)])
+        == 0
+    )
     scores = json.loads(figures.read_text())["files"][0]["scores"]
     assert np.isclose(scores["insertions_per_text"]["value"], 2 / 3)
     assert "clip_score_drop" in scores
-    assert main(["xmai", "quality", str(path), "--clip", "s"]) == 2
+    assert main(["xmai", "quality", str(path), "--clip", "RN50:openai"]) == 2
     assert main(["xmai", "page", str(path)]) == 2
     assert main(["xmai", "quality", str(tmp_path / "none.jsonl")]) == 2
-    assert "cannot read" in capsys.readouterr().err
+    assert "none.jsonl does not exist" in capsys.readouterr().err

@@ -5,11 +5,13 @@ from dataclasses import MISSING, fields, is_dataclass, replace
 from os import PathLike
 from typing import Any, get_type_hints
 
+from data_pipelines.options import former_flags, renewed
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.sources.source import (
     Source,
     Target,
     command_line,
+    own_split,
     refuse_unused_holdout,
     sources,
 )
@@ -43,7 +45,8 @@ def build_shards(
             then written in ``out``. 0 for none.
         licence, attribution: recorded in the manifest.
         options: of a source that is named, as ``vlsuite data build SOURCE --help`` lists them,
-            with underscores; "split" names the split of the layout "benchmark".
+            with underscores, its input by the name that stands there in capitals (table=...,
+            folder=...; path=... of videos); "split" names the split of the layout "benchmark".
     Returns:
         The manifest: shards, sizes, what was left out and why; with a holdout, of ``train``.
     Raises:
@@ -69,12 +72,12 @@ def build_shards(
         refuse_unknown(options, ("split",), what="option of a source of one's own")
         name, chosen = type(source).__name__, source
         command = f"{type(source).__module__}.{name}"
-    own_split = {entry.name: getattr(chosen, entry.name) for entry in fields(chosen)}.get("split")
+    read = own_split(chosen)
     target = Target(
         out_dir=folder(out, "out"),
         overwrite=overwrite,
         layout=layout,
-        split=own_split or options.get("split", "test"),
+        split=read or options.get("split", "test"),
         max_samples=shard_samples,
         holdout=holdout,
         progress=_progress(),
@@ -84,7 +87,7 @@ def build_shards(
         source=name,
         licence=licence,
         attribution=attribution,
-        created_by=" ".join([command, *_flags(target, has_split=own_split is not None)]),
+        created_by=" ".join([command, *_flags(target, has_split=read is not None)]),
     )
     return chosen.build(replace(target, origin=origin))
 
@@ -97,9 +100,19 @@ def _made(name: str, options: dict[str, Any]) -> Source:
     """
     kind = sources.get(name)
     entries = {entry.name: entry for entry in fields(kind)}
-    refuse_unknown(options, (*entries, "split"), what=f"option of {name}")
+    former = {flag.strip("-").replace("-", "_"): flag for flag in former_flags(kind)}
+    refuse_unknown(options, (*entries, *former, "split"), what=f"option of {name}")
+    own = renewed(
+        kind,
+        {key: value for key, value in options.items() if key in entries},
+        {
+            former[key]: value
+            for key, value in options.items()
+            if key in former and key not in entries and value is not None
+        },
+    )
     hints = get_type_hints(kind)
-    own = {k: converted(v, hints[k], where=k) for k, v in options.items() if k in entries}
+    own = {key: converted(value, hints[key], where=key) for key, value in own.items()}
     for key, entry in entries.items():
         if key not in own and entry.default is MISSING and entry.default_factory is MISSING:
             told = entry.metadata.get("help") or f"see 'vlsuite data build {name} --help'"

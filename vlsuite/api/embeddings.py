@@ -19,7 +19,8 @@ from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names as several_names
 from vlsuite.batches.close_view import PIXELS
 from vlsuite.errors import ConfigError
-from vlsuite.models.embed_parts import DTYPES, PRECISIONS, Embedding, embed_parts
+from vlsuite.models.embed_parts import embed_parts
+from vlsuite.models.embedding import DTYPES, PRECISIONS, Embedding
 
 __all__ = ["EmbedRequest", "Embedding", "embed", "embed_data", "open_embeddings", "opened_model"]
 

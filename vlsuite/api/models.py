@@ -19,8 +19,6 @@ from vlsuite.api.setting_values import apply_values
 from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names
 from vlsuite.batches.decode import decode_image
-from vlsuite.engine.run_folder import RunFolder
-from vlsuite.engine.stored_model import load_stored_model
 from vlsuite.errors import BadSampleError, ConfigError, DataError
 
 _THREADS = 4
@@ -80,6 +78,10 @@ def load_model(
 @torch.no_grad()
 def _of_step(run: str, step: int, device: torch.device) -> Any:
     """The model as a checkpoint of its run holds it."""
+    # Training brings much along that a finished model does without.
+    from vlsuite.engine.run_folder import RunFolder
+    from vlsuite.engine.stored_model import load_stored_model
+
     folder = RunFolder(Path(run))
     if not (folder.path / "config.json").is_file() or not folder.checkpoints.is_dir():
         raise ConfigError(

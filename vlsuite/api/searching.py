@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,16 +25,16 @@ from data_pipelines.embeddings.folder import Embeddings, open_embeddings
 from data_pipelines.embeddings.index_tuning import IndexChoice
 from data_pipelines.embeddings.item import IMAGES, TEXTS
 from data_pipelines.embeddings.pictures import picture_at
-from data_pipelines.image_formats import FORMAT_OF_SUFFIX
 from data_pipelines.shards.sidecar import cache_folder
 from data_pipelines.texts import counted
 from eval.search.found_files import Answer, Hit
 from vlsuite.api.embeddings import opened_model
+from vlsuite.api.search_queries import Query, as_query
 from vlsuite.api.several import name as one_name
 from vlsuite.api.several import names as several_names
 from vlsuite.batches.close_view import view_of
 from vlsuite.errors import BadSampleError, ConfigError, DataError
-from vlsuite.models.embed_parts import PRECISIONS, Embedder
+from vlsuite.models.embedding import Embedder, computing_in
 
 AUTO, EXACT = "auto", "exact"
 INDEXES = (AUTO, EXACT, "ivf", "hnsw")
@@ -42,13 +43,6 @@ INDEXES = (AUTO, EXACT, "ivf", "hnsw")
 EXACT_BELOW = 300_000
 
 Place = str | os.PathLike
-
-
-class Query(NamedTuple):
-    """What is asked with: words, a picture file, or a uid that is stored."""
-
-    kind: str
-    value: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +130,6 @@ def search(
     return search_for(Path(one_name(folder, "folder")), asked, how)
 
 
-def as_query(text: str) -> Query:
-    """A picture where the text is the path of one, else words.
-
-    Raises:
-        DataError: it looks like the path of a picture, and there is none.
-    """
-    if os.path.isfile(text):
-        return Query("picture", text)
-    if text.rpartition(".")[2].lower() in FORMAT_OF_SUFFIX and " " not in text.strip():
-        raise DataError(f"picture {text} does not exist; search these words by --text {text}")
-    return Query("text", text)
-
-
 def search_for(
     folder: Path,
     queries: Sequence[Query],
@@ -218,10 +199,8 @@ class _Asker:
         return model
 
     @property
-    def _precision(self) -> torch.autocast:
-        low = PRECISIONS[self._embeddings.settings["precision"]]
-        device = torch.device(self._model.device).type
-        return torch.autocast(device, low or torch.bfloat16, enabled=low is not None)
+    def _precision(self) -> AbstractContextManager[Any]:
+        return computing_in(self._embeddings.settings["precision"], self._model.device)
 
     def _view(self, data: bytes, name: str) -> torch.Tensor:
         view = view_of(self._model.image_transform, self._embeddings.settings["pixels"])

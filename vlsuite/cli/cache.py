@@ -132,7 +132,7 @@ def _tell_pruned(done: "Pruned", *, dry_run: bool) -> None:
         print(f"{kind}: {len(sizes):,} {'would go' if dry_run else 'gone'}, {_shown(sum(sizes))}")
     for entry in done.in_use:
         print(f"{entry.path} stays: another command writes it")
-    print(f"{_shown(freed)} {'would be free' if dry_run else 'free now'}")
+    print(f"{_shown(freed)} {'would be freed' if dry_run else 'freed'}")
 
 
 def _shown(size: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data, refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ let a model describe each of your own pictures, as a CSV
   vlsuite caption photos --model transformers:Salesforce/blip-image-captioning-base --out c.csv
 
 Columns: path, caption, problem. A picture that cannot be read has a line with its problem. The
-table can be built into shards: vlsuite data build table --table captions.csv --root photos ...
+table can be built into shards: vlsuite data build table captions.csv --images photos ...
 """
 
 
@@ -59,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``vlsuite.api.plain_pictures.caption``.
     """
     options = read_options(args, CaptionOptions)
+    refuse_missing_data(options.pictures)
+    refuse_missing_models(options.model)
     from eval.progress import Progress
     from vlsuite.api.plain_pictures import Writing, captioned, write_rows
 

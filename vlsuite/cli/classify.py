@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import (
+    refuse_missing_data,
+    refuse_missing_models,
+    refuse_unknown_templates,
+)
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from vlsuite.api.plain_pictures import NamedPicture
@@ -63,13 +69,15 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``vlsuite.api.plain_pictures.classify``.
     """
     options = read_options(args, ClassifyOptions)
-    from eval.detection.asked_names import names_of_file
+    names = _names(options)
+    refuse_missing_data(options.pictures)
+    refuse_unknown_templates(options.templates)
+    refuse_missing_models(options.model)
     from eval.progress import Progress
     from vlsuite.api.plain_pictures import Naming, named, prompts_of, write_rows
 
-    listed = () if options.names_from is None else names_of_file(options.names_from)
     naming = Naming(
-        names=(*options.names, *listed),
+        names=names,
         templates=prompts_of(options.templates),
         top=options.top,
         pixels=options.pixels,
@@ -83,6 +91,20 @@ def run(args: argparse.Namespace) -> int:
     tell(file=options.out, named=counts, problems=problems)
     _print(counts, problems, options.out)
     return 0
+
+
+def _names(options: ClassifyOptions) -> tuple[str, ...]:
+    from eval.detection.asked_names import names_of_file
+
+    listed = () if options.names_from is None else names_of_file(options.names_from)
+    names = (*options.names, *listed)
+    if len(names) < 2:
+        given = f"'{names[0]}' alone is" if names else "none is"
+        raise ConfigError(
+            f"a picture is named by the likeliest of several names, and {given} given; write at "
+            "least two, --names cat,dog or --names-from FILE"
+        )
+    return names
 
 
 def _rows(

@@ -24,8 +24,9 @@ SHELLS = ("bash", "zsh", "fish")
 
 #: What help calls a path of any kind.
 _PATHS = frozenset(
-    {"CSV", "DATA", "FILE", "HTML", "NPY", "PARQUET", "PATH", "PNG", "RUN", "RUN2", "SHARDS",
-     "PICTURE_OR_FOLDER", "QUESTIONS", "RECIPE", "RUN_OR_EXPORT", "RUN_OR_MODEL", "TXT", "TABLE"}
+    {"ANNOTATIONS", "CSV", "DATA", "DATASET", "FILE", "FOLDER|TABLE|LIST", "HTML", "NPY", "PARQUET",
+     "PATH", "PNG", "RUN", "RUN2", "SHARDS", "PICTURE_OR_FOLDER", "QUESTIONS", "RECIPE",
+     "RUN_OR_EXPORT", "RUN_OR_MODEL", "TXT", "TABLE"}
 )  # fmt: skip
 _FOLDERS = frozenset({"DIR", "RUN_DIR", "FIRST", "SECOND"})
 

@@ -9,6 +9,7 @@ from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing
+from vlsuite.cli.inputs import refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -55,43 +56,41 @@ def run(args: argparse.Namespace) -> int:
     """Write the vectors; returns the exit code."""
     from data_pipelines.curation.table import open_table
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
-    from vlsuite.errors import ConfigError
-    from vlsuite.models.embed_shards import embed_shards, missing_vectors
-    from vlsuite.models.opening import open_model
-    from vlsuite.models.part_tasks import ModelCluster
-    from vlsuite.models.score_shards import Scorer
 
     options, sharing = read_options(args, Embed), read_options(args, Sharing)
     table = open_table(options.table or find_shards(options.paths)[0].parent)
+    refuse_missing_models(options.model)
+    from vlsuite.models.embed_shards import embed_shards, missing_vectors
+    from vlsuite.models.part_tasks import ModelCluster
+    from vlsuite.models.scorers.dual_encoder import opened_dual_encoder
+
     cluster = (
         ModelCluster(address=sharing.ray, model=options.model, device=options.device)
         if sharing.ray
         else None
     )
     # of a cluster's model, only what it is has to be known here
-    model = open_model(options.model, device="cpu" if cluster else options.device)
-    if not isinstance(model, Scorer):
-        raise ConfigError(
-            f"--model {options.model} does not embed pictures and texts; name a dual encoder"
-        )
+    model = opened_dual_encoder(options.model, device="cpu" if cluster else options.device)
     if sharing.merge:
         missing = missing_vectors(
             model, table, name=options.name, of=options.of, batch_size=options.batch_size
         )
         names = [part.shard for part in table.parts]
         refuse_missing(missing, names, folder=table.folder, world=sharing.world)
-    done = embed_shards(
-        model,
-        options.paths,
-        table,
-        name=options.name,
-        of=options.of,
-        batch_size=options.batch_size,
-        share=sharing.share,
-        cluster=cluster,
-        progress=shard_progress,
-    )
+    with no_empty_folders(table.folder):
+        done = embed_shards(
+            model,
+            options.paths,
+            table,
+            name=options.name,
+            of=options.of,
+            batch_size=options.batch_size,
+            share=sharing.share,
+            cluster=cluster,
+            progress=shard_progress,
+        )
     tell(
         table=table.folder,
         name=options.name,

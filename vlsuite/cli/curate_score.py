@@ -8,6 +8,7 @@ from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.curate_sharing import Sharing
+from vlsuite.cli.inputs import refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.shard_progress import shard_progress
 
@@ -69,19 +70,23 @@ def run(args: argparse.Namespace) -> int:
     from data_pipelines.curation.table import open_table
     from data_pipelines.settings import apply_overrides
     from data_pipelines.shards.find import find_shards
+    from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
     from vlsuite.errors import ConfigError
-    from vlsuite.models.part_tasks import ModelCluster
-    from vlsuite.models.score_shards import missing_scores, score_shards
-    from vlsuite.models.scorers.contract import scorers
 
     options, sharing = read_options(args, Score), read_options(args, Sharing)
     if options.list:
         return _list()
     if not options.paths or not options.model:
         raise ConfigError("name the shards of the table and --model, as in the examples of --help")
-    chosen = apply_overrides(scorers.get(options.scorer)(), options.set, where="scorer.")
     table = open_table(options.table or find_shards(options.paths)[0].parent)
+    if options.scorer == "clip":
+        refuse_missing_models(options.model)
+    from vlsuite.models.part_tasks import ModelCluster
+    from vlsuite.models.score_shards import missing_scores, score_shards
+    from vlsuite.models.scorers.contract import scorers
+
+    chosen = apply_overrides(scorers.get(options.scorer)(), options.set, where="scorer.")
     name = options.name or options.scorer
     cluster = (
         ModelCluster(address=sharing.ray, model=options.model, device=options.device, scorer=chosen)
@@ -94,16 +99,17 @@ def run(args: argparse.Namespace) -> int:
         missing = missing_scores(scorer, table, name=name, batch_size=options.batch_size)
         names = [part.shard for part in table.parts]
         refuse_missing(missing, names, folder=table.folder, world=sharing.world)
-    done = score_shards(
-        scorer,
-        options.paths,
-        table,
-        name=name,
-        batch_size=options.batch_size,
-        share=sharing.share,
-        cluster=cluster,
-        progress=shard_progress,
-    )
+    with no_empty_folders(table.folder):
+        done = score_shards(
+            scorer,
+            options.paths,
+            table,
+            name=name,
+            batch_size=options.batch_size,
+            share=sharing.share,
+            cluster=cluster,
+            progress=shard_progress,
+        )
     tell(
         table=table.folder,
         column=name,

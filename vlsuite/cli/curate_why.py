@@ -19,7 +19,9 @@ say what became of a sample in a run: kept, or dropped by which stage and why
 class Why:
     """Which sample of which run."""
 
-    uid: str = option("of the sample, whole", positional=True, metavar="UID")
+    uid: str = option(
+        "of the sample, or 8 letters and more of its beginning", positional=True, metavar="UID"
+    )
     run: Path = option("folder of 'vlsuite curate run'", positional=True, metavar="DIR")
 
 

@@ -209,9 +209,12 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _tokenizer(args: argparse.Namespace) -> int:
-    from vlsuite.batches.tokenizer import train_tokenizer
+    from data_pipelines.shards.find import find_shards
 
     options = read_options(args, TokenizerOptions)
+    find_shards(options.paths)
+    from vlsuite.batches.tokenizer import train_tokenizer
+
     captions = _captions(options.paths)
     size = train_tokenizer(
         captions,

@@ -1,6 +1,11 @@
-"""``vlsuite data build``: shards from a source, whose fields are the options."""
+"""``vlsuite data build``: shards from a source, whose fields are the options.
+
+``vlsuite data build SOURCE INPUT... --out DIR``: what a source reads is the first word behind its
+name, and its field is positional. Sources that make their data themselves have none.
+"""
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,13 +21,34 @@ from data_pipelines.sources.source import (
     Source,
     Target,
     command_line,
+    own_split,
     sources,
     takes_holdout,
 )
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
-from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.fitting_source import fitting_commands
+from vlsuite.cli.options import (
+    add_options,
+    given_options,
+    missing_options,
+    positive,
+    read_options,
+)
 from vlsuite.cli.parser import CommandParser
+
+_DESCRIPTION = """\
+write shards from a source
+
+  vlsuite data build SOURCE INPUT... --out DIR [options of the source]
+
+  vlsuite data build image-folder photos --out data/photos
+  vlsuite data build table pairs.csv --holdout 0.05 --out data/pairs
+  vlsuite data build video spans.csv --videos films --out data/films
+  vlsuite data build emoji --out data/emoji           (it makes its own data)
+
+What a source takes is told by: vlsuite data build SOURCE --help
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +83,29 @@ class _SourceParser(CommandParser):
     """Parser of one source; where that is not available, any use of it says why."""
 
     problem = ""
+    source: type[Source] | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         if self.problem:
             self._refuse()
-        return super().parse_known_args(args, namespace)
+        parsed, rest = super().parse_known_args(args, namespace)
+        if self.source:
+            missing = missing_options(given_options(parsed, self.source), self.source)
+            if missing:
+                self.error(f"the following arguments are required: {', '.join(missing)}")
+        return parsed, rest
+
+    def error(self, message: str) -> NoReturn:
+        """As every parser does; where words are missing, with the example.
+
+        Raises:
+            ConfigError: always.
+        """
+        if self.source and self.source.EXAMPLE and " required: " in message:
+            message = f"{message}, as in: {self.source.EXAMPLE.splitlines()[0]}"
+        elif self._get_positional_actions() and message.startswith("too many words"):
+            message = f"{message}; a pattern of several files goes in quotes"
+        super().error(message)
 
     def _refuse(self) -> NoReturn:
         raise UnknownNameError(
@@ -70,8 +114,10 @@ class _SourceParser(CommandParser):
         )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """A parser for each source; a source that cannot be imported disables itself alone."""
+    parser.description = _DESCRIPTION
+    parser.advice = fitting_commands
     actions = parser.add_subparsers(
         dest="source", metavar="SOURCE", required=True, parser_class=_SourceParser
     )
@@ -85,6 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         own.problem = problem
         if not problem:
+            own.source = listed.component
             example = listed.component.EXAMPLE
             own.description = f"{text}\n\n  {example}" if example else text
             _add_options(own, listed)
@@ -93,13 +140,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable], Iterable]) -> int:
     """Write the set and say what was done; returns the exit code."""
     source = read_options(args, sources.get(args.source))
+    if taken := source.taken_for():
+        tell(taken_for=taken)
+        print(taken, file=sys.stderr, flush=True)
     output = read_options(args, Output)
     sizes = {"max_samples": output.shard_samples, "max_bytes": output.shard_bytes}
     target = Target(
         out_dir=output.out,
         overwrite=output.overwrite,
         layout=output.layout,
-        split=output.split,
+        split=own_split(source) or output.split,
         holdout=output.holdout,
         progress=progress,
         origin=Origin(

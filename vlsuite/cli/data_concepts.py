@@ -9,6 +9,11 @@ from typing import Any
 from data_pipelines.options import option
 from data_pipelines.text_lines import lines_of
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import (
+    refuse_missing_data,
+    refuse_missing_file,
+    refuse_missing_models,
+)
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -74,20 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the file; returns the exit code."""
+    options = read_options(args, ConceptOptions)
+    refuse_missing_data(options.paths)
+    refuse_missing_models(options.model)
+    refuse_missing_file(options.concepts, option="--concepts", form="a text file, one a line")
+    if options.from_captions is not None and options.from_captions < 1:
+        raise ConfigError("--from-captions must be 1 or more: how often a word is used")
     from vlsuite.models.dual_encoder.clip import Clip
     from vlsuite.models.opening import open_model
     from vlsuite.models.tag_shards import tag_shards, words_of_shards
 
-    options = read_options(args, ConceptOptions)
     clip = open_model(options.model, device=options.device)
     if not isinstance(clip, Clip):
         raise ConfigError(f"--model {options.model} is no CLIP; name the one of its image tower")
     if options.concepts is not None:
         shares = dict.fromkeys(_listed(options.concepts), options.share or _LISTED_SHARE)
     else:
-        least = options.from_captions or 0
-        if least < 1:
-            raise ConfigError("--from-captions must be 1 or more: how often a word is used")
+        least = options.from_captions or 1
         shares = words_of_shards(options.paths, min_count=least, subset=options.subset)
         shares = {word: options.share or share for word, share in shares.items()}
     if not shares:

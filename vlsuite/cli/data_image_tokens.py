@@ -8,6 +8,7 @@ from typing import Any
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_shards
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.errors import ConfigError
 
@@ -51,13 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the folder; returns the exit code."""
+    from vlsuite.recipes import registry
+
+    options = read_options(args, ImageTokenOptions)
+    registry.refuse_unknown(options.recipe)
+    refuse_missing_shards(options.set)
     from data_pipelines.settings import apply_overrides
     from vlsuite.models.nevlp.config import NevlpConfig
     from vlsuite.models.nevlp.image_tokens import token_source
     from vlsuite.models.nevlp.write_image_tokens import write_image_tokens
-    from vlsuite.recipes import registry
 
-    options = read_options(args, ImageTokenOptions)
     config = apply_overrides(registry.get(options.recipe)(), options.set)
     if not isinstance(config.model, NevlpConfig):
         raise ConfigError(f"--recipe {options.recipe} has no frozen image tower; name a nevlp one")

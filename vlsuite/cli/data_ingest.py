@@ -1,7 +1,10 @@
 """``vlsuite data ingest``: lists of addresses to shards."""
 
 import argparse
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +20,7 @@ from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
+from vlsuite.errors import StopRequestedError
 
 if TYPE_CHECKING:
     from data_pipelines.ingest.run import IngestReport
@@ -79,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from vlsuite.batches.pictures import open_picture
 
     options = read_options(args, IngestOptions)
-    with _Progress() as progress:
+    with _continuable(options.out), _Progress() as progress:
         report = ingest(
             list_paths(options.lists),
             options.out,
@@ -98,6 +102,38 @@ def run(args: argparse.Namespace) -> int:
         )
     _print(report)
     return 0
+
+
+@contextmanager
+def _continuable(out: Path) -> Iterator[None]:
+    """Say how a run goes on that Ctrl-C or SIGTERM has ended.
+
+    Raises:
+        StopRequestedError: SIGTERM came.
+        KeyboardInterrupt: Ctrl-C.
+    """
+    asked = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        asked = True
+        if (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        ):  # as a shell's background jobs have it
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)  # ends the run in the way that Ctrl-C does
+
+    before = signal.signal(signal.SIGTERM, stop)
+    how = f"shards that are whole stay in {out}: the same command goes on there"
+    try:
+        yield
+    except KeyboardInterrupt:
+        if asked:
+            raise StopRequestedError(f"stopped by SIGTERM; {how}") from None
+        print(how, file=sys.stderr, flush=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(report: "IngestReport") -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_models, refuse_missing_shards
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.errors import ConfigError
 
@@ -59,14 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the folder; returns the exit code."""
+    from vlsuite.recipes import registry
+
+    options = read_options(args, RegionOptions)
+    registry.refuse_unknown(options.recipe)
+    refuse_missing_shards(options.set)
+    refuse_missing_models(options.localizer)
     from data_pipelines.settings import apply_overrides
     from vlsuite.models.opening import open_model
     from vlsuite.models.vild.config import VildConfig
     from vlsuite.models.vild.embedding_regions import embed_training_regions
     from vlsuite.models.vild.model import Vild
-    from vlsuite.recipes import registry
 
-    options = read_options(args, RegionOptions)
     config = apply_overrides(registry.get(options.recipe)(), options.set)
     if not isinstance(config.model, VildConfig):
         raise ConfigError(f"--recipe {options.recipe} trains no ViLD detector; name one that does")

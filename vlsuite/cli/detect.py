@@ -3,11 +3,13 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data, refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from vlsuite.api.detection import FoundInPictures
@@ -73,6 +75,10 @@ class DetectOptions:
     device: str | None = None
     set: tuple[str, ...] = option(default=(), repeated=True, metavar="KEY=VALUE")
 
+    def __post_init__(self) -> None:
+        if not self.threshold >= 0:
+            raise ConfigError(f"--threshold {self.threshold}: give 0 or more")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the subcommand."""
@@ -86,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``vlsuite.detect``.
     """
     options = read_options(args, DetectOptions)
-    from eval.detection.asked_names import examples_of, names_of_file
+    asked, keep = _asked(options), _cache(options)
+    refuse_missing_data([options.pictures])
+    refuse_missing_models(options.model)
     from eval.detection.own_pictures import Looking
     from eval.progress import Progress
     from vlsuite.api.detection import Asking, find
@@ -96,15 +104,14 @@ def run(args: argparse.Namespace) -> int:
         max_detections=options.max_detections,
         names_per_pass=options.names_per_pass,
     )
-    listed = () if options.names_from is None else names_of_file(options.names_from)
     asking = Asking(
-        names=(*options.names, *listed),
+        names=asked.names,
         own_names=options.own_names,
-        examples=examples_of(options.like),
+        examples=asked.examples,
         prompts=options.prompts,
         device=options.device,
         settings=options.set,
-        keep=_cache(options),
+        keep=keep,
     )
     found = find(
         options.model, options.pictures, asking, looking, out=options.out, progress=Progress
@@ -113,10 +120,29 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+class _Asked(NamedTuple):
+    """What is looked for."""
+
+    names: tuple[str, ...]
+    examples: dict[str, tuple[Path, ...]]
+
+
+def _asked(options: DetectOptions) -> _Asked:
+    """Names and pictures, checked before the libraries of models are imported."""
+    from eval.detection.asked_names import asked_names, examples_of, names_of_file
+    from vlsuite.models.vild.prompts import prompts_from
+
+    listed = () if options.names_from is None else names_of_file(options.names_from)
+    asked = _Asked((*options.names, *listed), examples_of(options.like))
+    if not options.own_names:
+        asked_names(asked.names, asked.examples)
+    if options.prompts is not None and "{c}" not in options.prompts:
+        prompts_from(options.prompts)
+    return asked
+
+
 def _cache(options: DetectOptions) -> Path | None:
     import os
-
-    from vlsuite.errors import ConfigError
 
     if options.no_cache and options.cache is not None:
         raise ConfigError("--cache and --no-cache exclude each other; leave one of them out")

@@ -7,6 +7,7 @@ from pathlib import Path
 from data_pipelines.options import option
 from data_pipelines.texts import counted
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data, refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
 
 HELP = """\
@@ -82,6 +83,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``vlsuite.embed``.
     """
     options = read_options(args, EmbedOptions)
+    refuse_missing_data(options.data)
+    refuse_missing_models(options.model)
     from eval.progress import Progress
     from vlsuite.api.embeddings import Embedding, EmbedRequest, embed_data
 

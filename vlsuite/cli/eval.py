@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from vlsuite.cli.answers import is_asked, tell
 from vlsuite.cli.eval_options import add_data, add_running, add_tasks
+from vlsuite.cli.inputs import (
+    refuse_missing_data,
+    refuse_missing_file,
+    refuse_missing_models,
+    refuse_unknown_templates,
+)
 from vlsuite.cli.outputs import refuse_unwritable
 from vlsuite.cli.parser import CommandParser
 from vlsuite.cli.printing import add_printing
@@ -31,6 +37,7 @@ accuracy, retrieval, robustness and safety of a model, with intervals; compare m
   vlsuite eval runs/first --data cifar10-test-000000.tar --class-names classnames.txt
   vlsuite eval runs/first --step 2000 --data data/emoji
   vlsuite eval siglip-base-patch16-224 --data wds_imagenet1k --task linear_probe --task few_shot
+  vlsuite eval runs/first --data photos/test --task linear_probe --set probe.train=photos/train
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task all --ood wds_dtd --ood wds_sun397
   vlsuite eval ViT-B-32:openai --data wds_imagenet1k --task corruptions \\
       --set corruptions.severities=1,3,5
@@ -180,13 +187,15 @@ def run(args: argparse.Namespace) -> int:
 def _compare(args: argparse.Namespace, models: list[str]) -> int:
     """Evaluate what is asked for, then put all results side by side in one page."""
     from data_pipelines.bounded_json import read_json
-    from eval.report.compare import build_comparison
-    from eval.report.disagreements import pictures_of
     from eval.report.sides import read_side, told_apart
-    from vlsuite.api.comparison import refuse_shared_files
 
     out = args.out or Path("comparison")
     refuse_unwritable(out)
+    finished = [] if args.data else [read_side(Path(model)) for model in models]
+    from eval.report.compare import build_comparison
+    from eval.report.disagreements import pictures_of
+    from vlsuite.api.comparison import refuse_shared_files
+
     benchmarks: list[Benchmark] = []
     if args.data:
         refuse_shared_files(models)
@@ -197,7 +206,7 @@ def _compare(args: argparse.Namespace, models: list[str]) -> int:
                 _evaluate(args, model, benchmarks, out / "results", cache)
         sides = [read_side(out / "results", model=model) for model in models]
     else:
-        sides = told_apart([read_side(Path(model)) for model in models], models)
+        sides = told_apart(finished, models)
     if _is_first():
         comparison = build_comparison(sides, out, seed=args.seed, pictures=pictures_of(benchmarks))
         print(comparison.text)
@@ -319,6 +328,25 @@ def _check(args: argparse.Namespace) -> None:
         )
     if not args.data:
         raise ConfigError("no data; give --data PATH, a CLIP_benchmark folder or shards")
+    _check_inputs(args, args.model)
+
+
+def _check_inputs(args: argparse.Namespace, models: list[str]) -> None:
+    """What is named is there; told before the libraries of models are imported."""
+    from eval.task_registry import refuse_unknown_task
+
+    refuse_unknown_templates(args.templates)
+    for task in args.task or ():
+        refuse_unknown_task(task)
+    if args.class_names != "imagenet":
+        form = "a text file, one name a line, or imagenet"
+        refuse_missing_file(args.class_names, option="--class-names", form=form)
+    for subset in args.subset:
+        if subset != "all":
+            refuse_missing_file(subset, option="--subset", form="a file of 'vlsuite curate subset'")
+    data = (*args.data, *args.ood, *args.base, args.bank, args.backgrounds)
+    refuse_missing_data(filter(None, data), option="--data")
+    refuse_missing_models(*models)
 
 
 def _check_compared(args: argparse.Namespace, models: list[str]) -> None:
@@ -339,6 +367,8 @@ def _check_compared(args: argparse.Namespace, models: list[str]) -> None:
             "compare without --data reads finished results, so that nothing is measured; "
             "give --data PATH, or leave --task, --set, --ood and --base out"
         )
+    if args.data:
+        _check_inputs(args, models)
 
 
 def _out(args: argparse.Namespace) -> Path:

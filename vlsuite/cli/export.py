@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_file, refuse_missing_models
 
 if TYPE_CHECKING:
     from vlsuite.export.form import Exported, Form
@@ -67,13 +68,16 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``load_stored_model``, ``open_trainable`` and ``export_verified``.
     """
     from vlsuite.errors import ConfigError
-    from vlsuite.export.verified import check_free, export_verified
 
+    refuse_missing_models(args.model)
+    refuse_missing_file(args.names, option="--names", form="a text file, one name a line")
     run_folder = Path(args.model) if _is_run(Path(args.model)) else None
     if args.out is None and run_folder is None:
         raise ConfigError(f"'{args.model}' is not a run folder, so name the new one with --out DIR")
     if args.step is not None and run_folder is None:
         raise ConfigError(f"--step needs a run folder, and '{args.model}' is none")
+    from vlsuite.export.verified import check_free, export_verified
+
     source = _of_run(run_folder, args.step) if run_folder else _of_name(args.model)
     form = _chosen_form(source.built, args.format, args.model)
     names = _names(args.names, form)

@@ -9,6 +9,7 @@ from typing import Any
 
 from data_pipelines import plugins
 from data_pipelines.printable import printable_streams
+from data_pipelines.shards.new_folders import no_empty_folders
 from vlsuite import torchvision_operators
 from vlsuite.cli.outputs import check_outputs
 from vlsuite.cli.parser import CommandParser
@@ -107,8 +108,7 @@ def _main(given: list[str]) -> int:
             parser.print_help()
             return 0
         command = importlib.import_module(f"vlsuite.cli.{parsed.command}")
-        with printing(parsed):
-            check_outputs(parser, parsed)
+        with printing(parsed), no_empty_folders(*check_outputs(parser, parsed)):
             return command.run(parsed)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)

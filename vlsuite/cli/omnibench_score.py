@@ -107,11 +107,12 @@ def _score(args: argparse.Namespace) -> int:
     from eval.omnibench.log import read_log
     from eval.omnibench.parsers.registry import parser_names
     from eval.omnibench.read_questions import read_questions
-    from eval.omnibench.scoring import score_log
-    from eval.omnibench.tables import as_text, side_by_side
 
     settings = setting_names(args.setting)
     found, log = read_questions(args.questions), read_log(log_of(args.log))
+    from eval.omnibench.scoring import score_log
+    from eval.omnibench.tables import as_text, side_by_side
+
     if args.all_parsers:
         by_parser = {
             name: score_log(found, log, parser=name, settings=settings, seed=args.seed)
@@ -127,11 +128,8 @@ def _score(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from eval.omnibench.comparison import compare
     from eval.omnibench.log import read_log
     from eval.omnibench.read_questions import read_questions
-    from eval.omnibench.scoring import score_log
-    from eval.omnibench.tables import as_text, compared
 
     if args.against and not args.setting:
         raise ConfigError("--against needs --setting, the setting of the first run")
@@ -139,6 +137,10 @@ def _compare(args: argparse.Namespace) -> int:
     logs = [read_log(log_of(path)) for path in (args.first, args.second)]
     texts = (args.setting or "all", args.against or args.setting or "all")
     wanted = [setting_names(text) for text in texts]
+    from eval.omnibench.comparison import compare
+    from eval.omnibench.scoring import score_log
+    from eval.omnibench.tables import as_text, compared
+
     sides = [
         score_log(found, log, parser=args.parser, settings=names, seed=args.seed)
         for log, names in zip(logs, wanted, strict=True)

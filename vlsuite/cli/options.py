@@ -10,12 +10,14 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
+from data_pipelines.options import flag_of, former_flags, renewed, shown
 from data_pipelines.settings import parts_of
+from vlsuite.errors import ConfigError
 
 C = TypeVar("C")
 
@@ -52,7 +54,21 @@ def add_options(
         flags, settings = _declared(entry, kinds[entry.name], told.get(entry.name, ""))
         if entry.name in required:
             settings |= {"required": True, "default": None}
-        to.add_argument(*flags, **settings)
+        action = to.add_argument(*flags, **settings)
+        if entry.metadata.get("positional") and entry.metadata.get("formerly"):
+            # a flag may stand for it: who reads the options sees whether it is there
+            action.required = False
+    _add_former(to, cls, [*_chosen(cls, only, leave_out)])
+
+
+def _add_former(to: Options, cls: type, chosen: Collection[Field]) -> None:
+    """The flags that fields had, unseen; what they say stands in ``args`` under the flag itself."""
+    kinds = typing.get_type_hints(cls)
+    for flag, meant in former_flags(cls).items():
+        if entry := next((one for one in meant if one in chosen), None):
+            reading = _reading(entry, kinds[entry.name], has_default=True, is_positional=False)
+            reading |= {"dest": flag, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+            to.add_argument(flag, **reading)
 
 
 def read_options(args: argparse.Namespace, cls: type[C], **known: Any) -> C:
@@ -63,14 +79,36 @@ def read_options(args: argparse.Namespace, cls: type[C], **known: Any) -> C:
         cls: the dataclass.
         known: fields whose value comes from elsewhere, whatever ``args`` says.
     Raises:
+        ConfigError: one is missing, or given twice.
         UserError: what ``__post_init__`` refuses.
     """
-    given = vars(args) | known
-    return cls(**{
-        entry.name: _as_field(given[entry.name])
-        for entry in _fields(cls)
-        if entry.name in given
-    })  # fmt: skip
+    elsewhere = {e.name: _as_field(known[e.name]) for e in _fields(cls) if e.name in known}
+    told = given_options(args, cls) | elsewhere
+    if missing := missing_options(told, cls):
+        raise ConfigError(f"missing: {', '.join(missing)}")
+    return cls(**told)
+
+
+def given_options(args: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """Values of the fields of ``cls`` that ``args`` has, under their names of today.
+
+    Raises:
+        ConfigError: one is given twice, by its flag and by one that it had.
+    """
+    told = vars(args)
+    found = {e.name: _as_field(told[e.name]) for e in _fields(cls) if e.name in told}
+    former = {flag: _as_field(told[flag]) for flag in former_flags(cls) if flag in told}
+    if not former:
+        return found
+    defaults = {entry.name: _default(entry) for entry in _fields(cls)}
+    given = {name: value for name, value in found.items() if value != defaults[name]}
+    return found | renewed(cls, given, former)
+
+
+def missing_options(told: Mapping[str, Any], cls: type) -> list[str]:
+    """How the fields are called that a former flag could have given, and nothing did."""
+    needed = [one for one in _fields(cls) if one.metadata.get("formerly")]
+    return [shown(one) for one in needed if _default(one) is MISSING and one.name not in told]
 
 
 def positive(text: str) -> int:
@@ -136,13 +174,15 @@ def _declared(entry: Field, kind: Any, told: str) -> tuple[list[str], dict[str, 
     is_positional = own.get("positional", False)
     if not is_positional:
         settings |= {"dest": entry.name, "required": default is MISSING}
-    settings |= _reading(entry, kind, has_default=default is not MISSING)
+    settings |= _reading(
+        entry, kind, has_default=default is not MISSING, is_positional=is_positional
+    )
     if default is not MISSING:
         is_list = isinstance(default, tuple) and _is_listed(settings)
         settings["default"] = list(default) if is_list else default
-    if is_positional:
-        return [entry.name], settings
-    return [own.get("flag") or f"--{entry.name.rstrip('_').replace('_', '-')}"], settings
+    elif own.get("formerly"):
+        settings |= {"default": argparse.SUPPRESS} | ({} if is_positional else {"required": False})
+    return [entry.name if is_positional else flag_of(entry)], settings
 
 
 def _default(entry: Field) -> Any:
@@ -171,12 +211,12 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) and value != value.strip() else str(value)
 
 
-def _reading(entry: Field, kind: Any, *, has_default: bool) -> dict[str, Any]:
+def _reading(entry: Field, kind: Any, *, has_default: bool, is_positional: bool) -> dict[str, Any]:
     """Action, number and type of the words that an option takes."""
     own, kind = entry.metadata, _without_none(kind)
     if own.get("reader"):
         settings: dict[str, Any] = {"type": own["reader"]}
-        kind = kind if own.get("repeated") or own.get("positional") else str
+        kind = kind if own.get("repeated") or is_positional else str
     elif kind is bool:
         is_flag = entry.default is False
         return {"action": "store_true" if is_flag else argparse.BooleanOptionalAction}
@@ -185,8 +225,8 @@ def _reading(entry: Field, kind: Any, *, has_default: bool) -> dict[str, Any]:
     parts = typing.get_args(kind)
     if typing.get_origin(kind) is not tuple:
         settings = _single(entry, kind) | settings
-        return settings | ({"nargs": "?"} if own.get("positional") and has_default else {})
-    if own.get("positional"):
+        return settings | ({"nargs": "?"} if is_positional and has_default else {})
+    if is_positional:
         return _single(entry, parts[0]) | settings | {"nargs": "*" if has_default else "+"}
     if own.get("repeated"):
         return _single(entry, parts[0]) | settings | {"action": "append"}

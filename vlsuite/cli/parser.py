@@ -2,7 +2,7 @@
 
 import argparse
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -29,12 +29,20 @@ class CommandParser(argparse.ArgumentParser):
         familiar: words of other programs that users try here, and what is written instead; a
             ``{}`` in that is filled with the value that was given.
         otherwise: what is said of an unknown option that is like none of these.
+        advice: what to write in place of a word that is no choice, told from it and the words
+            behind it; empty where it knows nothing.
         verbs: words that, standing first, are read by a parser of their own.
     """
 
     familiar: Mapping[str, str] = MappingProxyType({})
     otherwise: str = ""
+    advice: Callable[[str, Sequence[str]], str] | None = None
+    _given: Sequence[str] = ()
     verbs: "Mapping[str, CommandParser]" = MappingProxyType({})
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        """As argparse's, but options have to be written out: a new one breaks no script."""
+        super().__init__(*args, **{"allow_abbrev": False} | settings)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where help is.
@@ -50,7 +58,7 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: words are missing, wrong or too many.
         """
-        given = list(args or ())
+        given = self._given = list(args or ())
         if given and given[0] in self.verbs:
             return self.verbs[given[0]].parse_known_args(given[1:], namespace)
         parsed, rest = super().parse_known_args(args, namespace)
@@ -74,6 +82,10 @@ class CommandParser(argparse.ArgumentParser):
         own = _ELSEWHERE.get(word, "")
         return f"write {own} {value or 'VALUE'}" if own in self._option_string_actions else ""
 
+    def _advised(self, word: str) -> str:
+        behind = self._given[self._given.index(word) + 1 :] if word in self._given else []
+        return self.advice(word, behind) if self.advice else ""
+
     def _near(self, option: str) -> str:
         names = {flag.lstrip("-"): flag for flag in self._option_string_actions}
         close = _closest(option.lstrip("-"), names)
@@ -85,6 +97,8 @@ class CommandParser(argparse.ArgumentParser):
         choices = list(map(str, action.choices))
         close = _closest(str(value), choices)
         meant = f"did you mean '{close}'?" if close else f"choose from {', '.join(choices)}"
+        if advised := self._advised(str(value)):
+            raise argparse.ArgumentError(action, f"'{value}' is no name of one; {advised}")
         hint = self._familiar(str(value), "") or meant
         raise argparse.ArgumentError(action, f"there is no '{value}'; {hint}")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.cli.outputs import refuse_unwritable
 from vlsuite.cli.shard_progress import shard_progress
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: nothing to report in the folder, or the page cannot be written.
     """
     options = read_options(args, ReportOptions)
+    refuse_missing_data([options.run_dir])
     if options.out is None and options.run_dir.is_dir():
         refuse_unwritable(options.run_dir / "report.html", is_folder=False)
     page = _page(options)

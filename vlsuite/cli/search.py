@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_models
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
     from vlsuite.api.searching import SearchResult
@@ -76,8 +78,10 @@ def run(args: argparse.Namespace) -> int:
         UserError: see ``vlsuite.search``.
     """
     options = read_options(args, SearchOptions)
+    _check(options)
     from eval.search.found_files import write_page, write_sheet
-    from vlsuite.api.searching import Query, Searching, as_query, search_for
+    from vlsuite.api.search_queries import Query, as_query
+    from vlsuite.api.searching import Searching, search_for
 
     how = Searching(
         top=options.top,
@@ -107,6 +111,19 @@ def run(args: argparse.Namespace) -> int:
         write_sheet(options.sheet, found.answers)
     _print(found, options)
     return 0
+
+
+def _check(options: SearchOptions) -> None:
+    """Everything that can be wrong without a model, before its libraries are imported."""
+    from data_pipelines.embeddings.folder import open_embeddings
+    from vlsuite.api.search_queries import as_query
+
+    if not options.queries and not options.text and not options.uid:
+        raise ConfigError("nothing to search for; give words, a picture or a uid")
+    for text in options.queries:
+        as_query(text)
+    open_embeddings(options.folder)
+    refuse_missing_models(options.model)
 
 
 def _tell(line: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from data_pipelines.options import option
 from vlsuite.cli import study_detection, study_mixture
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data
 from vlsuite.cli.options import add_options, positive, read_options
 from vlsuite.cli.parser import CommandParser
 from vlsuite.errors import ConfigError
@@ -119,7 +120,9 @@ def run(args: argparse.Namespace) -> int:
     if options.out is None:
         raise ConfigError("the study needs a folder: --out DIR")
     digest = None
-    if not options.report_only:
+    if options.report_only:
+        refuse_missing_data([options.out])
+    else:
         digest = _train(options, options.out)
     _report(options.out, digest=digest, seed=options.seed)
     return 0
@@ -127,11 +130,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(options: NoiseStudyOptions, out: Path) -> str:
     """Run what is missing; returns the digest of the settings."""
+    if not options.shards:
+        raise ConfigError("the study needs shards: vlsuite study noise SHARDS --out DIR")
+    refuse_missing_data(options.shards)
     from eval.studies.noise.records import refuse_other_study
     from eval.studies.noise.run import run_study
 
-    if not options.shards:
-        raise ConfigError("the study needs shards: vlsuite study noise SHARDS --out DIR")
     config, cells = _config(options), _cells(options)
     refuse_other_study(out, config.digest)
     out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data
 from vlsuite.cli.options import positive
 from vlsuite.errors import ConfigError
 
@@ -38,10 +39,11 @@ class DetectionStudyOptions:
         default=(),
         metavar="PATH,...",
     )
-    sprites: tuple[str, ...] = option(
+    cut_outs: tuple[str, ...] = option(
         "shards or folders of cut-out pictures (default: emoji of Twemoji)",
         default=(),
         metavar="PATH,...",
+        formerly="--sprites",
     )
     modes: str | None = option("default: all six", default=None, metavar="A,B")
     seeds: int = option("heads of each mode", default=3, reader=positive, metavar="N")
@@ -65,18 +67,23 @@ def run(options: DetectionStudyOptions) -> int:
         return _list_settings()
     if options.out is None:
         raise ConfigError("the study needs a folder: --out DIR")
-    from eval.studies.detection.report import write_report
-
     digest, judged = None, "test"
-    if not options.report_only:
-        from eval.studies.detection.run import run_study
+    if options.report_only:
+        refuse_missing_data([options.out])
+    else:
         from eval.studies.detection.settings import MODES, cells_of
 
         config = _config(options)
         digest, judged = config.digest, config.judged
         modes = MODES if options.modes is None else _parts(options.modes)
         cells = cells_of(modes, options.seeds, first_seed=options.seed)
+        refuse_missing_data(config.backgrounds, option="--backgrounds")
+        refuse_missing_data(config.sprites, option="--sprites")
+        from eval.studies.detection.run import run_study
+
         run_study(config, cells, options.out, jobs=options.jobs)
+    from eval.studies.detection.report import write_report
+
     report = write_report(options.out, judged=judged, digest=digest)
     tell(report=report.page, summary=report.summary)
     print(report.text)
@@ -88,7 +95,7 @@ def _config(options: DetectionStudyOptions) -> Any:
     from data_pipelines.settings import apply_overrides
     from eval.studies.detection.settings import DetectionStudyConfig
 
-    begun = DetectionStudyConfig(backgrounds=options.backgrounds, sprites=options.sprites)
+    begun = DetectionStudyConfig(backgrounds=options.backgrounds, sprites=options.cut_outs)
     return apply_overrides(begun, options.set)
 
 

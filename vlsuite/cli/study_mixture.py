@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data
 from vlsuite.cli.options import positive
 from vlsuite.errors import ConfigError
 
@@ -78,7 +79,9 @@ def run(options: MixtureStudyOptions) -> int:
     if options.out is None:
         raise ConfigError("the study needs a folder: --out DIR")
     digest = None
-    if not options.report_only:
+    if options.report_only:
+        refuse_missing_data([options.out])
+    else:
         config = _config(options)
         digest = config.digest
         _train(options, config, options.out)
@@ -91,7 +94,6 @@ def run(options: MixtureStudyOptions) -> int:
         digest=digest,
         seed=options.seed,
     )
-    tell(report=report.page, summary=report.summary)
     tell(report=report.page, summary=report.summary)
     print(report.text)
     print(f"\nreport: {report.page}")
@@ -112,6 +114,9 @@ def _train(options: MixtureStudyOptions, config: Any, out: Path) -> None:
         else mixtures_of(options.mixtures, names)
     )
     cells = cells_of(mixtures, options.seeds, first_seed=options.seed)
+    for shards in config.sources.values():
+        refuse_missing_data(shards)
+    refuse_missing_data(config.tests.values(), option="--test")
     from eval.studies.mixture.run import run_study
 
     run_study(config, cells, out, jobs=options.jobs)

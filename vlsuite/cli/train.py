@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlsuite.cli.answers import is_asked, tell
+from vlsuite.cli.inputs import refuse_missing_shards
 from vlsuite.engine.other_names import OTHER_NAMES
 
 HELP = """\
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
     if args.list_recipes or (args.recipe is None and not (args.resume and args.out)):
         return _list_recipes(asked=args.list_recipes)
+    _check(args)
     from vlsuite.api.training import plan
     from vlsuite.errors import LostContactError
 
@@ -125,6 +127,18 @@ def run(args: argparse.Namespace) -> int:
             validation=[_scores(result) for result in done.validation],
         )
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """What is named is there; told before the libraries of models are imported."""
+    from vlsuite.errors import RunFolderError
+    from vlsuite.recipes import registry
+
+    if args.recipe is not None and not (args.resume or args.auto_resume):
+        registry.refuse_unknown(args.recipe)
+    if args.resume and args.out is not None and not (args.out / "config.json").is_file():
+        raise RunFolderError(f"nothing to resume: no run in {args.out}; leave out --resume")
+    refuse_missing_shards(args.set)
 
 
 def _scores(result: Mapping[str, Any]) -> dict[str, Any]:

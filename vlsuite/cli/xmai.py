@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from data_pipelines.options import option
 from vlsuite.cli import xmai_evaluate
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import (
+    refuse_missing_data,
+    refuse_missing_file,
+    refuse_missing_models,
+)
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -184,11 +189,15 @@ def _add_perturb(parser: argparse.ArgumentParser) -> None:
 
 
 def _detect(args: argparse.Namespace) -> int:
-    from eval.xmai.detecting import detect
-    from eval.xmai.detections import write_detections
     from eval.xmai.specs import DetectSpec
 
     given = read_options(args, CaptionOptions)
+    refuse_missing_data([_data(args.action, given)])
+    refuse_missing_models(args.tagger)
+    refuse_missing_file(args.groups, option="--groups", form="a JSON file")
+    from eval.xmai.detecting import detect
+    from eval.xmai.detections import write_detections
+
     spec = read_options(args, DetectSpec, device=_device(given))
     count = write_detections(args.out, detect(spec, _dataset_source(args.action, given, {})))
     tell(file=args.out, num_detections=count)
@@ -197,9 +206,6 @@ def _detect(args: argparse.Namespace) -> int:
 
 
 def _perturb(args: argparse.Namespace) -> int:
-    from eval.xmai.attack import run_attack
-    from eval.xmai.plan import plan_of
-    from eval.xmai.records import read_perturbed
     from eval.xmai.specs import MethodSpec
 
     given, own = read_options(args, CaptionOptions), read_options(args, PerturbOptions)
@@ -207,8 +213,13 @@ def _perturb(args: argparse.Namespace) -> int:
         return _list_methods()
     if own.out is None:
         raise ConfigError("perturb needs a folder: --out DIR")
+    _check_perturbed(args, given, own)
+    from eval.xmai.attack import run_attack
+    from eval.xmai.plan import plan_of
+    from eval.xmai.records import read_perturbed
+
     spec = read_options(args, MethodSpec, device=_device(given))
-    source = _source(spec.method, given, own)
+    source = _source(given, own)
     path = run_attack(plan_of(spec, source, own.out, workers=own.workers))
     captions = read_perturbed(path).captions
     changed = sum(caption.is_changed for caption in captions)
@@ -222,20 +233,32 @@ def _perturb(args: argparse.Namespace) -> int:
     return 0
 
 
-def _source(method: str, given: CaptionOptions, own: PerturbOptions) -> "CaptionSource":
-    from eval.xmai.detections import read_detections
+def _check_perturbed(args: argparse.Namespace, given: CaptionOptions, own: PerturbOptions) -> None:
+    """What can be wrong without a model, told before the libraries of models are imported."""
     from eval.xmai.specs import NEED_DETECTIONS
+
+    if own.table is None:
+        refuse_missing_data([_data("perturb", given)])
+    elif given.data is not None:
+        raise ConfigError("give DATA or --table, not both")
+    refuse_missing_file(own.table, option="--table", form="a CSV file")
+    refuse_missing_file(args.groups, option="--groups", form="a JSON file")
+    if own.table is None and args.method in NEED_DETECTIONS and own.detections is None:
+        raise ConfigError(
+            f"{args.method} needs to know what the pictures show: --detections FILE, written by "
+            "'vlsuite xmai detect'"
+        )
+    form = "the file that 'vlsuite xmai detect' wrote"
+    refuse_missing_file(own.detections, option="--detections", form=form)
+    refuse_missing_models(args.scorer, args.tagger)
+
+
+def _source(given: CaptionOptions, own: PerturbOptions) -> "CaptionSource":
+    from eval.xmai.detections import read_detections
     from eval.xmai.upstream.table import read_upstream_table
 
     if own.table is not None:
-        if given.data is not None:
-            raise ConfigError("give DATA or --table, not both")
         return read_upstream_table(own.table, image_dir=own.image_dir, text_column=own.text_column)
-    if method in NEED_DETECTIONS and own.detections is None:
-        raise ConfigError(
-            f"{method} needs to know what the pictures show: --detections FILE, written by "
-            "'vlsuite xmai detect'"
-        )
     detections = read_detections(own.detections) if own.detections else {}
     return _dataset_source("perturb", given, detections)
 
@@ -243,9 +266,14 @@ def _source(method: str, given: CaptionOptions, own: PerturbOptions) -> "Caption
 def _dataset_source(action: str, given: CaptionOptions, detections: Any) -> "CaptionSource":
     from eval.xmai.sources import open_source
 
+    data = _data(action, given)
+    return open_source(data, split=given.split, texts=given.texts, detections=detections)
+
+
+def _data(action: str, given: CaptionOptions) -> str:
     if given.data is None:
         raise ConfigError(f"xmai {action} needs captioned pictures: give DATA")
-    return open_source(given.data, split=given.split, texts=given.texts, detections=detections)
+    return given.data
 
 
 def _list_methods() -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
+from vlsuite.cli.inputs import refuse_missing_data, refuse_missing_models
 from vlsuite.cli.options import add_options, read_options
 from vlsuite.errors import ConfigError
 
@@ -149,10 +150,12 @@ def _action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def _quality(args: argparse.Namespace) -> int:
+    options = read_options(args, QualityOptions)
+    refuse_missing_data(options.files)
+    refuse_missing_models(options.clip or None)
     from eval.xmai.quality import quality
     from eval.xmai.rows import open_perturbed
 
-    options = read_options(args, QualityOptions)
     files = [open_perturbed(path) for path in options.files]
     tools = _tools(options)
     found = {
@@ -211,10 +214,6 @@ def _tools(options: QualityOptions) -> "QualityTools":
 
 
 def _page(args: argparse.Namespace) -> int:
-    from eval.data.folders import open_dataset
-    from eval.xmai.page import write_page
-    from eval.xmai.rows import open_perturbed
-
     options = read_options(args, PageOptions)
     if options.judgements:
         return _judgements(options)
@@ -222,6 +221,12 @@ def _page(args: argparse.Namespace) -> int:
         raise ConfigError("the page needs FILE and --data SHARDS; or --judgements FILE")
     if options.count < 1:
         raise ConfigError(f"--count is {options.count}; give at least 1")
+    refuse_missing_data([*options.files, options.data])
+    refuse_missing_models(options.model or None)
+    from eval.data.folders import open_dataset
+    from eval.xmai.page import write_page
+    from eval.xmai.rows import open_perturbed
+
     files = [open_perturbed(path) for path in options.files]
     dataset = open_dataset(options.data, split=options.split, task="retrieval")
     ranks = {}

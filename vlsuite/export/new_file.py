@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_pipelines.printable import json_text, printable
 from vlsuite.errors import RunFolderError
+from vlsuite.export.shown_paths import short_paths
 
 
 @contextmanager
@@ -63,12 +64,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_card(path: Path, text: str) -> None:
-    """Write a text for people, ``printable``.
+    """Write a text for people, ``printable``, with absolute paths shortened.
 
     Raises:
         RunFolderError: see :func:`replacing`.
     """
-    write_text(path, printable(text))
+    write_text(path, printable(short_paths(text)))
 
 
 def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:

@@ -3,8 +3,8 @@
 import re
 from typing import Any
 
-#: At the beginning of a word of a command or of a value, behind "=" or ",".
-_ABSOLUTE = re.compile(r"(^|[=,'\"\s])(/[^,='\"\s]+)")
+#: At the beginning of a word of a command or of a value, behind "=", "," or the kind of a model.
+_ABSOLUTE = re.compile(r"(^|[=,:'\"`(\s])(/(?!/)[^,='\"`)\s]+)")
 _DEPTH = 4  # parts from which two are shown: /home/NAME/set is shown as .../set
 
 NOTE = "Absolute paths are shown by their last parts."

@@ -9,108 +9,20 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
 from multiprocessing import active_children, get_context
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from data_pipelines.embeddings.item import BOTH, IMAGES, TEXTS, Item, Part, Wanted
 from data_pipelines.embeddings.writing import EmbeddingsWriter, PartDone, Skip
 from data_pipelines.end_with_parent import end_with_parent
-from vlsuite.batches.close_view import view_of
 from vlsuite.errors import ConfigError, DataError
-from vlsuite.models.item_batches import Batch, batches
-
-#: Numbers that vectors are stored as.
-DTYPES = {"fp16": np.float16, "fp32": np.float32}
-#: What the model computes in; "fp32" as evaluations do.
-PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+from vlsuite.models.embedding import DTYPES, Embedder, Embedding, embedded_batches
 
 Progress = Callable[[int], None]
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """What embeds; ``eval.contract.EmbeddingModel`` is one."""
-
-    @property
-    def name(self) -> str:
-        """As results call it."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that embeddings depend on."""
-        ...
-
-    @property
-    def embed_dim(self) -> int:
-        """Numbers of a vector."""
-        ...
-
-    @property
-    def image_transform(self) -> Callable[..., Tensor]:
-        """Picture to the pixels that it embeds."""
-        ...
-
-    @property
-    def device(self) -> torch.device | str:
-        """Where it computes."""
-        ...
-
-    def embed_images(self, images: Tensor) -> Tensor:
-        """Unit vectors."""
-        ...
-
-    def embed_texts(self, texts: list[str]) -> Tensor:
-        """Unit vectors."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Embedding:
-    """How items are embedded and stored.
-
-    Attributes:
-        kind: ``images``, ``texts`` or ``both`` of each sample.
-        layout: of ``data_pipelines.embeddings.layouts``.
-        dtype: fp16 or fp32, of the stored numbers.
-        pixels: close (within 2 levels of 255, faster) or exact (as evaluations do).
-        precision: fp32, bf16 or fp16, of what the model computes in.
-        batch_size: items of a forward pass, which change the last digits; None: 32 on a CPU (more
-            pixels are new memory in each batch, which costs a third of the reading), else 256.
-    """
-
-    kind: str = IMAGES
-    layout: str = "npy"
-    dtype: str = "fp16"
-    pixels: str = "close"
-    precision: str = "fp32"
-    batch_size: int | None = None
-
-    def on(self, device: torch.device | str) -> "Embedding":
-        """The same with the batch size that a device gets where none was chosen."""
-        usual = 32 if torch.device(device).type == "cpu" else 256
-        return replace(self, batch_size=self.batch_size or usual)
-
-    def identity(self, model: Embedder) -> dict[str, Any]:
-        """All that stored vectors depend on besides the data."""
-        return {
-            "kind": self.kind,
-            "layout": self.layout,
-            "dtype": self.dtype,
-            "pixels": self.pixels,
-            "precision": self.precision,
-            "batch_size": self.on(model.device).batch_size,
-            "fingerprint": model.fingerprint,
-            "embed_dim": model.embed_dim,
-            "device": torch.device(model.device).type,
-        }
 
 
 class Embedded(NamedTuple):
@@ -237,47 +149,23 @@ def embed_part(
         DataError: the part cannot be read, or the model gives NaN.
     """
     how = how.on(model.device)
-    assert how.batch_size is not None
-    wanted = Wanted.of(how.kind)
     items: list[Item] = []
     skips: list[Skip] = []
     found: dict[str, list[np.ndarray]] = {kind: [] for kind in _kinds(how)}
-    view = view_of(model.image_transform, how.pixels)
-    for batch in batches(part.items(wanted), view, size=how.batch_size, threads=threads):
+    wanted = part.items(Wanted.of(how.kind))
+    for batch in embedded_batches(model, wanted, how, device=model.device, threads=threads):
         skips += batch.skips
-        if batch.items:
-            for kind, vectors in _vectors(model, batch, how).items():
-                found[kind].append(vectors)
-            # the encoded pictures are not kept
-            items += [item._replace(picture=None) for item in batch.items]
-    dtype = DTYPES[how.dtype]
-    nothing = np.zeros((0, model.embed_dim), dtype)
+        items += batch.items
+        for kind, vectors in batch.vectors.items():
+            if not np.isfinite(vectors).all():
+                raise DataError(f"model {model.name} gives vectors that are no numbers (NaN)")
+            found[kind].append(vectors.astype(DTYPES[how.dtype]))
+    nothing = np.zeros((0, model.embed_dim), DTYPES[how.dtype])
     return items, {k: np.concatenate([nothing, *own]) for k, own in found.items()}, skips
 
 
 def _kinds(how: Embedding) -> tuple[str, ...]:
     return (IMAGES, TEXTS) if how.kind == BOTH else (how.kind,)
-
-
-def _vectors(model: Embedder, batch: Batch, how: Embedding) -> dict[str, np.ndarray]:
-    found = {}
-    low = PRECISIONS[how.precision]
-    device = torch.device(model.device).type
-    with torch.inference_mode(), torch.autocast(device, low) if low else nullcontext():
-        if batch.pixels:
-            found[IMAGES] = model.embed_images(torch.stack(batch.pixels))
-        if how.kind != IMAGES:
-            found[TEXTS] = model.embed_texts([item.caption or "" for item in batch.items])
-    return {kind: _stored(vectors, model, how) for kind, vectors in found.items()}
-
-
-def _stored(
-    vectors: Float[Tensor, "batch embed_dim"], model: Embedder, how: Embedding
-) -> np.ndarray:
-    exact = vectors.float().cpu().numpy()
-    if not np.isfinite(exact).all():
-        raise DataError(f"model {model.name} gives vectors that are no numbers (NaN)")
-    return exact.astype(DTYPES[how.dtype])
 
 
 def _tell(progress: Progress | None, rows: int) -> None:

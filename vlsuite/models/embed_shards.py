@@ -1,20 +1,18 @@
 """Embeddings of all pictures or captions of shards, beside their table.
 
-A file for each shard, atomically written, with what its vectors depend on: content of the shard,
-fingerprint of the model (weights, preprocessing, tokenizer) and batch size, which changes the last
-digits. See ``data_pipelines.curation.vector_parts`` for the files.
+See ``vlsuite.models.table_column`` for what the files depend on, and
+``data_pipelines.curation.vector_parts`` for what they hold.
 """
 
-import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16
 
 from data_pipelines.curation.table import Table, TablePart
 from data_pipelines.curation.vector_parts import (
@@ -23,16 +21,21 @@ from data_pipelines.curation.vector_parts import (
     vector_note,
     write_vector_part,
 )
-from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
+from data_pipelines.embeddings.item import IMAGES, TEXTS, Wanted
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.workers.share import Share
-from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
-from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
-from vlsuite.models.score_shards import Scorer
-from vlsuite.models.shard_batches import SampleBatch, opened_shard, sample_batches, shards_of
-
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
+from vlsuite.models.embedding import Embedding, PairEmbedder, embedded_batches
+from vlsuite.models.part_tasks import ModelCluster, PartTask
+from vlsuite.models.shard_batches import opened_shard, shard_items
+from vlsuite.models.table_column import (
+    Note,
+    PartMade,
+    Progress,
+    TableColumn,
+    fill_column,
+    finish_column,
+)
 
 #: What of a sample is embedded.
 Embedded = Literal["picture", "caption"]
@@ -48,7 +51,7 @@ class EmbeddedShards(NamedTuple):
 
 
 def embed_shards(
-    model: Scorer,
+    model: PairEmbedder,
     paths: Sequence[str],
     table: Table,
     *,
@@ -62,144 +65,81 @@ def embed_shards(
     """Write the vectors of all shards of a table; shards that have them already are passed over.
 
     Args:
-        paths: of the shards of the table.
         name: of the vectors.
         of: what is embedded, pictures or the first captions.
         batch_size: samples of a forward pass.
         share: of the shards that is embedded; the vectors are complete after a call without it.
-        cluster: whose nodes embed, in place of this process.
-        progress: wraps the shards.
+        paths, cluster, progress: see ``fill_column``.
     Raises:
-        DataError: a shard of the table is not there or of other content, the name is none, or the
-            folder cannot be written.
+        DataError: see ``fill_column``, or the name is none.
     """
     if not name.replace("-", "_").isidentifier():
         raise DataError(f"'{name}' cannot name vectors: use a word, such as 'clip'")
-    shards = shards_of(table, paths)
-    folder = table.folder / VECTORS / name
-    make_folder(folder)
-    if share is None:
-        remove_unfinished(folder)  # those of other shares may be written right now
-    (folder / VECTORS_NAME).unlink(missing_ok=True)
-    settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
-    parts = table.parts if share is None else share.of(table.parts)
-    work = partial(_embed_task, folder=folder.absolute(), settings=settings)
-    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
-    done = over_parts(work, model, tasks, cluster=cluster, progress=progress)
-    for part in parts if cluster else ():
-        await_file(_path(folder, part))
-    embedded = EmbeddedShards(
-        num_samples=sum(part.rows for part in parts),
-        num_without=sum(one.note["without"] for one in done),
-        dim=done[0].note["dim"] if done else 0,
-        num_read=sum(one.is_new for one in done),
+    column = _column(model, table, name, of, batch_size)
+    filled = fill_column(
+        column, model, paths, table, share=share, cluster=cluster, progress=progress
     )
-    if share is not None:
-        return embedded
-    digests = {
-        part.path.stem: one.note["sha256"] for part, one in zip(table.parts, done, strict=True)
-    }
-    told = {"name": name, **settings, "dim": embedded.dim, "parts": digests}
-    write_file(folder / VECTORS_NAME, f"{json.dumps(told, indent=1)}\n".encode())
-    return embedded
+    dim = filled.made[0].note["dim"] if filled.made else 0
+    if share is None:
+        finish_column(column, table, filled, told={"dim": dim})
+    return EmbeddedShards(filled.num_samples, filled.num_without, dim, filled.num_read)
 
 
 def missing_vectors(
-    model: Scorer, table: Table, *, name: str, of: Embedded = "picture", batch_size: int = 256
+    model: PairEmbedder,
+    table: Table,
+    *,
+    name: str,
+    of: Embedded = "picture",
+    batch_size: int = 256,
 ) -> list[int]:
     """Numbers of the parts of a table that have no such vectors yet."""
+    return _column(model, table, name, of, batch_size).missing(table)
+
+
+def _column(
+    model: PairEmbedder, table: Table, name: str, of: Embedded, batch_size: int
+) -> "_Vectors":
     settings = {"model": model.fingerprint, "of": of, "batch_size": batch_size}
-    folder = table.folder / VECTORS / name
-    return [
-        number
-        for number, part in enumerate(table.parts)
-        if not _is_of(vector_note(_path(folder, part)), _note(part, settings))
-    ]
+    return _Vectors(folder=table.folder / VECTORS / name, settings=settings)
 
 
-def _path(folder: Path, part: TablePart) -> Path:
-    return folder / f"{part.path.stem}.npy"
+@dataclass(frozen=True, kw_only=True)
+class _Vectors(TableColumn):
+    about_name: ClassVar[str] = VECTORS_NAME
+
+    def path(self, part: TablePart) -> Path:
+        return self.folder / f"{part.path.stem}.npy"
+
+    def stored(self, path: Path) -> dict[str, Any] | None:
+        return vector_note(path)
+
+    def make(self, model: PairEmbedder, task: PartTask, note: Note) -> dict[str, Any]:
+        index = opened_shard(task.shard, task.part)
+        kind = IMAGES if self.settings["of"] == "picture" else TEXTS
+        how = Embedding(kind=kind, pixels="exact", batch_size=self.settings["batch_size"])
+        vectors = _rows_of(model, index, how)
+        told = {**note, "without": int(np.isnan(vectors[:, 0]).sum())}
+        return write_vector_part(self.path(task.part), vectors, told)
+
+    def listed(self, part: TablePart, made: PartMade) -> tuple[str, str]:
+        return part.path.stem, made.note["sha256"]
 
 
-def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
-    return {"content": part.content, "rows": part.rows, **settings}
-
-
-def _is_of(stored: Mapping[str, Any] | None, note: Mapping[str, Any]) -> bool:
-    return stored is not None and all(stored.get(key) == value for key, value in note.items())
-
-
-class EmbeddedPart(NamedTuple):
-    """The stored note of a shard's vectors, and whether they were made now."""
-
-    note: dict[str, Any]
-    is_new: bool
-
-
-def _embed_task(
-    model: Scorer, task: PartTask, folder: Path, settings: dict[str, Any]
-) -> EmbeddedPart:
-    return embed_part(model, task.shard, task.part, folder, settings)
-
-
-def embed_part(
-    model: Scorer, shard: Path, part: TablePart, folder: Path, settings: dict[str, Any]
-) -> EmbeddedPart:
-    """Write the vectors of one shard unless they are there.
-
-    Args:
-        folder: of the vectors.
-        settings: ``model`` (fingerprint), ``of`` and ``batch_size``.
-    Raises:
-        DataError: the shard is of other content than its part of the table.
-    """
-    path = _path(folder, part)
-    wanted = _note(part, settings)
-    stored = vector_note(path)
-    if stored is not None and _is_of(stored, wanted):
-        return EmbeddedPart(stored, False)
-    index = opened_shard(shard, part)
-    vectors = embedded_rows(model, index, of=settings["of"], batch_size=settings["batch_size"])
-    without = int(np.isnan(vectors[:, 0]).sum())
-    note = write_vector_part(path, vectors, {**wanted, "without": without})
-    return EmbeddedPart(note, True)
-
-
-def embedded_rows(
-    model: Scorer, index: ShardIndex, *, of: Embedded, batch_size: int
+def _rows_of(
+    model: PairEmbedder, index: ShardIndex, how: Embedding
 ) -> Float16[np.ndarray, "rows dim"]:
-    """Unit vectors of all samples of a shard; NaN for those that cannot be read.
-
-    Args:
-        of: what is embedded.
-        batch_size: samples of a forward pass.
-    """
-    is_picture = of == "picture"
-    batches = sample_batches(
-        index,
-        batch_size,
-        transform=model.image_transform if is_picture else None,
-        with_text=not is_picture,
-    )
+    """Unit vectors of all samples of a shard; NaN for those that cannot be read."""
     found: np.ndarray | None = None
-    for batch in batches:
-        vectors = _embedded(model, batch)
-        if found is None:
-            found = np.full((len(index), vectors.shape[1]), math.nan, dtype=np.float16)
-        found[batch.rows] = vectors
+    for batch in embedded_batches(model, shard_items(index, Wanted.of(how.kind)), how):
+        for vectors in batch.vectors.values():
+            if found is None:
+                found = np.full((len(index), vectors.shape[1]), math.nan, dtype=np.float16)
+            found[[item.row for item in batch.items]] = vectors
     return _nothing(model, len(index)) if found is None else found
 
 
-@torch.inference_mode()
-def _embedded(model: Scorer, batch: SampleBatch) -> Float32[np.ndarray, "batch dim"]:
-    if batch.pixels:
-        vectors = model.embed_images(torch.stack(batch.pixels))
-    else:
-        vectors = model.embed_texts(batch.texts)
-    return vectors.float().cpu().numpy()
-
-
-def _nothing(model: Scorer, rows: int) -> Float16[np.ndarray, "rows dim"]:
+def _nothing(model: PairEmbedder, rows: int) -> Float16[np.ndarray, "rows dim"]:
     """Of a shard in which nothing can be read; a text tells how long the vectors are."""
     with torch.inference_mode():
         dim = model.embed_texts(["nothing"]).shape[1]

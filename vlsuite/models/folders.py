@@ -10,7 +10,7 @@ from vlsuite.export.form import Exported
 from vlsuite.models import registry
 from vlsuite.models.family import ModelFamily, TrainableModel
 from vlsuite.models.huggingface_clip.folder import CLASSES, is_dual_encoder, load, model_type
-from vlsuite.models.opening import FOLDER, openers
+from vlsuite.models.opening import openers
 
 _MARK = "_config.json"
 
@@ -97,7 +97,7 @@ def check_same_model(folder: Path, exported: Exported, *, parts: str) -> None:
         )
 
 
-@openers.register(FOLDER)
+@openers.register("folder")
 def open_folder(name: str, device: torch.device) -> Any:
     """The trained model in a run folder or an exported one, of whichever family.
 

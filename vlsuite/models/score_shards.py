@@ -1,56 +1,34 @@
 """A number for each sample of shards, as a column beside their table; see ``scorers``.
 
-A file for each shard, atomically written, with what its scores depend on: content of the shard,
-fingerprint of the scorer (weights, preprocessing, tokenizer) and batch size, which changes the last
-digits. What cannot be decoded, and what has no caption where one is read, scores NaN.
+What cannot be decoded, and what has no caption where one is read, scores NaN. See
+``vlsuite.models.table_column`` for what the files depend on.
 """
 
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from data_pipelines.curation.parts import note_of
 from data_pipelines.curation.score_parts import SCORE_VERSION, write_score_part
 from data_pipelines.curation.table import SCORES, SCORES_NAME, Table, TablePart
-from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.shards.manifest import sha256_of
 from data_pipelines.workers.share import Share
-from data_pipelines.workers.shared_storage import await_file
 from vlsuite.errors import DataError
-from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
+from vlsuite.models.part_tasks import ModelCluster, PartTask
 from vlsuite.models.scorers.contract import SampleScorer
-from vlsuite.models.shard_batches import opened_shard, sample_batches, shards_of
-
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-@runtime_checkable
-class Scorer(Protocol):
-    """A dual encoder; ``vlsuite.models.dual_encoder.clip.Clip`` is one."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that embeddings depend on."""
-        ...
-
-    @property
-    def image_transform(self) -> Callable[..., Tensor]:
-        """Picture to the pixels that it embeds."""
-        ...
-
-    def embed_images(self, images: Tensor) -> Tensor:
-        """Unit vectors."""
-        ...
-
-    def embed_texts(self, texts: list[str]) -> Tensor:
-        """Unit vectors."""
-        ...
+from vlsuite.models.shard_batches import opened_shard, sample_batches
+from vlsuite.models.table_column import (
+    Note,
+    PartMade,
+    Progress,
+    TableColumn,
+    fill_column,
+    finish_column,
+)
 
 
 class Scored(NamedTuple):
@@ -75,88 +53,63 @@ def score_shards(
     """Write the scores of all shards of a table; shards that have them already are passed over.
 
     Args:
-        paths: of the shards of the table.
         name: of the column.
         batch_size: samples of a forward pass.
         share: of the shards that is scored; the column is complete after a call without it.
-        cluster: whose nodes score, in place of this process.
-        progress: wraps the shards.
+        paths, cluster, progress: see ``fill_column``.
     Raises:
-        DataError: a shard of the table is not there or of other content, the name is that of
-            another column, or the folder cannot be written.
+        DataError: see ``fill_column``, or the name is that of another column.
     """
     if not name.replace("-", "_").isidentifier() or name in table.columns:
         raise DataError(f"'{name}' cannot name a score: use a word that is no column of the table")
-    shards = shards_of(table, paths)
-    folder = table.folder / SCORES / name
-    make_folder(folder)
+    column = _column(scorer, table, name, batch_size)
+    filled = fill_column(
+        column, scorer, paths, table, share=share, cluster=cluster, progress=progress
+    )
     if share is None:
-        remove_unfinished(folder)  # those of other shares may be written right now
-    (folder / SCORES_NAME).unlink(missing_ok=True)
-    settings = _settings(scorer, batch_size)
-    parts = table.parts if share is None else share.of(table.parts)
-    work = partial(_score_shard, folder=folder.absolute(), settings=settings)
-    tasks = [PartTask(shards[part.shard].absolute(), part) for part in parts]
-    done = over_parts(work, scorer, tasks, cluster=cluster, progress=progress)
-    for part in parts if cluster else ():
-        await_file(folder / part.path.name)
-    rows, without = sum(part.rows for part in parts), sum(own.num_without for own in done)
-    scored = Scored(rows, without, sum(own.is_new for own in done))
-    if share is not None:
-        return scored
-    digests = {part.path.name: sha256_of(folder / part.path.name) for part in table.parts}
-    text = json.dumps({"name": name, **settings, "parts": digests}, indent=1)
-    write_file(folder / SCORES_NAME, f"{text}\n".encode())
-    return scored
+        finish_column(column, table, filled, told={})
+    return Scored(filled.num_samples, filled.num_without, filled.num_read)
 
 
 def missing_scores(scorer: SampleScorer, table: Table, *, name: str, batch_size: int) -> list[int]:
     """Numbers of the parts of a table that have no such scores yet."""
-    settings, folder = _settings(scorer, batch_size), table.folder / SCORES / name
-    return [
-        number
-        for number, part in enumerate(table.parts)
-        if not _is_of(note_of(folder / part.path.name), _note(part, settings))
-    ]
+    return _column(scorer, table, name, batch_size).missing(table)
 
 
-def _settings(scorer: SampleScorer, batch_size: int) -> dict[str, Any]:
-    """What scores depend on beside their shard."""
-    return {
+def _column(scorer: SampleScorer, table: Table, name: str, batch_size: int) -> "_Scores":
+    settings = {
         "format_version": SCORE_VERSION,
         "model": scorer.fingerprint,
         "batch_size": batch_size,
         "text": "first caption" if scorer.reads_texts else None,
     }
+    return _Scores(folder=table.folder / SCORES / name, settings=settings)
 
 
-def _note(part: TablePart, settings: dict[str, Any]) -> dict[str, Any]:
-    return {"content": part.content, "rows": part.rows, **settings}
+@dataclass(frozen=True, kw_only=True)
+class _Scores(TableColumn):
+    about_name: ClassVar[str] = SCORES_NAME
 
+    def path(self, part: TablePart) -> Path:
+        return self.folder / part.path.name
 
-def _is_of(stored: dict[str, Any] | None, note: dict[str, Any]) -> bool:
-    return stored is not None and all(stored.get(key) == value for key, value in note.items())
+    def stored(self, path: Path) -> dict[str, Any] | None:
+        return note_of(path)
 
+    def make(self, model: SampleScorer, task: PartTask, note: Note) -> dict[str, Any]:
+        index = opened_shard(task.shard, task.part)
+        scores = np.full(task.part.rows, math.nan, dtype=np.float32)
+        batches = sample_batches(
+            index,
+            self.settings["batch_size"],
+            transform=model.image_transform,
+            with_text=model.reads_texts,
+        )
+        for batch in batches:
+            scores[batch.rows] = model.scores(batch)
+        told = {**note, "without": int(np.isnan(scores).sum())}
+        write_score_part(self.path(task.part), scores, told)
+        return told
 
-class _Done(NamedTuple):
-    num_without: int
-    is_new: bool
-
-
-def _score_shard(
-    scorer: SampleScorer, task: PartTask, folder: Path, settings: dict[str, Any]
-) -> _Done:
-    part, path = task.part, folder / task.part.path.name
-    note = _note(part, settings)
-    stored = note_of(path)
-    if stored is not None and _is_of(stored, note):
-        return _Done(stored["without"], False)
-    index = opened_shard(task.shard, part)
-    scores = np.full(part.rows, math.nan, dtype=np.float32)
-    size = settings["batch_size"]
-    transform, with_text = scorer.image_transform, scorer.reads_texts
-    for batch in sample_batches(index, size, transform=transform, with_text=with_text):
-        scores[batch.rows] = scorer.scores(batch)
-    without = int(np.isnan(scores).sum())
-    write_score_part(path, scores, {**note, "without": without})
-    return _Done(without, True)
+    def listed(self, part: TablePart, made: PartMade) -> tuple[str, str]:
+        return part.path.name, sha256_of(self.path(part))

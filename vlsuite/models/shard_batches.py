@@ -1,4 +1,4 @@
-"""Samples of shards in batches for a model that looks at all of them once, in the order of rows.
+"""Samples of shards for a model that looks at all of them once, in the order of rows.
 
 What cannot be decoded, and where a caption is needed what has none, is in no batch: the rows of a
 batch say which samples it holds.
@@ -11,11 +11,13 @@ from typing import NamedTuple
 from torch import Tensor
 
 from data_pipelines.curation.table import Table, TablePart
+from data_pipelines.embeddings.item import Item, Wanted
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.stored_sample import StoredSample
 from vlsuite.batches.decode import decode_image
-from vlsuite.errors import DataError
+from vlsuite.errors import BadSampleError, DataError
+from vlsuite.models.item_batches import batches
 
 
 class SampleBatch(NamedTuple):
@@ -43,24 +45,32 @@ def sample_batches(
         transform: decoded picture to pixels; None: pictures are not decoded.
         with_text: read captions.
     """
-    batch = SampleBatch([], [], [])
+
+    def view(data: bytes) -> Tensor:
+        assert transform is not None
+        return transform(decode_image(data))
+
+    wanted = Wanted(pictures=transform is not None, captions=with_text)
+    for batch in batches(shard_items(index, wanted), view, size=size):
+        if batch.items:
+            rows = [item.row for item in batch.items]
+            texts = [item.caption for item in batch.items if item.caption is not None]
+            yield SampleBatch(rows, batch.pixels, texts)
+
+
+def shard_items(index: ShardIndex, wanted: Wanted) -> Iterator[Item]:
+    """All samples of a shard by their rows; nothing is read of them but what is wanted."""
     for row, (key, members) in enumerate(index):
         sample = StoredSample(key, members, name=index.name(row))
+        picture, caption, problem = None, None, ""
         try:
-            text = sample.captions.texts[0] if with_text else None
-            pixels = transform(decode_image(sample.image.data)) if transform else None
-        except DataError:
-            continue
-        batch.rows.append(row)
-        if pixels is not None:
-            batch.pixels.append(pixels)
-        if text is not None:
-            batch.texts.append(text)
-        if len(batch.rows) == size:
-            yield batch
-            batch = SampleBatch([], [], [])
-    if batch.rows:
-        yield batch
+            caption = sample.captions.texts[0] if wanted.captions else None
+            picture = sample.image.data if wanted.pictures else None
+        except BadSampleError as error:
+            problem = error.kind
+        except DataError as error:
+            problem = str(error)
+        yield Item(row, "", key, caption, picture, problem)
 
 
 def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Path]:

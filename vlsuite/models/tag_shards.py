@@ -8,15 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from data_pipelines.embeddings.item import Item
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
 from data_pipelines.shards.pairs import captions_of, image_of, uid_of
 from data_pipelines.subsets.subset import ShardIdentity
 from vlsuite.batches.concepts import frequent_words, write_concepts
-from vlsuite.batches.decode import decode_image
 from vlsuite.batches.subsets import chosen_of
 from vlsuite.errors import DataError
 from vlsuite.models.dual_encoder.clip import Clip
+from vlsuite.models.embedding import Embedding, embedded_batches
 from vlsuite.models.tagging import TEMPLATE, ZeroShotTagger, calibrated
 
 #: Pictures that thresholds are set from, evenly spread over the shards.
@@ -69,11 +70,11 @@ def tag_shards(
         ConfigError: see ``calibrated``.
     """
     uids, parts, num_skipped = [], [], 0
-    for batch in _batches(clip, _members(paths, subset), batch_size, progress):
-        uids += batch.uids
-        num_skipped += batch.num_skipped
-        if batch.uids:
-            parts.append(clip.embed_images(torch.stack(batch.pixels)).cpu())
+    how = Embedding(pixels="exact", batch_size=batch_size)
+    for batch in embedded_batches(clip, _items(_members(paths, subset), progress), how):
+        uids += [item.uid for item in batch.items]
+        num_skipped += len(batch.skips)
+        parts += map(torch.from_numpy, batch.vectors.values())
     embeds = torch.cat(parts) if parts else torch.zeros(0, clip.embed_dim)
     every = max(1, -(-len(embeds) // _CALIBRATED_ON))
     settings = calibrated(clip, shares, embeds[::every], top=top, template=TEMPLATE)
@@ -93,25 +94,12 @@ def words_of_shards(
     return frequent_words(_captions(_members(paths, subset)), min_count=min_count)
 
 
-class _Batch(NamedTuple):
-    uids: list[str]
-    pixels: list[Tensor]
-    num_skipped: int
-
-
-def _batches(clip: Clip, samples: _Samples, size: int, progress: Progress) -> Iterator[_Batch]:
-    uids, pixels, skipped = [], [], 0
-    for name, members in progress(samples):
+def _items(samples: _Samples, progress: Progress) -> Iterator[Item]:
+    for row, (name, members) in enumerate(progress(samples)):
         try:
-            image = clip.image_transform(decode_image(image_of(members).data))
-            uids.append(uid_of(name, members))
-            pixels.append(image)
-        except DataError:
-            skipped += 1
-        if len(uids) == size:
-            yield _Batch(uids, pixels, skipped)
-            uids, pixels, skipped = [], [], 0
-    yield _Batch(uids, pixels, skipped)
+            yield Item(row, uid_of(name, members), name, None, image_of(members).data)
+        except DataError as error:
+            yield Item(row, "", name, None, None, str(error))
 
 
 def _tags(

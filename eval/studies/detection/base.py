@@ -59,7 +59,7 @@ def make_scenes(config: DetectionStudyConfig, folders: StudyFolders) -> None:
         largest=largest,
         side=config.side,
         teacher_side=48,
-        sprites=config.sprites,
+        cut_outs=config.sprites,
         backgrounds=config.backgrounds,
         seed=config.seed,
     )

@@ -1,16 +1,14 @@
 """Finished heads of a study, read back from their folders."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from data_pipelines.bounded_json import read_object
 from eval.errors import EvaluationError
 from eval.studies.detection.detecting import MEASURES, RESULT
 from eval.studies.detection.folders import StudyFolders
 from eval.studies.detection.measures import Measures, read_measures
 from eval.studies.detection.settings import MODES, Cell
+from eval.studies.stored_runs import read_result, refusing_damage
 
 
 class HeadRecord(NamedTuple):
@@ -61,18 +59,11 @@ def _place(cell: Cell) -> tuple[int, str, int]:
 
 def _load(folders: StudyFolders, name: str, judged: str) -> HeadRecord:
     folder = folders.out / "cells" / name
-    try:
-        result = read_object(folder / RESULT.format(judged))
+    result = read_result(folder / RESULT.format(judged), study="detection")
+    with refusing_damage(folder, run="head"):
         cell = Cell(result["mode"], int(result["seed"]), result["vectors"])
         _place(cell)
         return HeadRecord(cell, read_measures(folder / MEASURES.format(judged)), result)
-    except (
-        OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error,
-    ) as error:  # fmt: skip
-        raise EvaluationError(
-            f"{folder} is damaged ({type(error).__name__}: {error}); delete it and run the study "
-            "again, which repeats this head only"
-        ) from error
 
 
 def measures_by_cell(records: Sequence[HeadRecord]) -> dict[Cell, Measures]:

@@ -24,6 +24,7 @@ from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.huggingface import write_huggingface_folder
 from vlsuite.models.dual_encoder.model_card import write_model_card
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
+from vlsuite.models.quiet_loading import quiet_loading
 
 #: Names of files that an export may consist of.
 _FILES = ("*config.json", "*.safetensors", "*token*.json", "README.md", "vocab.*", "merges.txt")
@@ -230,10 +231,9 @@ def reload_open_clip(folder: Path) -> Reloaded:
 def reload_huggingface(folder: Path) -> Reloaded:
     """Load an exported folder with plain transformers, as its users do."""
     from transformers import CLIPModel, CLIPProcessor
-    from transformers.utils import logging
 
-    logging.disable_progress_bar()
-    model: Any = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
+    with quiet_loading():
+        model: Any = CLIPModel.from_pretrained(folder, local_files_only=True).eval()
     # The default backend resizes tensors, whose rounding differs from Pillow's by a gray level.
     processor: Any = CLIPProcessor.from_pretrained(folder, local_files_only=True, backend="pil")
 

@@ -4,10 +4,10 @@ import torch
 
 from vlsuite.models.dual_encoder.clip import Clip
 from vlsuite.models.dual_encoder.specification import config_of
-from vlsuite.models.opening import ARCHITECTURE, openers
+from vlsuite.models.opening import openers
 
 
-@openers.register(ARCHITECTURE)
+@openers.register("architecture")
 def open_architecture(name: str, device: torch.device) -> Clip:
     """An open_clip architecture with its weights: "ViT-B-32:laion2b_s34b_b79k"."""
     built = config_of(name).build()

@@ -1,9 +1,10 @@
 """Which dual encoder a name stands for: an architecture with weights, or a folder of open_clip."""
 
-from vlsuite.errors import ModelError, UnknownNameError
+from vlsuite.errors import ModelError
 from vlsuite.models.dual_encoder.config import OpenClipConfig, architecture
 from vlsuite.models.dual_encoder.published import split_like
-from vlsuite.models.opening import ARCHITECTURE, forms, parsed
+from vlsuite.models.name_check import refuse_missing_model
+from vlsuite.models.opening import ARCHITECTURE, parsed
 
 #: Kinds of names that open_clip itself reads.
 _OPEN_CLIP = frozenset({"local-dir", "hf-hub"})
@@ -22,12 +23,8 @@ def config_of(spec: str) -> OpenClipConfig:
     if name.kind != ARCHITECTURE:
         raise ModelError(f"{spec} is no dual encoder; give a folder or ARCHITECTURE:WEIGHTS")
     model, weights = name.halves
-    if "/" in model:
-        raise ModelError(f"no such folder: {spec}; give a run folder, or ARCHITECTURE:WEIGHTS")
-    try:
-        architecture(model)
-    except UnknownNameError as error:
-        raise UnknownNameError(f"{error}; {forms()}") from error
+    refuse_missing_model(spec)
+    architecture(model)
     if not weights:
         raise ModelError(
             f"'{model}' has no weights; name them as {model}:TAG or {model}:/path/to/weights "

@@ -11,6 +11,7 @@ import torch
 from data_pipelines.bounded_json import read_object
 from vlsuite.errors import ModelError
 from vlsuite.models.huggingface_clip.model import HuggingFaceClip
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 CONFIG = "config.json"
@@ -61,9 +62,10 @@ def load(name: str, *, device: torch.device) -> HuggingFaceClip:
     try:
         config = transformers.AutoConfig.from_pretrained(name, local_files_only=local)
         model_class, pictures_class = CLASSES[config.model_type]
-        module, told = getattr(transformers, model_class).from_pretrained(
-            name, dtype=torch.float32, local_files_only=local, output_loading_info=True
-        )
+        with quiet_loading():
+            module, told = getattr(transformers, model_class).from_pretrained(
+                name, dtype=torch.float32, local_files_only=local, output_loading_info=True
+            )
         pictures = getattr(transformers, pictures_class).from_pretrained(
             name, local_files_only=local
         )

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from data_pipelines.foreign_files import refused_as
 from vlsuite.errors import ModelError
+from vlsuite.models.quiet_loading import quiet_loading
 from vlsuite.models.sizes import check_model_folder
 
 #: Stands where a sequence has no token.
@@ -127,16 +128,15 @@ def load_language_model(name: str, *, context_length: int) -> LanguageModel:
             an end-of-text token.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     if "/" not in name and not Path(name).is_dir() and Path(name).suffix:
         raise ModelError(f"model.language_model={name}: give a folder or a hub id")
-    logging.disable_progress_bar()
     advice = (
         "give a folder with config.json, model.safetensors and tokenizer.json with --set "
         "model.language_model=FOLDER"
     )
-    with refused_as(ModelError, f"cannot load the language model '{name}'", advice=advice):
+    what = f"cannot load the language model '{name}'"
+    with refused_as(ModelError, what, advice=advice), quiet_loading():
         check_model_folder(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model: Any = AutoModelForCausalLM.from_pretrained(

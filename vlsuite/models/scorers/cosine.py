@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from vlsuite.models.score_shards import Scorer
+from vlsuite.models.embedding import PairEmbedder
 from vlsuite.models.scorers.contract import scorers
 from vlsuite.models.scorers.dual_encoder import opened_dual_encoder
 from vlsuite.models.shard_batches import SampleBatch
@@ -36,7 +36,7 @@ class CosineScorer:
 
     reads_texts = True
 
-    def __init__(self, model: Scorer) -> None:
+    def __init__(self, model: PairEmbedder) -> None:
         self._model = model
 
     @property

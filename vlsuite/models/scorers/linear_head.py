@@ -22,7 +22,7 @@ from torch import Tensor
 from data_pipelines.foreign_files import refused_as
 from data_pipelines.shards.manifest import sha256_of
 from vlsuite.errors import ConfigError, ModelError
-from vlsuite.models.score_shards import Scorer
+from vlsuite.models.embedding import PairEmbedder
 from vlsuite.models.scorers.contract import scorers
 from vlsuite.models.scorers.dual_encoder import opened_dual_encoder
 from vlsuite.models.shard_batches import SampleBatch
@@ -87,7 +87,7 @@ class LinearHeadScorer:
 
     reads_texts = False
 
-    def __init__(self, model: Scorer, head: Head, *, digest: str) -> None:
+    def __init__(self, model: PairEmbedder, head: Head, *, digest: str) -> None:
         self._model = model
         self._head = head
         self._digest = digest

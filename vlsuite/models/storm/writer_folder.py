@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from vlsuite.export.new_file import write_json, write_text, write_weights
+from vlsuite.export.new_file import write_card, write_json, write_weights
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 from vlsuite.models.language.causal_lm import LanguageModel
@@ -68,7 +68,7 @@ def write_writer_folder(
     )
     write_language_model(folder / LANGUAGE_MODEL, language, words)
     write_weights(folder / weights_of(family), own)
-    write_text(folder / CARD, _card(base, described, name))
+    write_card(folder / CARD, _card(base, described, name))
     told = {**described, "language_model": LANGUAGE_MODEL}
     write_json(folder / description_of(family), {"format": FORMAT, "model": told})
 

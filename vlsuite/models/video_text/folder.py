@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vlsuite.errors import ModelError
-from vlsuite.export.new_file import write_json, write_text, write_weights
+from vlsuite.export.new_file import write_card, write_json, write_weights
 from vlsuite.models.dual_encoder.built import BuiltModel
 from vlsuite.models.dual_encoder.open_clip_folder import write_open_clip_folder
 
@@ -81,7 +81,7 @@ def write_video_folder(
         logit_bias=scalars.get("logit_bias") or None,
     )
     write_weights(folder / weights_of(family), own)
-    write_text(folder / CARD, card)
+    write_card(folder / CARD, card)
     write_json(folder / description_of(family), {"format": FORMAT, "model": dict(described)})
 
 

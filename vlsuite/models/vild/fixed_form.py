@@ -86,7 +86,7 @@ def _other(exported: Exported, difference: str) -> str:
 
 def _card(exported: Exported, names: tuple[str, ...]) -> str:
     return f"""\
-# {exported.model.name}, {len(names):,} names
+# {exported.name}, {len(names):,} names
 
 A detector with a fixed vocabulary (names.txt), as TorchScript. It needs torch and torchvision.
 

@@ -35,6 +35,7 @@ from vlsuite.models.vild.settings import (
 )
 from vlsuite.models.vild.targets import PictureTargets
 from vlsuite.models.vild.text_classifier import TextClassifier
+from vlsuite.models.vild.training_rows import TrainingRows, training_rows
 from vlsuite.models.vild.trunk import build_trunk
 from vlsuite.objectives.region_terms import RegionTerms, Term, row_weights
 
@@ -132,7 +133,7 @@ class VildNetwork(nn.Module):
         objectness, anchor_deltas = self.proposals.terms(anchors, targets)
         keep = self.settings.proposals.train
         found = self.proposals.proposals(anchors, [one.size for one in targets], keep=keep)
-        rows = _rows_of(self._sampled(found.boxes, targets), targets, size)
+        rows = training_rows(self._sampled(found.boxes, targets), targets, size)
         regions = self._regions(maps, rows, size)
         return RegionTerms(
             objectness=objectness,
@@ -161,7 +162,7 @@ class VildNetwork(nn.Module):
             picture_size: height and width of the padded pictures in pixels.
         """
         assert self.name_head is not None
-        rows = _rows_of(self._sampled(proposals, targets), targets, picture_size)
+        rows = training_rows(self._sampled(proposals, targets), targets, picture_size)
         named, distilled = self._named(maps, rows, picture_size)
         return NameTerms(
             self._class_term(named, rows) if named is not None else None,
@@ -237,7 +238,7 @@ class VildNetwork(nn.Module):
         ]  # fmt: skip
 
     def _regions(
-        self, maps: dict[str, Tensor], rows: "_Rows", size: tuple[int, int]
+        self, maps: dict[str, Tensor], rows: TrainingRows, size: tuple[int, int]
     ) -> "_RegionFeatures":
         """One pass of each head over sampled and cached regions."""
         has_cached = self.mode in DISTILLED_MODES
@@ -262,7 +263,7 @@ class VildNetwork(nn.Module):
         return _RegionFeatures(box[~is_cached], named[~is_cached], distilled)
 
     def _named(
-        self, maps: dict[str, Tensor], rows: "_Rows", size: tuple[int, int]
+        self, maps: dict[str, Tensor], rows: TrainingRows, size: tuple[int, int]
     ) -> tuple[Tensor | None, Tensor | None]:
         """Features of the sampled regions and unit vectors of the cached ones, without boxes."""
         assert self.name_head is not None
@@ -284,7 +285,7 @@ class VildNetwork(nn.Module):
             cached = unit(last(cached))
         return named, cached
 
-    def _box_term(self, features: Tensor, rows: "_Rows") -> Term:
+    def _box_term(self, features: Tensor, rows: TrainingRows) -> Term:
         deltas = self.box_deltas(features).float()
         is_positive = rows.classes > 0
         if not is_positive.any():
@@ -294,7 +295,7 @@ class VildNetwork(nn.Module):
         weights = rows.weights[is_positive]
         return Term(deltas[is_positive], wanted, weights)
 
-    def _class_term(self, named: Tensor, rows: "_Rows") -> Term | None:
+    def _class_term(self, named: Tensor, rows: TrainingRows) -> Term | None:
         if self.classes is None:
             return None
         if self.mode == "supervised":
@@ -308,7 +309,7 @@ class VildNetwork(nn.Module):
             logits = federated_logits(logits, rows.classes, rows.is_foreign)
         return Term(logits, rows.classes, rows.weights)
 
-    def _distilled_term(self, distilled: Tensor | None, rows: "_Rows") -> Term | None:
+    def _distilled_term(self, distilled: Tensor | None, rows: TrainingRows) -> Term | None:
         if distilled is None:
             return None
         return Term(distilled, rows.cached_embeds, rows.cached_weights)
@@ -316,7 +317,7 @@ class VildNetwork(nn.Module):
     def _mask_term(
         self,
         maps: dict[str, Tensor],
-        rows: "_Rows",
+        rows: TrainingRows,
         targets: Sequence[PictureTargets],
         size: tuple[int, int],
     ) -> Term | None:
@@ -352,81 +353,6 @@ class _RegionFeatures(NamedTuple):
     box_features: Tensor
     named: Tensor
     distilled: Tensor | None
-
-
-class _Rows(NamedTuple):
-    """Sampled and cached regions of a batch, each picture with one of both at least.
-
-    Where a picture has none, the whole picture stands in with weight 0. ``is_foreign`` is of the
-    sampled ones; None where no picture has such names.
-    """
-
-    by_picture: list[Sampled]
-    sampled: list[Tensor]
-    both: list[Tensor]
-    cached: list[Tensor]
-    is_cached: Tensor
-    classes: Tensor
-    matched_boxes: Tensor
-    weights: Tensor
-    cached_embeds: Tensor
-    cached_weights: Tensor
-    is_foreign: Tensor | None
-
-
-def _rows_of(
-    sampled: Sequence[Sampled], targets: Sequence[PictureTargets], size: tuple[int, int]
-) -> _Rows:
-    whole = targets[0].boxes.new_tensor([[0.0, 0.0, size[1], size[0]]])
-    dim, num_pictures = targets[0].region_embeds.shape[1], len(targets)
-    found: list[Sampled] = []
-    columns: dict[str, list[Tensor]] = {
-        "both": [], "cached": [], "is_cached": [], "boxes": [], "weights": [], "embeds": [],
-        "cached_weights": [],
-    }  # fmt: skip
-    for one, target in zip(sampled, targets, strict=True):
-        own, weight = one, 1.0
-        if not len(one.boxes):
-            own, weight = Sampled(whole, one.classes.new_zeros(1), one.matched.new_zeros(1)), 0.0
-        regions, embeds, cached_weight = target.regions, target.region_embeds, 1.0
-        if not len(regions):
-            regions, cached_weight = whole, 0.0
-            embeds = target.region_embeds.new_zeros(1, dim)
-        matched = target.boxes[own.matched] if len(target.boxes) else torch.zeros_like(own.boxes)
-        found.append(own)
-        counts = len(own.boxes), len(regions)
-        columns["both"].append(torch.cat([own.boxes, regions]))
-        columns["cached"].append(regions)
-        columns["is_cached"].append(torch.tensor([False] * counts[0] + [True] * counts[1]))
-        columns["boxes"].append(matched)
-        columns["weights"].append(whole.new_full((counts[0],), weight / counts[0] / num_pictures))
-        columns["embeds"].append(embeds.float())
-        share = cached_weight / counts[1] / num_pictures
-        columns["cached_weights"].append(whole.new_full((counts[1],), share))
-    joined = {name: torch.cat(parts) for name, parts in columns.items()}
-    return _Rows(
-        by_picture=found,
-        sampled=[own.boxes for own in found],
-        both=columns["both"],
-        cached=columns["cached"],
-        is_cached=joined["is_cached"].to(whole.device),
-        classes=torch.cat([own.classes for own in found]),
-        matched_boxes=joined["boxes"],
-        weights=joined["weights"],
-        cached_embeds=joined["embeds"],
-        cached_weights=joined["cached_weights"],
-        is_foreign=_foreign_rows(found, targets),
-    )
-
-
-def _foreign_rows(found: Sequence[Sampled], targets: Sequence[PictureTargets]) -> Tensor | None:
-    """Of each sampled region the names that its picture's source is not annotated with."""
-    parts = [
-        target.is_foreign.expand(len(own.boxes), -1)
-        for own, target in zip(found, targets, strict=True)
-        if target.is_foreign is not None
-    ]
-    return torch.cat(parts) if parts else None
 
 
 def _cut_masks(masks: Tensor, boxes: Tensor, rows: Tensor) -> Tensor:
