@@ -1,5 +1,6 @@
 """Equal runs: equal examples, one thread, no test leaves variables to the next."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from importlib.util import cache_from_source
@@ -14,6 +15,10 @@ _LIBRARIES = f"{os.sep}site-packages{os.sep}"
 # As many as a training run takes: sums do not depend on the machine's cores, and the two
 # processes of `make test` do not compete for them.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What is imported stays. Looking through it again and again while a million objects come from the
+# imports costs a quarter of their time; later, every full collection would look through them.
+gc.disable()
 
 settings.register_profile("equal", derandomize=True, deadline=None, database=None)
 settings.load_profile("equal")
@@ -37,6 +42,18 @@ def _own_names_for_checked_modules(names: Callable[..., str]) -> Callable[..., s
 hook._optimized_cache_from_source = _own_names_for_checked_modules(
     hook._optimized_cache_from_source
 )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Garbage is collected again, but not looked for in what the imports made."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """What libraries find unfreed at the end they would report as leaked."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ that a hundred restarts do not spend their time on imports; everything after the
 ``vlsuite train`` does. ``cold=True`` starts plain interpreters instead.
 """
 
+import gc
 import json
 import multiprocessing
 import os
@@ -219,6 +220,7 @@ def _train(env: dict[str, str], words: list[str], log: str) -> None:
     """Runs in the forked process."""
     from vlsuite.cli.main import main
 
+    gc.freeze()  # what the server imported is not looked through, which would copy its pages
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)

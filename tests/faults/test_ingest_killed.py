@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
@@ -13,6 +11,7 @@ from data_pipelines.ingest.settings import FetchSettings, ListSettings, RunSetti
 from data_pipelines.shards.folder import owned
 from tests.support.curation import files_of
 from tests.support.picture_server import serving
+from tests.support.warm_processes import command, exit_codes, start
 from vlsuite.batches.pictures import open_picture
 from vlsuite.cli.main import main
 
@@ -29,23 +28,20 @@ def place(tmp_path):
 
 
 def _started(folder, *more, host_rate="40"):
-    command = ["data", "ingest", str(folder / "urls.txt"), "--out", str(folder / "out")]
-    return subprocess.Popen(
-        [sys.executable, "-m", "vlsuite", *command, *_OPTIONS, "--host-rate", host_rate, *more],
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=_heed_ctrl_c,
-    )
+    words = ["data", "ingest", str(folder / "urls.txt"), "--out", str(folder / "out")]
+    words += [*_OPTIONS, "--host-rate", host_rate, *more]
+    return start(heed_ctrl_c_and_run, words, log=folder / "log")
 
 
-def _heed_ctrl_c():
-    """A shell's background jobs ignore it, and what they start inherits that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heed_ctrl_c_and_run(words):
+    """In the new process: background jobs of a shell ignore it, and so does what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command(words)
 
 
 def _wait_for(process, reached):
     while not reached():
-        assert process.poll() is None, "it ended before it was stopped"
+        assert process.exitcode is None, "it ended before it was stopped"
         time.sleep(0.01)
 
 
@@ -66,8 +62,8 @@ def test_killed_and_called_again(place, monkeypatch):
     tables = folder / "out" / "rows"
     process = _started(folder)
     _wait_for(process, lambda: len(list(tables.glob("*.parquet"))) >= 2)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.join()
     assert not (folder / "out" / "manifest.json").exists()
     assert _finished(folder, "out").num_new <= 8
     _finished(folder, "whole")
@@ -77,8 +73,8 @@ def test_killed_and_called_again(place, monkeypatch):
     before = (tables / "shard-000009.parquet").stat().st_mtime_ns
     process = _started(folder, "--retry-failed", "--workers", "2")
     _wait_for(process, lambda: (tables / "shard-000009.parquet").stat().st_mtime_ns != before)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.join()
     _finished(folder, "out")
     _finished(folder, "healed")
     assert files_of(folder / "out") == files_of(folder / "healed")
@@ -88,9 +84,9 @@ def test_interrupted_in_one_line(place):
     folder, _ = place
     process = _started(folder, "--workers", "2", host_rate="4")  # too slow to be done before
     _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130
+    os.kill(process.pid, signal.SIGINT)
+    assert exit_codes([process], timeout=60) == [130]
+    told = (folder / "log").read_text()
     how, line = [line for line in told.splitlines() if " rows" not in line]
     assert how.endswith("/out: the same command goes on there")
     assert line == "interrupted"
@@ -101,9 +97,9 @@ def test_asked_to_stop_it_says_how_to_go_on(place, workers):
     folder, _ = place
     process = _started(folder, "--workers", workers, host_rate="4")
     _wait_for(process, lambda: list(folder.glob("out/rows/*.parquet")))
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 75
+    os.kill(process.pid, signal.SIGTERM)
+    assert exit_codes([process], timeout=60) == [75]
+    told = (folder / "log").read_text()
     (line,) = [line for line in told.splitlines() if " rows" not in line]
     assert line.startswith("error: stopped by SIGTERM; shards that are whole stay in ")
     assert line.endswith("/out: the same command goes on there")

@@ -1,9 +1,6 @@
 """A command that is killed while it asks about videos goes on, and pays for no answer twice."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +8,7 @@ import pytest
 
 from benchmarks.support.omni_server import OmniServer
 from tests.support.video_questions import looking, write_vinoground
+from tests.support.warm_processes import start_command
 from vlsuite.cli.main import main
 
 
@@ -21,14 +19,13 @@ def test_killed_and_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         words = ["eval", f"{server.url}#eyes", "--data", str(data), "--task", "video_questions"]
         words += ["--device", "cpu", "--cache", str(tmp_path / "cache")]
         words += ["--set", "video.frames=2", "--set", "model.concurrency=1"]
-        command = [sys.executable, "-m", "vlsuite", *words, "--out", str(tmp_path / "out")]
-        running = subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL)
+        running = start_command(*words, "--out", tmp_path / "out", log=tmp_path / "log")
         stored = tmp_path / "home" / "vlsuite" / "answers"
         until = time.monotonic() + 120
         while len(list(stored.rglob("*.json"))) < 3 and time.monotonic() < until:
             time.sleep(0.02)
         running.kill()
-        running.wait()
+        running.join()
         kept = {path.stem for path in stored.rglob("*.json")}
         assert 3 <= len(kept) < 16
         before = dict(server.ledger.received)

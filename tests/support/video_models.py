@@ -1,5 +1,6 @@
 """Video models of some thousand weights, and clips of noise."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,28 +18,42 @@ from vlsuite.models.video_text.trainable import TrainableVideoText
 SIDE = 32  # pixels
 
 
-def image_towers() -> dict[str, nn.Module]:
-    """Small ones of every kind that can be extended, by what is special about them."""
+_PLAIN: dict[str, Any] = {
+    "image_size": SIDE, "patch_size": 8, "width": 32, "layers": 2, "heads": 2, "mlp_ratio": 2.0,
+    "output_dim": 16, "norm_layer": LayerNorm,
+}  # fmt: skip
+_TIMM: dict[str, Any] = {"img_size": SIDE, "patch_size": 8, "embed_dim": 32, "depth": 2}
+
+_TOWERS: dict[str, Callable[[], nn.Module]] = {
+    "class token": lambda: VisionTransformer(**_PLAIN),
+    "mean of patches": lambda: VisionTransformer(
+        **_PLAIN, pool_type="avg", final_ln_after_pool=True
+    ),
+    "layer scale": lambda: VisionTransformer(**_PLAIN, ls_init_value=0.3, no_ln_pre=True),
+    "timm, class token": lambda: timm_tower("token", **_TIMM),
+    "timm, mean": lambda: timm_tower("avg", **_TIMM),
+    "timm, attention pooling without class token": lambda: timm_tower(
+        "map", class_token=False, **_TIMM
+    ),
+    "timm, normed queries": lambda: timm_tower("token", qk_norm=True, no_embed_class=True, **_TIMM),
+}
+
+#: Every kind that can be extended, by what is special about it.
+KINDS = tuple(_TOWERS)
+
+
+def image_tower(kind: str) -> nn.Module:
+    """A small one of a kind, always with the same weights."""
     torch.manual_seed(0)
-    small = {"image_size": SIDE, "patch_size": 8, "width": 32, "layers": 2, "heads": 2}
-    plain: dict[str, Any] = {**small, "mlp_ratio": 2.0, "output_dim": 16, "norm_layer": LayerNorm}
-    timm: dict[str, Any] = {"img_size": SIDE, "patch_size": 8, "embed_dim": 32, "depth": 2}
-    return {
-        "class token": VisionTransformer(**plain),
-        "mean of patches": VisionTransformer(**plain, pool_type="avg", final_ln_after_pool=True),
-        "layer scale": VisionTransformer(**plain, ls_init_value=0.3, no_ln_pre=True),
-        "timm, class token": timm_tower("token", **timm),
-        "timm, mean": timm_tower("avg", **timm),
-        "timm, attention pooling without class token": timm_tower("map", class_token=False, **timm),
-        "timm, normed queries": timm_tower("token", qk_norm=True, no_embed_class=True, **timm),
-    }
+    return _TOWERS[kind]()
 
 
 def timm_tower(pool: str, **settings: Any) -> nn.Module:
     """A vision transformer of timm as open_clip wraps it."""
     from timm.models.vision_transformer import VisionTransformer as TimmTransformer
 
-    wrapped = TimmModel("vit_tiny_patch16_224", 16, image_size=SIDE, pool="token", proj="none")
+    with torch.device("meta"):  # its trunk is replaced: no weights need to be drawn
+        wrapped = TimmModel("vit_tiny_patch16_224", 16, image_size=SIDE, pool="token", proj="none")
     trunk = TimmTransformer(num_heads=2, num_classes=16, global_pool=pool, **settings)
     wrapped.trunk = trunk
     return spread(wrapped)
@@ -56,7 +71,7 @@ def tiny_tower(kind: str = "class token", *, max_frames: int = 8, **changes: Any
     """A video tower with weights of time that are not zero."""
     settings: dict[str, Any] = {"time_init": "identity", "log_frames_bias": False} | changes
     tower = video_tower(
-        spread(image_towers()[kind]),
+        spread(image_tower(kind)),
         name=kind,
         size=(SIDE, SIDE),
         max_frames=max_frames,

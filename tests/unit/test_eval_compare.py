@@ -132,7 +132,9 @@ def test_long_names_leave_the_plots_their_room(recwarn: pytest.WarningsRecorder)
     comparisons = compare([_side(name, _hits(100, 50)) for name in names])
     models_figure(names, comparisons * 3)
     against_accuracy_figure(names, ["x", "y"], comparisons[0], comparisons * 3)
-    assert [str(one.message) for one in recwarn] == []
+    # files that garbage of other tests left open are not the plots'
+    told = [str(one.message) for one in recwarn if one.category is not ResourceWarning]
+    assert told == []
 
 
 def _captioned(model: str, hits: np.ndarray) -> Side:

@@ -6,10 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests.support.tiny_models import register_architecture
 from tests.support.video_models import (
+    KINDS,
     SIDE,
     clips,
-    image_towers,
+    image_tower,
     spread,
     tiny_tower,
     tiny_video_model,
@@ -21,12 +23,10 @@ from vlsuite.layers.clip_layout import ClipLayout
 from vlsuite.models.frozen_in_time.from_image_tower import video_tower
 from vlsuite.models.frozen_in_time.tower import MeanPooledTower, VideoTower
 
-KINDS = tuple(image_towers())
-
 
 def fresh_tower(kind: str, **changes) -> VideoTower:
     settings = {"max_frames": 8, "time_init": "identity", "log_frames_bias": True} | changes
-    image = spread(image_towers()[kind])
+    image = spread(image_tower(kind))
     return video_tower(image, name=kind, size=(SIDE, SIDE), **settings).eval()
 
 
@@ -34,9 +34,9 @@ def fresh_tower(kind: str, **changes) -> VideoTower:
 class TestEveryKindOfViT:
     def test_one_frame_is_the_image_tower(self, kind):
         """Another copy of the image tower, untouched, gives the same features."""
-        image = spread(image_towers()[kind])
+        image = spread(image_tower(kind))
         state = {name: value.clone() for name, value in image.state_dict().items()}
-        twin = image_towers()[kind]
+        twin = image_tower(kind)
         twin.load_state_dict(state)
         tower = video_tower(
             image, name=kind, size=(SIDE, SIDE), max_frames=4, time_init="identity",
@@ -137,9 +137,11 @@ class TestLength:
 
 
 class TestRefusals:
-    def test_no_vision_transformer(self):
+    def test_no_vision_transformer(self, tmp_path):
+        vision = {"image_size": SIDE, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None}
+        name = register_architecture(tmp_path, "tiny-resnet-for-clips", vision_cfg=vision)
         with pytest.raises(ModelError, match=r"ModifiedResNet.*over_time=mean"):
-            _build("RN50")
+            _build(name)
 
     def test_pooling_by_attention_of_open_clip(self):
         from open_clip.transformer import LayerNorm, VisionTransformer
@@ -164,7 +166,7 @@ def _build(name: str) -> None:
 
 class TestMeanPooling:
     def test_is_the_mean_of_unit_norm_features(self):
-        image = spread(image_towers()["class token"]).eval()
+        image = spread(image_tower("class token")).eval()
         clip = clips(2, 3).flatten(0, 1)
         with torch.no_grad():
             features = F.normalize(image(clip), dim=-1)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock
 from torch import nn
 
-from tests.support.video_models import SIDE, clips, image_towers, spread
+from tests.support.video_models import KINDS, SIDE, clips, image_tower, spread
 from tests.support.words import CONTEXT_LENGTH, word_tokenizer_folder
 from vlsuite.engine.steps.dropout import seed_dropout
 from vlsuite.errors import ConfigError, ModelError
@@ -23,7 +23,6 @@ from vlsuite.models.storm.reduction import Reduction
 from vlsuite.models.storm.tower import StormTower
 from vlsuite.models.storm.trainable import TrainableStorm
 
-KINDS = tuple(image_towers())
 #: Four patches a side.
 WIDTH, CELLS = 32, 4
 
@@ -36,7 +35,7 @@ def tiny_tower(kind: str = "class token", **changes: Any) -> StormTower:
     } | changes  # fmt: skip
     torch.manual_seed(0)
     frames = frame_encoder(
-        spread(image_towers()[kind]), name=kind, size=(SIDE, SIDE), image_layer=-1,
+        spread(image_tower(kind)), name=kind, size=(SIDE, SIDE), image_layer=-1,
         downsample=settings["downsample"], width=WIDTH, frames_at_once=settings["frames_at_once"],
         grad_checkpointing=settings["grad_checkpointing"],
     )  # fmt: skip
