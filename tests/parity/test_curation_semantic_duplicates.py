@@ -53,7 +53,9 @@ def _gone(vectors, threshold, may_meet=lambda first, second: True):
 def _fates(table, chosen, threads=2):
     with Stages(table, threads=threads) as stages:
         counts = stages.run("it", chosen)
-        rows = stages.sql("SELECT id, value, detail FROM dropped ORDER BY id").fetchall()
+        rows = stages.sql(
+            f"SELECT id, value, detail FROM ({stages.fates.all()}) WHERE stage = 'it' ORDER BY id"
+        ).fetchall()
     return counts, rows
 
 

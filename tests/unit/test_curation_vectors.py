@@ -99,13 +99,13 @@ def test_the_command_embeds_by_a_named_model(shards, monkeypatch, capsys):
     monkeypatch.setattr(
         "vlsuite.models.scorers.dual_encoder.open_model", lambda name, device: _Turning(name)
     )
-    assert main(["curate", "embed", str(shards), "--model", "mine", "--name", "own"]) == 0
+    assert main(["curate", "embed", str(shards), "--model", "RN50:openai", "--name", "own"]) == 0
     assert "18 samples (3 shards read now), 6 without a vector" in capsys.readouterr().out
-    assert open_table(shards).vector_column("own").model == "mine"
+    assert open_table(shards).vector_column("own").model == "RN50:openai"
     monkeypatch.setattr(
         "vlsuite.models.scorers.dual_encoder.open_model", lambda name, device: object()
     )
-    assert main(["curate", "embed", str(shards), "--model", "mine"]) == 2
+    assert main(["curate", "embed", str(shards), "--model", "RN50:openai"]) == 2
     assert "name a dual encoder" in capsys.readouterr().err
 
 
