@@ -210,25 +210,34 @@ def test_a_killed_worker_ends_the_run_and_it_continues(shards, undisturbed, tmp_
     assert losses == undisturbed
 
 
-def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
-    """Stopped in whatever it does; a batch it has announced can then not be fetched either."""
-    words = [
-        *("train", "cifar10", "--out", tmp_path / "run"),
+def _endless(shards, run):
+    """Arguments of a run with short time limits."""
+    return [
+        *("train", "cifar10", "--out", run),
         *("--set", f"data.train={shards}", "--set", f"model.tokenizer={word_tokenizer_folder()}"),
         *("--set", f"model.context_length={CONTEXT_LENGTH}", "--set", "validation.data="),
         *("--set", "duration=5000steps", "--set", "global_batch_size=16"),
         *("--set", "data.num_workers=1", "--set", "threads=1", "--set", "logging.every=1steps"),
         *("--set", "stall_timeout=1", "--set", "data.worker_timeout=3"),
     ]
+
+
+def _children(process):
+    told = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert told
+    return [int(pid) for pid in told]
+
+
+def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
+    """Stopped in whatever it does; a batch it has announced can then not be fetched either."""
     log = tmp_path / "log.txt"
     log.write_text("")
-    process = start_command(*words, log=log)
+    process = start_command(*_endless(shards, tmp_path / "run"), log=log)
     try:
         _wait_until(lambda: "\nstep 3/" in log.read_text(), process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        assert children
+        children = _children(process)
         for pid in children:
-            os.kill(int(pid), signal.SIGSTOP)
+            os.kill(pid, signal.SIGSTOP)
         assert exit_codes([process], timeout=60) == [LostContactError.exit_code]
     finally:
         process.kill()
@@ -236,7 +245,28 @@ def test_a_worker_that_hangs_ends_the_run(shards, tmp_path):
     assert "--resume" in log.read_text()
     for pid in children:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_run_that_was_suspended_goes_on(shards, tmp_path):
+    """Ctrl-Z, for longer than both of its time limits (6 and 3 seconds)."""
+    log = tmp_path / "log.txt"
+    log.write_text("")
+    process = start_command(*_endless(shards, tmp_path / "run"), log=log)
+    try:
+        _wait_until(lambda: "\nstep 3/" in log.read_text(), process)
+        everyone = [process.pid, *_children(process)]
+        for pid in everyone:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(8)
+        number = log.read_text().count("\nstep ")
+        for pid in everyone:
+            os.kill(pid, signal.SIGCONT)
+        _wait_until(lambda: log.read_text().count("\nstep ") > number + 20, process)
+        os.kill(process.pid, signal.SIGTERM)
+        assert exit_codes([process], timeout=60) == [75]
+    finally:
+        process.kill()
 
 
 def _train_until_killed(config, run, told):

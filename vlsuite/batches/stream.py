@@ -6,6 +6,7 @@ changing the number of processes, workers or the prefetch depth changes nothing.
 """
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from vlsuite.batches.sequence import SampleSequence
 from vlsuite.batches.shuffling import Shuffling
 from vlsuite.batches.workers import Failure, WorkerDataset, lost_worker, start_worker
 from vlsuite.errors import DataError
+
+# So much longer than its time limit, a wait was one of a process that was suspended.
+_SUSPENDED_SECONDS = 2.0
 
 _LOOK_AHEAD_EVERY = 16  # micro-batches between two looks at which shards come next
 
@@ -141,7 +145,7 @@ class TrainStream:
 
     def _next(self, batches: Iterator[Batch | Failure]) -> Batch:
         try:
-            found = next(batches)
+            found = self._waited_for(batches)
         except (RuntimeError, ConnectionError, EOFError) as error:
             lost = lost_worker(
                 error, timeout=self._config.worker_timeout, was_reading=self._slowest()
@@ -150,6 +154,17 @@ class TrainStream:
         if isinstance(found, Failure):
             raise DataError(found.message)
         return found
+
+    def _waited_for(self, batches: Iterator[Batch | Failure]) -> Batch | Failure:
+        """The next one; a wait that the whole process slept through (Ctrl-Z) begins anew."""
+        while True:
+            start = time.monotonic()
+            try:
+                return next(batches)
+            except RuntimeError as error:
+                late = time.monotonic() - start - self._config.worker_timeout
+                if "timed out" not in str(error) or late < _SUSPENDED_SECONDS:
+                    raise
 
     def _slowest(self) -> str:
         """What the workers are at, for a message: one slow sample, or a batch of very many."""

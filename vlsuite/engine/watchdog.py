@@ -20,9 +20,15 @@ from vlsuite.errors import LostContactError
 #: (Those of collectives hold for the groups made here only; DeepSpeed makes groups of its own.)
 _EXTRA_SECONDS = 5.0
 
+# More than so many looks between two of them, the whole process was suspended; they count as these.
+_MOST_LOOKS = 2
+
 
 class Watchdog:
     """A thread that ends the process when one phase of a step takes too long.
+
+    Time in which the whole process was suspended (Ctrl-Z, SIGSTOP, a scheduler's suspension) does
+    not count.
 
     Args:
         seconds: longest a phase may take before somebody else's time limit strikes.
@@ -56,10 +62,15 @@ class Watchdog:
             self._stopped.set()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(min(1.0, self._limit / 4)):
-            since = self._since
-            if since is not None and time.monotonic() - since > self._limit:
-                self._end(time.monotonic() - since)
+        look = min(1.0, self._limit / 4)
+        last, seen, counted = time.monotonic(), None, 0.0
+        while not self._stopped.wait(look):
+            now, since = time.monotonic(), self._since
+            begun = last if since is None or since == seen else max(last, since)
+            counted = (counted if since == seen else 0.0) + min(now - begun, _MOST_LOOKS * look)
+            last, seen = now, since
+            if since is not None and counted > self._limit:
+                self._end(counted)
 
     def _end(self, seconds: float) -> None:
         try:
