@@ -119,6 +119,7 @@ def test_export_opens_in_plain_open_clip_and_writes(runs, tmp_path, capsys):
 
 
 def test_a_decoder_that_cannot_learn_is_refused_before_the_data_is_opened(tmp_path, capsys):
+    (tmp_path / "nothing.tar").write_bytes(b"no shard")
     code = main(
         [
             "train",
@@ -128,7 +129,7 @@ def test_a_decoder_that_cannot_learn_is_refused_before_the_data_is_opened(tmp_pa
             "--set",
             "model.name=coca_roberta-ViT-B-32",
             "--set",
-            f"data.train={tmp_path / 'nothing'}",
+            f"data.train={tmp_path / 'nothing.tar'}",
         ]
     )
     told = capsys.readouterr().err.strip()

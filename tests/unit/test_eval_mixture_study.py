@@ -200,7 +200,7 @@ def test_sources_are_split_into_equal_galleries(tmp_path: Path):
         (["a=x", "b=y", "--mixtures", "c", "--out", "OUT"], "no source with a weight"),
         (["a=x", "b=y", "--reference", "c", "--out", "OUT"], "--reference c is no test"),
         (["a=x", "--set", "epochs=1", "--out", "OUT"], "epochs"),
-        (["--out", "OUT", "--report-only"], "no finished run"),
+        (["--out", "OUT", "--report-only"], "does not exist; check the path"),
     ],
 )
 def test_mistakes(tmp_path: Path, capsys, arguments: list[str], said: str):

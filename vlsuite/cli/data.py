@@ -21,6 +21,7 @@ from vlsuite.cli import (
 )
 from vlsuite.cli.answers import plain, tell
 from vlsuite.cli.options import add_options, positive, read_options
+from vlsuite.cli.parser import CommandParser
 
 HELP = """\
 write, check and look at shards of image-caption pairs
@@ -133,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
     return _ACTIONS[args.action](args)
 
 
-def _action(actions: Any, name: str, text: str, *, example: str = "") -> argparse.ArgumentParser:
+def _action(actions: Any, name: str, text: str, *, example: str = "") -> CommandParser:
     return actions.add_parser(
         name,
         help=text,
