@@ -5,7 +5,7 @@ with boxes, of shards that have ``categories.json`` beside them, larger and with
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from data_pipelines.frame_strips import Strip, draw_strips, strip_of
 from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS, encode_png, on_white
 from data_pipelines.inspect import evenly_spaced, read_samples
+from data_pipelines.printable import printable
 from data_pipelines.shards.atomic import write_file
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
@@ -93,6 +94,28 @@ def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:
         for i, line in enumerate(lines):
             pen.text((left, top + _CELL + i * _LINE), line, fill="black", font=font)
     return sheet
+
+
+def draw_rows(rows: Sequence[tuple[str, Sequence[Pair]]]) -> Image.Image:
+    """A row of pictures for each title, which stands above it, cut to the width of the sheet."""
+    columns = max(len(pairs) for _, pairs in rows)
+    parts: list[Image.Image] = []
+    for title, pairs in rows:
+        parts.append(_title(title, columns * (_CELL + _GAP) + _GAP))
+        parts += [draw_sheet([*pairs], columns=columns)] if pairs else []
+    return _stacked(parts)
+
+
+def _title(text: str, width: int) -> Image.Image:
+    strip = Image.new("RGB", (width, _GAP + _LINE), "#e8e8e8")
+    font = ImageFont.load_default(size=11)
+    text = printable(" ".join(text.split()))
+    shown, most = text, width - 2 * _GAP
+    while font.getlength(shown) > most:
+        text = text[: min(len(text) - 1, int(len(text) * most / font.getlength(shown)) + 1)]
+        shown = f"{text.rstrip()}..."
+    ImageDraw.Draw(strip).text((_GAP, _GAP), shown, fill="#0b3d91", font=font)
+    return strip
 
 
 def _stacked(parts: list[Image.Image]) -> Image.Image:

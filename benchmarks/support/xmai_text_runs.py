@@ -43,7 +43,7 @@ def perturbed(tree: Path, out: Path, table: Path, method: str, nouns: str, *, se
         UserError: it fails; gives its last line.
     """
     words = [
-        "xmai", "perturb", "--table", table, "--text-column", "caption", "--method", method,
+        "xmai", "perturb", "--table", table, "--caption-column", "caption", "--method", method,
         "--nouns", nouns, "--matching", "direct", "--seed", seed, "--out", out,
         "--device", "cpu",
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from data_pipelines.curation.table import Table, open_table
 from data_pipelines.errors import DataError
 from data_pipelines.shards.find import find_shards
 from data_pipelines.shards.index import ShardIndex
+from data_pipelines.shards.remote import is_remote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,16 +92,22 @@ def _table(
 
 
 def _shards(data: Sequence[str], table: Table | None, remarks: list[str]) -> dict[str, Path]:
+    places = list(data)
+    if not places and table is not None:
+        places = stored_places(table.folder, SHARD_PLACES) or [str(table.folder.parent)]
+    near = [place for place in places if not is_remote(place)]
     found: list[Path] = []
     try:
-        if data:
-            found = find_shards(data)
-        elif table is not None:
-            found = find_shards(stored_places(table.folder, SHARD_PLACES) or [table.folder.parent])
+        found = find_shards(near) if near else []
     except DataError:
         if data:
             raise
-    if not found:
+    if len(near) < len(places):
+        remarks.append(
+            "The shards lie on remote storage, from which no pictures are fetched for a page: name "
+            "copies of them by --data."
+        )
+    elif not found:
         remarks.append(
             "The shards are not found, so that no pictures are shown: name them by --data."
         )

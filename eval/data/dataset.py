@@ -76,6 +76,12 @@ class Layout(NamedTuple):
         """Where the shards or pictures lie."""
         return self.shards[0].parent if self.pictures is None else self.pictures.root
 
+    def each(self, *endings: str) -> str:
+        """What holds more about a sample, for messages: a member of it, or a file beside it."""
+        if self.pictures is None:
+            return f"{' or '.join(endings)} member"
+        return f"file {' or '.join(f'NAME.{ending}' for ending in endings)} beside NAME.jpg"
+
 
 @runtime_checkable
 class StoredImages(Protocol):

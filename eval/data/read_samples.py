@@ -351,9 +351,11 @@ def refuse_unusable(dataset: EvalDataset, needed: NeededRows, wanted: str) -> No
     if not len(dataset):
         reasons = [f"{n} with {why}" for why, n in dataset.num_skipped.items()]
         skipped = ", ".join([*reasons, *dataset.problems[:PROBLEMS_SHOWN]])
+        is_folder = dataset.layout.pictures is not None
+        fix = needed.beside if is_folder else f"each sample needs {needed.members} members"
+        what = "picture" if is_folder else "sample"
         raise EvaluationError(
-            f"no usable sample for {wanted} in {where} (left out: {skipped or 'none'}); "
-            f"each sample needs {needed.members} members"
+            f"no usable {what} for {wanted} in {where} (left out: {skipped or 'none'}); {fix}"
         )
     if (problem := needed.problem(dataset, where)) is not None:
         raise EvaluationError(problem)

@@ -51,6 +51,7 @@ class NeededRows:
 
     Args:
         members: what a sample needs, for messages: "an image and cls".
+        beside: what a picture of a folder of pictures needs, in a sentence that says what to do.
         holds: whether a sample has it.
         missing: why the others are left out, for counting: "no class label".
         problem: what is wrong with all samples that were taken, given where they lie, in one
@@ -58,6 +59,7 @@ class NeededRows:
     """
 
     members: str
+    beside: str
     holds: Callable[[SampleRow], bool]
     missing: str
     problem: Callable[[EvalDataset, str], str | None] = lambda dataset, where: None
@@ -102,27 +104,48 @@ def _no_names(where: str) -> str:
 
 
 #: Every picture.
-PICTURES = NeededRows(members="an image", holds=lambda row: True, missing="no image")
+PICTURES = NeededRows(
+    members="an image",
+    beside="pictures that can be read are needed",
+    holds=lambda row: True,
+    missing="no image",
+)
 LABELLED = NeededRows(
     members="an image and cls",
+    beside="each picture belongs into the folder of its class",
     holds=lambda row: row.label is not None,
     missing="no class label",
     problem=_label_problem,
 )
 CAPTIONED = NeededRows(
-    members="an image and txt or json", holds=lambda row: bool(row.captions), missing="no caption"
+    members="an image and txt or json",
+    beside='write {"captions": ["..."]} into NAME.json beside NAME.jpg',
+    holds=lambda row: bool(row.captions),
+    missing="no caption",
 )
 ATTRIBUTED = NeededRows(
     members="an image and npy",
+    beside="a folder says one class a picture; use --task zero_shot",
     holds=lambda row: bool(row.attributes),
     missing="no class label",
     problem=_attribute_problem,
 )
 ASKED = NeededRows(
     members="an image and json with question and answers",
+    beside='write {"question": "...", "answers": ["..."]} into NAME.json beside NAME.jpg',
     holds=lambda row: row.question is not None,
     missing="no question with answers",
 )
+
+
+def no_captions(dataset: EvalDataset) -> str | None:
+    """What a data set lacks for a task about captions, None where nothing."""
+    if dataset.captions is not None:
+        return None
+    if dataset.layout.pictures is not None:
+        return f"{dataset.title} has pictures without captions; {CAPTIONED.beside}"
+    return f"{dataset.title} has images without captions (txt or json members)"
+
 
 #: What a data set is opened for, by the word for it.
 ROWS_FOR: dict[Task, NeededRows] = {

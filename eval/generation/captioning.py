@@ -10,7 +10,7 @@ from data_pipelines.schema import JsonValue
 from eval.capabilities import WRITES_CAPTIONS, lack_of
 from eval.contract import Captioner, Embedder, Need, PictureBatch, PictureModel
 from eval.data.dataset import EvalDataset
-from eval.data.rows import CAPTIONED
+from eval.data.rows import CAPTIONED, no_captions
 from eval.data.subset import chosen_images
 from eval.errors import EvaluationError
 from eval.generation.spice import spice_missing, spice_values
@@ -78,8 +78,8 @@ class Captioning:
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        if dataset.captions is None:
-            return f"{dataset.title} has images without captions (txt or json members)"
+        if (lack := no_captions(dataset)) is not None:
+            return lack
         options = choices.of(CaptioningOptions)
         if options.max_tokens < 1 or options.num_beams < 1 or options.max_images < 0:
             return (

@@ -68,8 +68,8 @@ class VisualQuestions:
         """See ``TaskKind``."""
         if dataset.questions is None:
             return (
-                f"{dataset.title} has images without a question; each json needs 'question' and "
-                "'answers'"
+                f"{dataset.title} has images without a question; each needs a "
+                f"{dataset.layout.each('json')} with 'question' and 'answers'"
             )
         if choices.of(VqaOptions).max_tokens < 1 or choices.of(VqaOptions).max_images < 0:
             return "vqa.max_tokens must be at least 1 and vqa.max_images at least 0"

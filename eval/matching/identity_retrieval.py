@@ -12,7 +12,7 @@ import torch
 
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
-from eval.data.rows import CAPTIONED
+from eval.data.rows import CAPTIONED, no_captions
 from eval.errors import EvaluationError
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.clustered import clustered_mean
@@ -56,10 +56,13 @@ class IdentityRetrieval:
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        if dataset.captions is None:
-            return f"{dataset.title} has images without captions (txt or json members)"
+        if (lack := no_captions(dataset)) is not None:
+            return lack
         if dataset.identities is None:
-            return f"{dataset.title} has images without an identity; each json needs 'identity'"
+            return (
+                f"{dataset.title} has images without an identity; each needs a "
+                f"{dataset.layout.each('json')} with 'identity'"
+            )
         return None
 
     @classmethod

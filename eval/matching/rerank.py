@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from eval.capabilities import EMBEDS, MATCHES, lack_of
 from eval.contract import Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
-from eval.data.rows import CAPTIONED
+from eval.data.rows import CAPTIONED, no_captions
 from eval.data.subset import chosen_images
 from eval.embedding.pair_logits import Pairs, pair_logits, union_of
 from eval.errors import EvaluationError
@@ -97,8 +97,8 @@ class RetrievalRerank:
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        if dataset.captions is None:
-            return f"{dataset.title} has images without captions (txt or json members)"
+        if (lack := no_captions(dataset)) is not None:
+            return lack
         options = choices.of(RerankOptions)
         if options.candidates < 1 or options.max_images < 0:
             return (

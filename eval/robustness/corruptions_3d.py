@@ -124,7 +124,7 @@ class DepthCorruptions(PromptedTask):
             return None
         return (
             f"{dataset.title} has no depth: none of its first {_LOOKED_AT} pictures has a "
-            "depth.npy or depth.png member"
+            f"{dataset.layout.each('depth.npy', 'depth.png')}"
         )
 
     @classmethod

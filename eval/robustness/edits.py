@@ -87,7 +87,7 @@ class ObjectEdits(PromptedTask):
         if not _has_masks(dataset) and not _has_alpha(dataset):
             return (
                 f"{dataset.title} has no objects cut out: none of its first {_LOOKED_AT} pictures "
-                "has a mask.png or seg.png member or an alpha channel"
+                f"has a {dataset.layout.each('mask.png', 'seg.png')} or an alpha channel"
             )
         return None
 

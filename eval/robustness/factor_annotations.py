@@ -77,7 +77,8 @@ def _from_samples(dataset: EvalDataset) -> Annotations:
     if dataset.factors is None:
         raise EvaluationError(
             f"{dataset.title} has no factors: give ImageNet-X's annotations with --factors FILE, "
-            'or write {"factors": {"pose": true, ...}} into the json of each sample'
+            'or write {"factors": {"pose": true, ...}} into a '
+            f"{dataset.layout.each('json')} for each"
         )
     rows = [row for row, factors in enumerate(dataset.factors) if factors]
     return Annotations(

@@ -1,10 +1,11 @@
 """Search results as a page and as a contact sheet."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_pipelines.contact_sheet import Pair, draw_sheet
+from data_pipelines.contact_sheet import Pair, draw_rows
 from data_pipelines.errors import DataError
 from data_pipelines.images import encode_png
 from data_pipelines.shards.atomic import write_file
@@ -86,20 +87,32 @@ def write_page(
 
 
 def write_sheet(path: Path, answers: Sequence[Answer]) -> None:
-    """Write a PNG with a row of pictures for each query, cosines and captions below.
+    """Write a PNG: the query, below it a row of its pictures with cosines and captions.
 
     Raises:
         DataError: the file cannot be written, or nothing was found.
     """
-    columns = max((len(answer.hits) for answer in answers), default=0)
-    if not columns:
+    if not any(answer.hits for answer in answers):
         raise DataError("nothing was found, so there is no sheet to draw")
-    pairs = [
-        Pair(hit.encoded or b"", (f"{hit.cosine:.3f} {hit.caption or hit.path}",))
-        for answer in answers
-        for hit in answer.hits
-    ]
-    write_file(path, encode_png(draw_sheet(pairs, columns=columns)))
+    titled = zip(_titles(answers), answers, strict=True)
+    rows = [(title, [*map(_pair, answer.hits)]) for title, answer in titled]
+    write_file(path, encode_png(draw_rows(rows)))
+
+
+def _titles(answers: Sequence[Answer]) -> list[str]:
+    """Words and uids themselves; of pictures the names, with their folders where these repeat."""
+    paths = [Path(answer.text) if answer.encoded is not None else None for answer in answers]
+    names = Counter(path.name for path in paths if path is not None)
+    return [
+        answer.text if path is None
+        else path.name if names[path.name] == 1
+        else str(Path(*path.parts[-2:]))
+        for answer, path in zip(answers, paths, strict=True)
+    ]  # fmt: skip
+
+
+def _pair(hit: Hit) -> Pair:
+    return Pair(hit.encoded or b"", (f"{hit.cosine:.3f} {hit.caption or hit.path}",))
 
 
 def _small(encoded: bytes | None) -> str | None:

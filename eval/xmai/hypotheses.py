@@ -138,7 +138,8 @@ def _from_lines(path: str, dataset: EvalDataset) -> Hypotheses:
             if stated is None or stated.text.strip() != caption.original.strip():
                 raise EvaluationError(
                     f"{path}: row {caption.id} has no label, and {dataset.title} has no such "
-                    "hypothesis; put 'hypotheses' with text and label into the json members"
+                    "hypothesis; put 'hypotheses' with text and label into each "
+                    f"{dataset.layout.each('json')}"
                 )
             label = stated.label
         images.append(row)

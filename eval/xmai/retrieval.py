@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eval.contract import Benchmark, Embedder, EmbeddingModel, Need
 from eval.data.dataset import EvalDataset
-from eval.data.rows import CAPTIONED
+from eval.data.rows import CAPTIONED, no_captions
 from eval.errors import EvaluationError
 from eval.metrics.clustered_table import ClusteredTable
 from eval.metrics.intervals import CLUSTERED
@@ -104,8 +104,8 @@ class AttributeInsertions:
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        if dataset.captions is None:
-            return f"{dataset.title} has images without captions (txt or json members)"
+        if (lack := no_captions(dataset)) is not None:
+            return lack
         if not choices.of(InsertionOptions).captions:
             return (
                 "attribute_insertions needs perturbed captions: --set "

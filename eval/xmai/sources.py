@@ -141,8 +141,9 @@ def _hypotheses(dataset: EvalDataset) -> tuple[tuple[_Text, ...], ...]:
     found = tuple(_hypotheses_of(dataset, i) for i in range(len(dataset)))
     if not any(found):
         raise EvaluationError(
-            f'{dataset.title} has no hypotheses; each json member needs {{"hypotheses": '
-            '[{"text": ..., "label": ...}]}'
+            f"{dataset.title} has no hypotheses; each picture needs a "
+            f"{dataset.layout.each('json')} "
+            'with {"hypotheses": [{"text": ..., "label": ...}]}'
         )
     return found
 

@@ -51,10 +51,10 @@ class ZeroShotMultilabel(PromptedTask):
         """See ``TaskKind``."""
         if dataset.task == "multilabel" and dataset.attributes is not None:
             return None
-        return (
-            f"{dataset.title} is not for multilabel classification; its folder must say "
-            "'multilabel' in dataset_type.txt and hold npy members of 0 and 1, one a class"
-        )
+        needed = "its folder must say 'multilabel' in dataset_type.txt and hold npy members of 0 "
+        needed += "and 1, one a class"
+        fix = needed if dataset.layout.pictures is None else ATTRIBUTED.beside
+        return f"{dataset.title} is not for multilabel classification; {fix}"
 
     @property
     def name(self) -> str:

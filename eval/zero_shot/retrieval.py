@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eval.contract import Embedder, EmbeddingModel, ImageEmbeddings, Need
 from eval.data.dataset import EvalDataset
-from eval.data.rows import CAPTIONED
+from eval.data.rows import CAPTIONED, no_captions
 from eval.metrics.chance import chance_of_any_own
 from eval.metrics.intervals import (
     CLUSTERED,
@@ -96,12 +96,8 @@ class Retrieval:
     @staticmethod
     def missing(dataset: EvalDataset, choices: TaskChoices) -> str | None:
         """See ``TaskKind``."""
-        if dataset.captions is not None:
-            return None
-        return (
-            f"{dataset.title} has images without captions (txt or json members); "
-            "use --task zero_shot"
-        )
+        lack = no_captions(dataset)
+        return None if lack is None else f"{lack}, or use --task zero_shot"
 
     @classmethod
     def build(cls, dataset: EvalDataset, choices: TaskChoices) -> "Retrieval":

@@ -2,13 +2,19 @@
 
 import json
 import os
+import re
+import subprocess
 import time
+from functools import partial
+from itertools import count
 
 import pytest
 
 from data_pipelines.shards.file_lock import locked
 from vlsuite.api.caches import caches, prune
+from vlsuite.cli import cache
 from vlsuite.cli.main import main
+from vlsuite.cli.shard_progress import shard_progress
 
 DAY = 86400.0
 
@@ -105,6 +111,40 @@ def test_links_are_removed_and_not_followed(home, tmp_path):
     assert (tmp_path / "precious").exists()
     assert (tmp_path / "folder" / "file").exists()
     assert list((home / "index").iterdir()) == []
+
+
+def test_sizes_are_those_of_the_disk_and_links_count_once(home):
+    tree = home / "peers" / "lib" / "deep"
+    tree.mkdir(parents=True)
+    for number in range(20):
+        (tree / f"{number}.py").write_bytes(b"x" * 999 * number)
+        os.link(tree / f"{number}.py", tree.parent / f"again{number}.py")
+    (home / "peers" / "second").mkdir()
+    os.link(tree / "19.py", home / "peers" / "second" / "19.py")
+    (tree / "loop").symlink_to(home)
+    counted = []
+    (peers,) = (c for c in caches(advance=lambda: counted.append(1)) if c.kind == "peers")
+    du = subprocess.run(["du", "-sk", "lib", "second"], cwd=home / "peers", capture_output=True)
+    kilobytes = [int(line.split()[0]) for line in du.stdout.splitlines()]
+    assert [entry.bytes_ for entry in peers.entries] == [1024 * size for size in kilobytes]
+    assert len(counted) >= 45
+    then = time.time() - 9 * DAY
+    os.utime(tree / "loop", (then, then), follow_symlinks=False)
+    for path in (*tree.parent.rglob("*.py"), *(home / "peers").iterdir()):
+        _set_age(path, 9)
+    (again,) = (c for c in caches() if c.kind == "peers")
+    ages = [time.time() - entry.last_used for entry in again.entries]
+    assert ages == pytest.approx([9 * DAY, 9 * DAY], abs=DAY / 4)
+
+
+def test_a_long_count_shows_how_far_it_is(home, capsys, monkeypatch):
+    monkeypatch.setattr(
+        cache, "shard_progress", partial(shard_progress, clock=count(0.0, 1.0).__next__)
+    )
+    assert main(["cache", "--json"]) == 0
+    told = capsys.readouterr()
+    assert re.match(r"1 files?\n1\d files\n", told.err)
+    assert json.loads(told.out)["caches"]
 
 
 def test_nothing_kept_is_said_so(tmp_path, monkeypatch, capsys):

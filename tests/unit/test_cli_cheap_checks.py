@@ -80,6 +80,7 @@ _MISTAKES = {
     "data noise gone --out out": "gone",
     "data concepts empty --model nope --from-captions 2 --out o": "unknown architecture 'nope'",
     "data concepts empty --model model --concepts gone --out o": "--concepts gone does not exist",
+    "data concepts http://h/a.tar --model model --from-captions 2 --out o": "copy them here first",
     "data image-tokens --recipe nope --out out": "unknown recipe 'nope'",
     "data image-tokens --set data.train=gone --out out": "no shard matches gone",
     "data region-embeddings --localizer nope --out out": "unknown architecture 'nope'",

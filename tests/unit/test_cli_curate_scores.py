@@ -3,6 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 
+from data_pipelines.shards import remote
 from tests.support.curation import mixed_shards
 from tests.support.language_models import random_language_model
 from vlsuite.cli.main import main
@@ -77,6 +78,28 @@ def test_scorers_and_settings_that_are_not_there(shards, capsys, words, said):
     error = capsys.readouterr().err
     assert said in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("action", ["score", "embed"])
+def test_shards_are_looked_for_before_a_model(shards, tmp_path, monkeypatch, capsys, action):
+    monkeypatch.setattr(remote, "FIRST_WAIT", 0.01)
+    table, other = str(shards / "curation"), tmp_path / "other"
+    mixed_shards(other)
+    for tar in sorted(other.glob("*.tar"))[1:]:
+        tar.unlink()
+    for path, said in (
+        (str(other), "2 shards of"),
+        (str(tmp_path / "gone"), "no shard"),
+        ("http://127.0.0.1:9/00000.tar", "127.0.0.1"),
+    ):
+        capsys.readouterr()
+        # "nope" is no model, which the first look at the model would tell
+        words = ["curate", action, path, "--table", table, "--model", "nope"]
+        assert main(words) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert "nope" not in error
+        assert len(error.splitlines()) == 1
 
 
 def test_all_scorers_are_listed_with_their_settings(capsys):

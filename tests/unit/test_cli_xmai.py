@@ -10,7 +10,9 @@ from eval.xmai.records import read_perturbed
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import captioned, noise_png, write_evaluation_folder, write_tar
 from tests.support.masked_models import random_masked_lm
-from vlsuite.cli.main import main
+from vlsuite.cli.main import COMMANDS, build_parser, main
+from vlsuite.cli.options import read_options
+from vlsuite.cli.xmai import PerturbOptions
 
 _CAPTIONS = (["A red dog on the grass.", "a dog"], ["the old house"], ["two women in a car"])
 _FLAT = [caption for own in _CAPTIONS for caption in own]
@@ -99,6 +101,25 @@ def test_a_table_of_upstream(tmp_path: Path) -> None:
     arguments = ["xmai", "perturb", "--table", str(table), "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
     caption = read_perturbed(tmp_path / "out" / "perturbed.jsonl").captions[0]
+    assert caption.perturbed == "a brown dog runs"
+
+
+@pytest.mark.parametrize(
+    ("words", "images"), [("--caption-column", "--images"), ("--text-column", "--image-dir")]
+)
+def test_column_and_folder_of_a_table(tmp_path: Path, words: str, images: str) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").write_bytes(noise_png(0))
+    table = tmp_path / "t.csv"
+    table.write_text("told,file,objects,attributes\na dog runs,a.png,\"['dog']\",\"['brown']\"\n")
+    given = [words, "told", images, str(tmp_path / "pictures")]
+    args = build_parser(*COMMANDS).parse_args(["xmai", "perturb", "--table", str(table), *given])
+    own = read_options(args, PerturbOptions)
+    assert (own.caption_column, own.images) == ("told", tmp_path / "pictures")
+    out = tmp_path / "out"
+    more = ["--scorer", "RN50:openai", "--out", str(out)]
+    assert main(["xmai", "perturb", "--table", str(table), *given, *more]) == 0
+    caption = read_perturbed(out / "perturbed.jsonl").captions[0]
     assert caption.perturbed == "a brown dog runs"
 
 

@@ -23,6 +23,7 @@ from eval.curation.page import build_curation_report, render
 from eval.curation.parts_of_pool import pool_parts
 from eval.curation.work import Work
 from tests.support.curation import add_scores, mixed_shards, table_of
+from tests.support.shard_server import serving_shards
 from vlsuite.cli.main import main
 
 _RECIPE = """
@@ -152,6 +153,32 @@ def test_the_page_stands_alone_and_says_what_it_lacks(run, tmp_path):
     assert "Numbers of samples that passed are not stored" in alone
     with pytest.raises(DataError, match="no finished table"):
         build_curation_report(run, table=tmp_path)
+
+
+def test_a_page_of_remote_shards_says_why_it_has_no_pictures(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    mixed_shards(tmp_path / "shards")
+    (tmp_path / "recipe.toml").write_text("[[stage]]\nfilter = 'exact-duplicates'\n")
+    table, out = str(tmp_path / "table"), str(tmp_path / "run")
+    with serving_shards(tmp_path / "shards") as server:
+        address = f"{server.address}/{{00000..00002}}.tar"
+        assert main(["curate", "scan", address, "--out", table]) == 0
+        assert main(["curate", "run", str(tmp_path / "recipe.toml"), table, "--out", out]) == 0
+        server.fetched.clear()
+        pages = []
+        for named in ([], ["--data", address]):
+            assert main(["report", out, *named]) == 0
+            pages.append((tmp_path / "run" / "report.html").read_text())
+        assert not server.fetched
+    assert pages[0] == pages[1]
+    assert pages[0].count("lie on remote storage") == 1
+    assert "are not found" not in pages[0]
+    assert server.address not in pages[0]
+    assert '<img src="data:image/jpeg' not in pages[0]
+    assert main(["report", out, "--data", str(tmp_path / "shards")]) == 0
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "lie on remote storage" not in text
+    assert '<img src="data:image/jpeg' in text
 
 
 def test_the_commands_remember_where_pictures_are(tmp_path, capsys, monkeypatch):

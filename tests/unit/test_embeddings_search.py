@@ -18,6 +18,7 @@ from data_pipelines.embeddings.item import Item
 from data_pipelines.embeddings.listed_items import Listed, ListedPart
 from data_pipelines.embeddings.writing import EmbeddingsWriter
 from data_pipelines.errors import ConfigError, DataError
+from eval.search.found_files import Answer, Hit, write_sheet
 from tests.support.embedding_model import SmallClip
 from tests.support.shards import picture
 from vlsuite.cli.main import main
@@ -201,6 +202,26 @@ def test_command_shows_a_table_json_a_page_and_a_sheet(photos, tmp_path, capsys)
     assert main(["search", str(root / "out"), "--uid", "none"]) == 2
     assert main(["search", str(root), "x"]) == 2
     assert "run 'vlsuite embed'" in capsys.readouterr().err
+
+
+def test_rows_of_a_sheet_say_what_was_asked_with(tmp_path):
+    hits = tuple(Hit(n, 0.5, "u", "a.png", None, "s", n, picture(n)) for n in range(3))
+    few = hits[:1]
+
+    def drawn(*answers):
+        write_sheet(tmp_path / "s.png", [Answer(*answer) for answer in answers])
+        return np.asarray(Image.open(tmp_path / "s.png").convert("RGB"))
+
+    words = drawn(("a red car", None, few), ("no hits", None, ()), ("a dog", None, hits))
+    assert words.shape == (3 * 21 + 2 * (128 + 39 + 2 * 8), 3 * 136 + 8, 3)
+    twins = drawn(("z/x/a.png", picture(0), few), ("y/a.png", picture(1), hits))
+    assert np.array_equal(twins, drawn(("x/a.png", None, few), ("y/a.png", None, hits)))
+    named = drawn(("z/x/a.png", picture(0), few), ("b.png", picture(1), hits))
+    assert np.array_equal(named, drawn(("a.png", None, few), ("b.png", None, hits)))
+    assert not np.array_equal(named[:21], drawn(("c.png", None, hits))[:21])
+    long = drawn(("word \u202e\n" * 80, None, few))
+    assert (long[:21, -8:] == long[0, 0]).all()
+    assert (long[:21, -40:-8] != long[0, 0]).any()
 
 
 def test_above_the_limit_an_index_is_built_once_and_its_memory_told(photos, tmp_path, capsys):

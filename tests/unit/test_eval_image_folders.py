@@ -1,12 +1,14 @@
 """Folders of pictures as published sets lay them out."""
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import vlsuite
 from data_pipelines.errors import UserError
 from eval.data.dataset import EvalDataset
 from eval.data.folders import open_dataset
@@ -20,6 +22,8 @@ from eval.data.imagenet_layouts import (
 from eval.data.raw_image import RawImage
 from eval.embedding.decode import StreamingDecoder
 from eval.embedding.embedder import StreamingEmbedder
+from eval.task_choices import TaskChoices
+from eval.tasks import registry
 from tests.support.embedding_model import SmallClip
 from tests.support.evaluation_data import noise_png
 from tests.support.picture_folders import write_objectnet, write_pictures
@@ -131,6 +135,28 @@ def test_folders_without_pictures(tmp_path: Path) -> None:
     write_objectnet(tmp_path / "objectnet", {"air_freshener/c.png": noise_png(2)})
     with pytest.raises(UserError, match="holds no pictures"):
         open_dataset(str(tmp_path / "objectnet"))
+
+
+def test_what_a_folder_lacks_is_told_in_words_of_folders(tmp_path: Path) -> None:
+    pets = write_pictures(tmp_path / "pets", {"cat/a.png": noise_png(1), "dog/b.png": noise_png(2)})
+    for task in ("retrieval", "multilabel", "vqa"):
+        with pytest.raises(UserError, match="no usable picture for") as caught:
+            open_dataset(str(pets), task=task)
+        assert "member" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+    dataset, choices = open_dataset(str(pets)), TaskChoices()
+    kinds = {name: registry.get(name) for name in registry.names()}
+    told = {n: k.missing(dataset, choices) for n, k in kinds.items() if not k.facts.set_kind}
+    assert [(name, said) for name, said in told.items() if said and " member" in said] == []
+    about_captions = {name for name, said in told.items() if said and '{"captions"' in said}
+    assert {"retrieval", "retrieval_rerank", "captioning"} <= about_captions
+    assert any(said and "NAME.seg.png beside NAME.jpg" in said for said in told.values())
+    with pytest.raises(UserError, match=r"NAME\.json beside NAME\.jpg, or use --task zero_shot"):
+        vlsuite.evaluate(SmallClip(), pets, tasks="retrieval")
+    said = {"captions": ["a cat"], "question": "what?", "answers": ["a cat"]}
+    (pets / "cat" / "a.json").write_text(json.dumps(said))
+    assert open_dataset(str(pets), task="retrieval").captions == (("a cat",),)
+    assert len(open_dataset(str(pets), task="vqa")) == 1
 
 
 def test_broken_pictures_are_counted(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_table_errors_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="line 2: objects and attributes"):
         read_upstream_table(path)
     with pytest.raises(EvaluationError, match="no column 'words'"):
-        read_upstream_table(path, text_column="words")
+        read_upstream_table(path, caption_column="words")
     with pytest.raises(EvaluationError, match="cannot read"):
         read_upstream_table(tmp_path / "none.csv")
 

@@ -6,8 +6,9 @@ money. The folder is ``$XDG_CACHE_HOME/vlsuite``, else ``~/.cache/vlsuite``.
 
 import os
 import shutil
+import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -42,7 +43,8 @@ class Entry(NamedTuple):
 
     Attributes:
         kind: name of the folder it lies in.
-        bytes_: on disk, of all its files together.
+        bytes_: on disk, of all its files together; a file of several names (hard links) counts
+            once, with the first entry that has it.
         last_used: seconds since the epoch; when anything in it was written, or read where the file
             system keeps note of that.
     """
@@ -83,25 +85,31 @@ class Pruned(NamedTuple):
     in_use: tuple[Entry, ...]
 
 
-def caches(folder: Path | None = None) -> list[Cache]:
+def caches(
+    folder: Path | None = None, *, advance: Callable[[], object] = lambda: None
+) -> list[Cache]:
     """What is kept, by kind; kinds without anything are left out.
 
     Args:
         folder: the cache folder; None takes the user's.
+        advance: called with each file that is counted.
     Raises:
         DataError: the folder cannot be read.
     """
     root = folder or cache_folder()
     found: list[Cache] = []
+    counter = _Counter(advance)
     try:
         places = sorted(root.iterdir()) if root.is_dir() else []
         for place in places:
             about = KINDS.get(place.name, OTHER)
-            entries = tuple(_entries(place)) if place.is_dir() else (_entry(place.name, place),)
+            paths = _entries(place) if place.is_dir() else [place]
+            entries = tuple(counter.entry(place.name, path) for path in paths)
             if entries:
                 found.append(Cache(place.name, about, place, entries))
     except OSError as error:
-        raise DataError(f"cannot read the cache {root}: {error.strerror or error}") from error
+        where = error.filename or root
+        raise DataError(f"cannot read the cache {where}: {error.strerror or error}") from error
     return found
 
 
@@ -112,6 +120,7 @@ def prune(
     most_bytes: int | None = None,
     dry_run: bool = False,
     folder: Path | None = None,
+    advance: Callable[[], object] = lambda: None,
 ) -> Pruned:
     """Take entries away, the least recently used first.
 
@@ -121,11 +130,13 @@ def prune(
         most_bytes: as soon as no more than this is left of these kinds, the rest stays.
         dry_run: only say what would go.
         folder: the cache folder; None takes the user's.
+        advance: see ``caches``.
     Raises:
         ConfigError: a kind that is not there.
         DataError: something cannot be removed.
     """
-    chosen = chosen_caches(caches(folder), kinds or sorted(KINDS.keys() - COSTLY))
+    there = caches(folder, advance=advance)
+    chosen = chosen_caches(there, kinds or sorted(KINDS.keys() - COSTLY))
     entries = sorted((e for c in chosen for e in c.entries), key=lambda entry: entry.last_used)
     before, left = time.time() - (older_than or 0.0), sum(entry.bytes_ for entry in entries)
     gone: list[Entry] = []
@@ -157,29 +168,57 @@ def chosen_caches(found: Sequence[Cache], kinds: Sequence[str]) -> list[Cache]:
     return [cache for cache in found if not kinds or cache.kind in kinds]
 
 
-def _entries(place: Path) -> Iterator[Entry]:
+def _entries(place: Path) -> Iterator[Path]:
     """What can go by itself. Copies of shards lie one level lower, beside their locks."""
     for path in sorted(place.iterdir()):
         if place.name == "shards" and path.is_dir() and not path.is_symlink():
-            yield from (
-                _entry(place.name, inner)
-                for inner in sorted(path.iterdir())
-                if not inner.name.startswith(_LOCKS)
-            )
+            yield from (p for p in sorted(path.iterdir()) if not p.name.startswith(_LOCKS))
         elif not path.name.startswith(_LOCKS):
-            yield _entry(place.name, path)
+            yield path
 
 
-def _entry(kind: str, path: Path) -> Entry:
-    """Links are counted and removed themselves, never followed."""
-    size, used = 0, 0.0
-    for one in [path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())]:
-        with suppress(FileNotFoundError):
-            status = one.lstat()
-            size += status.st_blocks * 512
-            if not one.is_dir() or one == path:
-                used = max(used, status.st_mtime, status.st_atime if one.is_file() else 0.0)
-    return Entry(kind, path, size, used)
+class _Counter:
+    """Sizes of entries; symbolic links are counted themselves, never followed."""
+
+    def __init__(self, advance: Callable[[], object]) -> None:
+        self._advance = advance
+        self._linked: set[tuple[int, int]] = set()
+
+    def entry(self, kind: str, path: Path) -> Entry:
+        size, used = 0, 0.0
+        for is_top, status in _statuses(path):
+            self._advance()
+            is_folder = stat.S_ISDIR(status.st_mode)
+            if is_folder or self._is_new(status):
+                size += status.st_blocks * 512
+            if not is_folder or is_top:
+                is_file = stat.S_ISREG(status.st_mode)
+                used = max(used, status.st_mtime, status.st_atime if is_file else 0.0)
+        return Entry(kind, path, size, used)
+
+    def _is_new(self, status: os.stat_result) -> bool:
+        """Whether this file was not counted by another of its names."""
+        if status.st_nlink == 1:
+            return True
+        name = (status.st_dev, status.st_ino)
+        is_new = name not in self._linked
+        self._linked.add(name)
+        return is_new
+
+
+def _statuses(path: Path) -> Iterator[tuple[bool, os.stat_result]]:
+    """Of a path, marked as the top, and of all below; what vanishes meanwhile is passed over."""
+    with suppress(FileNotFoundError):
+        top = os.lstat(path)
+        yield True, top
+        folders = [os.fspath(path)] if stat.S_ISDIR(top.st_mode) else []
+        while folders:
+            with suppress(FileNotFoundError), os.scandir(folders.pop()) as found:
+                for one in found:
+                    if one.is_dir(follow_symlinks=False):
+                        folders.append(one.path)
+                    with suppress(FileNotFoundError):
+                        yield False, one.stat(follow_symlinks=False)
 
 
 def _is_held(path: Path) -> bool:

@@ -3,12 +3,17 @@
 import argparse
 import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from data_pipelines.options import option
 from vlsuite.cli.answers import tell
 from vlsuite.cli.options import add_options, read_options
+from vlsuite.cli.shard_progress import shard_progress
 from vlsuite.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,16 +90,26 @@ def run(args: argparse.Namespace) -> int:
 
     options = read_options(args, CacheOptions)
     if options.prune:
-        done = prune(
-            options.kinds,
-            older_than=options.older_than,
-            most_bytes=options.most,
-            dry_run=options.dry_run,
-        )
+        with _counting() as advance:
+            done = prune(
+                options.kinds,
+                older_than=options.older_than,
+                most_bytes=options.most,
+                dry_run=options.dry_run,
+                advance=advance,
+            )
         _tell_pruned(done, dry_run=options.dry_run)
     else:
-        _tell_caches(chosen_caches(caches(), options.kinds))
+        with _counting() as advance:
+            found = caches(advance=advance)
+        _tell_caches(chosen_caches(found, options.kinds))
     return 0
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[], object]]:
+    with closing(shard_progress(count(), unit="files", first_after=1.0)) as files:
+        yield partial(next, files)
 
 
 def _tell_caches(found: "list[Cache]") -> None:

@@ -58,11 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the vectors; returns the exit code."""
     from data_pipelines.curation.table import open_table_of
+    from data_pipelines.curation.table_shards import shards_of
     from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
 
     options, sharing = read_options(args, Embed), read_options(args, Sharing)
     table = open_table_of(options.paths, options.table)
+    shards_of(table, options.paths)  # what is not there is told before a model is opened
     refuse_missing_models(options.model)
     from vlsuite.models.embed_shards import embed_shards, missing_vectors
     from vlsuite.models.part_tasks import ModelCluster

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the column; returns the exit code."""
     from data_pipelines.curation.table import open_table_of
+    from data_pipelines.curation.table_shards import shards_of
     from data_pipelines.settings import apply_overrides
     from data_pipelines.shards.new_folders import no_empty_folders
     from data_pipelines.workers.share import refuse_missing
@@ -80,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     if not options.paths or not options.model:
         raise ConfigError("name the shards of the table and --model, as in the examples of --help")
     table = open_table_of(options.paths, options.table)
+    shards_of(table, options.paths)  # what is not there is told before a model is opened
     if options.scorer == "clip":
         refuse_missing_models(options.model)
     from vlsuite.models.part_tasks import ModelCluster

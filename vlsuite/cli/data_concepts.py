@@ -79,12 +79,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, *, progress: Callable[[Iterable[Any]], Iterable[Any]]) -> int:
     """Write the file; returns the exit code."""
+    from data_pipelines.shards.find import find_shards
+
     options = read_options(args, ConceptOptions)
     refuse_missing_data(options.paths)
     refuse_missing_models(options.model)
     refuse_missing_file(options.concepts, option="--concepts", form="a text file, one a line")
     if options.from_captions is not None and options.from_captions < 1:
         raise ConfigError("--from-captions must be 1 or more: how often a word is used")
+    find_shards(options.paths)  # what is not there is told before a model is opened
     from vlsuite.models.dual_encoder.clip import Clip
     from vlsuite.models.opening import open_model
     from vlsuite.models.tag_shards import tag_shards, words_of_shards

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from operator import length_hint
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from data_pipelines.printable import one_line
 from data_pipelines.units import in_time
 
-_FIRST_AFTER = 5.0  # seconds; what takes less says nothing
+_FIRST_AFTER = 5.0  # seconds
 _LINE_EVERY = 10.0  # seconds, in a log
 _REWRITTEN_EVERY = 1.0  # seconds, in a terminal
 
@@ -25,8 +25,9 @@ def shard_progress(
     work: Iterable[Any],
     *,
     unit: str = "shards",
+    first_after: float = _FIRST_AFTER,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """The same, counted.
 
     A terminal has one line that is rewritten; a log gets a line every ten seconds.
@@ -34,26 +35,29 @@ def shard_progress(
     Args:
         work: of known length, or not: then no time is told.
         unit: what is counted.
+        first_after: seconds; what takes less says nothing.
         clock: in seconds, never going back.
     """
     total, is_terminal = length_hint(work), sys.stderr.isatty()
     start = last = clock()
     marks = deque([(start, 0)], maxlen=_MARKS)
     is_told = False
-    for done, one in enumerate(work, start=1):
-        yield one
-        now = clock()
-        if now - start < _MARK_EVERY:
-            marks[0] = (now, done)
-        elif now - marks[-1][0] >= _MARK_EVERY:
-            marks.append((now, done))
-        wanted = _REWRITTEN_EVERY if is_terminal else _LINE_EVERY
-        if now - start >= _FIRST_AFTER and (not is_told or now - last >= wanted):
-            last, is_told = now, True
-            line = _told(done, total, unit, now, *marks[0])
-            _write(f"\r\x1b[K{one_line(line)}" if is_terminal else f"{line}\n")
-    if is_told and is_terminal:
-        _write("\r\x1b[K")
+    try:
+        for done, one in enumerate(work, start=1):
+            yield one
+            now = clock()
+            if now - start < _MARK_EVERY:
+                marks[0] = (now, done)
+            elif now - marks[-1][0] >= _MARK_EVERY:
+                marks.append((now, done))
+            wanted = _REWRITTEN_EVERY if is_terminal else _LINE_EVERY
+            if now - start >= first_after and (not is_told or now - last >= wanted):
+                last, is_told = now, True
+                line = _told(done, total, unit, now, *marks[0])
+                _write(f"\r\x1b[K{one_line(line)}" if is_terminal else f"{line}\n")
+    finally:
+        if is_told and is_terminal:
+            _write("\r\x1b[K")
 
 
 #: Of the stages of a recipe.

@@ -107,8 +107,8 @@ class PerturbOptions:
         out: folder for perturbed.jsonl.
         workers: processes.
         table: upstream's layout.
-        text_column: default: text, original, caption...
-        image_dir: default: beside the table.
+        caption_column: default: text, original, caption...
+        images: folder of the pictures; default: beside the table.
         detections: what 'xmai detect' wrote, or your own.
     """
 
@@ -116,8 +116,8 @@ class PerturbOptions:
     out: Path | None = option(default=None, metavar="DIR")
     workers: int = option(default=1, metavar="N")
     table: Path | None = option(default=None, metavar="CSV")
-    text_column: str | None = option(default=None, metavar="NAME")
-    image_dir: Path | None = option(default=None, metavar="DIR")
+    caption_column: str | None = option(default=None, metavar="NAME", formerly="--text-column")
+    images: Path | None = option(default=None, metavar="DIR", formerly="--image-dir")
     detections: Path | None = option(default=None, metavar="FILE")
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
 def _add_perturb(parser: argparse.ArgumentParser) -> None:
     from eval.xmai.specs import MethodSpec
 
-    about_table = ("table", "text_column", "image_dir")
+    about_table = ("table", "caption_column", "images")
     add_options(parser, CaptionOptions)
     add_options(parser, MethodSpec, only=_ASKED)
     add_options(parser, MethodSpec, only=("method", "seed"))
@@ -258,7 +258,7 @@ def _source(given: CaptionOptions, own: PerturbOptions) -> "CaptionSource":
     from eval.xmai.upstream.table import read_upstream_table
 
     if own.table is not None:
-        return read_upstream_table(own.table, image_dir=own.image_dir, text_column=own.text_column)
+        return read_upstream_table(own.table, images=own.images, caption_column=own.caption_column)
     detections = read_detections(own.detections) if own.detections else {}
     return _dataset_source("perturb", given, detections)
 

@@ -4,17 +4,16 @@ What cannot be decoded, and where a caption is needed what has none, is in no ba
 batch say which samples it holds.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
 
-from data_pipelines.curation.table import Table, TablePart
+from data_pipelines.curation.table import TablePart
 from data_pipelines.embeddings.item import Item, Wanted
 from data_pipelines.shards.index import ShardIndex
-from data_pipelines.shards.shard_set import Shard, address_of, anywhere, name_of
+from data_pipelines.shards.shard_set import Shard, address_of
 from data_pipelines.shards.stored_sample import StoredSample
-from data_pipelines.subsets.pool import shards_at
 from vlsuite.batches.decode import decode_image
 from vlsuite.errors import BadSampleError, DataError
 from vlsuite.models.item_batches import batches
@@ -71,24 +70,6 @@ def shard_items(index: ShardIndex, wanted: Wanted) -> Iterator[Item]:
         except DataError as error:
             problem = str(error)
         yield Item(row, "", key, caption, picture, problem)
-
-
-def shards_of(table: Table, paths: Sequence[str]) -> dict[str, Shard]:
-    """The shards of a table by their file names, for processes of any folder.
-
-    Args:
-        paths: local ones and addresses, see ``shards_at``; no remote shard is fetched.
-    Raises:
-        DataError: some shards of the table are not among them.
-    """
-    shards = {name_of(shard): anywhere(shard) for shard in shards_at(paths)}
-    missing = [part.shard for part in table.parts if part.shard not in shards]
-    if missing:
-        raise DataError(
-            f"{len(missing)} shards of {table.folder} are not among those named ({missing[0]}); "
-            "name them all, or scan these"
-        )
-    return shards
 
 
 def opened_shard(shard: Shard, part: TablePart) -> ShardIndex:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from data_pipelines.curation.table import Table, TablePart
+from data_pipelines.curation.table_shards import shards_of
 from data_pipelines.schema import JsonValue
 from data_pipelines.shards.atomic import make_folder, remove_unfinished, write_file
 from data_pipelines.workers.share import Share
 from data_pipelines.workers.shared_storage import await_file
 from vlsuite.models.part_tasks import ModelCluster, PartTask, over_parts
-from vlsuite.models.shard_batches import shards_of
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 Note = dict[str, Any]

@@ -31,13 +31,13 @@ _LARGEST_CELL = 2**31 - 1
 
 
 def read_upstream_table(
-    path: Path, *, image_dir: Path | None = None, text_column: str | None = None
+    path: Path, *, images: Path | None = None, caption_column: str | None = None
 ) -> TableSource:
     """Read a table; a row without objects has no detections.
 
     Args:
-        image_dir: where file names of the ``file`` column are; None: beside the table.
-        text_column: None takes the first of text, original, caption, hypothesis.
+        images: where file names of the ``file`` column are; None: beside the table.
+        caption_column: None takes the first of text, original, caption, hypothesis.
     Raises:
         EvaluationError: no such file or column, or a row whose lists cannot be read.
     """
@@ -49,15 +49,15 @@ def read_upstream_table(
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"cannot read the table {path} ({error}); it must be CSV") from error
     columns = tuple(reader.fieldnames or ())
-    text = text_column or _first(columns, TEXT_COLUMNS)
+    text = caption_column or _first(columns, TEXT_COLUMNS)
     if text not in columns:
         raise EvaluationError(
             f"{path} has no column '{text or 'text'}' (it has: {', '.join(columns)}); "
-            "name the one with the texts: --text-column"
+            "name the one with the texts: --caption-column"
         )
     uids = _uids(records, _first(columns, _ID_COLUMNS))
     rows = tuple(
-        _row(path, number, record, uid, text, image_dir or path.parent)
+        _row(path, number, record, uid, text, images or path.parent)
         for number, (record, uid) in enumerate(zip(records, uids, strict=True), start=2)
     )
     description = {"name": path.name, "revision": hashlib.sha256(content).hexdigest()}
@@ -96,7 +96,7 @@ def picture_of(cell: str) -> bytes | None:
 
 
 def _row(
-    path: Path, number: int, record: dict[str, str], uid: str, text: str, image_dir: Path
+    path: Path, number: int, record: dict[str, str], uid: str, text: str, images: Path
 ) -> TableRow:
     try:
         objects = literal_list(record.get("objects") or "[]")
@@ -112,7 +112,7 @@ def _row(
         ) from error
     cell = next((record[column] for column in _PICTURE_COLUMNS if record.get(column)), "")
     data = picture_of(cell)
-    file = image_dir / cell if cell and data is None else None
+    file = images / cell if cell and data is None else None
     return TableRow(uid, record.get(text) or "", file, data or b"", seen)
 
 
