@@ -235,3 +235,11 @@ def test_above_the_limit_an_index_is_built_once_and_its_memory_told(photos, tmp_
     assert "ivf index over 12 vectors: finds" in told.out
     assert main(words) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_every_finite_half_is_compared_as_the_number_it_is():
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)][:, None]
+    found = nearest([halves], np.ones((1, 1), dtype=np.float32), len(halves))
+    assert np.array_equal(found.cosines[0], -np.sort(-halves[:, 0].astype(np.float32)))
+    assert np.array_equal(found.rows[0], np.argsort(-halves[:, 0].astype(float), kind="stable"))

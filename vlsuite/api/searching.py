@@ -40,7 +40,7 @@ AUTO, EXACT = "auto", "exact"
 INDEXES = (AUTO, EXACT, "ivf", "hnsw")
 
 #: Vectors that "auto" compares one by one; above, IVF.
-EXACT_BELOW = 300_000
+EXACT_BELOW = 1_000_000
 
 Place = str | os.PathLike
 
@@ -112,7 +112,7 @@ def search(
         top: things that are found for each.
         among: "images" or "texts"; None: pictures where there are some.
         model: in place of the one whose name is stored; must be the same.
-        index: "exact", "ivf", "hnsw", or "auto": exact for up to 300,000 vectors, else IVF.
+        index: "exact", "ivf", "hnsw", or "auto": exact for up to 1,000,000 vectors, else IVF.
         device: None takes a GPU where there is one.
     Returns:
         Hits with cosine, uid, path and caption.

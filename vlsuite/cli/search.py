@@ -56,7 +56,7 @@ class SearchOptions:
         "auto: exact for few vectors, else ivf", default="auto",
         choices=("auto", "exact", "ivf", "hnsw"),
     )  # fmt: skip
-    exact_below: int = option("vectors up to which auto is exact", default=300_000)
+    exact_below: int = option("vectors up to which auto is exact", default=1_000_000)
     recall: float = option("share of the 10 nearest that an index finds at least", default=0.98)
     cache: Path | None = option(
         "folder that keeps indexes (default: ~/.cache/vlsuite/search)", default=None, metavar="DIR"
