@@ -223,10 +223,10 @@ def _statuses(path: Path) -> Iterator[tuple[bool, os.stat_result]]:
 
 def _is_held(path: Path) -> bool:
     """Whether another command holds a lock inside, as one that computes embeddings does."""
-    locks = list(path.rglob(".lock")) if path.is_dir() and not path.is_symlink() else []
-    for lock in locks:
+    tops = (top for top, _, files in os.walk(path) if ".lock" in files)
+    for top in () if path.is_symlink() else tops:
         try:
-            descriptor = open_lock(lock)
+            descriptor = open_lock(Path(top, ".lock"))
         except OSError:
             continue
         if not try_lock(descriptor):
