@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from data_pipelines.detection.looking import Vocabularies, boxed_picture, draw_boxed
 from data_pipelines.errors import DataError
+from data_pipelines.fonts import font_of
 from data_pipelines.frame_strips import Strip, draw_strips, strip_of
 from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS, encode_png, on_white
@@ -84,7 +85,7 @@ def draw_sheet(pairs: list[Pair], *, columns: int) -> Image.Image:
     width, height = _CELL + _GAP, _CELL + _TEXT_LINES * _LINE + _GAP
     sheet = Image.new("RGB", (columns * width + _GAP, rows * height + _GAP), "#e8e8e8")
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=10)
+    font = font_of(9)
     for number, pair in enumerate(pairs):
         left = _GAP + number % columns * width
         top = _GAP + number // columns * height
@@ -108,7 +109,7 @@ def draw_rows(rows: Sequence[tuple[str, Sequence[Pair]]]) -> Image.Image:
 
 def _title(text: str, width: int) -> Image.Image:
     strip = Image.new("RGB", (width, _GAP + _LINE), "#e8e8e8")
-    font = ImageFont.load_default(size=11)
+    font = font_of(10)
     text = printable(" ".join(text.split()))
     shown, most = text, width - 2 * _GAP
     while font.getlength(shown) > most:

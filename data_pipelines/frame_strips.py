@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from data_pipelines.errors import DataError
+from data_pipelines.fonts import font_of
 from data_pipelines.image_formats import open_image
 from data_pipelines.images import MAX_PIXELS, on_white
 from data_pipelines.schema import Clip, Frames
@@ -55,7 +56,7 @@ def draw_strips(strips: Sequence[Strip]) -> Image.Image:
     width = NUM_FRAMES * (_WIDTH + 2) + 2 * _GAP
     sheet = Image.new("RGB", (width, len(strips) * row + _GAP), "#e8e8e8")
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=10)
+    font = font_of(9)
     for number, strip in enumerate(strips):
         top = _GAP + number * row
         for place in range(NUM_FRAMES if strip.frames else 1):

@@ -7,18 +7,16 @@ box, inside where there is no room above, and never leaves the picture.
 
 import colorsys
 from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw
 
 from data_pipelines.detection.annotations import Annotations
 from data_pipelines.detection.geometry import marked, transformed
 from data_pipelines.detection.jitter import fitted
 from data_pipelines.detection.masks import pixels_of
+from data_pipelines.fonts import Font, font_of
 
 #: Okabe and Ito's colours (safe for colour-blind readers), without black and yellow.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -31,8 +29,6 @@ _MAX_TEXT = 40  # characters
 _FILLED = 0.35  # of a mask's colour over the picture
 _GOLDEN = 0.618033988749895  # turns of the colour circle, so that neighbours differ
 _BRIGHT = 140  # of 255, from which black letters are easier to read than white ones
-
-Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class Drawn(NamedTuple):
@@ -75,7 +71,7 @@ def draw_regions(
     line = max(_LEAST_LINE, round(longest * _LINE))
     for region in reversed(regions):
         _outline(pen, _scaled(region.box, scale), region, line)
-    font = _font(max(_LEAST_LETTERS, round(longest * _LETTERS)))
+    font = font_of(max(_LEAST_LETTERS, round(longest * _LETTERS)), bold=True)
     for region in reversed(regions):
         if region.text:
             _label(pen, _scaled(region.box, scale), region, font, canvas.size)
@@ -181,18 +177,3 @@ def _label(
     pen.rectangle((x, y, x + wide, y + high), fill=region.colour)
     ink = "black" if ImageColor.getcolor(region.colour, "L") >= _BRIGHT else "white"  # type: ignore[operator]
     pen.text((x + pad - left, y + pad - top), text, font=font, fill=ink)
-
-
-@cache
-def _font(size: int) -> Font:
-    """DejaVu Sans, which has the letters of most alphabets; it comes with matplotlib.
-
-    Without matplotlib, Pillow's own. It is found without importing matplotlib, which takes long.
-    """
-    found = find_spec("matplotlib")
-    folders = found.submodule_search_locations if found else None
-    for folder in folders or ():
-        path = Path(folder, "mpl-data", "fonts", "ttf", "DejaVuSans-Bold.ttf")
-        if path.is_file():
-            return ImageFont.truetype(str(path), size)
-    return ImageFont.load_default(size=size)

@@ -4,11 +4,11 @@ import base64
 import io
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from data_pipelines.fonts import font_of
 from data_pipelines.printable import one_line
 
 _GAP = 8  # pixels, as all that follows
@@ -76,7 +76,7 @@ def _colour(answer: Mapping[str, Any]) -> str:
 def _lines(lines: Sequence[tuple[str, str]], *, width: int = _TEXT) -> Image.Image:
     """Text, each line of its colour."""
     canvas = Image.new("RGB", (width, max(1, len(lines)) * _LINE), _GROUND)
-    pen, font = ImageDraw.Draw(canvas), _font()
+    pen, font = ImageDraw.Draw(canvas), font_of(_FONT)
     for number, (line, colour) in enumerate(lines):
         shown = textwrap.shorten(one_line(line), _LETTERS, placeholder="...")
         pen.text((0, number * _LINE), shown, fill=colour, font=font)
@@ -95,14 +95,6 @@ def _picture(address: str | None) -> Image.Image:
     data = base64.b64decode(address.partition(",")[2])
     with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
         return image.convert("RGB")
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    """A font of many scripts; matplotlib brings it."""
-    import matplotlib
-
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    return ImageFont.truetype(str(path), _FONT)
 
 
 def _stacked(parts: Sequence[Image.Image]) -> Image.Image:
