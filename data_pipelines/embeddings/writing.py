@@ -264,7 +264,8 @@ def _is_inside(name: str) -> bool:
 
 
 def _told(names: Sequence[str], stored: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} ({str(stored.get(name))[:24]})" for name in names)
+    words = {"fingerprint": "model"}
+    return ", ".join(f"{words.get(n, n)} ({str(stored.get(n))[:24]})" for n in names)
 
 
 def _json_bytes(value: Mapping[str, Any]) -> bytes:

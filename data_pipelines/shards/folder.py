@@ -26,9 +26,12 @@ MARKER_NAME = ".vlsuite-unfinished"
 #: Ends of the names of a folder that is filled, of an old set set aside, of the owner's lock.
 BUILD_SUFFIX, _OLD_SUFFIX, _LOCK_SUFFIX = ".vlsuite-build", ".vlsuite-old", ".vlsuite-lock"
 
+#: Line i is the name of label i.
+CLASS_NAMES_FILE = "classnames.txt"
+
 #: Text files that the splits of an evaluation folder share; they go with its last split.
 BENCHMARK_ROOT_FILES = (
-    "classnames.txt",
+    CLASS_NAMES_FILE,
     "zeroshot_classification_templates.txt",
     "dataset_type.txt",
     "shift_of.txt",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from data_pipelines.sources.folder_metadata import (
     metadata_files,
 )
 from data_pipelines.sources.source import Source, sources
+from data_pipelines.texts import counted
 
 _IMAGE_SUFFIXES = frozenset(f".{suffix}" for suffix in FORMAT_OF_SUFFIX)
 
@@ -43,7 +45,8 @@ class ImageFolder(Source):
         "where captions come from: sidecar (cat.txt beside cat.png, one caption a line), folder "
         "(the first sub-folder is the class), name (words of the file name), metadata "
         "(metadata.csv, .tsv, .jsonl or .parquet in the folder or its sub-folders, with file_name "
-        "and captions), or auto (metadata where there is such a file in the folder, else sidecar)",
+        "and captions), or auto (metadata where the folder has such a file; folder where no "
+        "picture has a caption file and all lie in sub-folders; else sidecar)",
         default="auto",
         choices=("auto", METADATA, *CAPTIONS_FROM),
     )
@@ -97,12 +100,38 @@ class ImageFolder(Source):
         """
         return self._captions.class_names()
 
-    @property
+    def taken_for(self) -> str:
+        """See ``Source``."""
+        if self.captions != "auto" or self._origin != "folder":
+            return ""
+        number = counted(len(self._captions.class_folders()), "sub-folder")
+        return (
+            f"{self.folder}: no picture has a caption file, so the {number} are taken for the "
+            "classes (--captions folder)"
+        )
+
+    @cached_property
     def _origin(self) -> str:
         """Where captions come from; metadata needs no further settings of ``FileCaptions``."""
         if self.captions != "auto":
             return self.captions
-        return METADATA if metadata_files(self.folder, deep=False) else "sidecar"
+        if metadata_files(self.folder, deep=False):
+            return METADATA
+        return "folder" if self._has_classes() else "sidecar"
+
+    def _has_classes(self) -> bool:
+        """Whether pictures lie in sub-folders alone, and none has a caption file beside it."""
+        pictures: set[Path] = set()
+        texts: set[Path] = set()
+        for path in files_below(self.folder):
+            suffix = path.suffix.lower()
+            if suffix in _IMAGE_SUFFIXES:
+                if path.parent == self.folder:
+                    return False
+                pictures.add(path.with_suffix(""))
+            elif path.suffix == ".txt":
+                texts.add(path.with_suffix(""))
+        return bool(pictures) and pictures.isdisjoint(texts)
 
     @property
     def _captions(self) -> FileCaptions:

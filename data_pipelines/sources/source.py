@@ -19,6 +19,7 @@ from data_pipelines.options import flag_of
 from data_pipelines.prompts import default_templates
 from data_pipelines.registry import Registry
 from data_pipelines.schema import Sample
+from data_pipelines.shards.folder import CLASS_NAMES_FILE
 from data_pipelines.shards.manifest import Manifest, Origin
 from data_pipelines.shards.write import (
     DEFAULT_MAX_BYTES,
@@ -157,7 +158,7 @@ class Source(ABC):
         first = next(found, None)
         if first is None:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in skips.counts.items())
-            how = "; choose another share" if part else ""
+            how = "; choose another share" if part and not skips.total else ""
             raise DataError(
                 f"the source has no usable sample{part}; skipped: {reasons or 'none'}{how}"
             )
@@ -171,6 +172,7 @@ class Source(ABC):
                 max_bytes=target.max_bytes,
                 origin=target.origin,
                 skips=skips,
+                texts=_names_file(names),
                 overwrite=target.overwrite,
             )
         return write_benchmark(
@@ -186,6 +188,14 @@ class Source(ABC):
             skips=skips,
             overwrite=target.overwrite,
         )
+
+
+def _names_file(names: Sequence[str]) -> dict[str, bytes]:
+    """The classes of the labels, a line each, as evaluation finds them beside the shards."""
+    lines = [" ".join(name.split()) for name in names]
+    if not all(lines):
+        return {}
+    return {CLASS_NAMES_FILE: "".join(f"{line}\n" for line in lines).encode()} if lines else {}
 
 
 sources: Registry[type[Source]] = Registry(

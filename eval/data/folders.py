@@ -17,6 +17,7 @@ from braceexpand import braceexpand
 
 from data_pipelines.errors import ShardError
 from data_pipelines.shards.find import refuse_program
+from data_pipelines.shards.folder import CLASS_NAMES_FILE
 from eval.data.dataset import Classes, EvalDataset, Layout, Task
 from eval.data.image_folders import has_pictures, list_pictures
 from eval.data.imagenet_layouts import names_of_wordnet_ids
@@ -26,7 +27,6 @@ from eval.data.set_kinds import kind_of, set_kinds
 from eval.data.word_lists import read_class_names, read_templates, read_text
 from eval.errors import EvaluationError
 
-CLASS_NAMES_FILE = "classnames.txt"
 #: What may be asked of plain shards: nothing in particular.
 PLAIN_SPLITS = ("test", "all")
 TEMPLATES_FILE = "zeroshot_classification_templates.txt"

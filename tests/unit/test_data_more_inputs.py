@@ -16,6 +16,7 @@ from data_pipelines.sources.huggingface import local_tables, looks_local
 from data_pipelines.sources.image_folder import ImageFolder
 from data_pipelines.sources.source import Target, sources
 from data_pipelines.sources.table import CaptionTable, picture_of
+from eval.data.folders import open_dataset
 from tests.support.shards import picture
 from vlsuite.api.building import build_shards
 from vlsuite.cli.main import main
@@ -221,3 +222,27 @@ def test_a_share_that_holds_no_picture_out_is_told(tmp_path):
 def test_a_source_with_sets_of_its_own_holds_nothing_out(tmp_path):
     with pytest.raises(DataError, match="nothing to hold out"):
         build_shards("emoji", tmp_path / "out", holdout=0.1)
+
+
+def test_class_folders_are_seen_and_their_held_out_part_knows_the_names(tmp_path, capsys):
+    for number in range(24):
+        place = tmp_path / "pets" / ("sea_otter", "cat", "Ox")[number % 3] / f"{number}.jpg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(_jpeg(number))
+    (tmp_path / "pets" / "cat" / "notes.txt").write_text("no picture is called so")
+    out = tmp_path / "own"
+    words = ["data", "build", "image-folder", str(tmp_path / "pets"), "--out", str(out)]
+    assert main([*words, "--holdout", "0.4"]) == 0
+    assert "the 3 sub-folders are taken for the classes" in capsys.readouterr().err
+    for part in ("train", "holdout"):
+        assert (out / part / "classnames.txt").read_text() == "Ox\ncat\nsea otter\n"
+        held = open_dataset(str(out / part))
+        assert held.layout.classes.names == ("Ox", "cat", "sea otter")
+        assert len(held) > 0
+    assert main(["data", "validate", str(out)]) == 0
+
+    (tmp_path / "pets" / "cat" / "1.txt").write_text("a caption of its own")
+    assert main([*words[:-1], str(tmp_path / "captioned")]) == 0
+    assert "taken for" not in capsys.readouterr().err
+    (sample,) = _read(ImageFolder(folder=tmp_path / "pets"))[0]
+    assert sample.captions == ("a caption of its own",)

@@ -215,7 +215,7 @@ def test_other_embeddings_and_other_files_are_kept(clip, folder, tmp_path):
     out = tmp_path / "out"
     _embed(clip, folder, out)
     before = _bytes(out)
-    with pytest.raises(ConfigError, match=r"another fingerprint \(small-clip-0"):
+    with pytest.raises(ConfigError, match=r"another model \(small-clip-0"):
         _embed(SmallClip(seed=1), folder, out)
     with pytest.raises(ConfigError, match=r"another layout \(npy\), dtype \(fp32\)"):
         _embed(clip, folder, out, layout="parquet", dtype="fp16")
