@@ -159,6 +159,7 @@ def test_a_full_disk(place, disk, capfd, name, free):
     _leave(disk, free)
     line = _only_error(place.command(name, disk / "out"), disk, capfd)
     assert "No space left on device" in line
+    assert not [path for path in disk.rglob("*") if path.name.endswith((".tmp", ".unfinished"))]
 
 
 def test_scalars_are_shown_and_earlier_ones_purged(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def keep_credentials(path: Path, settings: Mapping[str, Any]) -> None:
     Args:
         settings: JSON-ready.
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the folder cannot be written; nothing is left behind.
     """
     kept = {masked(text): text for text in _texts(settings) if masked(text) != text}
     if not kept:
@@ -33,11 +33,15 @@ def keep_credentials(path: Path, settings: Mapping[str, Any]) -> None:
     temporary.unlink(missing_ok=True)
     # nobody else may read it at any moment
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(json.dumps(kept, indent=2) + "\n")
-        stream.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(json.dumps(kept, indent=2) + "\n")
+            stream.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def with_credentials(path: Path, settings: Any) -> Any:
