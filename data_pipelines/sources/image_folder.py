@@ -124,14 +124,16 @@ class ImageFolder(Source):
         pictures: set[Path] = set()
         texts: set[Path] = set()
         for path in files_below(self.folder):
-            suffix = path.suffix.lower()
-            if suffix in _IMAGE_SUFFIXES:
-                if path.parent == self.folder:
+            stem = path.with_suffix("")
+            if path.suffix.lower() in _IMAGE_SUFFIXES:
+                if path.parent == self.folder or stem in texts:
                     return False
-                pictures.add(path.with_suffix(""))
+                pictures.add(stem)
             elif path.suffix == ".txt":
-                texts.add(path.with_suffix(""))
-        return bool(pictures) and pictures.isdisjoint(texts)
+                if stem in pictures:
+                    return False
+                texts.add(stem)
+        return bool(pictures)
 
     @property
     def _captions(self) -> FileCaptions:

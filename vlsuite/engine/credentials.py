@@ -6,13 +6,13 @@ a folder that is copied without it, or by another user, needs the address again.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from data_pipelines.bounded_json import read_object
 from data_pipelines.printable import masked
+from vlsuite.engine.whole_file import write_whole
 
 CREDENTIALS = "credentials.json"
 
@@ -29,19 +29,8 @@ def keep_credentials(path: Path, settings: Mapping[str, Any]) -> None:
     if not kept:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
     # nobody else may read it at any moment
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(json.dumps(kept, indent=2) + "\n")
-            stream.flush()
-            os.fsync(descriptor)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(kept, indent=2) + "\n", mode=0o600)
 
 
 def with_credentials(path: Path, settings: Any) -> Any:

@@ -25,6 +25,7 @@ from data_pipelines.printable import masked, masked_values
 from data_pipelines.settings import from_dict, to_dict
 from vlsuite.engine.config import TrainConfig
 from vlsuite.engine.credentials import CREDENTIALS, keep_credentials, with_credentials
+from vlsuite.engine.whole_file import write_whole
 from vlsuite.errors import ConfigError, RunFolderError
 
 _PACKAGES = (
@@ -285,21 +286,12 @@ def _as_it_began(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON under a temporary name, sync and rename it: readers never see half a file.
+    """Write JSON; see ``write_whole``.
 
     Raises:
         OSError: it cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w") as stream:
-            stream.write(json.dumps(value, indent=2) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, json.dumps(value, indent=2) + "\n")
 
 
 def describe_environment(*, seed: int) -> dict[str, Any]:
